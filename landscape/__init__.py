@@ -1,0 +1,59 @@
+"""Landscape: what did the optimizer walk through?
+
+Record the parameters an optimizer visits, measure the loss around and between them, draw what was
+measured. Names are loaded when first used, so ``import landscape`` is fast and needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "Recorder": "recording.recorder",
+    "Run": "recording.training",
+    "record_run": "recording.training",
+    "Trajectory": "trajectory",
+    "TrajectoryWriter": "trajectory",
+    "Layout": "layout",
+    "Objective": "objective",
+    "Task": "tasks",
+    "load_task": "tasks",
+    "Line": "directions",
+    "Plane": "directions",
+    "random_line": "directions",
+    "random_plane": "directions",
+    "line_between": "directions",
+    "plane_through": "directions",
+    "pca_plane": "directions",
+    "Surface": "analysis.surface",
+    "loss_surface": "analysis.surface",
+    "Profile": "analysis.line",
+    "loss_line": "analysis.line",
+    "Walk": "analysis.walk",
+    "walk": "analysis.walk",
+    "PathMetrics": "analysis.path",
+    "path_metrics": "analysis.path",
+    "Projection": "analysis.projection",
+    "project": "analysis.projection",
+    "load_results": "analysis",
+    "SchemaError": "store",
+    "Interrupted": "progress",
+    "plot_surface": "plots.surface",
+    "plot_profile": "plots.profile",
+    "plot_walk": "plots.walk",
+    "plot_path": "plots.path",
+    "explore": "explorer.build",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'landscape' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"landscape.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

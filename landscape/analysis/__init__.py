@@ -1,0 +1,46 @@
+"""What can be measured: one file per result, with the function that makes it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import h5py
+
+from landscape.analysis.line import Profile
+from landscape.analysis.path import PathMetrics
+from landscape.analysis.projection import Projection
+from landscape.analysis.surface import Surface
+from landscape.analysis.walk import Walk
+from landscape.directions import Line, Plane
+from landscape.store import Result, SchemaError, groups, opened, read_group
+
+RESULTS: dict[str, type[Result]] = {
+    cls.schema: cls for cls in (Line, Plane, Surface, Profile, Walk, PathMetrics, Projection)
+}
+
+
+def load_results(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Every result in a file, by the name of its group.
+
+    Raises:
+        SchemaError: If the file is not HDF5, holds no result, or one of a newer version.
+    """
+    with opened(path) as file:
+        if "schema" in file.attrs:
+            raise SchemaError(
+                f"{path} is a recorded run; measure it first (landscape surface ...)."
+            )
+        found: dict[str, Any] = {}
+        for name, schema in groups(file).items():
+            if schema in RESULTS:
+                group = file[name]
+                assert isinstance(group, h5py.Group)
+                found[name] = read_group(group, RESULTS)
+            else:
+                raise SchemaError(
+                    f"{path}:{name} has schema {schema!r}, unknown here; upgrade landscape."
+                )
+        if not found:
+            raise SchemaError(f"{path} holds no results of this package.")
+        return found

@@ -1,0 +1,100 @@
+"""A run's path on a plane, and how far the run is from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from landscape.directions import Plane
+from landscape.progress import Progress
+from landscape.provenance import fingerprint, provenance
+from landscape.store import Result
+
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+    from landscape.trajectory import Trajectory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projection(Result):
+    """The least-squares projection of a run on a plane: a path.
+
+    What it is not: the run. `residual` is what the plane does not show, and `loss` differs from
+    `in_plane_loss` by exactly what the surface's height gets wrong about the run.
+
+    Attributes:
+        name: The run.
+        optimizer: Its optimizer, for colours; may be empty.
+        step: Optimizer step of every shown state, shape (state,).
+        coordinates: Coordinates on the plane, shape (state, direction).
+        residual: Euclidean distance of the state from the plane.
+        loss: The measured loss at the state itself; None when no objective was given.
+        in_plane_loss: The measured loss at its projection; None when no objective was given.
+        shown: Share of this run's squared distance from the origin that lies in the plane.
+        settings: Plane, data.
+        provenance: Software, command, time, hash of the plane.
+    """
+
+    schema: ClassVar[str] = "landscape/projection"
+
+    name: str
+    optimizer: str
+    step: Int64[np.ndarray, " state"]
+    coordinates: Float64[np.ndarray, "state direction"]
+    residual: Float64[np.ndarray, " state"]
+    loss: Float64[np.ndarray, " state"] | None = None
+    in_plane_loss: Float64[np.ndarray, " state"] | None = None
+    shown: float
+    settings: dict = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+
+def project(
+    trajectory: Trajectory, plane: Plane, *, objective: Objective | None = None, every: int = 1
+) -> Projection:
+    """Project a run on a plane, and measure the loss on and off it.
+
+    Args:
+        trajectory: The run.
+        plane: The plane; skew and unnormalized directions are handled through its Gram matrix.
+        objective: When given, the loss is measured at every shown state and at its projection.
+        every: Show every n-th state (first and last always).
+
+    Returns:
+        The path with its residuals.
+
+    Raises:
+        ValueError: If run and plane belong to different models.
+    """
+    shown = np.unique(np.append(np.arange(0, len(trajectory), every), len(trajectory) - 1))
+    coordinates, residual = np.zeros((len(shown), 2)), np.zeros(len(shown))
+    losses: tuple[list[float], list[float]] = ([], [])
+    inside = total = 0.0
+    with Progress(f"project {trajectory.name}", len(shown), unit="state") as progress:
+        for row, index in enumerate(shown):
+            state = trajectory.state(int(index))
+            coordinates[row], residual[row] = plane.coordinates(state)
+            squared = float(coordinates[row] @ plane.gram @ coordinates[row])
+            inside += squared
+            total += squared + residual[row] ** 2
+            if objective is not None:
+                losses[0].append(float(objective.at(state).mean[0, 0]))
+            progress.advance()
+    if objective is not None:
+        restriction = objective.restrict(plane.origin, plane.directions)
+        losses[1].extend(restriction(coordinates).mean[0])
+    return Projection(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        step=trajectory.steps[shown],
+        coordinates=coordinates,
+        residual=residual,
+        loss=np.array(losses[0]) if objective is not None else None,
+        in_plane_loss=np.array(losses[1]) if objective is not None else None,
+        shown=inside / total if total > 0 else 1.0,
+        settings={**plane.settings, **(objective.settings if objective is not None else {})},
+        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
+    )

@@ -1,0 +1,180 @@
+"""The loss on a plane: a surface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from landscape.directions import Plane
+from landscape.progress import Interrupted, Progress
+from landscape.provenance import fingerprint, provenance
+from landscape.store import Result
+
+if TYPE_CHECKING:
+    from landscape.analysis.projection import Projection
+    from landscape.objective import Evaluation, Objective
+
+Extent = float | tuple[float, float, float, float] | Literal["trajectory"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Surface(Result):
+    """Metrics on a grid of points of a plane, L(α_i, β_j) = loss(origin + α_i d_1 + β_j d_2).
+
+    What it is not: the loss around a path that leaves the plane. A path's projection lies on the
+    surface, its states in general do not.
+
+    Attributes:
+        alpha: Coordinates along the first direction (x), shape (alpha,), increasing.
+        beta: Coordinates along the second direction (y), shape (beta,), increasing.
+        metrics: Names of the metrics; the first is the loss.
+        values: ``values[m, j, i]`` is metric m at (alpha[i], beta[j]); NaN and ±inf are kept.
+        standard_error: Standard errors of `values` over the choice of samples; 0 when the whole
+            data set was used, NaN when unknown.
+        computed: False where a point was not measured.
+        gram: Inner products of the two directions.
+        labels: What the axes are.
+        explained: Share of variation along each axis, for planes from PCA.
+        explained_null: The same shares for a random walk.
+        settings: Plane, normalization, batch-norm policy, data, precision.
+        provenance: Software, command, time, hash of the plane.
+    """
+
+    schema: ClassVar[str] = "landscape/surface"
+
+    alpha: Float64[np.ndarray, " alpha"]
+    beta: Float64[np.ndarray, " beta"]
+    metrics: Annotated[tuple[str, ...], "metric"]
+    values: Float64[np.ndarray, "metric beta alpha"]
+    standard_error: Float64[np.ndarray, "metric beta alpha"]
+    computed: Bool[np.ndarray, "beta alpha"]
+    gram: Float64[np.ndarray, "direction direction_2"]
+    labels: Annotated[tuple[str, ...], "direction"]
+    explained: Float64[np.ndarray, " direction"] | None = None
+    explained_null: Float64[np.ndarray, " direction"] | None = None
+    settings: dict = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+    @property
+    def loss(self) -> np.ndarray:
+        """The first metric, shape (beta, alpha)."""
+        return self.values[0]
+
+    def continues(self, other: Surface) -> bool:
+        """Whether both are measurements of the same points, with the same settings."""
+        return (
+            np.array_equal(self.alpha, other.alpha)
+            and np.array_equal(self.beta, other.beta)
+            and self.metrics == other.metrics
+            and self.settings == other.settings
+            and self.provenance.get("plane_hash") == other.provenance.get("plane_hash")
+        )
+
+
+def loss_surface(
+    objective: Objective,
+    plane: Plane,
+    *,
+    extent: Extent = 1.0,
+    resolution: int | tuple[int, int] = 51,
+    paths: Sequence[Projection] = (),
+    margin: float = 0.15,
+    resume: Surface | None = None,
+) -> Surface:
+    """Measure every metric on a regular grid of a plane.
+
+    Args:
+        objective: What to measure.
+        plane: Where.
+        extent: ``r`` for [-r, r]², (α_min, α_max, β_min, β_max), or ``trajectory`` for the box
+            around `paths` (by default around the runs the plane was made from), widened by
+            `margin`.
+        resolution: Points along both axes, or (along α, along β).
+        paths: Projected runs that ``extent="trajectory"`` should hold.
+        margin: Share of the box added on every side for ``trajectory``.
+        resume: An unfinished surface of the same plane and grid; only its missing points are
+            measured.
+
+    Returns:
+        The surface.
+
+    Raises:
+        ValueError: If the extent is empty, the resolution below two, or the plane belongs to
+            another model.
+        Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
+
+    Source: Li et al. 2018, arXiv:1712.09913, section 4.
+    """
+    across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
+    if min(across, up) < 2:
+        raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
+    box = _box(plane, extent, paths, margin)
+    alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
+    grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
+    restriction = objective.restrict(plane.origin, plane.directions)
+    blank = Surface(
+        alpha=alpha,
+        beta=beta,
+        metrics=tuple(objective.metrics),
+        values=np.full((len(objective.metrics), up, across), np.nan),
+        standard_error=np.full((len(objective.metrics), up, across), np.nan),
+        computed=np.zeros((up, across), bool),
+        gram=plane.gram,
+        labels=plane.labels,
+        explained=plane.explained,
+        explained_null=plane.explained_null,
+        settings={**plane.settings, **objective.settings},
+        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
+    )
+    known = blank if resume is None else resume
+    if not known.continues(blank):
+        raise ValueError("The surface to resume is of another plane, grid, data or metric.")
+    missing = np.flatnonzero(~known.computed)
+    with Progress("surface", len(missing)) as progress:
+        try:
+            found = restriction(grid[missing], progress=progress)
+        except Interrupted as stop:
+            raise Interrupted(_filled(known, missing, stop.partial)) from None
+    return _filled(known, missing, found)
+
+
+def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:
+    values, errors = surface.values.copy(), surface.standard_error.copy()
+    computed = surface.computed.copy()
+    rows, columns = np.unravel_index(points, computed.shape)
+    values[:, rows, columns] = found.mean
+    errors[:, rows, columns] = found.standard_error
+    computed[rows, columns] = found.computed
+    return replace(surface, values=values, standard_error=errors, computed=computed)
+
+
+def _box(
+    plane: Plane, extent: Extent, paths: Sequence[Projection], margin: float
+) -> tuple[float, ...]:
+    if extent == "trajectory":
+        corners = plane.settings.get("box") if not paths else _bounds(paths)
+        if corners is None:
+            raise ValueError(
+                'extent="trajectory" needs paths=[...] for a plane that was not made from runs.'
+            )
+        low, high = np.array(corners, np.float64).reshape(2, 2).T
+        room = margin * np.maximum(high - low, 1e-3 * (high - low).max())
+        (x0, y0), (x1, y1) = low - room, high + room
+        return (x0, x1, y0, y1)
+    if isinstance(extent, str):
+        raise ValueError(f"extent must be a number, four numbers or 'trajectory'; not {extent!r}.")
+    box = tuple(map(float, extent)) if isinstance(extent, tuple | list) else (-extent, extent) * 2
+    if len(box) != 4 or not (box[0] < box[1] and box[2] < box[3]) or not np.isfinite(box).all():
+        raise ValueError(f"extent {extent!r} is empty; give α_min < α_max, β_min < β_max.")
+    return box
+
+
+def _bounds(paths: Sequence[Projection]) -> list[float]:
+    points = np.concatenate([path.coordinates for path in paths])
+    points = points[np.isfinite(points).all(axis=1)]
+    (x0, y0), (x1, y1) = points.min(0), points.max(0)
+    return [x0, x1, y0, y1]

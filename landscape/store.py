@@ -1,0 +1,295 @@
+"""Results on disk: a frozen dataclass of arrays is one HDF5 group.
+
+The annotations of the dataclass are the schema. ``loss: Float64[np.ndarray, "beta alpha"]`` is
+checked for type, rank and agreement of the named dimensions, becomes read-only, and is stored
+with HDF5 dimension scales, so that the group also opens with ``xarray`` (engine ``h5netcdf``).
+
+    annotation                                   stored as
+    Float64[np.ndarray, "a b"] (or `| None`)     data set with dimensions a, b (None: left out)
+    Annotated[tuple[str, ...], "a"]              the labels of dimension a: data set `a`, strings
+    str, int, float                              attribute of the group
+    dict                                         data set holding one JSON text
+
+Every group carries `schema` (a string) and `version` (an integer that counts versions of this
+schema). Files are untrusted: nothing is unpickled and links to other files are not followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import h5py
+import numpy as np
+
+_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable."
+
+
+class SchemaError(ValueError):
+    """A file or a group is not what it was taken for; the message says what was found."""
+
+
+class Result:
+    """Base of every result: frozen, validated, read-only, and able to save itself.
+
+    Subclasses are `@dataclass(frozen=True, kw_only=True, eq=False)` and set `schema` and
+    `version`.
+    """
+
+    schema: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Check every field against its annotation; arrays are converted and made read-only."""
+        sizes: dict[str, int] = {}
+        for name, kind in _fields(type(self)).items():
+            value = getattr(self, name)
+            if value is None:
+                if not kind.optional:
+                    raise ValueError(f"{type(self).__name__}.{name} is None; it is not optional.")
+                continue
+            if kind.dims is not None:
+                value = _checked_array(type(self).__name__, name, value, kind, sizes)
+                object.__setattr__(self, name, value)
+
+    def save(self, path: str | os.PathLike[str], name: str) -> None:
+        """Write this result as group `name` of the HDF5 file `path`, atomically.
+
+        The file is copied to ``<path>.partial``, changed there and renamed, so that a crash or a
+        full disk leaves the old file as it was. A group of that name is replaced; others stay.
+
+        Args:
+            path: File to write, created when missing.
+            name: Group, for example ``surface/pca``.
+        """
+        with replacing(path) as file:
+            if name in file:
+                del file[name]
+            _write(file.create_group(name), self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], name: str) -> Self:
+        """Read group `name` of `path`.
+
+        Raises:
+            SchemaError: If the file is not HDF5, the group is missing or holds something else, or
+                was written by a newer version of this package.
+        """
+        with opened(path) as file:
+            group = file.get(name)
+            if not isinstance(group, h5py.Group):
+                raise SchemaError(f"{path}: no group {name!r}; it holds {sorted(groups(file))}.")
+            return read_group(group, {cls.schema: cls})
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading; what cannot be read becomes a `SchemaError` that says why."""
+    path = Path(path)
+    if path.is_dir():
+        raise SchemaError(f"{path} is a folder; give one HDF5 file.")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise SchemaError(_why_unreadable(path, error)) from error
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open a copy of `path` (or a new file) for writing; it takes the place of `path` at the end.
+
+    Two processes that save into one folder wait for each other. After an exception the old file
+    is as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with _locked(path.parent):
+        try:
+            if path.exists():
+                with opened(path):
+                    pass
+                shutil.copyfile(path, partial)
+            with h5py.File(partial, "r+" if path.exists() else "w") as file:
+                yield file
+            with open(partial, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def groups(file: h5py.File) -> dict[str, str]:
+    """Name to schema of every group in a file that carries one."""
+    found: dict[str, str] = {}
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Group) and "schema" in item.attrs:
+            found[name] = str(item.attrs["schema"])
+
+    file.visititems(visit)
+    return found
+
+
+def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:
+    """Rebuild the result that `group` holds, as one of the `known` classes (by schema)."""
+    where = f"{group.file.filename}:{group.name}"
+    schema = group.attrs.get("schema")
+    cls = known.get(str(schema))
+    if cls is None:
+        raise SchemaError(f"{where} has schema {schema!r}; expected one of {sorted(known)}.")
+    check_version(where, cls.schema, int(group.attrs.get("version", 0)), cls.version)
+    values: dict[str, Any] = {}
+    for name, kind in _fields(cls).items():
+        try:
+            values[name] = _read(group, name, kind)
+        except KeyError:
+            if not kind.optional:
+                raise SchemaError(f"{where} has no {name!r}; the file is damaged.") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise SchemaError(f"{where}: {name!r} cannot be read ({error}).") from error
+    try:
+        return cls(**values)
+    except (ValueError, TypeError) as error:
+        raise SchemaError(f"{where} does not fit its schema: {error}") from error
+
+
+def check_version(where: str, schema: str, found: int, known: int) -> None:
+    """Refuse what a newer version of this package wrote."""
+    if found > known:
+        raise SchemaError(
+            f"{where} is {schema} version {found}; this package reads up to {known}. "
+            "Upgrade: pip install --upgrade landscape"
+        )
+    if found < 1:
+        raise SchemaError(f"{where} has no valid version of {schema}; the file is damaged.")
+
+
+class _Field(typing.NamedTuple):
+    dims: tuple[str, ...] | None  # None: not an array
+    dtype: np.dtype | None  # None with dims: strings
+    plain: type | None  # str, int, float, dict
+    optional: bool
+
+
+def _fields(cls: type[Result]) -> dict[str, _Field]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {f.name: _field(hints[f.name]) for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+
+
+def _field(hint: Any) -> _Field:
+    options = [h for h in typing.get_args(hint) if h is not type(None)]
+    optional = type(None) in typing.get_args(hint)
+    if optional:
+        (hint,) = options
+    if hasattr(hint, "dim_str"):
+        return _Field(tuple(hint.dim_str.split()), np.dtype(hint.dtypes[0]), None, optional)
+    if typing.get_origin(hint) is typing.Annotated:
+        return _Field((hint.__metadata__[0],), None, None, optional)
+    return _Field(None, None, typing.get_origin(hint) or hint, optional)
+
+
+def _checked_array(cls: str, name: str, value: Any, kind: _Field, sizes: dict[str, int]) -> Any:
+    assert kind.dims is not None
+    array = tuple(str(v) for v in value) if kind.dtype is None else np.array(value, kind.dtype)
+    shape = (len(array),) if isinstance(array, tuple) else array.shape
+    if len(shape) != len(kind.dims):
+        raise ValueError(f"{cls}.{name} has shape {shape}; expected dimensions {kind.dims}.")
+    for dim, size in zip(kind.dims, shape, strict=True):
+        if sizes.setdefault(dim, size) != size:
+            raise ValueError(
+                f"{cls}.{name} has {size} along {dim!r}; other fields have {sizes[dim]}."
+            )
+    if isinstance(array, np.ndarray):
+        array.flags.writeable = False
+    return array
+
+
+def _write(group: h5py.Group, result: Result) -> None:
+    group.attrs["schema"] = result.schema
+    group.attrs["version"] = result.version
+    fields = {k: v for k, v in _fields(type(result)).items() if getattr(result, k) is not None}
+    for name, kind in fields.items():
+        value = getattr(result, name)
+        if kind.dims is None:
+            if kind.plain is dict:
+                group.create_dataset(name, data=json.dumps(value), dtype=h5py.string_dtype())
+            else:
+                group.attrs[name] = value
+        elif kind.dtype is None:
+            group.create_dataset(kind.dims[0], data=list(value), dtype=h5py.string_dtype())
+        elif kind.dtype == np.bool_:
+            group.create_dataset(name, data=value.astype(np.int8)).attrs["dtype"] = "bool"
+        else:
+            group.create_dataset(name, data=value)
+    # A dimension takes the one-dimensional data set of its own name as its labels.
+    for name, kind in fields.items():
+        if kind.dims is None or kind.dtype is None:
+            continue
+        for axis, dim in enumerate(kind.dims):
+            data = group[name]
+            assert isinstance(data, h5py.Dataset)
+            if dim not in group:
+                length = data.shape[axis]
+                label = _NO_VARIABLE + b"%10d" % length
+                group.create_dataset(dim, shape=length, dtype=">f4").make_scale(label)
+            scale = group[dim]
+            assert isinstance(scale, h5py.Dataset)
+            if not scale.is_scale:
+                scale.make_scale(dim)
+            if dim != name:
+                data.dims[axis].attach_scale(scale)
+
+
+def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
+    if kind.dims is None and kind.plain is not dict:
+        assert kind.plain is not None
+        return kind.plain(group.attrs[name])
+    if kind.dims is not None and kind.dtype is None:
+        name = kind.dims[0]
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise KeyError(name)
+    data = group[name]
+    if not isinstance(data, h5py.Dataset):
+        raise KeyError(name)
+    if kind.plain is dict:
+        return json.loads(str(data.asstr()[()]))
+    return tuple(data.asstr()[()]) if kind.dtype is None else data[()]
+
+
+def _why_unreadable(path: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path}: permission denied."
+    if "lock" in str(error):
+        return f"{path} is being written by another process; try again when it has finished."
+    with open(path, "rb") as handle:
+        head = handle.read(8)
+    if head != b"\x89HDF\r\n\x1a\n":
+        return f"{path} is not an HDF5 file (a .h5 written by this package is expected)."
+    return f"{path} is damaged or cut short and cannot be opened ({error})."
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # Windows: the rename alone keeps files whole
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
