@@ -82,10 +82,11 @@ class _Affine(Result):
                 f"The point has shape {vector.shape}, the {type(self).__name__} lives in "
                 f"{self.origin.shape}; they belong to different models."
             )
-        offset = vector.astype(np.float64) - self.origin
-        found = np.linalg.solve(self.gram, inner(self.directions, offset[None])[:, 0])
-        for coordinate, direction in zip(found, self.directions, strict=True):
-            offset -= coordinate * direction
+        with np.errstate(invalid="ignore", over="ignore"):  # a diverged state gives NaN
+            offset = vector.astype(np.float64) - self.origin
+            found = np.linalg.solve(self.gram, inner(self.directions, offset[None])[:, 0])
+            for coordinate, direction in zip(found, self.directions, strict=True):
+                offset -= coordinate * direction
         return found, float(np.linalg.norm(offset))
 
 
@@ -203,11 +204,12 @@ def pca_plane(
     count = sum(len(r) for r in rows)
     if count < 3:
         raise ValueError(f"A plane needs three states or more; the runs hold {count}.")
-    centre = _centre(origin, runs, rows)
     gram = np.zeros((count, count))
-    for part in _parts(runs[0].layout.size, count):
-        block = _block(runs, rows, part) - centre[part]
-        gram += block @ block.T
+    with np.errstate(invalid="ignore", over="ignore"):  # a diverged run is refused below
+        centre = _centre(origin, runs, rows)
+        for part in _parts(runs[0].layout.size, count):
+            block = _block(runs, rows, part) - centre[part]
+            gram += block @ block.T
     if not np.isfinite(gram).all():
         raise ValueError("A run holds non-finite parameters; shorten it to before it diverged.")
     values, vectors = np.linalg.eigh(gram)
