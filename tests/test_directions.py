@@ -11,8 +11,8 @@ from synthetic import random_walk, vector_layout, write_run
 from torch import nn
 
 import landscape as ls
-from landscape.directions import random_walk_shares
 from landscape.layout import Entry
+from landscape.pca import random_walk_shares
 
 # Directions are stored in float32: relative rounding 6e-8, some of it accumulated in norms.
 SINGLE = 1e-6
@@ -148,6 +148,41 @@ def test_null_of_joint_runs(tmp_path):
         np.testing.assert_allclose(plane.explained, plane.explained_null, atol=0.01)
 
 
+def test_a_longer_run_counts_no_more_when_runs_count_the_same(tmp_path):
+    generator = np.random.default_rng(0)
+    long, short = (generator.normal(size=(n, 40)).cumsum(0).astype(np.float32) for n in (60, 6))
+    runs = [write_run(tmp_path / f"{len(s)}.h5", s) for s in (long, short)]
+    plane = ls.pca_plane(runs, weight="runs", origin="mean")
+    # Twin: repeat the short run until both have as many states.
+    repeated = np.concatenate([long, np.repeat(short, 10, axis=0)]).astype(np.float64)
+    centred = repeated - repeated.mean(0)
+    _, sigma, axes = np.linalg.svd(centred, full_matrices=False)
+    np.testing.assert_allclose(plane.origin, repeated.mean(0), rtol=SINGLE, atol=SINGLE)
+    np.testing.assert_allclose(
+        np.abs(np.einsum("kp,kp->k", plane.directions, axes[:2])), 1, rtol=SINGLE
+    )
+    np.testing.assert_allclose(plane.explained, sigma[:2] ** 2 / (sigma**2).sum(), rtol=1e-5)
+    assert plane.settings["weight"] == "runs"
+
+
+def test_explained_of_each_run_alone(tmp_path):
+    states = [random_walk(n, 30, seed=n) for n in (9, 14)]
+    runs = [write_run(tmp_path / f"{i}.h5", s) for i, s in enumerate(states)]
+    plane = ls.pca_plane(runs)
+    for s, shares in zip(states, plane.settings["explained_per_run"], strict=True):
+        inside = (s - plane.origin) @ plane.directions.T
+        np.testing.assert_allclose(
+            shares, (inside**2).sum(0) / ((s - plane.origin) ** 2).sum(), rtol=1e-4
+        )
+
+
+def test_null_of_runs_that_count_the_same(tmp_path):
+    walks = [random_walk(n, 10_000, seed=n) for n in (90, 30)]
+    runs = [write_run(tmp_path / f"{i}.h5", s) for i, s in enumerate(walks)]
+    plane = ls.pca_plane(runs, weight="runs", origin="mean")
+    np.testing.assert_allclose(plane.explained, plane.explained_null, atol=0.01)
+
+
 def test_null_in_the_limit():
     # Antognini & Sohl-Dickstein 2018, eq. 13, and the half-integer series about an end point.
     for origin, share in (
@@ -270,6 +305,8 @@ class TestRefused:
                 write_run(tmp_path / "w.h5", random_walk(5, 8, seed=0)),
                 origin="median",
             )
+        with pytest.raises(ValueError, match="'states', 'runs'"):
+            ls.pca_plane(write_run(tmp_path / "v.h5", random_walk(5, 8, seed=0)), weight="steps")
 
     def test_origin_that_does_not_fit_the_layout(self):
         with pytest.raises(ValueError, match="layout asks"):
