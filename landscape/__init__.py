@@ -25,7 +25,7 @@ _HOMES = {
     "random_plane": "directions",
     "line_between": "directions",
     "plane_through": "directions",
-    "pca_plane": "directions",
+    "pca_plane": "pca",
     "Surface": "analysis.surface",
     "loss_surface": "analysis.surface",
     "Profile": "analysis.line",

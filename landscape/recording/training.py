@@ -11,10 +11,12 @@ import torch
 
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.metrics import mean_of
+from landscape.layout import Layout
 from landscape.optim.registry import build, find
 from landscape.progress import Progress
 from landscape.recording.recorder import Recorder
 from landscape.tasks import Task, load_task
+from landscape.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,36 @@ def record_run(
             recorder.log(loss=loss)
             progress.advance()
     return Path(path)
+
+
+def restore(model: torch.nn.Module, trajectory: Trajectory, index: int) -> None:
+    """Copy a recorded state, with its buffers, into a model.
+
+    Args:
+        model: The model; its trainable parameters and floating-point buffers are overwritten.
+        trajectory: Where the state was recorded.
+        index: Which state; negative counts from the end.
+
+    Raises:
+        ValueError: If the trajectory was recorded from another model.
+    """
+    for problem in (
+        trajectory.layout.differences(Layout.of(model)),
+        len(trajectory.buffers_layout)
+        and trajectory.buffers_layout.differences(Layout.of_buffers(model)),
+    ):
+        if problem:
+            raise ValueError(f"the recorded tensors are not the model's: {problem}")
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    parts = [(trajectory.layout, trajectory.state(index))]
+    buffers = trajectory.buffers(index)
+    if buffers is not None:
+        parts.append((trajectory.buffers_layout, buffers))
+    with torch.no_grad():
+        for layout, vector in parts:
+            for entry in layout:
+                value = torch.from_numpy(vector[entry.slice]).reshape(entry.shape)
+                named[entry.name].copy_(value)
 
 
 class _Order:
