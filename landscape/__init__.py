@@ -32,6 +32,8 @@ _HOMES = {
     "loss_line": "analysis.line",
     "Walk": "analysis.walk",
     "walk": "analysis.walk",
+    "WalkStatistics": "analysis.walk_statistics",
+    "walk_statistics": "analysis.walk_statistics",
     "PathMetrics": "analysis.path",
     "path_metrics": "analysis.path",
     "Projection": "analysis.projection",
