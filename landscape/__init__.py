@@ -24,6 +24,7 @@ _HOMES = {
     "random_line": "directions",
     "random_plane": "directions",
     "line_between": "directions",
+    "line_along": "directions",
     "plane_through": "directions",
     "pca_plane": "pca",
     "Surface": "analysis.surface",

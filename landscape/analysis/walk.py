@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from landscape.analysis.segment import measured
 from landscape.analysis.shape import nonconvexity, parabola_minimum, rounding
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
 
 if TYPE_CHECKING:
-    from landscape.objective import Evaluation, Objective
+    from landscape.objective import Objective
     from landscape.trajectory import Trajectory
 
 Window = tuple[int, int] | Literal["first", "middle", "last"]
@@ -189,7 +190,7 @@ def walk(
     alpha = np.linspace(0, 1, points + 1)
     recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
 
-    def result(found: list[list[Evaluation]]) -> Walk:
+    def result(found: list[tuple[np.ndarray, np.ndarray]]) -> Walk:
         done = segments[: len(found)]
         return Walk(
             name=trajectory.name,
@@ -197,11 +198,9 @@ def walk(
             step=start[done],
             next_step=end[done],
             alpha=alpha,
-            metrics=found[0][0].metrics,
-            values=np.stack([np.concatenate([f.mean for f in fs], axis=1) for fs in found]),
-            standard_error=np.stack(
-                [np.concatenate([f.standard_error for f in fs], axis=1) for fs in found]
-            ),
+            metrics=tuple(objective.metrics),
+            values=np.stack([mean for mean, _ in found]),
+            standard_error=np.stack([error for _, error in found]),
             windows=None if windows is None else tuple(_name(w) for w in windows),
             bounds=None if windows is None else np.array(bounds),
             settings={
@@ -211,11 +210,24 @@ def walk(
             provenance=provenance(),
         )
 
-    found: list[list[Evaluation]] = []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     with Progress(f"walk {trajectory.name}", len(segments) * (points + 1)) as progress:
         try:
             for s in map(int, segments):
-                found.append(_segment(objective, trajectory, s, alpha, recorded, progress))
+                here, there = trajectory.state(s), trajectory.state(s + 1)
+                direction = (there.astype(np.float64) - here)[None]
+                before, after = trajectory.buffers(s), trajectory.buffers(s + 1)
+                ends = None if before is None or after is None else (before, after)
+                found.append(
+                    measured(
+                        objective,
+                        here,
+                        direction,
+                        alpha,
+                        buffers=ends if recorded else None,
+                        progress=progress,
+                    )
+                )
         except Interrupted:
             raise Interrupted(result(found) if found else None) from None
     return result(found)
@@ -224,28 +236,6 @@ def walk(
 def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # ∞ - ∞ of a diverged run is NaN
         return a - b
-
-
-def _segment(
-    objective: Objective,
-    trajectory: Trajectory,
-    segment: int,
-    alpha: np.ndarray,
-    recorded: bool,
-    progress: Progress,
-) -> list[Evaluation]:
-    here, there = trajectory.state(segment), trajectory.state(segment + 1)
-    direction = (there.astype(np.float64) - here)[None]
-    before, after = trajectory.buffers(segment), trajectory.buffers(segment + 1)
-    if not recorded or before is None or after is None:
-        return [objective.restrict(here, direction)(alpha[:, None], progress=progress)]
-    change = after.astype(np.float64) - before
-    return [
-        objective.restrict(here, direction, buffers=before + a * change)(
-            np.array([[a]]), progress=progress
-        )
-        for a in alpha
-    ]
 
 
 def _bounds(
