@@ -129,7 +129,7 @@ class Trajectory:
             return None
         return self._data("buffers")[range(len(self))[index]]
 
-    def columns(self, rows: np.ndarray, columns: slice) -> np.ndarray:
+    def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, float32."""
         return self._data("parameters")[rows, columns]
 
