@@ -80,10 +80,11 @@ class _Affine(Result):
                 f"The point has shape {vector.shape}, the {type(self).__name__} lives in "
                 f"{self.origin.shape}; they belong to different models."
             )
-        offset = vector.astype(np.float64) - self.origin
-        found = np.linalg.solve(self.gram, inner(self.directions, offset[None])[:, 0])
-        for coordinate, direction in zip(found, self.directions, strict=True):
-            offset -= coordinate * direction
+        with np.errstate(invalid="ignore", over="ignore"):  # a diverged state gives NaN
+            offset = vector.astype(np.float64) - self.origin
+            found = np.linalg.solve(self.gram, inner(self.directions, offset[None])[:, 0])
+            for coordinate, direction in zip(found, self.directions, strict=True):
+                offset -= coordinate * direction
         return found, float(np.linalg.norm(offset))
 
 

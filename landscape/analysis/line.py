@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from landscape.directions import Line
-from landscape.progress import Progress
+from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
 
@@ -74,6 +74,7 @@ def loss_line(
 
     Raises:
         ValueError: If there is no line, the extent is empty or the resolution below two.
+        Interrupted: On Ctrl-C; nothing is kept.
 
     Source: Goodfellow et al. 2015, arXiv:1412.6544.
     """
@@ -85,10 +86,13 @@ def loss_line(
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
     alpha = np.linspace(*extent, resolution)
     with Progress("line", len(lines) * resolution) as progress:
-        found = [
-            objective.restrict(line.origin, line.directions)(alpha[:, None], progress=progress)
-            for line in lines
-        ]
+        try:
+            found = [
+                objective.restrict(line.origin, line.directions)(alpha[:, None], progress=progress)
+                for line in lines
+            ]
+        except Interrupted:
+            raise Interrupted from None
     return Profile(
         alpha=alpha,
         metrics=found[0].metrics,

@@ -122,8 +122,9 @@ def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
 def grid_size(text: str) -> tuple[int, int]:
     """``51`` or ``41x61``: points along x and y."""
     try:
-        across, _, up = text.lower().partition("x")
-        return int(across), int(up or across)
+        sizes = [int(part) for part in text.lower().split("x")]
+        across, up = sizes * 2 if len(sizes) == 1 else sizes
+        return across, up
     except ValueError:
         raise ValueError(f"--resolution takes 51 or 41x61 (x by y); not {text!r}.") from None
 
