@@ -14,7 +14,7 @@ _HOMES = {
     "Run": "recording.training",
     "record_run": "recording.training",
     "Trajectory": "trajectory",
-    "TrajectoryWriter": "trajectory",
+    "TrajectoryWriter": "recording.writer",
     "Layout": "layout",
     "Objective": "objective",
     "Task": "tasks",

@@ -281,7 +281,7 @@ def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
 def _why_unreadable(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return f"{path}: permission denied."
-    if "lock" in str(error):
+    if "unable to lock" in str(error):
         return f"{path} is being written by another process; try again when it has finished."
     with open(path, "rb") as handle:
         head = handle.read(8)

@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from landscape.analysis.segment import Ends, measured
 from landscape.analysis.shape import rounding
 from landscape.directions import Line
-from landscape.progress import Progress
+from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
 
@@ -148,6 +148,7 @@ def loss_line(
 
     Raises:
         ValueError: If there is no line, the extent is empty or the resolution below two.
+        Interrupted: On Ctrl-C; nothing is kept.
 
     Source: Goodfellow et al. 2015, arXiv:1412.6544.
     """
@@ -161,12 +162,15 @@ def loss_line(
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
     alpha = np.linspace(*extent, resolution)
     with Progress("line", len(lines) * resolution) as progress:
-        found = [
-            measured(
-                objective, line.origin, line.directions, alpha, buffers=ends, progress=progress
-            )
-            for line, ends in zip(lines, buffers or [None] * len(lines), strict=True)
-        ]
+        try:
+            found = [
+                measured(
+                    objective, line.origin, line.directions, alpha, buffers=ends, progress=progress
+                )
+                for line, ends in zip(lines, buffers or [None] * len(lines), strict=True)
+            ]
+        except Interrupted:
+            raise Interrupted from None
     return Profile(
         alpha=alpha,
         metrics=tuple(objective.metrics),
