@@ -25,9 +25,8 @@ def plot(
     from landscape.plots.results import plot_results
 
     for file in files:
-        for figure, sentence in plot_results(
-            load_results(file), out, formats=tuple(formats.split(","))
-        ):
+        written = plot_results(load_results(file), out, formats=formats.split(","))
+        for figure, sentence in written:
             typer.echo(f"{figure}: {sentence}")
 
 
