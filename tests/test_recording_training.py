@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import landscape as ls
-from landscape.recording import training
+from landscape.evaluation.data import HeldData
+from landscape.recording import gradient
 from landscape.recording.training import Run, record_run
 from landscape.schedules import trapezoid
 
@@ -71,7 +72,7 @@ def test_linear_scaling_is_applied_once(tmp_path):
 def test_a_large_batch_in_parts_is_the_same_step(tmp_path, monkeypatch):
     """The gradient over 1,498 samples in passes of 400, against one pass."""
     whole = record_run(Run("digits/mlp-16", "gd", steps=5), tmp_path / "whole.h5")
-    monkeypatch.setattr(training, "PASS", 400)
+    monkeypatch.setattr(gradient, "PASS", 400)
     parts = record_run(Run("digits/mlp-16", "gd", steps=5), tmp_path / "parts.h5")
     # Sums of 1,498 single-precision terms in another order: 1e-6 of values up to 1.
     np.testing.assert_allclose(states(whole), states(parts), atol=5e-6)
@@ -93,13 +94,13 @@ def test_parts_of_every_form_of_loss(form, monkeypatch):
             return values.mean()
         return (values * batch[1]).sum(), batch[1].sum()
 
-    data = training.HeldData((x, weight), device=torch.device("cpu"))
+    data = HeldData((x, weight), device=torch.device("cpu"))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     found = []
     for size in (100, 3):
-        monkeypatch.setattr(training, "PASS", size)
-        task = ls.Task(model, loss, (x, weight))
-        value = training._closure(task, model, data, torch.arange(10), optimizer)()
+        monkeypatch.setattr(gradient, "PASS", size)
+        closure = gradient.gradient_closure(loss, model, data.take, torch.arange(10), optimizer)
+        value = closure()
         found.append((value, model.weight.grad.clone()))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=0)

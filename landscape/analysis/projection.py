@@ -78,8 +78,9 @@ def project(
             state = trajectory.state(int(index))
             coordinates[row], residual[row] = plane.coordinates(state)
             squared = float(coordinates[row] @ plane.gram @ coordinates[row])
-            inside += squared
-            total += squared + residual[row] ** 2
+            if np.isfinite(residual[row]):
+                inside += squared
+                total += squared + residual[row] ** 2
             if objective is not None:
                 losses[0].append(float(objective.at(state).mean[0, 0]))
             progress.advance()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from landscape.evaluation.data import HeldData
-from landscape.evaluation.metrics import mean_of
+from landscape.layout import Layout
 from landscape.optim.registry import build, find
 from landscape.progress import Progress
+from landscape.recording.gradient import gradient_closure
 from landscape.recording.recorder import Recorder
 from landscape.schedules import build_schedule, ramped_batch, scaled_lr
 from landscape.tasks import Task, load_task
 from landscape.trajectory import Trajectory
-
-PASS = 10_000  # samples per forward pass; more are summed up
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,9 @@ def record_run(
                 batch_size = ramped_batch(
                     step, steps=run.steps, start=run.batch_size, end=run.final_batch_size
                 )
-            closure = _closure(task, model, data, order.next(batch_size), optimizer)
+            closure = gradient_closure(
+                task.loss, model, data.take, order.next(batch_size), optimizer
+            )
             if entry.closure:
                 loss = optimizer.step(closure)
             else:
@@ -173,45 +174,34 @@ def record_run(
     return Path(path)
 
 
-def _closure(
-    task: Task,
-    model: torch.nn.Module,
-    data: HeldData,
-    index: Tensor,
-    optimizer: torch.optim.Optimizer,
-) -> Callable[[], Any]:
-    """The mean loss over the samples `index`, with its gradients in ``p.grad``."""
+def restore(model: torch.nn.Module, trajectory: Trajectory, index: int) -> None:
+    """Copy a recorded state, with its buffers, into a model.
 
-    def whole() -> Tensor:
-        optimizer.zero_grad()
-        loss = mean_of(task.loss(model, data.take(index)))
-        loss.backward()
-        return loss.detach()
+    Args:
+        model: The model; its trainable parameters and floating-point buffers are overwritten.
+        trajectory: Where the state was recorded.
+        index: Which state; negative counts from the end.
 
-    def in_parts() -> Tensor:
-        optimizer.zero_grad()
-        parts = []
-        for part in index.split(PASS):
-            total, weight = _sum_and_weight(task.loss(model, data.take(part)), len(part))
-            total.backward()
-            parts.append(torch.stack([total.detach(), weight.to(total)]))
-        total, weight = torch.stack(parts).sum(0)
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                parameter.grad.div_(weight)
-        return total / weight
-
-    return whole if len(index) <= PASS else in_parts
-
-
-def _sum_and_weight(value: Any, samples: int) -> tuple[Tensor, Tensor]:
-    """A metric's return value as a sum and what to divide it by."""
-    if isinstance(value, tuple):
-        total, weight = value
-        return total.sum(), torch.as_tensor(weight).sum()
-    if value.ndim == 0:
-        return value * samples, torch.tensor(samples)
-    return value.sum(), torch.tensor(len(value))
+    Raises:
+        ValueError: If the trajectory was recorded from another model.
+    """
+    for problem in (
+        trajectory.layout.differences(Layout.of(model)),
+        len(trajectory.buffers_layout)
+        and trajectory.buffers_layout.differences(Layout.of_buffers(model)),
+    ):
+        if problem:
+            raise ValueError(f"the recorded tensors are not the model's: {problem}")
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    parts = [(trajectory.layout, trajectory.state(index))]
+    buffers = trajectory.buffers(index)
+    if buffers is not None:
+        parts.append((trajectory.buffers_layout, buffers))
+    with torch.no_grad():
+        for layout, vector in parts:
+            for entry in layout:
+                value = torch.from_numpy(vector[entry.slice]).reshape(entry.shape)
+                named[entry.name].copy_(value)
 
 
 class _Order:
