@@ -70,8 +70,11 @@ class BrowserPage:
     def settle(self) -> None:
         """Wait until two frames have passed and nothing is being drawn."""
         self._page.evaluate(
-            """async () => { const frame = () => new Promise(requestAnimationFrame);
-            await frame(); await frame(); await Promise.all(explorer.lands.map(l => l.drawing)); }"""
+            """async () => {
+                const frame = () => new Promise(requestAnimationFrame);
+                await frame(); await frame();
+                await Promise.all(explorer.lands.map(l => l.drawing));
+            }"""
         )
 
 
