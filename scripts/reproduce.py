@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from claims import geometry, walks
+from claims import averages, geometry, optimizers, walks
 from claims.claim import Claim, load, save, table
 from claims.setting import SCRATCH, data_name
 
@@ -17,6 +17,12 @@ EXPERIMENTS = {
     "curvature": geometry.curvature,
     "null": geometry.null,
     "line": geometry.line,
+    "lookahead": optimizers.lookahead,
+    "variance": optimizers.variance,
+    "radam": optimizers.radam,
+    "lamb": optimizers.lamb,
+    "decay": averages.decay,
+    "swa": averages.swa,
 }
 HEADER = """# Reproduction of published claims
 

@@ -31,7 +31,9 @@ class Claim:
 def save(claims: Sequence[Claim], path: Path) -> None:
     """Write claims as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(claim) for claim in claims], indent=1, ensure_ascii=False))
+    path.write_text(
+        json.dumps([asdict(claim) for claim in claims], indent=1, ensure_ascii=False, default=bool)
+    )
 
 
 def load(path: Path) -> list[Claim]:
