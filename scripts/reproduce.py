@@ -43,7 +43,10 @@ def main() -> None:
     for number, (name, run) in enumerate(EXPERIMENTS.items(), 1):
         done = SCRATCH / f"{name}.json"
         wanted = not args.only or name in args.only
-        if wanted and (args.again or not done.exists()):
+        if args.again and wanted:
+            for kept in (done, done.with_suffix(".h5")):
+                kept.unlink(missing_ok=True)
+        if wanted and not done.exists():
             print(f"{number}/{len(EXPERIMENTS)} {name} ...", end=" ", flush=True)
             start = time.perf_counter()
             save(run(), done)

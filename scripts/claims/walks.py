@@ -7,7 +7,7 @@ import numpy as np
 import landscape as ls
 
 from .claim import Claim, numbers
-from .setting import SEEDS, load, objective, recorded
+from .setting import SCRATCH, SEEDS, load, objective, recorded
 
 MODEL = "mlp-64-32-relu-bn"
 STEPS = 840
@@ -97,7 +97,14 @@ def ladder() -> list[Claim]:
 
 
 def _measured(rate: float, seed: int) -> ls.WalkStatistics:
+    kept, name = SCRATCH / "walk.h5", f"lr-{rate:g}-seed-{seed}"
+    if known := ls.WalkStatistics.find(kept, name):
+        return known
     task = load(MODEL, seed=seed)
     measure = objective(task, samples=2000, batch_size=2000, batch_norm="batch")
     with recorded("sgd", MODEL, lr=rate, steps=STEPS, batch=100, seed=seed) as run:
-        return ls.walk_statistics(ls.walk(measure, run, windows=["first", "middle", "last"]))
+        walk = ls.walk(measure, run, windows=["first", "middle", "last"])
+    found = ls.walk_statistics(walk)
+    found.save(kept, name)
+    print(end=".", flush=True)
+    return found
