@@ -41,7 +41,7 @@ function makeTools(parent, dialogs) {
   if (surfaces.length) {
     parent.append(segment('view', 'view', [['contour', 'Contour'], ['3d', '3-D']], switchView));
     parent.append(el('div', { class: 'segment cameras', role: 'group', 'aria-label': 'camera' }, ...CAMERA_NAMES.map((name) => el('button', {
-      type: 'button', 'data-camera': name, onclick: () => setState({ camera: cameraNumbers(cameraOf(name, lands[0].terrain)) }),
+      type: 'button', 'data-camera': name, onclick: () => setState({ camera: cameraNumbers(cameraOf(name, lands[0])) }),
     }, name))));
   }
   parent.append(segment('loss scale', 'scale', [['log', 'Log'], ['linear', 'Linear']]));
@@ -106,7 +106,7 @@ function captions() {
 }
 
 function setCamera(land) {
-  const wanted = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', land.terrain);
+  const wanted = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', lands[0]);
   const present = land.plot._fullLayout?.scene?.camera;
   if (present && cameraNumbers(present).join() !== cameraNumbers(wanted).join()) Plotly.relayout(land.plot, { 'scene.camera': wanted });
 }
@@ -171,7 +171,7 @@ async function start() {
     captions();
   }
   // For the console and for tests.
-  window.explorer = { state, setState, runs, surfaces, lands, charts, curvesCsv };
+  window.explorer = { state, initial, setState, runs, surfaces, lands, charts, curvesCsv };
   document.documentElement.dataset.ready = 'true';
 }
 
