@@ -28,7 +28,8 @@ DRAW_STATES = """async states => {
 }"""
 
 PLACES = """states => {
-  const land = explorer.lands[0], item = land.layer.items[0], box = land.stage.getBoundingClientRect();
+  const land = explorer.lands[0], item = land.layer.items[0];
+  const box = land.stage.getBoundingClientRect();
   return states.map(i => { land.layer.step(item.path.step[i]);
     return [item.x + box.left, item.y + box.top]; });
 }"""
@@ -50,7 +51,7 @@ def page(browser_page, address):
 
 def centroids(page):
     """Centres of the three markers in the picture, in CSS pixels."""
-    style = page.add_style_tag(content=".runs, .tip { visibility: hidden !important }")
+    style = page.add_style_tag(content=".runs, .tip { display: none !important }")
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     style.evaluate("node => node.remove()")
     pixels = np.asarray(picture).astype(int)
@@ -128,7 +129,8 @@ def test_hover_on_the_surface_is_the_stored_loss(page):
               * (axis[1] - axis[0]);
             const [u, v] = [inward(s.alpha, i), inward(s.beta, j)];
             const height = land.terrain.clamp(land.terrain.values[j * s.alpha.length + i]);
-            const [px, py] = land.projector()(u, v, height), box = land.stage.getBoundingClientRect();
+            const [px, py] = land.projector()(u, v, height);
+            const box = land.stage.getBoundingClientRect();
             return [box.left + px, box.top + py]; }""",
             [i, j],
         )

@@ -72,8 +72,11 @@ class Land {
       this.place();
       if (!this.space && Land.active === this) this.onRange?.(this);
     };
-    this.plot.on('plotly_relayouting', moved);
-    this.plot.on('plotly_relayout', () => { moved(); if (this.space) this.keepCamera(); });
+    this.plot.on('plotly_relayouting', (change) => {
+      moved();
+      if (change['scene.camera'] && Land.active === this) this.onCamera?.(this, change['scene.camera']);
+    });
+    this.plot.on('plotly_relayout', () => { moved(); if (this.space && Land.active === this) this.keepCamera(); });
     if (this.space) {
       this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; this.hover(this.pointer); });
       this.plot.on('plotly_unhover', () => { this.under = null; this.hover(this.pointer); });
@@ -83,6 +86,19 @@ class Land {
   keepCamera() {
     const camera = this.plot._fullLayout?.scene?.camera ?? this.plot.layout?.scene?.camera;
     if (camera?.eye) setState({ camera: cameraNumbers(camera) });
+  }
+
+  /** Take over the camera of another landscape; while one is being set, only the newest waits. */
+  async turnTo(camera) {
+    this.wanted = camera;
+    if (this.turning) return;
+    this.turning = true;
+    while (this.wanted && this.space && !this.box.hidden) {
+      const next = this.wanted;
+      this.wanted = null;
+      await Plotly.relayout(this.plot, { 'scene.camera': next });
+    }
+    this.turning = false;
   }
 
   /** The pixels of data in the present view. */
@@ -110,10 +126,7 @@ class Land {
     const look = () => {
       if (!this.space || !this.box.isConnected) { this.following = false; return; }
       const project = this.projector();
-      if (project && project.signature !== this.signature) {
-        this.place();
-        if (Land.active === this) this.onCamera?.(this);
-      }
+      if (project && project.signature !== this.signature) this.place();
       requestAnimationFrame(look);
     };
     requestAnimationFrame(look);

@@ -70,7 +70,7 @@ function makeLands(parent) {
     const land = new Land(parent, field);
     pickers(land);
     lands.push(land);
-    land.onCamera = (moved) => lands.filter((l) => l !== moved).forEach((l) => copyCamera(moved, l));
+    land.onCamera = (moved, camera) => lands.filter((l) => l !== moved).forEach((l) => l.turnTo(camera));
     land.onRange = (moved) => lands.filter((l) => l !== moved && l.surface?.plane === moved.surface.plane).forEach((l) => copyRange(moved, l));
     return land;
   };
@@ -108,13 +108,7 @@ function captions() {
 function setCamera(land) {
   const wanted = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', lands[0]);
   const present = land.plot._fullLayout?.scene?.camera;
-  if (present && cameraNumbers(present).join() !== cameraNumbers(wanted).join()) Plotly.relayout(land.plot, { 'scene.camera': wanted });
-}
-
-function copyCamera(from, to) {
-  const scene = from.plot._fullLayout?.scene?._scene;
-  const camera = scene?.getCamera?.() ?? from.plot._fullLayout?.scene?.camera;
-  if (camera && to.space && !to.box.hidden) to.plot._fullLayout?.scene?._scene?.setViewport?.({ ...to.plot._fullLayout.scene, camera });
+  if (present && cameraNumbers(present).join() !== cameraNumbers(wanted).join()) land.turnTo(wanted);
 }
 
 function copyRange(from, to) {
