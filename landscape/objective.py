@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.evaluation.borrow import borrowed
+from landscape.evaluation.borrow import Loan, borrowed
 from landscape.evaluation.data import HeldData
+from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import Metric, mean_and_error
 from landscape.evaluation.sequential import sequential
 from landscape.layout import Layout
@@ -129,7 +130,8 @@ class Objective:
         """The model's present parameters as a flat vector, shape (P,)."""
         named = dict(self.model.named_parameters())
         parts = [named[e.name].detach().reshape(-1).cpu() for e in self.layout]
-        return torch.cat(parts).numpy()
+        flat = torch.cat(parts)
+        return (flat if flat.dtype == torch.float64 else flat.float()).numpy()
 
     def restrict(
         self, origin: np.ndarray, directions: np.ndarray, *, buffers: np.ndarray | None = None
@@ -209,9 +211,16 @@ class Restriction:
                 progress.advance()
 
         try:
-            with self._borrowed() as flat:
-                points = _Placement(flat, self._origin, self._directions, coordinates)
-                sequential(objective.model, objective.metrics, objective.data, points, done=done)
+            with held_back() as check, self._borrowed() as loan:
+                points = _Placement(loan, self, coordinates)
+                sequential(
+                    objective.model,
+                    objective.metrics,
+                    objective.data,
+                    points,
+                    done=done,
+                    check=check,
+                )
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(totals, computed)) from None
         return self._evaluation(totals, computed)
@@ -225,16 +234,20 @@ class Restriction:
         return Evaluation(tuple(self.objective.metrics), mean, error, computed)
 
     @contextmanager
-    def _borrowed(self) -> Iterator[Tensor]:
+    def _borrowed(self) -> Iterator[Loan]:
         objective = self.objective
-        flat = self._origin.clone()
-        buffers = None if self._buffers is None else self._buffers.clone()
-        with borrowed(objective.model, objective.layout, flat, objective.buffers_layout, buffers):
+        with borrowed(
+            objective.model,
+            objective.layout,
+            objective.buffers_layout,
+            device=objective.device,
+            dtype=objective.dtype,
+        ) as loan:
             if objective.batch_norm == "batch":
                 for module in objective.model.modules():
                     if isinstance(module, nn.modules.batchnorm._BatchNorm):
                         module.training = True
-            yield flat
+            yield loan
 
     def _held(self, array: np.ndarray) -> Tensor:
         objective = self.objective
@@ -244,16 +257,19 @@ class Restriction:
 class _Placement:
     """Writes origin + Σ c_k · direction_k into the flat vector that the model computes with."""
 
-    def __init__(
-        self, flat: Tensor, origin: Tensor, directions: Tensor, coordinates: np.ndarray
-    ) -> None:
-        self._flat, self._origin = flat, origin
-        self._directions, self._coordinates = directions, coordinates
+    def __init__(self, loan: Loan, restriction: Restriction, coordinates: np.ndarray) -> None:
+        self._loan, self._coordinates = loan, coordinates
+        self._origin, self._directions = restriction._origin, restriction._directions
+        given = restriction._buffers
+        self._buffers = loan.buffers.clone() if given is None else given
 
     def __len__(self) -> int:
         return len(self._coordinates)
 
     def place(self, index: int) -> None:
-        self._flat.copy_(self._origin)
+        flat = self._loan.flat
+        flat.copy_(self._origin)
         for direction, c in zip(self._directions, self._coordinates[index], strict=True):
-            self._flat.add_(direction, alpha=float(c))
+            flat.add_(direction, alpha=float(c))
+        self._loan.buffers.copy_(self._buffers)
+        self._loan.reset_others()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: ls.record_run(ls.Run("digits/mlp", name, steps=40), folder / f"{name}.h5")
         for name in ("sgd", "adam")
     }
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str], Path]:
+    """Finds a file of real data below $LANDSCAPE_DATA or data/; skips the test without it."""
+
+    def find(name: str) -> Path:
+        roots = [Path(os.environ["LANDSCAPE_DATA"])] if "LANDSCAPE_DATA" in os.environ else []
+        for root in [*roots, Path(__file__).parents[1] / "data"]:
+            for folder in (root, root / "data", root.parent):
+                if (folder / name).exists():
+                    return folder / name
+        pytest.skip(f"needs {name} below $LANDSCAPE_DATA or data/")
+
+    return find
 
 
 class BrowserPage:

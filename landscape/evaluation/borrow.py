@@ -1,8 +1,8 @@
 """Borrow a model: evaluate it at other weights and give it back exactly as it was.
 
 The model's own tensors are set aside and put back; they are never written to, so weights, buffers,
-gradients, `requires_grad`, modes and random states are bit-identical afterwards, whatever happens
-in between.
+gradients, `requires_grad`, modes, attributes and random states are bit-identical afterwards,
+whatever happens in between.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,69 +18,103 @@ from torch import Tensor, nn
 
 from landscape.layout import Layout
 
-Place = tuple[dict, str]  # where a module keeps a buffer
+
+@dataclass
+class Loan:
+    """What a borrowed model computes with.
+
+    Attributes:
+        model: The model, in evaluation mode.
+        layout: Which slice of `flat` is which trainable parameter.
+        flat: Flat vector that the parameters are views of, shape (P,).
+        buffers_layout: Which slice of `buffers` is which floating-point buffer.
+        buffers: Flat vector that the floating-point buffers are views of, shape (B,).
+        others: The other buffers, as (in use, as they were).
+    """
+
+    model: nn.Module
+    layout: Layout
+    flat: Tensor
+    buffers_layout: Layout
+    buffers: Tensor
+    others: list[tuple[Tensor, Tensor]]
+
+    def reset_others(self) -> None:
+        """Undo what the model wrote into integer buffers (counters)."""
+        for used, original in self.others:
+            used.copy_(original)
 
 
 @contextlib.contextmanager
 def borrowed(
-    model: nn.Module, layout: Layout, flat: Tensor, buffers_layout: Layout, buffers: Tensor | None
-) -> Iterator[None]:
-    """Let the model compute with the weights in `flat`, in evaluation mode.
+    model: nn.Module,
+    layout: Layout,
+    buffers_layout: Layout,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Iterator[Loan]:
+    """Let the model compute with other weights and buffers, in evaluation mode.
 
     Args:
         model: The model.
-        layout: Which slice of `flat` is which trainable parameter.
-        flat: The flat vector that the parameters become views of, shape (P,); its device and
-            type are those of the computation.
-        buffers_layout: Which slice of `buffers` is which floating-point buffer.
-        buffers: Flat buffers to use instead of the model's own, shape (B,); None uses copies of
-            the model's own.
+        layout: Its trainable parameters; the others are used as they are.
+        buffers_layout: Its floating-point buffers.
+        device: Where to compute.
+        dtype: Floating-point type to compute in.
 
     Yields:
-        Nothing; inside, writing to `flat` or `buffers` changes what the model computes.
+        Vectors whose elements are the model's weights and buffers, holding the model's own values;
+        inside, writing to them, or to attributes of modules, changes what the model computes.
     """
-    modes = [(module, module.training) for module in model.modules()]
     owned = [(p, p.data) for p in model.parameters()]
+    attributes = [(module, dict(module.__dict__)) for module in model.modules()]
     tables = [(module._buffers, dict(module._buffers)) for module in model.modules()]
-    with _random_state(flat.device):
+    with _random_state(device):
         try:
+            flat = torch.empty(layout.size, device=device, dtype=dtype)
             named = dict(model.named_parameters())
             for entry in layout:
+                flat[entry.slice] = named[entry.name].data.reshape(-1)
                 named[entry.name].data = flat[entry.slice].view(entry.shape)
             trainable = {entry.name for entry in layout}
             for name, parameter in named.items():
                 if name not in trainable:
                     parameter.data = _like(parameter.data, flat)
-            _replace_buffers(model, buffers_layout, buffers, flat)
-            for module, _ in modes:
+            buffers, others = _replace_buffers(model, buffers_layout, flat)
+            for module, _ in attributes:
                 module.training = False
-            yield
+            yield Loan(model, layout, flat, buffers_layout, buffers, others)
         finally:
             for parameter, data in owned:
                 parameter.data = data
             for table, contents in tables:
                 table.clear()
                 table.update(contents)
-            for module, training in modes:
-                module.training = training
+            for module, contents in attributes:
+                module.__dict__.clear()
+                module.__dict__.update(contents)
 
 
 def _replace_buffers(
-    model: nn.Module, layout: Layout, buffers: Tensor | None, flat: Tensor
-) -> None:
-    given = {}
-    if buffers is not None:
-        given = {e.name: buffers[e.slice].view(e.shape) for e in layout}
-    replaced: dict[int, Tensor] = {}  # a buffer shared by two modules stays shared
-    for prefix, module in model.named_modules():
-        for name, buffer in module._buffers.items():
-            if buffer is None:
-                continue
-            full = f"{prefix}.{name}" if prefix else name
-            if id(buffer) not in replaced:
-                copy = given.get(full)
-                replaced[id(buffer)] = _like(buffer, flat).clone() if copy is None else copy
-            module._buffers[name] = replaced[id(buffer)]
+    model: nn.Module, layout: Layout, flat: Tensor
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    buffers = flat.new_empty(layout.size)
+    slices = {entry.name: entry for entry in layout}
+    others = []
+    for name, buffer in model.named_buffers():
+        if name in slices:
+            entry = slices[name]
+            buffers[entry.slice] = buffer.reshape(-1)
+            used = buffers[entry.slice].view(entry.shape)
+        else:
+            used = buffer.to(flat.device, copy=True)
+            others.append((used, buffer))
+        for module in model.modules():  # a buffer shared by two modules stays shared
+            for key, own in module._buffers.items():
+                if own is buffer:
+                    module._buffers[key] = used
+    return buffers, others
 
 
 def _like(tensor: Tensor, flat: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ def map_tensors(batch: Any, function: Callable[[torch.Tensor], torch.Tensor]) ->
     if isinstance(batch, Mapping):
         return {key: map_tensors(value, function) for key, value in batch.items()}
     if isinstance(batch, tuple | list):
-        return type(batch)(map_tensors(value, function) for value in batch)
+        return _rebuilt(batch, [map_tensors(value, function) for value in batch])
     return batch
 
 
@@ -133,7 +133,7 @@ def _read(data: Any) -> tuple[Any | None, list[Any]]:
         _length(batch)
     try:
         return _join(batches), []
-    except (RuntimeError, TypeError, KeyError):
+    except (RuntimeError, TypeError, KeyError, ValueError):
         return None, batches
 
 
@@ -144,8 +144,13 @@ def _join(batches: list[Any]) -> Any:
     if isinstance(first, Mapping):
         return {key: _join([b[key] for b in batches]) for key in first}
     if isinstance(first, tuple | list):
-        return type(first)(_join(list(parts)) for parts in zip(*batches, strict=True))
+        return _rebuilt(first, [_join(list(parts)) for parts in zip(*batches, strict=True)])
     raise TypeError(f"a batch holds a {type(first).__name__}")
+
+
+def _rebuilt(like: Any, values: list[Any]) -> Any:
+    """A tuple, named tuple or list like `like`, of other values."""
+    return type(like)(*values) if hasattr(like, "_fields") else type(like)(values)
 
 
 def _length(batch: Any) -> int:

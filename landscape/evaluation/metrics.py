@@ -42,7 +42,7 @@ class Totals:
         """Add a metric's return value for a batch of `samples` samples.
 
         Raises:
-            TypeError: If the value has none of the three documented forms.
+            ValueError: If the value has none of the three documented forms.
         """
         if isinstance(value, tuple) and len(value) == 2:
             total, weight = (torch.as_tensor(v).double().sum() for v in value)
@@ -60,7 +60,7 @@ class Totals:
             self._sums.append(torch.stack([each.sum(), each.square().sum(), count]))
         else:
             shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(
+            raise ValueError(
                 f"{self.name!r} returned {shape} for a batch of {samples} samples; it must return "
                 "one value per sample, a scalar mean, or a pair (sum, weight)."
             )

@@ -18,7 +18,7 @@ class Points(Protocol):
     def __len__(self) -> int: ...
 
     def place(self, index: int) -> None:
-        """Write point `index` into the weights that the model computes with."""
+        """Write point `index` into the weights and buffers that the model computes with."""
         ...
 
 
@@ -29,6 +29,7 @@ def sequential(
     points: Points,
     *,
     done: Callable[[int, Tensor], None],
+    check: Callable[[], None],
 ) -> None:
     """Measure every metric at every point.
 
@@ -38,6 +39,7 @@ def sequential(
         data: The samples.
         points: Writes each point's weights in place.
         done: Called after each point with its index and its totals, shape (metrics, 3).
+        check: Called between batches; may raise to stop.
     """
     batches = list(data)
     with torch.inference_mode():
@@ -45,6 +47,7 @@ def sequential(
             points.place(index)
             totals = [Totals(name) for name in metrics]
             for batch, samples in batches:
+                check()
                 for total, metric in zip(totals, metrics.values(), strict=True):
                     total.add(metric(model, batch), samples)
             done(index, torch.stack([total.total() for total in totals]))

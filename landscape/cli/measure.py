@@ -1,0 +1,209 @@
+"""`landscape surface | line | walk | path`: measure recorded runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from landscape.cli import inputs
+from landscape.cli.inputs import (
+    BatchNorm,
+    Device,
+    Out,
+    Precision,
+    Runs,
+    Samples,
+    Seed,
+    Split,
+    TaskName,
+)
+from landscape.directions import Plane, line_between, random_plane
+from landscape.pca import pca_plane
+from landscape.progress import Interrupted
+from landscape.trajectory import Trajectory
+
+
+def surface(
+    runs: Runs,
+    plane: Annotated[
+        str,
+        typer.Option(help="pca (joint for several runs) or random (around the first run's end)."),
+    ] = "pca",
+    resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
+    extent: Annotated[
+        str | None,
+        typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="Point at (0, 0) for pca: mean, initial or final.")
+    ] = None,
+    every: Annotated[int, typer.Option(help="Show every n-th state of the paths.")] = 1,
+    out: Out = None,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Measure the loss on a plane, and project the runs on it with their true loss.
+
+    Ctrl-C keeps what was measured; the same command then measures the rest.
+
+    Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
+    """
+    from landscape.analysis.projection import project
+    from landscape.analysis.surface import Surface, loss_surface
+
+    size = inputs.grid_size(resolution)
+    box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
+    trajectories = inputs.open_runs(runs)
+    found = _plane(plane, trajectories, origin, seed)
+    objective = inputs.build_objective(
+        trajectories, task, split=data, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+    path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
+    paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    try:
+        measured = loss_surface(
+            objective,
+            found,
+            extent=box,
+            resolution=size,
+            paths=paths,
+            resume=Surface.find(path, name),
+        )
+    except Interrupted as stop:
+        stop.partial.save(path, name)
+        typer.echo(
+            f"\nStopped. {int(stop.partial.computed.sum())} of {stop.partial.computed.size} points "
+            f"are in {path}; the same command measures the rest."
+        )
+        raise typer.Exit(130) from None
+    found.save(path, f"plane/{plane}")
+    measured.save(path, name)
+    typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
+    for trajectory in trajectories:
+        shown = project(trajectory, found, objective=objective, every=every)
+        shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
+        typer.echo(
+            f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
+            f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
+        )
+
+
+def line(
+    runs: Runs,
+    resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
+    extent: Annotated[str, typer.Option(help="First and last coordinate.")] = "-0.5,1.5",
+    out: Out = None,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Measure the loss on the straight line from each run's first to its last state.
+
+    Example: landscape line data/adam.h5
+    """
+    from landscape.analysis.line import loss_line
+
+    first, last = inputs.numbers(extent, 2, "--extent")
+    trajectories = inputs.open_runs(runs)
+    objective = inputs.build_objective(
+        trajectories, task, split=data, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+    profile = loss_line(
+        objective,
+        [line_between(t.initial, t.final) for t in trajectories],
+        names=[t.name for t in trajectories],
+        extent=(first, last),
+        resolution=resolution,
+    )
+    path = inputs.results_path(trajectories, out)
+    profile.save(path, "line/initial-final")
+    typer.echo(f"{path}: line/initial-final, {len(trajectories)} line(s) of {resolution} points")
+
+
+def walk(
+    runs: Runs,
+    window: Annotated[
+        list[str] | None, typer.Option(help="Range of steps FIRST-LAST; may be repeated.")
+    ] = None,
+    points: Annotated[int, typer.Option(help="Intervals between two states.")] = 10,
+    out: Out = None,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Measure the loss between consecutive recorded states (Xing et al. 2018).
+
+    Example: landscape walk data/sgd.h5 --window 0-40 --window 260-300
+    """
+    from landscape.analysis.walk import walk as measure_walk
+
+    windows = [inputs.step_window(text) for text in window] if window else None
+    trajectories = inputs.open_runs(runs)
+    objective = inputs.build_objective(
+        trajectories, task, split=data, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+    path = inputs.results_path(trajectories, out)
+    for trajectory in trajectories:
+        found = measure_walk(objective, trajectory, windows=windows, points=points)
+        name = f"walk/{inputs.run_key(trajectory)}"
+        found.save(path, name)
+        typer.echo(
+            f"{path}: {name}, {len(found.step)} segments, {int(found.barrier.sum())} cross a "
+            f"barrier, {int(found.interior_minimum.sum())} have a lower point inside"
+        )
+
+
+def path(runs: Runs, out: Out = None) -> None:
+    """Measure step lengths, angles between updates and distance from initialization.
+
+    Example: landscape path data/sgd.h5 data/adam.h5
+    """
+    from landscape.analysis.path import path_metrics
+
+    trajectories = inputs.open_runs(runs)
+    file = inputs.results_path(trajectories, out)
+    for trajectory in trajectories:
+        found = path_metrics(trajectory)
+        name = f"path/{inputs.run_key(trajectory)}"
+        found.save(file, name)
+        typer.echo(
+            f"{file}: {name}, ends {found.distance[-1]:.3g} from initialization after a way of "
+            f"{found.path_length[-1]:.3g}"
+        )
+
+
+COMMANDS = [surface, line, walk, path]
+
+
+def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:
+    if kind == "pca":
+        return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
+    if kind != "random":
+        raise ValueError(f"plane must be one of pca, random; not {kind!r}.")
+    return random_plane(runs[0].final, runs[0].layout, seed=seed)
+
+
+def _extent(text: str) -> Any:
+    if text == "trajectory":
+        return text
+    if "," in text:
+        return inputs.numbers(text, 4, "--extent")
+    return inputs.numbers(text, 1, "--extent")[0]
