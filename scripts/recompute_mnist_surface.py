@@ -21,6 +21,7 @@ from torch import nn
 
 import landscape as ls
 from landscape.analysis.surface import Surface
+from landscape.directions import Plane
 from landscape.exchange import li2018
 from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
@@ -47,10 +48,10 @@ def main() -> None:
     if folder is None:
         folder = find_data("checkpoints/mnist_dense_entropy", [SURFACE])[SURFACE].parent
     state = load_state(folder / STEM)
-    plane = li2018.read_plane(folder / DIRECTIONS, state)
-    stored = li2018.read_measured(folder / SURFACE, directions=folder / DIRECTIONS)
-    if not isinstance(stored, Surface):
-        raise SystemExit(f"{SURFACE} holds a line, not a surface.")
+    plane = li2018.read_directions(folder / DIRECTIONS, state)
+    stored = li2018.read_measured(folder / SURFACE, directions=plane)
+    if not (isinstance(stored, Surface) and isinstance(plane, Plane)):
+        raise SystemExit(f"{folder} holds a line, not a surface.")
 
     model = network()
     model.load_state_dict(state)
