@@ -2,18 +2,30 @@
 
 Measures the filter-normalized surface and random lines around the two published ResNet-56, with
 and without shortcuts (arXiv:1712.09913; checkpoints of github.com/tomgoldstein/loss-landscape,
-below data/checkpoints/li2018_resnet56), draws them, and prints the numbers behind the claim.
+below data/checkpoints/li2018_resnet56), draws them, and prints the numbers behind the claim:
+
+    the share of the plane where the loss exceeds a ceiling: ln 10, which is guessing, and 10
+    how convex the lines are: the share of points below the chord of their neighbours, and the
+    largest height above the line's convex envelope over the line's range (0: convex)
+
 Ctrl-C keeps the points of a surface and the finished lines: the same command measures the rest.
 
-    python scripts/fig_skip_connections.py --resolution 25 --samples 200 --directions 12
+    python scripts/fig_skip_connections.py --resolution 25 --samples 128 --directions 12
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.plots.save import save_figure
+from landscape.plots.style import styled
 from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 
@@ -31,15 +43,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--resolution", type=int, default=25, help="points per axis")
-    parser.add_argument("--samples", type=int, default=200, help="training images per point")
+    parser.add_argument("--samples", type=int, default=128, help="training images per point")
     parser.add_argument("--directions", type=int, default=12, help="random lines per network")
     parser.add_argument("--out", type=Path, default=Path("data/skip_connections.results.h5"))
+    parser.add_argument("--figure", type=Path, default=Path("figures/skip_connections.png"))
     args = parser.parse_args()
     try:
         for name in NETS:
             measure(name, args)
     except ls.Interrupted:
         raise SystemExit("Interrupted; the same command measures the rest.") from None
+    results = ls.load_results(args.out)
+    report(results)
+    draw(results, args.figure)
 
 
 def measure(name: str, args: argparse.Namespace) -> None:
@@ -69,6 +85,83 @@ def measure(name: str, args: argparse.Namespace) -> None:
             line = ls.random_line(centre, layout, seed=seed)
             found = ls.loss_line(objective, line, extent=(-1, 1), resolution=args.resolution)
             found.save(args.out, group)
+
+
+def report(results: dict[str, Any]) -> None:
+    for name in NETS:
+        surface, lines = results[f"surface/{name}"], lines_of(results, name)
+        shares = [
+            f"{share:.0%} above {text}"
+            for text, share in (
+                ("ln 10", np.mean(~(surface.loss <= math.log(10)))),
+                ("10", np.mean(~(surface.loss <= 10))),
+            )
+        ]
+        convex = [convexity(line) for line in lines]
+        print(
+            f"ResNet-56 {name}: {surface.loss.shape[1]} x {surface.loss.shape[0]} points, "
+            f"{surface.settings['samples']} training images\n"
+            f"  plane: loss {np.nanmin(surface.loss):.3g} to {np.nanmax(surface.loss):.3g}, "
+            f"{', '.join(shares)}\n"
+            f"  {len(lines)} lines: points below the chord of their neighbours "
+            f"{quantiles([c[0] for c in convex], '.0%')}; "
+            f"height above the convex envelope {quantiles([c[1] for c in convex], '.1%')} of the "
+            "range (10, 50, 90 % of the lines)"
+        )
+
+
+def lines_of(results: dict[str, Any], name: str) -> list[Any]:
+    return [result for group, result in results.items() if group.startswith(f"line/{name}/")]
+
+
+def convexity(line: Any) -> tuple[float, float]:
+    """Share of convex points, and the height above the convex envelope over the range."""
+    x, y = line.alpha, line.loss[0]
+    envelope = [min(chord(x, y, i)) for i in range(len(x))]
+    return float(np.mean(np.diff(y, 2) > 0)), float(np.max(y - envelope) / np.ptp(y))
+
+
+def chord(x: np.ndarray, y: np.ndarray, i: int) -> list[float]:
+    """Heights at x[i] of all chords between a point on its left and one on its right."""
+    between = [
+        y[a] + (y[b] - y[a]) * (x[i] - x[a]) / (x[b] - x[a])
+        for a in range(i)
+        for b in range(i + 1, len(x))
+    ]
+    return [y[i], *between]
+
+
+def quantiles(values: list[float], form: str) -> str:
+    return ", ".join(format(v, form) for v in np.quantile(values, (0.1, 0.5, 0.9)))
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Contours at .1, .6, 1.1, ... as in the paper; below, all lines with their quantile band."""
+    levels, ticks = np.arange(0.1, 10, 0.5), (-1, -0.5, 0, 0.5, 1)
+    with styled("paper", columns=2):
+        figure = Figure()
+        figure.set_size_inches(6.4, 5.4)
+        axes = figure.subplots(2, 2, height_ratios=(2, 1), sharey="row")
+        for (above, below), name in zip(axes.T, NETS, strict=True):
+            surface, lines = results[f"surface/{name}"], lines_of(results, name)
+            grid = (surface.alpha, surface.beta, surface.loss)
+            filled = above.contourf(*grid, levels, cmap="viridis", extend="both")
+            above.contour(*grid, levels, colors="black", linewidths=0.3, alpha=0.6)
+            above.set(title=f"ResNet-56 {name}", xlabel="direction 1", aspect="equal")
+            above.set(xticks=ticks, yticks=ticks)
+            losses = np.concatenate([line.loss for line in lines])
+            low, middle, high = np.quantile(losses, (0.1, 0.5, 0.9), axis=0)
+            below.plot(lines[0].alpha, losses.T, color="0.7", linewidth=0.4)
+            below.fill_between(lines[0].alpha, low, high, color="#0072B2", alpha=0.25, linewidth=0)
+            below.plot(lines[0].alpha, middle, color="#0072B2", label="median, 10 to 90 %")
+            below.axhline(math.log(10), color="0.2", linestyle=":", label="guessing")
+            below.set(yscale="log", xlabel="random direction", xlim=(-1, 1), xticks=ticks)
+        axes[0, 0].set_ylabel("direction 2")
+        axes[1, 0].set_ylabel(f"loss on {len(lines)} random lines")
+        axes[1, 1].legend(loc="lower left")
+        figure.colorbar(filled, ax=axes[0], shrink=0.9, label="loss", ticks=levels[::4])
+        for kind in (".png", ".pdf"):
+            save_figure(figure, path.with_suffix(kind), results=results)
 
 
 if __name__ == "__main__":
