@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 import landscape as ls
@@ -145,7 +147,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         for (above, below), name in zip(axes.T, NETS, strict=True):
             surface, lines = results[f"surface/{name}"], lines_of(results, name)
             grid = (surface.alpha, surface.beta, surface.loss)
-            filled = above.contourf(*grid, levels, cmap="viridis", extend="both")
+            above.contourf(*grid, levels, cmap="viridis", extend="both")
             above.contour(*grid, levels, colors="black", linewidths=0.3, alpha=0.6)
             above.set(title=f"ResNet-56 {name}", xlabel="direction 1", aspect="equal")
             above.set(xticks=ticks, yticks=ticks)
@@ -155,11 +157,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
             below.fill_between(lines[0].alpha, low, high, color="#0072B2", alpha=0.25, linewidth=0)
             below.plot(lines[0].alpha, middle, color="#0072B2", label="median, 10 to 90 %")
             below.axhline(math.log(10), color="0.2", linestyle=":", label="guessing")
-            below.set(yscale="log", xlabel="random direction", xlim=(-1, 1), xticks=ticks)
+            below.set(
+                yscale="log", xlabel=f"{len(lines)} random directions", xlim=(-1, 1), xticks=ticks
+            )
         axes[0, 0].set_ylabel("direction 2")
-        axes[1, 0].set_ylabel(f"loss on {len(lines)} random lines")
+        axes[1, 0].set_ylabel("loss")
         axes[1, 1].legend(loc="lower left")
-        figure.colorbar(filled, ax=axes[0], shrink=0.9, label="loss", ticks=levels[::4])
+        colors = ScalarMappable(Normalize(levels[0], levels[-1]), "viridis")
+        figure.colorbar(colors, ax=axes[0], shrink=0.9, label="loss", extend="both")
         for kind in (".png", ".pdf"):
             save_figure(figure, path.with_suffix(kind), results=results)
 

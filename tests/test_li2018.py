@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from torch import nn
 
 import landscape as ls
 from landscape.analysis.surface import Surface
+from landscape.cli import main
 from landscape.directions import Line, Plane
 from landscape.exchange import li2018, li2018_export
 
@@ -288,3 +291,22 @@ def test_all_broken_files_are_named_at_once(tmp_path):
         h5py.File(tmp_path / name, "w").close()
     with pytest.raises(ls.SchemaError, match=r"one\.h5.*two\.h5.*Leave them out"):
         li2018.read_all([tmp_path / "one.h5", good, tmp_path / "two.h5"])
+
+
+def test_command_line(tmp_path, monkeypatch, capsys):
+    def run(*words, fails=False):
+        monkeypatch.setattr(sys, "argv", ["landscape", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert bool(stop.value.code) == fails
+        return "".join(capsys.readouterr())
+
+    theirs = as_the_tool_writes(tmp_path / "a_weights_xnorm=filter.h5_[x].h5", lambda x, y: x + y)
+    out = tmp_path / "a.results.h5"
+    assert "surface/random from a_weights" in run("import", theirs, "--out", out)
+    assert "already" in run("import", theirs, "--out", out, fails=True)
+    run("export", out, "surface/random", "--out", tmp_path / "b.h5")
+    back, first = (li2018.read_measured(path) for path in (tmp_path / "b.h5", theirs))
+    np.testing.assert_array_equal(back.loss, first.loss)
+    assert "it holds surface/random" in run("export", out, "surface/pca", fails=True)
+    assert "must be li2018" in run("import", theirs, "--format", "vtk", fails=True)
