@@ -6,11 +6,12 @@ below data/checkpoints/li2018_resnet56), draws them, and prints the numbers behi
 
     the share of the plane where the loss exceeds a ceiling: ln 10, which is guessing, and 10
     how convex the lines are: the share of points below the chord of their neighbours, and the
-    largest height above the line's convex envelope over the line's range (0: convex)
+    largest height of a line above its convex envelope (0: convex)
+    how far from the centre the loss first exceeds ln 10, in filter norms
 
 Ctrl-C keeps the points of a surface and the finished lines: the same command measures the rest.
 
-    python scripts/fig_skip_connections.py --resolution 51 --samples 1000   # hours on two cores; default: minutes
+    python scripts/fig_skip_connections.py --resolution 51 --samples 1000
 """
 
 from __future__ import annotations
@@ -99,23 +100,17 @@ def measure_lines(name: str, objective: ls.Objective, args: argparse.Namespace) 
 def report(results: dict[str, Any]) -> None:
     for name in NETS:
         surface, lines = results[f"surface/{name}"], lines_of(results, name)
-        shares = [
-            f"{share:.0%} above {text}"
-            for text, share in (
-                ("ln 10", np.mean(~(surface.loss <= math.log(10)))),
-                ("10", np.mean(~(surface.loss <= 10))),
-            )
-        ]
-        convex = [convexity(line) for line in lines]
+        loss = surface.loss
+        below, bump, reach = np.transpose([convexity(line) for line in lines])
         print(
-            f"ResNet-56 {name}: {surface.loss.shape[1]} x {surface.loss.shape[0]} points, "
+            f"ResNet-56 {name}: {loss.shape[1]} x {loss.shape[0]} points, "
             f"{surface.settings['samples']} training images\n"
-            f"  plane: loss {np.nanmin(surface.loss):.3g} to {np.nanmax(surface.loss):.3g}, "
-            f"{', '.join(shares)}\n"
-            f"  {len(lines)} lines: points below the chord of their neighbours "
-            f"{quantiles([c[0] for c in convex], '.0%')}; "
-            f"height above the convex envelope {quantiles([c[1] for c in convex], '.1%')} of the "
-            "range (10, 50, 90 % of the lines)"
+            f"  plane: loss {np.nanmin(loss):.3g} to {np.nanmax(loss):.3g}; above ln 10 on "
+            f"{np.mean(~(loss <= math.log(10))):.0%}, above 10 on {np.mean(~(loss <= 10)):.0%}\n"
+            f"  {len(lines)} lines (10, 50, 90 % of them):\n"
+            f"    points below the chord of their neighbours {quantiles(below, '.0%')}\n"
+            f"    largest height above the convex envelope   {quantiles(bump, '.2g')}\n"
+            f"    loss exceeds ln 10 at distance             {quantiles(reach, '.2f')}"
         )
 
 
@@ -123,11 +118,16 @@ def lines_of(results: dict[str, Any], name: str) -> list[Any]:
     return [result for group, result in results.items() if group.startswith(f"line/{name}/")]
 
 
-def convexity(line: Any) -> tuple[float, float]:
-    """Share of convex points, and the height above the convex envelope over the range."""
+def convexity(line: Any) -> tuple[float, float, float]:
+    """Share of convex points, height above the convex envelope, distance to guessing."""
     x, y = line.alpha, line.loss[0]
     envelope = [min(chord(x, y, i)) for i in range(len(x))]
-    return float(np.mean(np.diff(y, 2) > 0)), float(np.max(y - envelope) / np.ptp(y))
+    far = np.abs(x)[~(y <= math.log(10))]
+    return (
+        float(np.mean(np.diff(y, 2) >= 0)),
+        float(np.max(y - envelope)),
+        float(far.min(initial=np.inf)),
+    )
 
 
 def chord(x: np.ndarray, y: np.ndarray, i: int) -> list[float]:
@@ -140,7 +140,7 @@ def chord(x: np.ndarray, y: np.ndarray, i: int) -> list[float]:
     return [y[i], *between]
 
 
-def quantiles(values: list[float], form: str) -> str:
+def quantiles(values: np.ndarray, form: str) -> str:
     return ", ".join(format(v, form) for v in np.quantile(values, (0.1, 0.5, 0.9)))
 
 
