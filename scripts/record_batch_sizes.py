@@ -16,7 +16,7 @@ HERE = Path(__file__).parent.parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", default="fashion-mnist/mlp-bn")
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1000, 100, 20])
     parser.add_argument("--lr", type=float, default=0.1)

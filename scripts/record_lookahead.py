@@ -22,7 +22,7 @@ HERE = Path(__file__).parent.parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", default="fashion-mnist/mlp")
     parser.add_argument("--inner", default="momentum", help="optimizer of the fast weights")
     parser.add_argument("--k", type=int, default=10, help="inner steps per loop")

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent.parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", default="fashion-mnist/mlp")
     parser.add_argument("--optimizer", default="momentum")
     parser.add_argument("--steps", type=int, default=2000)
