@@ -7,6 +7,8 @@ from typing import Any
 
 import h5py
 
+from landscape.analysis.adaptive_rate import AdaptiveRate
+from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.line import Profile
 from landscape.analysis.path import PathMetrics
 from landscape.analysis.projection import Projection
@@ -18,7 +20,18 @@ from landscape.store import Result, SchemaError, groups, opened, read_group
 
 RESULTS: dict[str, type[Result]] = {
     cls.schema: cls
-    for cls in (Line, Plane, Surface, Profile, Walk, WalkStatistics, PathMetrics, Projection)
+    for cls in (
+        Line,
+        Plane,
+        Surface,
+        Profile,
+        Walk,
+        WalkStatistics,
+        PathMetrics,
+        LayerMetrics,
+        Projection,
+        AdaptiveRate,
+    )
 }
 
 

@@ -114,8 +114,8 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
         cosine_to_final=_ratio(sums.along.sum(axis=0), update * np.sqrt(sums.whole.sum())),
         distance=np.sqrt(sums.distance.sum(axis=0)),
         path_length=np.concatenate([[0.0], np.cumsum(update[1:])]),
-        losses=_scalar(trajectory, "loss"),
-        learning_rate=_scalar(trajectory, "lr"),
+        losses=recorded_scalar(trajectory, "loss"),
+        learning_rate=recorded_scalar(trajectory, "lr"),
         layers=sums.names,
         layer_update_norm=updates,
         layer_cosine=_ratio(sums.turn, _previous(updates) * updates),
@@ -136,7 +136,7 @@ def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
     return np.divide(products, norms, out=np.full_like(products, np.nan), where=norms > 0)
 
 
-def _scalar(trajectory: Trajectory, name: str) -> np.ndarray:
+def recorded_scalar(trajectory: Trajectory, name: str) -> np.ndarray:
     """A recorded scalar at the update that led into each state."""
     found = np.full(len(trajectory), np.nan)
     column = trajectory.scalars.get(name, np.zeros(0))
