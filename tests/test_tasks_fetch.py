@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from landscape.cli import app
-from landscape.tasks import fetch
 from landscape.tasks.fetch import SOURCES, Source, fetch_data
 
 
@@ -107,5 +106,18 @@ def test_command(server, tmp_path, monkeypatch):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert (tmp_path / "tiny-shakespeare" / "input.txt").read_bytes() == b"First Citizen"
-    listed = CliRunner().invoke(app, ["data", "list"]).output
-    assert all(name in listed for name in fetch.SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("optimizers", ["adam ", "arXiv:1412.6980", "ρ > 5", "needs the extra 'optimizers'"]),
+        ("schedules", ["trapezoid", "one-cycle"]),
+        ("tasks", ["digits/mlp", "cifar10/resnet56", "function/beale", "noskip"]),
+        ("data", list(SOURCES)),
+    ],
+)
+def test_list(kind, expected):
+    listed = CliRunner().invoke(app, ["list", kind])
+    assert listed.exit_code == 0, listed.output
+    assert all(text in listed.output for text in expected)

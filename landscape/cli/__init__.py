@@ -20,6 +20,7 @@ app = typer.Typer(
 for module in (record, measure, look):
     for command in module.COMMANDS:
         app.command()(command)
+app.command("list")(data.list_names)
 app.add_typer(data.app, name="data")
 
 

@@ -1,18 +1,28 @@
-"""`landscape data`: the data sets that tasks use."""
+"""`landscape data fetch` and `landscape list`: what there is to train, and getting it."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Download data sets, or list them.", no_args_is_help=True)
+app = typer.Typer(help="Download data sets.", no_args_is_help=True)
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    optimizers = "optimizers"
+    schedules = "schedules"
+    tasks = "tasks"
+    data = "data"
 
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Data sets; see `landscape data list`.")],
+    names: Annotated[list[str], typer.Argument(help="Data sets; see `landscape list data`.")],
     root: Annotated[Path, typer.Option(help="Folder of data sets.")] = Path("data"),
     url: Annotated[str | None, typer.Option(help="Fetch from this folder of a mirror.")] = None,
 ) -> None:
@@ -27,13 +37,40 @@ def fetch(
             typer.echo(path)
 
 
-@app.command("list")
-def list_() -> None:
-    """List the data sets, their size and licence.
+@app.callback()
+def data() -> None:
+    """Download data sets."""
 
-    Example: landscape data list
+
+def list_names(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.optimizers,
+) -> None:
+    """List the names that can be recorded: optimizers, schedules, tasks, data sets.
+
+    Example: landscape list optimizers
     """
+    for line in _lines(kind):
+        typer.echo(line)
+
+
+def _lines(kind: Kind) -> list[str]:
+    if kind == Kind.optimizers:
+        from landscape.optim.registry import OPTIMIZERS
+
+        return [
+            f"{e.name:<19} lr {e.lr:<7g} {e.title}: {e.source}"
+            + (f"; {e.note}" if e.note else "")
+            + (f"; needs the extra {e.extra!r}" if e.extra else "")
+            for e in OPTIMIZERS.values()
+        ]
+    if kind == Kind.schedules:
+        from landscape.schedules import NAMES
+
+        return list(NAMES)
+    if kind == Kind.tasks:
+        from landscape.tasks import HELP, task_names
+
+        return [*task_names(), HELP]
     from landscape.tasks.fetch import SOURCES
 
-    for name, source in SOURCES.items():
-        typer.echo(f"{name}: {source.note}; {source.url}")
+    return [f"{name}: {source.note}; {source.url}" for name, source in SOURCES.items()]
