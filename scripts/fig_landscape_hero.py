@@ -26,7 +26,9 @@ def published() -> tuple[ls.Objective, np.ndarray]:
     state = load_state(find_data("checkpoints/li2018_resnet56", [FILE])[FILE])
     task = ls.load_task(name)
     task.model.load_state_dict(state)
-    objective = ls.Objective(task.model, task.loss, task.train, samples=128, settings={"task": name})
+    objective = ls.Objective(
+        task.model, task.loss, task.train, samples=128, settings={"task": name}
+    )
     return objective, objective.parameters()
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from landscape.cli import exchange, look, measure, record
+from landscape.cli import data, exchange, look, measure, record
 
 app = typer.Typer(
     name="landscape",
@@ -17,11 +17,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (record, measure, look):
-    for command in module.COMMANDS:
-        app.command()(command)
-for name, command in exchange.COMMANDS.items():
-    app.command(name)(command)
+for module in (record, measure, look, exchange, data):
+    for name, command in module.COMMANDS.items():
+        app.command(name)(command)
+app.add_typer(data.app, name="data")
 
 
 @app.callback()

@@ -63,4 +63,4 @@ def info(
         typer.echo(text)
 
 
-COMMANDS = [plot, explore, info]
+COMMANDS = {"plot": plot, "explore": explore, "info": info}
