@@ -58,8 +58,8 @@ def main() -> None:
             figure,
             f"β₂ = {BETA}. Variance at step 500, formula: {np.interp(500, t, variance):.2e}; "
             f"largest relative difference to {count} simulated gradients over the last eight "
-            f"crosses: {error:.0%}. RAdam's factor at steps 10 and {steps}: {rectification(t)[9]:.3f} and "
-            f"{rectification(t)[-1]:.2f}.",
+            f"crosses: {error:.0%}. RAdam's factor at steps 10 and {steps}: "
+            f"{rectification(t)[9]:.3f} and {rectification(t)[-1]:.2f}.",
         )
 
 
