@@ -26,7 +26,9 @@ def published() -> tuple[ls.Objective, np.ndarray]:
     state = load_state(find_data("checkpoints/li2018_resnet56", [FILE])[FILE])
     task = ls.load_task(name)
     task.model.load_state_dict(state)
-    objective = ls.Objective(task.model, task.loss, task.train, samples=128, settings={"task": name})
+    objective = ls.Objective(
+        task.model, task.loss, task.train, samples=128, settings={"task": name}
+    )
     return objective, objective.parameters()
 
 
@@ -51,7 +53,7 @@ def main() -> None:
     with styled("paper", columns=2):
         figure = Figure(figsize=(7, 5))
         render_surface(
-            surface, bar=True, pixels=200 if script.smoke else 1000, ax=figure.add_subplot()
+            surface, bar=True, pixels=200 if script.smoke else 900, ax=figure.add_subplot()
         )
         loss, settings = surface.loss, surface.settings
         script.save(
