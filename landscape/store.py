@@ -88,6 +88,16 @@ class Result:
                 raise SchemaError(f"{path}: no group {name!r}; it holds {sorted(groups(file))}.")
             return read_group(group, {cls.schema: cls})
 
+    @classmethod
+    def find(cls, path: str | os.PathLike[str], name: str) -> Self | None:
+        """Like `load`, but None when the file or the group does not exist."""
+        if not Path(path).exists():
+            return None
+        with opened(path) as file:
+            if name not in file:
+                return None
+        return cls.load(path, name)
+
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
@@ -271,7 +281,7 @@ def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
 def _why_unreadable(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return f"{path}: permission denied."
-    if "lock" in str(error):
+    if "unable to lock" in str(error):
         return f"{path} is being written by another process; try again when it has finished."
     with open(path, "rb") as handle:
         head = handle.read(8)

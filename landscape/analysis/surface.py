@@ -96,8 +96,8 @@ def loss_surface(
         resolution: Points along both axes, or (along α, along β).
         paths: Projected runs that ``extent="trajectory"`` should hold.
         margin: Share of the box added on every side for ``trajectory``.
-        resume: An unfinished surface of the same plane and grid; only its missing points are
-            measured.
+        resume: A surface measured before, perhaps unfinished: if it is of the same plane, grid,
+            data and settings, only its missing points are measured.
 
     Returns:
         The surface.
@@ -130,9 +130,7 @@ def loss_surface(
         settings={**plane.settings, **objective.settings},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
-    known = blank if resume is None else resume
-    if not known.continues(blank):
-        raise ValueError("The surface to resume is of another plane, grid, data or metric.")
+    known = resume if resume is not None and resume.continues(blank) else blank
     missing = np.flatnonzero(~known.computed)
     with Progress("surface", len(missing)) as progress:
         try:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.layout import Layout
-from landscape.trajectory import TrajectoryWriter
+from landscape.recording.writer import TrajectoryWriter
 
 
 class Recorder:
@@ -76,6 +76,7 @@ class Recorder:
         self._scalars: dict[str, float] = {}
         self._hook = None
         self.step = 0
+        self.committed = -1
 
     def log(self, **scalars: float | Tensor) -> None:
         """Attach numbers to the last optimizer step, for example ``log(loss=loss)``.
@@ -89,6 +90,7 @@ class Recorder:
     def __enter__(self) -> Self:
         self._record_state()
         self._writer.commit()
+        self.committed = self._writer.updates
         self._hook = self._optimizer.register_step_post_hook(self._after_step)
         return self
 
@@ -117,6 +119,7 @@ class Recorder:
     def _finish_update(self) -> None:
         self._writer.append_update(self._scalars)
         self._writer.commit()
+        self.committed = self._writer.updates
 
     def _record_state(self) -> None:
         vector = _flat(self._parameters, self._buffer)

@@ -1,6 +1,7 @@
 """Tasks by name, data/model: what is trained, on what, measured how.
 
-Add a data set or a model: one file, one line in `DATA` or `MODELS`.
+Add a data set: one file, one line in `DATA`. Add a model: one file, one line in
+`landscape.tasks.names`.
 """
 
 from __future__ import annotations
@@ -12,45 +13,64 @@ from pathlib import Path
 
 import torch
 
+from landscape.tasks.cifar import cifar10
 from landscape.tasks.digits import digits
-from landscape.tasks.models import conv, mlp
+from landscape.tasks.functions import FUNCTIONS, function_task
+from landscape.tasks.idx import fashion_mnist, mnist
+from landscape.tasks.names import HELP, IMAGE_MODELS, POINT_MODELS, TEXT_MODELS, Builder, find_model
+from landscape.tasks.shakespeare import tiny_shakespeare
+from landscape.tasks.spirals import two_spirals
 from landscape.tasks.task import Data, Task, classification_error, cross_entropy
 
-__all__ = ["DATA", "MODELS", "Task", "load_task", "task_names"]
+__all__ = ["DATA", "HELP", "Task", "load_task", "task_names"]
 
-DATA: dict[str, Callable[[], Data]] = {"digits": digits}
-MODELS: dict[str, Callable[[Data], torch.nn.Module]] = {"mlp": mlp, "conv": conv}
+DATA: dict[str, tuple[Callable[[], Data], dict[str, Builder]]] = {
+    "digits": (digits, IMAGE_MODELS),
+    "mnist": (mnist, IMAGE_MODELS),
+    "fashion-mnist": (fashion_mnist, IMAGE_MODELS),
+    "cifar10": (cifar10, IMAGE_MODELS),
+    "tiny-shakespeare": (tiny_shakespeare, TEXT_MODELS),
+    "two-spirals": (two_spirals, POINT_MODELS),
+}
 
 
 def task_names() -> list[str]:
-    """Every name that `load_task` knows."""
-    return [f"{data}/{model}" for data in DATA for model in MODELS]
+    """Every name that `load_task` knows, without the models' options."""
+    named = [f"{data}/{model}" for data, (_, models) in DATA.items() for model in models]
+    return [*named, *(f"function/{name}" for name in FUNCTIONS)]
 
 
 def load_task(name: str, *, seed: int = 0) -> Task:
     """The task called `name`, with a freshly initialised model.
 
     Args:
-        name: ``data/model`` such as ``digits/mlp``, or ``package.module:function`` for your own:
-            a function that takes `seed` and returns a `Task`.
+        name: ``data/model`` such as ``digits/mlp``, ``cifar10/resnet56-noskip`` or
+            ``mnist/mlp-256-128-relu-bn`` (options: see `landscape.tasks.names`);
+            ``function/rosenbrock`` for a closed-form function; or ``package.module:function``
+            for your own: a function that takes `seed` and returns a `Task`.
         seed: Seed of the initialisation.
 
     Raises:
         ValueError: If the name is unknown or the function does not return a `Task`.
+        FileNotFoundError: If the data set is not on this computer.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if ":" in name:
             return _users_task(name, seed)
         data, _, model = name.partition("/")
-        if data not in DATA or model not in MODELS:
+        if data == "function" and model in FUNCTIONS:
+            return function_task(model)
+        if data not in DATA or not model:
             raise ValueError(
-                f"task must be one of {', '.join(task_names())}, or package.module:function for "
-                f"your own; not {name!r}."
+                f"task must be one of {', '.join(task_names())} ({HELP}), or "
+                f"package.module:function for your own; not {name!r}."
             )
-        held = DATA[data]()
+        load, models = DATA[data]
+        build = find_model(model, models)
+        held = load()
         return Task(
-            model=MODELS[model](held),
+            model=build(held),
             loss=cross_entropy,
             train=held.train,
             test=held.test,

@@ -17,7 +17,8 @@ class Data:
     """A classification data set in memory.
 
     Attributes:
-        train: Inputs and labels, tensors that share their first dimension.
+        train: Inputs and labels, tensors that share their first dimension. Images have shape
+            (samples, channels, height, width), texts and their labels (samples, tokens).
         test: The same for testing.
         classes: Number of classes.
     """
@@ -47,12 +48,20 @@ class Task:
 
 
 def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Cross-entropy of each sample in nats, shape (samples,)."""
+    """Cross-entropy of each sample in nats, shape (samples,); a text's is the mean of its tokens.
+
+    The model gives logits of shape (samples, ..., classes) for labels of shape (samples, ...).
+    """
     inputs, labels = batch
-    return F.cross_entropy(model(inputs), labels, reduction="none")
+    logits = model(inputs).movedim(-1, 1)
+    return _per_sample(F.cross_entropy(logits, labels, reduction="none"))
 
 
 def classification_error(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """1 where the largest logit is not the label's, else 0, shape (samples,)."""
+    """Share of each sample's labels that have not the largest logit, shape (samples,)."""
     inputs, labels = batch
-    return (model(inputs).argmax(dim=-1) != labels).float()
+    return _per_sample((model(inputs).argmax(dim=-1) != labels).float())
+
+
+def _per_sample(values: Tensor) -> Tensor:
+    return values.flatten(1).mean(1) if values.ndim > 1 else values

@@ -1,0 +1,130 @@
+"""Kill recording processes with SIGKILL at random moments; check every file that is left.
+
+    python benchmarks/crash.py --trials 100
+
+Each trial forks a process that trains the digits MLP under a `Recorder` and publishes, in shared
+memory, the last step that the recorder acknowledged (`Recorder.committed`). The process is killed
+at a uniformly random moment of the run. The file it leaves must open, hold every acknowledged
+step, and agree bit for bit, state by state, with an undisturbed twin run. Prints one JSON line
+per trial and fails on the first violation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import signal
+import struct
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import landscape as ls
+
+STEPS = 200
+
+
+def parts(seed: int = 0) -> tuple[ls.Task, torch.optim.Optimizer]:
+    task = ls.load_task("digits/mlp", seed=seed)
+    return task, torch.optim.Adam(task.model.parameters(), lr=2e-3)
+
+
+def step(task: ls.Task, optimizer: torch.optim.Optimizer, number: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(number)
+    index = torch.randint(len(task.train[0]), (32,), generator=generator)
+    optimizer.zero_grad()
+    loss = task.loss(task.model, tuple(t[index] for t in task.train)).mean()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def flat(model: torch.nn.Module) -> np.ndarray:
+    return torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
+
+
+def twin() -> np.ndarray:
+    """Every state of the undisturbed run, shape (STEPS + 1, P)."""
+    task, optimizer = parts()
+    states = [flat(task.model)]
+    for number in range(STEPS):
+        step(task, optimizer, number)
+        states.append(flat(task.model))
+    return np.stack(states)
+
+
+def record(path: Path, acknowledged: mmap.mmap) -> None:
+    task, optimizer = parts()
+    with ls.Recorder(path, task.model, optimizer) as recorder:
+        for number in range(STEPS):
+            loss = step(task, optimizer, number)
+            recorder.log(loss=loss)
+            acknowledged[:8] = struct.pack("q", recorder.committed)
+
+
+def killed(path: Path, delay: float) -> int:
+    """Record in a child process, kill it after `delay` seconds; the step it acknowledged."""
+    acknowledged = mmap.mmap(-1, 8)
+    acknowledged[:8] = struct.pack("q", -1)
+    child = os.fork()
+    if child == 0:
+        try:
+            record(path, acknowledged)
+        finally:
+            os._exit(0)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return struct.unpack("q", acknowledged[:8])[0]
+
+
+def check(path: Path, acknowledged: int, states: np.ndarray) -> dict[str, int]:
+    if not path.exists():
+        if acknowledged >= 0:
+            raise SystemExit(f"step {acknowledged} was acknowledged, but there is no file")
+        return {"states": 0, "updates": 0}
+    try:
+        run = ls.Trajectory(path)
+    except ls.SchemaError as error:
+        if "no state yet" in str(error) and acknowledged < 0:
+            return {"states": 0, "updates": 0}
+        raise
+    with run:
+        if run.steps[-1] < acknowledged:
+            raise SystemExit(f"step {acknowledged} was acknowledged; the file ends {run.steps[-1]}")
+        for index, number in enumerate(run.steps):
+            if (run.state(index) != states[number]).any():
+                raise SystemExit(f"step {number} is not what the twin run visited")
+        if not np.isfinite(run.scalars.get("loss", np.zeros(0))).all():
+            raise SystemExit("a committed loss is missing")
+        return {"states": len(run), "updates": run.updates}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    random = np.random.default_rng(options.seed)
+    states = twin()
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        record(Path(folder) / "whole.h5", mmap.mmap(-1, 8))
+        whole = time.perf_counter() - begin
+        for trial in range(options.trials):
+            path = Path(folder) / f"{trial}.h5"
+            delay = random.uniform(0, whole)
+            acknowledged = killed(path, delay)
+            held = check(path, acknowledged, states)
+            print(json.dumps({"trial": trial, "acknowledged": acknowledged, **held}), flush=True)
+            path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The command line: record, measure, look. One module per group of commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from landscape.cli import data, exchange, look, measure, record
+
+app = typer.Typer(
+    name="landscape",
+    help="What did the optimizer walk through? Record a run, measure the loss around it, look.",
+    epilog="Try:  landscape record digits/mlp --optimizer adam  &&  landscape surface data/adam.h5",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (record, measure, look, exchange, data):
+    for name, command in module.COMMANDS.items():
+        app.command(name)(command)
+app.add_typer(data.app, name="data")
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the full traceback of an error.")
+    ] = False,
+) -> None:
+    """What did the optimizer walk through? Record a run, measure the loss around it, look."""
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one line and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(_failed(error))
+
+
+def _failed(error: Exception) -> int:
+    text = " ".join(str(error).split()) or type(error).__name__
+    print(f"landscape: {text}", file=sys.stderr)
+    return 2

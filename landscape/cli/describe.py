@@ -1,0 +1,79 @@
+"""What a file holds, in lines of text, for `landscape info`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landscape.analysis import load_results
+from landscape.store import opened
+from landscape.trajectory import SCHEMA, Trajectory
+
+
+def describe(path: Path) -> Iterator[str]:
+    """Lines about a recorded run or a results file.
+
+    Raises:
+        SchemaError: If it is neither.
+    """
+    with opened(path) as file:
+        is_run = file.attrs.get("schema") == SCHEMA
+    size = path.stat().st_size / 2**20
+    if is_run:
+        yield from _run(Trajectory(path), size)
+    else:
+        yield f"{path}: results, {size:.1f} MB"
+        for name, result in load_results(path).items():
+            yield from _result(name, result)
+
+
+def _run(run: Trajectory, size: float) -> Iterator[str]:
+    ended = "complete" if run.complete else "not closed: interrupted, killed or still running"
+    yield f"{run.path}: recorded run, {size:.1f} MB, {ended}"
+    yield f"  {len(run)} states, steps {run.steps[0]} to {run.steps[-1]}"
+    yield f"  {run.layout.size:,} parameters in {len(run.layout)} tensors" + (
+        f", {run.buffers_layout.size:,} buffer values" if len(run.buffers_layout) else ""
+    )
+    for name, column in run.scalars.items():
+        known = column[np.isfinite(column)]
+        ends = f"{known[0]:.4g} to {known[-1]:.4g}" if len(known) else "no finite value"
+        yield f"  {name}: {len(column)} values, {ends}"
+    yield f"  run: {_pairs(run.run)}"
+    yield f"  made by: {_pairs(run.provenance)}"
+    yield f"  {'parameter':40} {'shape':>18} {'size':>10}  kind"
+    for entry in run.layout:
+        yield f"  {entry.name:40} {entry.shape!s:>18} {entry.size:>10,}  {entry.kind}"
+
+
+def _result(name: str, result: Any) -> Iterator[str]:
+    yield f"  {name}: {type(result).__name__}"
+    for field in dataclasses.fields(result):
+        value = getattr(result, field.name)
+        if isinstance(value, np.ndarray):
+            shape = "x".join(map(str, value.shape)) or "one number"
+            if value.dtype == bool:
+                text = f"{shape}, {int(value.sum())} of {value.size} true"
+            else:
+                bad = value.size - int(np.isfinite(value).sum())
+                text = shape + (f", {bad} of {value.size} not finite" if bad else "")
+            yield f"    {field.name:16} {text}"
+        elif isinstance(value, dict):
+            yield f"    {field.name:16} {_pairs(value)}"
+        elif value is not None:
+            yield f"    {field.name:16} {', '.join(value) if isinstance(value, tuple) else value}"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in values.items()) or "not recorded"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({_pairs(value)})"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)

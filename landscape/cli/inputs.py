@@ -1,0 +1,146 @@
+"""What the measuring commands share: their options, runs, objective and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from landscape.store import SchemaError
+from landscape.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from landscape.analysis.walk import Window
+    from landscape.objective import Objective
+
+Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Results file; default: RUN.results.h5, or joint.results.h5 for several."),
+]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="Task of the runs; default: what the file says.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Seed of random directions and subsets.")]
+Split = Annotated[str, typer.Option("--data", help="train or test.")]
+Samples = Annotated[
+    int | None, typer.Option(help="Measure on a random subset of this many samples.")
+]
+Precision = Annotated[str, typer.Option(help="single or double.")]
+BatchNorm = Annotated[str, typer.Option(help="frozen (running statistics) or batch.")]
+
+
+def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
+    """The runs, in order; their file names must differ because results are named after them."""
+    runs = [Trajectory(path) for path in paths]
+    keys = [run_key(run) for run in runs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"Two runs have the same file name ({', '.join(keys)}); rename one.")
+    for run in runs[1:]:
+        if problem := runs[0].layout.differences(run.layout):
+            raise ValueError(f"{run.path} was recorded from another model: {problem}.")
+    return runs
+
+
+def run_key(run: Trajectory) -> str:
+    """What a run is called inside a results file."""
+    return run.path.stem
+
+
+def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
+    """Where the results of these runs go."""
+    if out is not None:
+        return out
+    first = runs[0].path
+    return first.with_name("joint.results.h5" if len(runs) > 1 else f"{first.stem}.results.h5")
+
+
+def build_objective(
+    runs: Sequence[Trajectory],
+    task: str | None,
+    *,
+    split: str,
+    device: str,
+    seed: int,
+    samples: int | None,
+    precision: str,
+    batch_norm: str,
+) -> Objective:
+    """Rebuild model and data from what the first run's file recorded.
+
+    The model gets the first run's final state, so frozen batch-norm statistics are its own. A
+    file never decides which code is imported: only tasks that ship with this package are rebuilt
+    by name; the user names any other with ``--task``.
+    """
+    from landscape.cli.device import chosen_device
+    from landscape.objective import Objective
+    from landscape.recording.training import restore
+    from landscape.tasks import load_task
+
+    run = runs[0]
+    name = task or str(run.run.get("task", ""))
+    if not task and (not name or ":" in name):
+        said = f"says task {name!r}" if name else "does not say its task"
+        raise ValueError(
+            f"{run.path} {said}; pass --task package.module:function to run your own code, or "
+            "--task data/model."
+        )
+    loaded = load_task(name, seed=int(run.run.get("seed", 0)))
+    data = {"train": loaded.train, "test": loaded.test}.get(split)
+    if data is None:
+        raise ValueError(f"data must be train or test; not {split!r} (or {name} has no such data).")
+    try:
+        restore(loaded.model, run, -1)
+    except ValueError as error:
+        raise SchemaError(f"{run.path} was not recorded from {name}: {error}") from error
+    return Objective(
+        loaded.model.to(chosen_device(device)),
+        loaded.loss,
+        data,
+        metrics=loaded.metrics,
+        precision=precision,  # pyright: ignore[reportArgumentType]
+        batch_norm=batch_norm,  # pyright: ignore[reportArgumentType]
+        samples=samples,
+        seed=seed,
+        settings={"task": name, "data": split},
+    )
+
+
+def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
+    """`count` numbers separated by commas."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != count:
+        raise ValueError(f"{option} takes {count} numbers separated by commas; not {text!r}.")
+    return found
+
+
+def grid_size(text: str) -> tuple[int, int]:
+    """``51`` or ``41x61``: points along x and y."""
+    try:
+        sizes = [int(part) for part in text.lower().split("x")]
+        across, up = sizes * 2 if len(sizes) == 1 else sizes
+        return across, up
+    except ValueError:
+        raise ValueError(f"--resolution takes 51 or 41x61 (x by y); not {text!r}.") from None
+
+
+def step_windows(texts: Sequence[str] | None) -> list[Window] | None:
+    """Each ``FIRST-LAST``, a range of optimizer steps, or ``first``, ``middle``, ``last``."""
+    named: dict[str, Window] = {"first": "first", "middle": "middle", "last": "last"}
+    found: list[Window] = []
+    for text in texts or ():
+        first, _, last = text.partition("-")
+        try:
+            found.append(named[text] if text in named else (int(first), int(last)))
+        except ValueError:
+            raise ValueError(
+                "--window takes FIRST-LAST, for example 0-40, or first, middle, last; "
+                f"not {text!r}."
+            ) from None
+    return found or None

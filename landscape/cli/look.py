@@ -1,0 +1,66 @@
+"""`landscape plot | explore | info`: look at what was recorded and measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Files = Annotated[list[Path], typer.Argument(help="Results files (.results.h5).")]
+
+
+def plot(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
+    formats: Annotated[
+        str, typer.Option("--format", help="png, pdf, svg; separated by commas.")
+    ] = "png,pdf",
+) -> None:
+    """Draw everything that results files hold.
+
+    Example: landscape plot data/joint.results.h5 --out figures
+    """
+    from landscape.analysis import load_results
+    from landscape.plots.results import plot_results
+
+    for file in files:
+        written = plot_results(load_results(file), out, formats=formats.split(","))
+        for figure, sentence in written:
+            typer.echo(f"{figure}: {sentence}")
+
+
+def explore(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("figures/explorer.html"),
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    description: Annotated[str | None, typer.Option(help="A sentence below the title.")] = None,
+    plotlyjs: Annotated[
+        Literal["inline", "inline-raw", "directory", "cdn"],
+        typer.Option(help="Where the page finds plotly.js."),
+    ] = "inline",
+) -> None:
+    """Write one offline page that links every panel to one step slider.
+
+    Example: landscape explore data/joint.results.h5 --out figures/explorer.html
+    """
+    from landscape.explorer.build import explore as build_page
+
+    page = build_page(list(files), out, title=title, description=description, plotlyjs=plotlyjs)
+    typer.echo(f"{page}: {page.stat().st_size / 2**20:.1f} MB; open it in a browser")
+
+
+def info(
+    file: Annotated[Path, typer.Argument(help="A recorded run or a results file.")],
+) -> None:
+    """Say what a file holds, where it came from, and whether it is complete.
+
+    Example: landscape info data/adam.h5
+    """
+    from landscape.cli.describe import describe
+
+    for text in describe(file):
+        typer.echo(text)
+
+
+COMMANDS = {"plot": plot, "explore": explore, "info": info}

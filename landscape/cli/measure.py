@@ -1,0 +1,254 @@
+"""`landscape surface | line | walk | path`: measure recorded runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from landscape.cli import inputs
+from landscape.cli.inputs import (
+    BatchNorm,
+    Device,
+    Out,
+    Precision,
+    Runs,
+    Samples,
+    Seed,
+    Split,
+    TaskName,
+)
+from landscape.cli.lines import lines_of, said_of, said_of_walk
+from landscape.directions import Plane, random_plane
+from landscape.pca import pca_plane
+from landscape.progress import Interrupted
+from landscape.trajectory import Trajectory
+
+
+def surface(
+    runs: Runs,
+    plane: Annotated[
+        str,
+        typer.Option(help="pca (joint for several runs) or random (around the first run's end)."),
+    ] = "pca",
+    resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
+    extent: Annotated[
+        str | None,
+        typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="Point at (0, 0) for pca: mean, initial or final.")
+    ] = None,
+    every: Annotated[int, typer.Option(help="Show every n-th state of the paths.")] = 1,
+    out: Out = None,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Measure the loss on a plane, and project the runs on it with their true loss.
+
+    Ctrl-C keeps what was measured; the same command then measures the rest.
+
+    Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
+    """
+    from landscape.analysis.projection import project
+    from landscape.analysis.surface import Surface, loss_surface
+
+    size = inputs.grid_size(resolution)
+    box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
+    trajectories = inputs.open_runs(runs)
+    found = _plane(plane, trajectories, origin, seed)
+    objective = inputs.build_objective(
+        trajectories, task, split=data, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+    path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
+    paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    try:
+        measured = loss_surface(
+            objective,
+            found,
+            extent=box,
+            resolution=size,
+            paths=paths,
+            resume=Surface.find(path, name),
+        )
+    except Interrupted as stop:
+        stop.partial.save(path, name)
+        typer.echo(
+            f"\nStopped. {int(stop.partial.computed.sum())} of {stop.partial.computed.size} points "
+            f"are in {path}; the same command measures the rest."
+        )
+        raise typer.Exit(130) from None
+    found.save(path, f"plane/{plane}")
+    measured.save(path, name)
+    typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
+    for trajectory in trajectories:
+        shown = project(trajectory, found, objective=objective, every=every)
+        shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
+        typer.echo(
+            f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
+            f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
+        )
+
+
+def line(
+    runs: Runs,
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="initial-final: of each run; between: from the first run's end to the others'; "
+            "random: --seeds filter-normalized directions around the first run's end; "
+            "update: along the first run's update after --step."
+        ),
+    ] = "initial-final",
+    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
+    step: Annotated[int, typer.Option(help="Step whose update is followed.")] = 0,
+    resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
+    extent: Annotated[
+        str | None,
+        typer.Option(help="First and last coordinate. Default: -0.5,1.5; random: -1,1."),
+    ] = None,
+    out: Out = None,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Measure the loss on straight lines, say whether it falls, and how high its barrier is.
+
+    Recorded batch-norm statistics are interpolated with the weights between recorded states.
+
+    Example: landscape line data/adam.h5
+    """
+    from landscape.analysis.line import loss_line
+
+    first, last = inputs.numbers(
+        extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
+    )
+    trajectories = inputs.open_runs(runs)
+    lines, names, buffers = lines_of(kind, trajectories, seed=seed, seeds=seeds, step=step)
+    objective = inputs.build_objective(
+        trajectories, task, split=data, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+    profile = loss_line(
+        objective,
+        lines,
+        names=names,
+        extent=(first, last),
+        resolution=resolution,
+        buffers=buffers if batch_norm == "frozen" else None,
+    )
+    path = inputs.results_path(trajectories, out)
+    profile.save(path, f"line/{kind}")
+    typer.echo(f"{path}: line/{kind}, {len(lines)} line(s) of {resolution} points")
+    for sentence in said_of(profile) if kind != "random" else ():
+        typer.echo(f"  {sentence}")
+
+
+def walk(
+    runs: Runs,
+    window: Annotated[
+        list[str] | None,
+        typer.Option(help="first, middle, last, or steps FIRST-LAST; may be repeated."),
+    ] = None,
+    length: Annotated[int, typer.Option(help="Steps in a window given by name.")] = 40,
+    every: Annotated[int, typer.Option(help="Measure every n-th segment.")] = 1,
+    points: Annotated[int, typer.Option(help="Intervals between two states.")] = 10,
+    out: Out = None,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Measure the loss between consecutive recorded states (Xing et al. 2018).
+
+    Example: landscape walk data/sgd.h5 --window first --window last --window 100-140
+    """
+    from landscape.analysis.walk import walk as measure_walk
+
+    windows = inputs.step_windows(window)
+    trajectories = inputs.open_runs(runs)
+    objective = inputs.build_objective(
+        trajectories, task, split=data, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+    path = inputs.results_path(trajectories, out)
+    for trajectory in trajectories:
+        found = measure_walk(
+            objective, trajectory, windows=windows, length=length, every=every, points=points
+        )
+        name = f"walk/{inputs.run_key(trajectory)}"
+        found.save(path, name)
+        typer.echo(f"{path}: {name}, {len(found.step)} segments; with intervals of 95 %:")
+        for sentence in said_of_walk(found):
+            typer.echo(f"  {sentence}")
+
+
+def path(runs: Runs, out: Out = None) -> None:
+    """Measure step lengths, angles between updates and distance from initialization.
+
+    Example: landscape path data/sgd.h5 data/adam.h5
+    """
+    from landscape.analysis.path import path_metrics
+
+    trajectories = inputs.open_runs(runs)
+    file = inputs.results_path(trajectories, out)
+    for trajectory in trajectories:
+        found = path_metrics(trajectory)
+        name = f"path/{inputs.run_key(trajectory)}"
+        found.save(file, name)
+        typer.echo(
+            f"{file}: {name}, ends {found.distance[-1]:.3g} from initialization after a way of "
+            f"{found.path_length[-1]:.3g}"
+        )
+
+
+def layers(runs: Runs, out: Out = None) -> None:
+    """Measure weights and updates of every tensor: update-to-weight and trust ratios.
+
+    Example: landscape layers data/sgd.h5
+    """
+    from landscape.analysis.layers import layer_metrics
+
+    trajectories = inputs.open_runs(runs)
+    file = inputs.results_path(trajectories, out)
+    for trajectory in trajectories:
+        found = layer_metrics(trajectory)
+        name = f"layers/{inputs.run_key(trajectory)}"
+        found.save(file, name)
+        typer.echo(f"{file}: {name}, median of ‖update‖ / ‖weights‖ along the run:")
+        for layer, ratio in zip(found.layers, found.update_to_weight, strict=True):
+            typer.echo(f"  {layer:32} {np.nanmedian(ratio):.3g}")
+
+
+COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path, "layers": layers}
+
+
+def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:
+    if kind == "pca":
+        return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
+    if kind != "random":
+        raise ValueError(f"plane must be one of pca, random; not {kind!r}.")
+    return random_plane(runs[0].final, runs[0].layout, seed=seed)
+
+
+def _extent(text: str) -> Any:
+    if text == "trajectory":
+        return text
+    if "," in text:
+        return inputs.numbers(text, 4, "--extent")
+    return inputs.numbers(text, 1, "--extent")[0]

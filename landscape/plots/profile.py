@@ -1,0 +1,57 @@
+"""The loss along lines: curves over α."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from landscape.analysis.line import Profile
+from landscape.plots.caption import conditions, write_above
+from landscape.plots.style import axes_or_new, looks
+
+
+def plot_profile(profile: Profile, *, metric: str = "loss", ax: Axes | None = None) -> Axes:
+    """Draw a metric along one or several lines.
+
+    A band shows ± one standard error where the metric was measured on a subset. The axis is
+    logarithmic when every value is positive and they span more than a factor of thirty. For lines
+    between two points, α = 0 and α = 1 are marked: they are the two points.
+
+    Args:
+        profile: What to draw.
+        metric: Which metric of the profile.
+        ax: Where to draw; default: new axes.
+
+    Raises:
+        ValueError: If the metric is unknown.
+    """
+    if metric not in profile.metrics:
+        raise ValueError(f"metric must be one of {', '.join(profile.metrics)}; not {metric!r}.")
+    m = profile.metrics.index(metric)
+    values, errors = profile.values[:, m], profile.standard_error[:, m]
+    ax = axes_or_new(ax)
+    between = profile.settings.get("kind") == "between two points"
+    if between:
+        for place in (0, 1):
+            ax.axvline(place, color="0.7", linewidth=0.8, zorder=0)
+    for name, y, error, style in zip(
+        profile.names, values, errors, looks(profile.names), strict=True
+    ):
+        ax.plot(profile.alpha, y, **style.line, label=name)
+        if between:
+            ends = np.interp((0, 1), profile.alpha, y)
+            ax.plot((0, 1), ends, style.marker, color=style.color, markeredgecolor="white")
+        if (error > 0).any():
+            ax.fill_between(
+                profile.alpha, y - error, y + error, color=style.color, alpha=0.2, linewidth=0
+            )
+    finite = values[np.isfinite(values)]
+    if finite.size and finite.min() > 0 and finite.max() > 30 * finite.min():
+        ax.set_yscale("log")
+    ax.set_xlim(profile.alpha[0], profile.alpha[-1])
+    ax.set_xlabel(f"{profile.label} (0: start, 1: end)" if between else profile.label)
+    ax.set_ylabel(metric)
+    write_above(ax, conditions({k: v for k, v in profile.settings.items() if k != "kind"}))
+    if len(profile.names) > 1:
+        ax.legend()
+    return ax

@@ -1,0 +1,216 @@
+"""Everything a results file holds, as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from landscape.analysis.line import Profile
+from landscape.analysis.path import PathMetrics
+from landscape.analysis.projection import Projection
+from landscape.analysis.surface import Surface
+from landscape.analysis.walk import Walk
+from landscape.plots.path import plot_path
+from landscape.plots.profile import plot_profile
+from landscape.plots.save import FORMATS, save_figure
+from landscape.plots.style import rank, styled
+from landscape.plots.surface import belongs, is_square, plot_surface
+from landscape.plots.walk import plot_walk, windows, within
+from landscape.store import Result
+
+R = TypeVar("R", bound=Result)
+Named = TypeVar("Named", Walk, PathMetrics, Projection)
+
+
+class Drawn(NamedTuple):
+    """A written figure and what it shows."""
+
+    file: Path
+    sentence: str
+
+
+def plot_results(
+    results: Mapping[str, Result],
+    out: Path,
+    *,
+    formats: Sequence[str] = ("png", "pdf"),
+    style: str = "paper",
+) -> list[Drawn]:
+    """Draw what a results file holds: surfaces with their paths, walks with angles, lines.
+
+    Args:
+        results: Results by name, from `load_results`.
+        out: Folder for the figures; made when missing.
+        formats: Of ``png``, ``pdf``, ``svg``.
+        style: ``paper``, ``talk`` or ``screen``.
+
+    Returns:
+        One entry per figure, in order: its file (in the first format; the others lie beside it)
+        and a sentence that says what it shows.
+
+    Raises:
+        ValueError: If nothing in `results` can be drawn, or a format or style is unknown.
+    """
+    if not formats:
+        raise ValueError(f"No format was given; choose of {', '.join(FORMATS)}.")
+    written: list[Drawn] = []
+    with styled(style, columns=2):
+        for drawing in _drawings(results):
+            files = [Path(out) / f"{drawing.name}.{kind.lstrip('.')}" for kind in formats]
+            for file in files:
+                save_figure(drawing.figure, file, results=drawing.results, title=drawing.sentence)
+            written.append(Drawn(files[0], drawing.sentence))
+    if not written:
+        raise ValueError(
+            f"Nothing to draw among {', '.join(results) or 'no results'}; measure a surface, a "
+            "line, a walk or a path first."
+        )
+    return written
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    name: str
+    figure: Figure
+    sentence: str
+    results: dict[str, Result]
+
+
+def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
+    for name, surface in _all(results, Surface).items():
+        paths = {n: p for n, p in _runs(results, Projection).items() if belongs(p, surface)}
+        for metric in surface.metrics:
+            yield _surface(name, surface, metric, paths)
+    walks, paths = _runs(results, Walk), _runs(results, PathMetrics)
+    if walks:
+        yield _walks(walks, paths)
+    if paths:
+        yield _paths(paths)
+    for name, profile in _all(results, Profile).items():
+        yield _profile(name, profile)
+
+
+def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
+    figure = Figure()
+    width = figure.get_size_inches()[0]
+    if is_square(surface):
+        across, up = np.ptp(surface.alpha), np.ptp(surface.beta)
+        width *= min(1.0, 0.4 + 0.3 * across / up)
+        figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
+    plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
+    sentence = f"The {metric} on {_plane(surface)}"
+    if paths:
+        sentence += f", with the paths of {_names([p.name for p in paths.values()])}"
+        farthest = np.fmax.reduce([np.fmax.reduce(p.residual) for p in paths.values()])
+        if not np.isnan(farthest):
+            sentence += f"; the runs are up to {farthest:.2g} away from the plane"
+    suffix = "" if metric == surface.metrics[0] else f"-{metric}"
+    return _Drawing(_slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
+
+
+def _walks(walks: dict[str, Walk], paths: dict[str, PathMetrics]) -> _Drawing:
+    """Loss between states, cosine of updates and distance, stacked over windows of steps."""
+    shown = list(walks.values())
+    names = [w.name for w in shown]
+    mine = {n: p for n, p in paths.items() if p.name in names}
+    columns, quantities = windows(shown), ("cosine", "distance") if mine else ()
+    figure = Figure()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height * (0.9 + 0.45 * len(quantities)))
+    grid = figure.subplots(
+        1 + len(quantities), len(columns), sharex="col", sharey="row", squeeze=False
+    )
+    for column, (first, last) in enumerate(columns):
+        plot_walk([within(w, first, last) for w in shown], ax=grid[0, column])
+        for row, quantity in enumerate(quantities, start=1):
+            plot_path(list(mine.values()), quantity=quantity, smooth=1, ax=grid[row, column])
+        grid[0, column].set_xlim(first, last)
+        if column:
+            grid[0, column].set_title("", loc="left")
+    for ax in grid.flat:
+        ax.label_outer()
+    _share_legend(figure)
+    segments = sum(len(w.step) for w in shown)
+    barriers = sum(int(w.barrier.sum()) for w in shown)
+    inside = sum(int(w.interior_minimum.sum()) for w in shown)
+    sentence = (
+        f"The {shown[0].metrics[0]} between consecutive states of {_names(names)}: of {segments} "
+        f"segments {barriers} rise above both ends and {inside} have a minimum inside"
+    )
+    if mine:
+        sentence += "; below, the cosine of consecutive updates and the distance from the start"
+    return _Drawing("walk", figure, sentence + ".", {**walks, **mine})
+
+
+def _paths(paths: dict[str, PathMetrics]) -> _Drawing:
+    shown = list(paths.values())
+    figure = Figure()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, 1.3 * height)
+    for place, quantity in enumerate(("angle", "update_norm", "distance", "path_length"), 1):
+        plot_path(shown, quantity=quantity, ax=figure.add_subplot(2, 2, place))
+    _share_legend(figure)
+    angles = [f"{p.name} {np.nanmedian(p.angle):.0f}°" for p in shown if len(p.step) > 2]
+    sentence = "Angles between updates, their lengths, distance and path length"
+    if angles:
+        sentence += f"; median angles: {', '.join(angles)}"
+    return _Drawing("path", figure, sentence + ".", dict(paths))
+
+
+def _profile(name: str, profile: Profile) -> _Drawing:
+    figure = Figure()
+    for place, metric in enumerate(profile.metrics, 1):
+        plot_profile(profile, metric=metric, ax=figure.add_subplot(1, len(profile.metrics), place))
+    for ax in figure.axes[1:]:
+        ax.set_title("", loc="left")
+    _share_legend(figure)
+    sentence = f"The {profile.metrics[0]} along straight lines: {_names(profile.names)}"
+    if profile.settings.get("kind") == "between two points":
+        between = profile.loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
+        rise = np.nanmax(between - np.fmin.accumulate(between, axis=1))
+        sentence += f"; from start to end it never rises by more than {rise:.2g}"
+    return _Drawing(_slug(name), figure, sentence + ".", {name: profile})
+
+
+def _share_legend(figure: Figure) -> None:
+    """Replace the legends of all axes by that of the first, below them."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    for ax in figure.axes:
+        if legend := ax.get_legend():
+            legend.remove()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
+
+
+def _plane(surface: Surface) -> str:
+    kind = str(surface.settings.get("kind", "given"))
+    plane = f"a plane {kind}" if kind.startswith("through") else f"a {kind} plane"
+    if surface.explained is not None:
+        plane += f" that holds {surface.explained.sum():.0%} of the variation"
+        if surface.explained_null is not None:
+            plane += f" (of random walks: {surface.explained_null.sum():.0%})"
+    return plane
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _all(results: Mapping[str, Result], kind: type[R]) -> dict[str, R]:
+    return {name: result for name, result in results.items() if isinstance(result, kind)}
+
+
+def _runs(results: Mapping[str, Result], kind: type[Named]) -> dict[str, Named]:
+    """Results of one kind, one per run, in the order of legends."""
+    found = _all(results, kind)
+    return dict(sorted(found.items(), key=lambda item: rank(item[1].optimizer or item[1].name)))
+
+
+def _slug(name: str) -> str:
+    """A file name from a group name: letters, digits, dashes and dots only."""
+    return "".join(c if c.isalnum() or c in "-." else "-" for c in name).strip("-.") or "result"

@@ -1,0 +1,237 @@
+"""A surface from above: contours, and the runs projected on its plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from landscape.analysis.projection import Projection
+from landscape.analysis.surface import Surface
+from landscape.plots.caption import conditions, write_above
+from landscape.plots.style import axes_or_new, figure_of, looks
+
+_FILLS_PER_LINE = 8
+
+
+def plot_surface(
+    surface: Surface,
+    *,
+    paths: Sequence[Projection] = (),
+    metric: str = "loss",
+    lines: int = 12,
+    ceiling: float | None = None,
+    colormap: str = "viridis",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a surface as filled contours, with runs projected on its plane.
+
+    Levels are geometric when every value is positive and even otherwise. Values above `ceiling`
+    get the top colour and the colour bar a pointed end that says so. Points that were not
+    measured are hatched, measured values that are not finite are crossed. A path is the
+    projection of a run: the run itself is off the plane, by at most the distance that the legend
+    gives beside its name, and its loss is in general not the surface's height.
+
+    Args:
+        surface: What to draw.
+        paths: Projections on the same plane; from `project`.
+        metric: Which metric of the surface.
+        lines: Number of contour lines.
+        ceiling: Largest value that is resolved; default: the maximum, unless that is more than a
+            thousand times the minimum and more than twenty times as far above it as the lower
+            quartile; then the larger of these two.
+        colormap: Name of a matplotlib colour map; paler under paths.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes; those of the colour bar are ``ax.child_axes[0]``.
+
+    Raises:
+        ValueError: If the metric is unknown, a path belongs to another plane, or no point has a
+            finite value.
+    """
+    values = metric_of(surface, metric)
+    for path in paths:
+        check_plane(surface, path)
+    ax = axes_or_new(ax)
+    levels = contour_levels(values, lines=lines, ceiling=ceiling)
+    top = levels[-1]
+    norm = LogNorm(levels[0], top) if levels[0] > 0 else Normalize(levels[0], top)
+    fine = _subdivided(levels, geometric=isinstance(norm, LogNorm))
+    # +inf lies above every level; a large number draws the same and can be interpolated.
+    shown = np.where(np.isposinf(values), top + 10 * (top - levels[0]), values)
+    shown = np.ma.masked_invalid(shown)
+    clipped = bool((shown > top * (1 + 1e-9)).any())
+    fills = ax.contourf(
+        surface.alpha, surface.beta, shown, fine, norm=norm, cmap=_colors(colormap, bool(paths)),
+        extend="max" if clipped else "neither",
+    )  # fmt: skip
+    fills.set_rasterized(True)
+    edges = ax.contour(
+        surface.alpha, surface.beta, shown, levels, colors="black", linewidths=0.4, alpha=0.45
+    )
+    beside = ax.inset_axes((1.02, 0, 0.035, 1))  # as tall as the axes whatever their aspect
+    bar = figure_of(ax).colorbar(fills, cax=beside, ticks=levels[::2])
+    bar.add_lines(edges)
+    bar.minorticks_off()
+    bar.ax.set_yticklabels([f"{level:.2g}" for level in levels[::2]])
+    bar.set_label(metric + (f" (clipped above {top:.2g})" if clipped else ""))
+    _mark_holes(ax, surface, values)
+    _finish(ax, surface)
+    draw_paths(ax, paths)
+    return ax
+
+
+def contour_levels(
+    values: np.ndarray, *, lines: int = 12, ceiling: float | None = None
+) -> np.ndarray:
+    """Levels of contour lines: geometric for positive values, evenly spaced otherwise.
+
+    Args:
+        values: Any shape; what is not finite is left out.
+        lines: Number of levels.
+        ceiling: The last level; default: see `plot_surface`.
+
+    Raises:
+        ValueError: If no value is finite, or the ceiling is not above the minimum.
+
+    >>> contour_levels(np.array([1.0, 10.0, 100.0]), lines=3).tolist()
+    [1.0, 10.0, 100.0]
+    >>> contour_levels(np.array([-1.0, 0.0, 1.0]), lines=3).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ValueError("No value of the surface is finite; measure it on a smaller extent.")
+    low, high = float(finite.min()), float(finite.max())
+    if ceiling is None:
+        quartile = float(np.quantile(finite, 0.25))
+        reach = max(low + 20 * (quartile - low), 1000 * low)
+        ceiling = min(high, reach) if quartile > low else high
+        if ceiling <= low:  # a constant surface
+            ceiling = low + max(abs(low), 1.0) * 1e-3
+    if not ceiling > low:
+        raise ValueError(f"ceiling must be above the smallest value, {low:g}; got {ceiling:g}.")
+    space = np.geomspace if low > 0 else np.linspace
+    return space(low, ceiling, max(2, lines))
+
+
+def draw_paths(ax: Axes, paths: Sequence[Projection]) -> None:
+    """Draw projected runs on axes that show their plane, with a legend below the axes."""
+    if not paths:
+        return
+    styles = looks([path.optimizer or path.name for path in paths])
+    width = mpl.rcParams["lines.linewidth"]
+    handles = []
+    for path, style in zip(paths, styles, strict=True):
+        x, y = path.coordinates.T
+        ax.plot(x, y, color="white", linewidth=2.2 * width, alpha=0.8, gid="halo", zorder=3)
+        ax.plot(x, y, **style.line, gid="path", zorder=4)
+        point: dict[str, Any] = {"linestyle": "", "color": style.color, "marker": style.marker}
+        ax.plot(*path.coordinates[0], **point, markerfacecolor="white", gid="start", zorder=5)
+        ax.plot(*path.coordinates[-1], **point, markeredgecolor="white", gid="end", zorder=6)
+        farthest = np.fmax.reduce(path.residual)  # NaN: unknown
+        label = path.name if np.isnan(farthest) else f"{path.name}: {farthest:.2g}"
+        handles.append(Line2D([], [], **style.line, marker=style.marker, label=label))
+    ax.legend(
+        handles=handles,
+        title="Run: largest distance from the plane (hollow: start, solid: end)",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+        ncols=min(3, len(paths)),
+        handlelength=3,
+    )
+
+
+def metric_of(surface: Surface, metric: str) -> np.ndarray:
+    """Values of one metric, shape (beta, alpha)."""
+    if metric not in surface.metrics:
+        raise ValueError(f"metric must be one of {', '.join(surface.metrics)}; not {metric!r}.")
+    return surface.values[surface.metrics.index(metric)]
+
+
+def belongs(path: Projection, surface: Surface) -> bool:
+    """Whether a path was projected on the plane of a surface."""
+    mine, other = (r.provenance.get("plane_hash") for r in (surface, path))
+    return mine is not None and mine == other
+
+
+def check_plane(surface: Surface, path: Projection) -> None:
+    """Refuse a path that was projected on another plane than the surface's."""
+    if "plane_hash" in surface.provenance and not belongs(path, surface):
+        raise ValueError(
+            f"The path of {path.name} was projected on another plane than the surface's; "
+            "project(trajectory, plane) it on the plane that was measured."
+        )
+
+
+def axis_label(surface: Surface, axis: int) -> str:
+    """Name of an axis, with the share of variation it explains beside that of a random walk."""
+    label = surface.labels[axis]
+    if surface.explained is None:
+        return label
+    label += f" ({surface.explained[axis]:.1%} of variation"
+    if surface.explained_null is not None:
+        label += f"; random walk: {surface.explained_null[axis]:.1%}"
+    return label + ")"
+
+
+def is_square(surface: Surface) -> bool:
+    """Whether one unit is equally long on both axes, and a box drawn so is not too slender."""
+    (xx, xy), (_, yy) = surface.gram
+    alike = abs(xx - yy) < 0.1 * max(xx, yy) and abs(xy) < 0.1 * np.sqrt(xx * yy)
+    return bool(alike and 0.3 < np.ptp(surface.beta) / np.ptp(surface.alpha) < 3)
+
+
+def _finish(ax: Axes, surface: Surface) -> None:
+    ax.set_xlabel(axis_label(surface, 0))
+    ax.set_ylabel(axis_label(surface, 1))
+    ax.set_xlim(surface.alpha[0], surface.alpha[-1])
+    ax.set_ylim(surface.beta[0], surface.beta[-1])
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(True)
+    skew = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
+    angle = f" · axes at {np.degrees(np.arccos(skew)):.0f}°" if abs(skew) > 0.05 else ""
+    write_above(ax, conditions(surface.settings) + angle)
+    if is_square(surface):
+        ax.set_aspect("equal")
+
+
+def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray) -> None:
+    """Hatch what was not measured; cross out what was measured and is not a number."""
+    if not surface.computed.all():
+        x, y = surface.alpha, surface.beta
+        hole = Rectangle(
+            (x[0], y[0]), x[-1] - x[0], y[-1] - y[0], hatch="////", facecolor="0.93",
+            edgecolor="0.6", linewidth=0, zorder=0.5, gid="not measured",
+        )  # fmt: skip
+        ax.add_patch(hole)
+    broken = surface.computed & ~np.isfinite(values) & ~np.isposinf(values)
+    if broken.any():
+        rows, columns = np.nonzero(broken)
+        ax.plot(
+            surface.alpha[columns], surface.beta[rows], linestyle="", marker="x", color="0.3",
+            gid="not finite",
+        )  # fmt: skip
+
+
+def _subdivided(levels: np.ndarray, *, geometric: bool) -> np.ndarray:
+    space = np.geomspace if geometric else np.linspace
+    fine = space(levels[0], levels[-1], _FILLS_PER_LINE * (len(levels) - 1) + 1)
+    fine[[0, -1]] = levels[[0, -1]]
+    return fine
+
+
+def _colors(name: str, pale: bool) -> Colormap:
+    """A colour map; mixed with white under paths, which keeps its order of lightness."""
+    colors = colormaps[name](np.linspace(0, 1, 256))
+    if pale:
+        colors[:, :3] = 0.4 + 0.6 * colors[:, :3]
+    return ListedColormap(colors)

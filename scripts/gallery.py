@@ -1,0 +1,118 @@
+"""What the figure scripts share; run alone, it writes the gallery page figures/README.md."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+import landscape as ls
+from landscape.plots.save import save_figure
+from landscape.store import Result
+
+ROOT = Path(__file__).parent.parent
+STARTED = time.perf_counter()
+
+
+class Script:
+    """One figure script: its command line, its recorded runs, its results and its figure.
+
+    Runs and results are kept in ``data/gallery/`` and used again; delete them to measure anew.
+    With ``--smoke`` everything is tiny and goes to ``data/smoke/`` instead.
+
+    Args:
+        name: Name of the figure.
+        description: For ``--help``.
+    """
+
+    def __init__(self, name: str, description: str | None) -> None:
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
+        self.smoke: bool = parser.parse_args().smoke
+        self.name = name
+        self.data = ROOT / "data" / ("smoke" if self.smoke else "gallery")
+        self.figures = self.data if self.smoke else ROOT / "figures"
+        self.file = self.data / f"{name}.results.h5"
+        if self.smoke:
+            self.file.unlink(missing_ok=True)
+        self.results: dict[str, Any] = ls.load_results(self.file) if self.file.exists() else {}
+
+    def task(self, model: str, *, images: int = 5000) -> tuple[str, ls.Task]:
+        """The first `images` of Fashion-MNIST with a new model; digits where they are absent."""
+        try:
+            name = f"{'digits' if self.smoke else 'fashion-mnist'}/{model}"
+            task = ls.load_task(name)
+        except FileNotFoundError as error:
+            print(f"{error}\nUsing digits instead.")
+            name = f"digits/{model}"
+            task = ls.load_task(name)
+        train = tuple(part[:images] for part in task.train)
+        return f"{name}, {len(train[0])} images", replace(task, train=train)
+
+    def objective(self, model: str, *, images: int = 5000, **options: Any) -> ls.Objective:
+        """The loss on the images that `run` trains on."""
+        name, task = self.task(model, images=images)
+        if self.smoke:
+            options["samples"] = 32
+        options.setdefault("metrics", task.metrics)
+        settings = {"task": name}
+        return ls.Objective(task.model, task.loss, task.train, settings=settings, **options)
+
+    def run(
+        self, model: str, optimizer: str, *, images: int = 5000, steps: int, **options: Any
+    ) -> ls.Trajectory:
+        """A recorded run, made when it is not there yet; options as for `Run`."""
+        name, task = self.task(model, images=images)
+        steps = min(steps, 12) if self.smoke else steps
+        told = [f"{key}={value}" for key, value in options.items() if key != "name"]
+        label = "-".join([name, optimizer, f"steps={steps}", *told])
+        path = self.data / f"{label.replace('/', '-').replace(', ', '-').replace(' ', '-')}.h5"
+        if not path.exists():
+            ls.record_run(ls.Run(name, optimizer, steps=steps, **options), path, task=task)
+        return ls.Trajectory(path)
+
+    def measured(self, name: str, measure: Callable[[], Result]) -> Any:
+        """The result called `name`: the kept one, or a new one from `measure`."""
+        if name not in self.results:
+            measure().save(self.file, name)
+            self.results = ls.load_results(self.file)
+        return self.results[name]
+
+    def save(self, figure: Figure, caption: str) -> None:
+        """Write the figure as PNG and PDF, and its caption beside them."""
+        for kind in ("png", "pdf"):
+            path = self.figures / f"{self.name}.{kind}"
+            save_figure(figure, path, results=self.results, title=caption)
+        (self.figures / f"{self.name}.txt").write_text(caption + "\n")
+        print(f"{self.figures / self.name}.png\n{caption}")
+        print(f"({time.perf_counter() - STARTED:.0f} s)")
+
+
+def main() -> None:
+    """Write figures/README.md from the scripts' docstrings and the figures' captions."""
+    page = [
+        "# Gallery",
+        "",
+        "Each figure comes from one script and has the numbers it shows in its caption. "
+        "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
+        "smallest setting. Colours belong to optimizers and are the same everywhere.",
+    ]
+    for script in sorted((ROOT / "scripts").glob("fig_*.py")):
+        name = script.stem
+        caption = ROOT / "figures" / f"{name}.txt"
+        if caption.exists():
+            what = ast.get_docstring(ast.parse(script.read_text())) or ""
+            page += ["", f"## {name}", "", what, "", f"![{name}]({name}.png)", ""]
+            page += [caption.read_text().strip(), ""]
+            page += [f"`python scripts/{name}.py` · [PDF]({name}.pdf)"]
+    (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The command line: the whole line on real data, and one-line errors with exit code 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import landscape as ls
+from landscape.analysis.surface import Surface
+from landscape.cli import main
+
+
+@pytest.fixture
+def cli(monkeypatch, tmp_path, capsys):
+    """Run a command line in an empty folder; returns (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str, expect: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["landscape", *line.split()])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        code = stop.value.code or 0
+        out, err = capsys.readouterr()
+        assert code == expect, err
+        return out if expect == 0 else err
+
+    return run
+
+
+def test_record_measure_and_describe(cli):
+    for name in ("gd", "radam"):
+        out = cli(f"record digits/mlp --optimizer {name} --steps 6 --every 2")
+        assert f"data/{name}.h5: 6 steps" in out
+    cli("surface data/gd.h5 data/radam.h5 --resolution 4x3 --samples 100")
+    cli("path data/gd.h5 data/radam.h5")
+    cli("surface data/gd.h5 --plane random --resolution 3 --extent -1,2,-1,1 --samples 50")
+    cli("line data/gd.h5 --resolution 5")
+    assert "4 segments" not in cli("walk data/gd.h5 --window 0-4 --points 3")
+    joint = ls.load_results("data/joint.results.h5")
+    assert joint["surface/pca"].loss.shape == (3, 4)
+    assert joint["projection/pca/radam"].step.tolist() == [0, 2, 4, 6]
+    one = ls.load_results("data/gd.results.h5")
+    assert set(one) == {
+        "plane/random", "surface/random", "projection/random/gd", "line/initial-final", "walk/gd",
+    }  # fmt: skip
+    assert one["surface/random"].alpha[[0, -1]].tolist() == [-1, 2]
+    assert one["walk/gd"].loss.shape == (2, 4)
+    described = cli("info data/gd.h5")
+    assert "complete" in described
+    assert "1.weight" in described
+    assert "surface/pca: Surface" in cli("info data/joint.results.h5")
+
+
+def test_batch_norm_runs_are_measured_with_their_own_statistics(cli):
+    cli("record digits/conv --optimizer sgd --steps 4")
+    cli("line data/sgd.h5 --extent 0,1 --resolution 2")
+    profile = ls.load_results("data/sgd.results.h5")["line/initial-final"]
+    # Twin: the model itself at the run's last state, its buffers as recorded.
+    task, run = ls.load_task("digits/conv"), ls.Trajectory("data/sgd.h5")
+    model = task.model
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    states = [(run.layout, run.final), (run.buffers_layout, run.buffers(-1))]
+    with torch.no_grad():
+        for layout, vector in states:
+            for entry in layout:
+                named[entry.name].copy_(torch.from_numpy(vector[entry.slice]).view(entry.shape))
+        expected = task.loss(model.eval(), task.train).double().mean().item()
+    # θ0 + 1·(θ1 - θ0) differs from θ1 by rounding of single precision.
+    np.testing.assert_allclose(profile.loss[0, -1], expected, rtol=1e-5)
+
+
+def test_lines_of_every_kind_and_layers(cli):
+    for name in ("sgd", "adam"):
+        cli(f"record digits/conv --optimizer {name} --steps 6")
+    both = "data/sgd.h5 data/adam.h5 --samples 60"
+    said = cli(f"line {both} --kind between --extent 0,1 --resolution 5")
+    assert "Frankle et al. 2020" in said
+    assert "SGD to Adam" in said
+    cli("line data/sgd.h5 --kind random --seeds 3 --resolution 5 --samples 60")
+    cli("line data/sgd.h5 --kind update --step 2 --extent 0,2 --resolution 5 --samples 60")
+    said = cli("walk data/sgd.h5 --window first --window 2-5 --length 2 --samples 60")
+    assert "first, 2 segments: barrier" in said
+    assert "0.weight" in cli("layers data/sgd.h5")
+    one = ls.load_results("data/sgd.results.h5")
+    assert set(one) == {"line/random", "line/update", "walk/sgd", "layers/sgd"}
+    assert one["line/random"].loss.shape == (3, 5)
+    assert one["walk/sgd"].step.tolist() == [0, 1, 2, 3, 4]
+    assert one["walk/sgd"].settings["buffers"] == "recorded, interpolated"
+    # One unit along an update is the next recorded state, with its recorded statistics.
+    np.testing.assert_allclose(
+        one["line/update"].loss[0, [0, 2]], one["walk/sgd"].loss[2, [0, -1]], rtol=1e-5
+    )
+    assert "two runs or more" in cli("line data/sgd.h5 --kind between", expect=2)
+    assert "initial-final, between" in cli("line data/sgd.h5 --kind along", expect=2)
+    assert "up to step 6" in cli("line data/sgd.h5 --kind update --step 6", expect=2)
+    assert "first, middle, last" in cli("walk data/sgd.h5 --window begin", expect=2)
+
+
+TASK = """
+import torch, landscape as ls
+
+def task(seed):
+    x = torch.linspace(-1, 1, 32)[:, None]
+    return ls.Task(
+        model=torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)),
+        loss=lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
+        train=(x, x**2),
+    )
+"""
+
+
+def test_users_own_task(cli):
+    Path("parabola.py").write_text(TASK)
+    cli("record parabola:task --optimizer adam --steps 5")
+    error = cli("surface data/adam.h5 --resolution 3", expect=2)
+    assert "pass --task package.module:function" in error
+    cli("surface data/adam.h5 --resolution 3 --task parabola:task")
+    assert ls.load_results("data/adam.results.h5")["surface/pca"].loss.shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("record digits/mlp --optimizer sgdm", "optimizer must be one of gd, sgd"),
+        ("record digit/mlp --optimizer sgd", "task must be one of digits/mlp"),
+        ("record digits/vgg99 --optimizer sgd", "model must be one of mlp, conv"),
+        ("record nowhere:task --optimizer sgd", "cannot be imported"),
+        ("record digits/mlp --optimizer sgd --steps 0", "steps must be at least 1; got 0"),
+        ("record digits/mlp --optimizer sgd --lr -1", "lr must be positive"),
+        ("record digits/mlp --optimizer sgd --device tpu", "must be one of auto, cpu, cuda"),
+        ("surface nothing.h5", "no such file"),
+        ("surface text.h5", "not an HDF5 file"),
+        ("surface cut.h5", "damaged or cut short"),
+        ("surface results.h5", "is a results file, not a recorded run"),
+        ("surface run.h5 --resolution 4x", "takes 51 or 41x61"),
+        ("surface run.h5 --resolution 1", "at least 2"),
+        ("surface run.h5 --extent 1,2", "takes 4 numbers"),
+        ("surface run.h5 --extent 1,1,0,2", "is empty"),
+        ("surface run.h5 --plane best", "must be one of pca, random"),
+        ("surface run.h5 --origin best", "must be one of 'mean', 'initial', 'final'"),
+        ("surface run.h5 --task digits/conv", "was not recorded from digits/conv"),
+        ("surface run.h5 --data valid", "data must be train or test"),
+        ("surface run.h5 --precision half", "precision must be one of"),
+        ("surface run.h5 --samples 0", "samples must be at least 1"),
+        ("surface run.h5 run.h5", "same file name"),
+        ("walk run.h5 --window 3", "takes FIRST-LAST"),
+        ("walk run.h5 --window 90-99", "holds steps 0 to 40"),
+        ("path other.h5 run.h5", "recorded from another model"),
+        ("plot run.h5", "is a recorded run; measure it first"),
+        ("explore text.h5", "not an HDF5 file"),
+        ("info text.h5", "not an HDF5 file"),
+    ],
+)
+def test_errors_are_one_line(cli, runs, line, message):
+    Path("run.h5").write_bytes(runs["sgd"].read_bytes())
+    Path("cut.h5").write_bytes(runs["sgd"].read_bytes()[:9000])
+    Path("text.h5").write_text("hello")
+    ls.line_between(np.zeros(2), np.ones(2)).save("results.h5", "line")
+    if "other" in line:
+        model = nn.Linear(2, 1)
+        with ls.Recorder("other.h5", model, torch.optim.SGD(model.parameters())):
+            pass
+    error = cli(line, expect=2)
+    assert message in error
+    assert error.count("\n") == 1, error
+
+
+def test_existing_run_is_not_overwritten_unasked(cli):
+    cli("record digits/mlp --optimizer sgd --steps 2")
+    before = Path("data/sgd.h5").read_bytes()
+    assert "exists" in cli("record digits/mlp --optimizer sgd --steps 2", expect=2)
+    assert Path("data/sgd.h5").read_bytes() == before
+    cli("record digits/mlp --optimizer sgd --steps 3 --overwrite")
+    assert len(ls.Trajectory("data/sgd.h5")) == 4
+
+
+def test_debug_shows_the_traceback(cli, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["landscape", "--debug", "surface", "nothing.h5"])
+    with pytest.raises(FileNotFoundError):
+        main()
+
+
+INTERRUPTED = """
+import os, signal
+calls = 0
+
+def task(seed):
+    import parabola
+    plain = parabola.task(seed)
+    def loss(model, batch):
+        global calls
+        calls += 1
+        if calls == 50 and "STOP" in os.environ:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain.loss(model, batch)
+    return type(plain)(model=plain.model, loss=loss, train=plain.train)
+"""
+
+
+def test_ctrl_c_keeps_what_was_measured_and_the_same_command_goes_on(cli, tmp_path):
+    Path("parabola.py").write_text(TASK)
+    Path("stops.py").write_text(INTERRUPTED)
+    cli("record parabola:task --optimizer adam --steps 5")
+    line = "surface data/adam.h5 --resolution 20x10 --task stops:task"
+    command = [sys.executable, "-m", "landscape", *line.split()]
+    environment = {**os.environ, "STOP": "1"}
+    stopped = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "the same command measures the rest" in stopped.stdout
+    partial = Surface.load(tmp_path / "data/adam.results.h5", "surface/pca")
+    done = int(partial.computed.sum())
+    assert 0 < done < 200
+    assert np.isfinite(partial.loss[partial.computed]).all()
+    assert np.isnan(partial.loss[~partial.computed]).all()
+    cli(line)
+    finished = Surface.load(tmp_path / "data/adam.results.h5", "surface/pca")
+    assert finished.computed.all()
+    cli(line + " --out fresh.h5")
+    fresh = Surface.load(tmp_path / "fresh.h5", "surface/pca")
+    np.testing.assert_array_equal(finished.values, fresh.values)

@@ -1,0 +1,360 @@
+"""Figures of results: what the artists hold, not how pixels look."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from PIL import Image
+
+import landscape as ls
+from landscape.optim.registry import OPTIMIZERS
+from landscape.plots.results import plot_results
+from landscape.plots.style import look, looks, styled
+from landscape.plots.surface import contour_levels, plot_surface
+
+
+def make_surface(values: np.ndarray, **changes) -> ls.Surface:
+    """A surface on [-2, 4] x [0, 1]: neither square nor symmetric."""
+    values = np.asarray(values, float)
+    up, across = values.shape
+    fields = {
+        "alpha": np.linspace(-2, 4, across),
+        "beta": np.linspace(0, 1, up),
+        "metrics": ("loss",),
+        "values": values[None],
+        "standard_error": np.zeros((1, up, across)),
+        "computed": np.ones((up, across), bool),
+        "gram": np.eye(2),
+        "labels": ("PC 1", "PC 2"),
+        "explained": np.array([0.7, 0.1]),
+        "explained_null": np.array([0.608, 0.152]),
+        "settings": {"task": "toy", "samples": 10, "population": 40, "batch_norm": "frozen"},
+        "provenance": {"plane_hash": "abc", "command": ["train.py"]},
+    }
+    return ls.Surface(**{**fields, **changes})
+
+
+def make_path(name: str = "Adam", optimizer: str = "adam", plane: str = "abc") -> ls.Projection:
+    return ls.Projection(
+        name=name,
+        optimizer=optimizer,
+        step=np.arange(3),
+        coordinates=np.array([[-1.0, 0.1], [0.0, 0.4], [3.0, 0.9]]),
+        residual=np.array([0.0, 1.25, 0.5]),
+        shown=0.9,
+        provenance={"plane_hash": plane},
+    )
+
+
+def make_walk(steps=(0, 1, 2, 7, 8), name: str = "SGD") -> ls.Walk:
+    step = np.array(steps)
+    alpha = np.linspace(0, 1, 5)
+    at = step[:, None] + alpha
+    loss = 3 - 0.1 * at + (alpha - 0.4) ** 2  # the minimum lies inside each segment
+    loss[:, -1] = 3 - 0.1 * (step + 1) + 0.16  # ends meet the next start
+    return ls.Walk(
+        name=name,
+        optimizer="sgd",
+        step=step,
+        next_step=step + 1,
+        alpha=alpha,
+        metrics=("loss",),
+        values=loss[:, None],
+        standard_error=np.zeros((len(step), 1, 5)),
+    )
+
+
+def make_metrics(name: str = "SGD", optimizer: str = "sgd", every: int = 1) -> ls.PathMetrics:
+    values = np.arange(10.0)
+    cosine = np.concatenate([[np.nan, np.nan], np.linspace(-1, 1, 8)])
+    return ls.PathMetrics(
+        name=name, optimizer=optimizer, step=every * np.arange(10), update_norm=values + 1,
+        cosine=cosine, cosine_to_final=cosine, distance=values, path_length=values,
+        losses=values, learning_rate=values,
+    )  # fmt: skip
+
+
+def make_profile(**changes) -> ls.Profile:
+    alpha = np.linspace(-0.5, 1.5, 21)
+    fields = {
+        "alpha": alpha,
+        "metrics": ("loss",),
+        "values": np.stack([1 + alpha**2, 2 + alpha])[:, None],
+        "standard_error": np.zeros((2, 1, 21)),
+        "names": ("Adam", "mine"),
+        "label": "α",
+        "settings": {"kind": "between two points"},
+    }
+    return ls.Profile(**{**fields, **changes})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open():
+    before = dict(mpl.rcParams)
+    yield
+    plt.close("all")
+    assert dict(mpl.rcParams) == before, "a plot changed global settings"
+
+
+@pytest.fixture
+def ax():
+    return Figure().add_subplot()
+
+
+def artists(ax, gid: str) -> list:
+    return [a for a in ax.get_children() if a.get_gid() == gid]
+
+
+BOWL = 0.01 + np.add.outer(np.linspace(0, 1, 5) ** 2, np.linspace(-1, 1, 8) ** 2)
+
+
+def test_styles_hold_inside_their_block_only():
+    with styled("paper", columns=2):
+        assert mpl.rcParams["font.size"] == 8
+        assert plt.figure().get_size_inches()[0] == 7.0
+    with pytest.raises(ValueError, match="one of paper, talk, screen; not 'poster'"):
+        styled("poster")
+
+
+def test_looks_follow_the_registry_and_repeat_for_unknown_names():
+    for name, entry in OPTIMIZERS.items():
+        assert (look(name).color, look(name).dash) == (entry.color, entry.dash)
+        assert look(entry.title) == look(name)
+    assert look("my own") == look("my own") != look("another one")
+    three = looks(["sgd", "sgd", "sgd"])
+    assert len({one.color for one in three}) == len({one.dash for one in three}) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1e-2, 1.0, 1e2], np.geomspace(1e-2, 10, 4)),  # 1000 x minimum: 10
+        ([1.0, np.nan, np.inf, 8.0], [1, 2, 4, 8]),
+        ([-1.0, 0.5, 2.0], [-1, 0, 1, 2]),
+        ([0.0, 1.0, 3.0], [0, 1, 2, 3]),
+    ],
+)
+def test_levels(values, expected):
+    ceiling = 10.0 if values[-1] == 1e2 else None
+    np.testing.assert_allclose(
+        contour_levels(np.array(values), lines=4, ceiling=ceiling), expected, rtol=1e-12
+    )
+
+
+def test_a_huge_corner_does_not_hide_the_bowl():
+    values = BOWL.copy()
+    values[-1, -1] = 8e35
+    assert contour_levels(values)[-1] < 100
+
+
+def test_a_flat_surface_and_one_without_numbers(ax):
+    assert plot_surface(make_surface(np.ones((3, 4))), ax=ax) is ax
+    with pytest.raises(ValueError, match="No value of the surface is finite"):
+        plot_surface(make_surface(np.full((3, 4), np.nan)))
+
+
+def test_surface_labels_limits_and_norm(ax):
+    plot_surface(make_surface(BOWL), ax=ax)
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 4), (0, 1))
+    assert ax.get_xlabel() == "PC 1 (70.0% of variation; random walk: 60.8%)"
+    assert ax.get_ylabel() == "PC 2 (10.0% of variation; random walk: 15.2%)"
+    assert ax.get_title("left") == "toy · 10 of 40 samples · batch norm frozen"
+    fills, lines = ax.collections[:2]
+    assert isinstance(fills.norm, LogNorm)
+    ratios = lines.levels[1:] / lines.levels[:-1]
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
+
+
+def test_contours_are_not_transposed(ax):
+    """Loss that depends on α only has vertical contour lines at known places."""
+    alpha = np.linspace(-2, 4, 13)
+    plot_surface(make_surface(np.tile(alpha, (4, 1)), gram=np.diag([1.0, 9.0])), lines=4, ax=ax)
+    lines = ax.collections[1]
+    np.testing.assert_allclose(lines.levels, [-2, 0, 2, 4])
+    for level, path in zip(lines.levels[1:3], lines.get_paths()[1:3], strict=True):
+        np.testing.assert_allclose(path.vertices[:, 0], level, atol=1e-12)
+
+
+def test_holes_crosses_and_the_clip(ax):
+    values = BOWL.copy()
+    values[1, 2], values[3, 5] = np.nan, np.inf
+    computed = np.ones(values.shape, bool)
+    computed[0] = False
+    values[0] = np.nan
+    plot_surface(make_surface(values, computed=computed), ceiling=1.0, ax=ax)
+    assert artists(ax, "not measured")[0].get_hatch()
+    (crosses,) = artists(ax, "not finite")
+    surface = make_surface(values)
+    np.testing.assert_array_equal(crosses.get_xydata(), [[surface.alpha[2], surface.beta[1]]])
+    assert ax.child_axes[0].get_ylabel() == "loss (clipped above 1)"
+    assert ax.collections[0].extend == "max"
+
+
+def test_negative_losses_get_even_levels(ax):
+    plot_surface(make_surface(BOWL - 5), ax=ax)
+    assert not isinstance(ax.collections[0].norm, LogNorm)
+    steps = np.diff(ax.collections[1].levels)
+    np.testing.assert_allclose(steps, steps[0])
+
+
+def test_paths_on_a_surface(ax):
+    path = make_path()
+    plot_surface(make_surface(BOWL), paths=[path, make_path("mine", "")], ax=ax)
+    drawn = artists(ax, "path")
+    np.testing.assert_array_equal(drawn[0].get_xydata(), path.coordinates)
+    assert drawn[0].get_color() == OPTIMIZERS["adam"].color
+    np.testing.assert_array_equal(artists(ax, "start")[0].get_xydata(), path.coordinates[:1])
+    np.testing.assert_array_equal(artists(ax, "end")[0].get_xydata(), path.coordinates[-1:])
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["Adam: 1.2", "mine: 1.2"]
+    assert "distance from the plane" in ax.get_legend().get_title().get_text()
+
+
+def test_a_path_of_another_plane_is_refused():
+    with pytest.raises(ValueError, match="another plane"):
+        plot_surface(make_surface(BOWL), paths=[make_path(plane="other")])
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(ValueError, match="metric must be one of loss; not 'accuracy'"):
+        plot_surface(make_surface(BOWL), metric="accuracy")
+    with pytest.raises(ValueError, match="metric must be one of loss"):
+        ls.plot_walk(make_walk(), metric="accuracy")
+    with pytest.raises(ValueError, match="metric must be one of loss"):
+        ls.plot_profile(make_profile(), metric="accuracy")
+
+
+def test_the_walk_is_continuous_and_its_floor_is_below(ax):
+    walk = make_walk(steps=(0, 1, 2))
+    ls.plot_walk(walk, ax=ax)
+    ((curve,), (states,), (floor,)) = (artists(ax, gid) for gid in ("walk", "states", "floor"))
+    x, y = curve.get_data()
+    assert not np.isnan(x).any()
+    assert (x.min(), x.max()) == (0, 3)
+    np.testing.assert_allclose(y[x == 1], walk.loss[0, -1], rtol=1e-12)
+    np.testing.assert_array_equal(np.unique(states.get_xdata()), [0, 1, 2, 3])
+    np.testing.assert_array_equal(floor.get_ydata(), walk.loss.min(axis=1))
+    at = floor.get_xdata() - walk.step
+    np.testing.assert_allclose(at, walk.alpha[walk.loss.argmin(axis=1)])
+
+
+def test_a_walk_with_a_gap_has_a_panel_per_window():
+    first = ls.plot_walk([make_walk(), make_walk(name="again")])
+    panels = first.figure.axes
+    assert [panel.get_xlim() for panel in panels] == [(0, 3), (7, 9)]
+    assert [len(artists(panel, "walk")) for panel in panels] == [2, 2]
+
+
+def test_a_walk_with_a_gap_on_given_axes_breaks_its_line(ax):
+    ls.plot_walk(make_walk(), ax=ax)
+    x = artists(ax, "walk")[0].get_xdata()
+    assert np.isnan(x).sum() == 1
+
+
+@pytest.mark.parametrize("quantity", ["angle", "cosine", "distance", "update_norm"])
+def test_path_quantities(ax, quantity):
+    runs = [make_metrics(), make_metrics("Adam", "adam", every=5)]
+    ls.plot_path(runs, quantity=quantity, smooth=1, ax=ax)
+    lines = artists(ax, "mean")
+    for line, run in zip(lines, runs, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), run.step)
+        np.testing.assert_array_equal(line.get_ydata(), getattr(run, quantity))
+        assert line.get_label() == run.name
+    assert ("5 steps apart" in ax.get_ylabel()) == (quantity != "distance")
+
+
+def test_squared_distance_and_unknown_quantities(ax):
+    ls.plot_path(make_metrics(), quantity="distance_squared", ax=ax)
+    np.testing.assert_array_equal(artists(ax, "mean")[0].get_ydata(), np.arange(10.0) ** 2)
+    with pytest.raises(ValueError, match="quantity must be one of angle"):
+        ls.plot_path(make_metrics(), quantity="speed")
+
+
+def test_profile_lines_ends_and_bands(ax):
+    profile = make_profile(standard_error=np.full((2, 1, 21), 0.1))
+    ls.plot_profile(profile, ax=ax)
+    curves = [line for line in ax.lines if len(line.get_xdata()) == 21]
+    for curve, values in zip(curves, profile.loss, strict=True):
+        np.testing.assert_array_equal(curve.get_ydata(), values)
+    assert curves[0].get_color() == OPTIMIZERS["adam"].color
+    assert len(ax.collections) == 2
+    assert ax.get_xlim() == (-0.5, 1.5)
+
+
+def results() -> dict:
+    return {
+        "surface/pca": make_surface(BOWL),
+        "surface/other plane": make_surface(BOWL, provenance={"plane_hash": "else"}),
+        "projection/pca/adam": make_path(),
+        "walk/sgd": make_walk(),
+        "path/sgd": make_metrics(),
+        "line/initial-final": make_profile(),
+    }
+
+
+def test_plot_results_draws_everything_and_says_what(tmp_path):
+    written = plot_results(results(), tmp_path / "figures", formats=("png", "pdf", "svg"))
+    sentences = {file.stem: sentence for file, sentence in written}
+    assert list(sentences) == [
+        "surface-pca", "surface-other-plane", "walk", "path", "line-initial-final"
+    ]  # fmt: skip
+    assert len(list((tmp_path / "figures").iterdir())) == 5 * 3
+    assert "80% of the variation" in sentences["surface-pca"]
+    assert "up to 1.2 away" in sentences["surface-pca"]
+    assert "paths" not in sentences["surface-other-plane"]
+    assert "of 5 segments 0 rise above both ends and 5 have a minimum inside" in sentences["walk"]
+
+
+def test_figures_carry_where_they_came_from(tmp_path):
+    plot_results(results(), tmp_path, formats=("png", "pdf", "svg"))
+    with Image.open(tmp_path / "surface-pca.png") as image:
+        origin = json.loads(image.text["Description"])
+    assert origin["surface/pca"]["provenance"]["command"] == ["train.py"]
+    assert origin["surface/pca"]["settings"]["task"] == "toy"
+    assert set(origin) == {"surface/pca", "projection/pca/adam"}
+    assert b"train.py" in (tmp_path / "surface-pca.pdf").read_bytes()
+    assert "train.py" in (tmp_path / "surface-pca.svg").read_text()
+
+
+def test_plot_results_refuses_what_it_cannot_draw_or_write(tmp_path):
+    with pytest.raises(ValueError, match="Nothing to draw among projection/a"):
+        plot_results({"projection/a": make_path()}, tmp_path)
+    with pytest.raises(ValueError, match=r"png, pdf, svg; not 'surface-pca\.bmp'"):
+        plot_results({"surface/pca": make_surface(BOWL)}, tmp_path, formats=("bmp",))
+
+
+def test_saved_results_are_drawn_without_torch(tmp_path):
+    for name, result in results().items():
+        result.save(tmp_path / "saved.h5", name)
+    program = f"""
+import sys
+sys.modules["torch"] = None  # any import of torch fails from here on
+from pathlib import Path
+from landscape.analysis import load_results
+from landscape.plots.results import plot_results
+folder = Path({str(tmp_path)!r})
+print(len(plot_results(load_results(folder / "saved.h5"), folder, formats=("svg",))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "5", done.stderr
+
+
+def test_a_recorded_run_on_its_plane(runs):
+    """A projection without losses is enough."""
+    trajectory = ls.Trajectory(runs["sgd"])
+    plane = ls.pca_plane(trajectory)
+    task = ls.load_task("digits/mlp")
+    objective = ls.Objective(task.model, task.loss, task.train, samples=64)
+    surface = ls.loss_surface(objective, plane, extent="trajectory", resolution=(4, 3))
+    ax = ls.plot_surface(surface, paths=[ls.project(trajectory, plane)])
+    assert len(artists(ax, "path")) == 1

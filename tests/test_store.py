@@ -1,0 +1,224 @@
+"""Results on disk: round trips, labels, refusals, and files that survive what goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from landscape.analysis import load_results
+from landscape.store import Result, SchemaError, replacing
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample(Result):
+    schema: ClassVar[str] = "test/sample"
+
+    x: Float64[np.ndarray, " x"]
+    kind: Annotated[tuple[str, ...], "kind"]
+    values: Float64[np.ndarray, "kind y x"]
+    mask: Bool[np.ndarray, "y x"]
+    counts: Int64[np.ndarray, " y"] | None = None
+    small: Float32[np.ndarray, " x"] | None = None
+    title: str = ""
+    number: float = 0.0
+    settings: dict = field(default_factory=dict)
+
+
+def sample(**changes) -> Sample:
+    values = {
+        "x": np.array([1.0, 2.0, 4.0]),
+        "kind": ("loss", "error"),
+        "values": np.arange(12.0).reshape(2, 2, 3),
+        "mask": np.array([[True, False, True], [False, False, True]]),
+    }
+    return Sample(**{**values, **changes})
+
+
+@given(
+    values=hnp.arrays(np.float64, (2, 2, 3), elements=st.floats(width=64)),
+    title=st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")),
+    settings=st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text() | st.booleans()),
+)
+def test_round_trip_is_exact(tmp_path_factory, values, title, settings):
+    path = tmp_path_factory.mktemp("store") / "x.h5"
+    try:
+        json.dumps(settings).encode()
+        title.encode()
+    except UnicodeEncodeError:
+        return
+    saved = sample(values=values, title=title, settings=settings)
+    saved.save(path, "a/b")
+    loaded = Sample.load(path, "a/b")
+    np.testing.assert_array_equal(loaded.values.view(np.uint64), saved.values.view(np.uint64))
+    np.testing.assert_array_equal(loaded.mask, saved.mask)
+    assert (loaded.title, loaded.settings, loaded.kind) == (title, settings, saved.kind)
+    assert loaded.counts is None
+
+
+def test_opens_in_xarray_with_labels(tmp_path):
+    sample(counts=np.array([3, 4])).save(tmp_path / "x.h5", "group")
+    with xr.open_dataset(tmp_path / "x.h5", group="group", engine="h5netcdf") as data:
+        assert data["values"].dims == ("kind", "y", "x")
+        assert data["values"].sel(kind="error", x=4.0).values.tolist() == [8.0, 11.0]
+        assert data["mask"].dtype == bool
+        assert data["mask"].sum() == 3
+
+
+def test_arrays_are_read_only_and_copied():
+    given = np.array([1.0, 2.0, 4.0])
+    result = sample(x=given)
+    given[0] = 9
+    assert result.x[0] == 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        result.x[0] = 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": np.zeros(4)}, "along 'x'"),
+        ({"values": np.zeros((2, 3))}, "expected dimensions"),
+        ({"kind": ("loss",)}, "along 'kind'"),
+        ({"x": None}, "not optional"),
+    ],
+)
+def test_wrong_shapes_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        sample(**changes)
+
+
+def test_saving_replaces_one_group_and_keeps_the_others(tmp_path):
+    path = tmp_path / "x.h5"
+    sample(title="a").save(path, "a")
+    sample(title="b").save(path, "b")
+    sample(title="c").save(path, "a")
+    assert Sample.load(path, "a").title == "c"
+    assert Sample.load(path, "b").title == "b"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_failure_while_saving_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x.h5"
+    sample(title="old").save(path, "a")
+    before = path.read_bytes()
+
+    def fail():
+        with replacing(path) as file:
+            del file["a"]
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail()
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "x.h5"
+    sample(title="old").save(path, "a")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        sample(title="new").save(path, "a")
+    assert Sample.load(path, "a").title == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_two_processes_saving_at_once_lose_nothing(tmp_path):
+    code = (
+        "import sys, numpy as np; from landscape.directions import line_between\n"
+        "line = line_between(np.zeros(3), np.ones(3))\n"
+        "for i in range(8): line.save(sys.argv[1], f'{sys.argv[2]}/{i}')\n"
+    )
+    path = str(tmp_path / "x.h5")
+    both = [subprocess.Popen([sys.executable, "-c", code, path, name]) for name in "ab"]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(load_results(path)) == 16
+
+
+class TestRefusals:
+    """Every file that is not what it should be says what it is, in one sentence."""
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="no such file"):
+            Sample.load(tmp_path / "x.h5", "a")
+
+    def test_folder(self, tmp_path):
+        with pytest.raises(SchemaError, match="is a folder"):
+            Sample.load(tmp_path, "a")
+
+    def test_not_hdf5(self, tmp_path):
+        (tmp_path / "x.h5").write_text("hello")
+        with pytest.raises(SchemaError, match="not an HDF5 file"):
+            Sample.load(tmp_path / "x.h5", "a")
+
+    def test_truncated(self, tmp_path):
+        path = tmp_path / "x.h5"
+        sample().save(path, "a")
+        path.write_bytes(path.read_bytes()[:2000])
+        with pytest.raises(SchemaError, match="damaged or cut short"):
+            Sample.load(path, "a")
+
+    def test_missing_group_lists_what_is_there(self, tmp_path):
+        sample().save(tmp_path / "x.h5", "a")
+        with pytest.raises(SchemaError, match=r"no group 'b'; it holds \['a'\]"):
+            Sample.load(tmp_path / "x.h5", "b")
+
+    def test_newer_version(self, tmp_path):
+        sample().save(tmp_path / "x.h5", "a")
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            file["a"].attrs["version"] = 99
+        with pytest.raises(SchemaError, match="Upgrade"):
+            Sample.load(tmp_path / "x.h5", "a")
+
+    def test_missing_field(self, tmp_path):
+        sample().save(tmp_path / "x.h5", "a")
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            del file["a/values"]
+        with pytest.raises(SchemaError, match="no 'values'"):
+            Sample.load(tmp_path / "x.h5", "a")
+
+    def test_fields_that_disagree(self, tmp_path):
+        sample().save(tmp_path / "x.h5", "a")
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            del file["a/mask"]
+            file["a"].create_dataset("mask", data=np.zeros((2, 2), np.int8))
+        with pytest.raises(SchemaError, match="does not fit its schema"):
+            Sample.load(tmp_path / "x.h5", "a")
+
+    def test_foreign_hdf5(self, tmp_path):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["numbers"] = np.arange(3)
+        with pytest.raises(SchemaError, match="holds no results"):
+            load_results(tmp_path / "x.h5")
+
+    def test_unknown_schema(self, tmp_path):
+        sample().save(tmp_path / "x.h5", "a")
+        with pytest.raises(SchemaError, match="test/sample"):
+            load_results(tmp_path / "x.h5")
+
+    def test_links_to_other_files_are_not_followed(self, tmp_path):
+        sample(title="secret").save(tmp_path / "secret.h5", "a")
+        sample().save(tmp_path / "x.h5", "a")
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            del file["a/values"]
+            file["a/values"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "a/values")
+        with pytest.raises(SchemaError, match="no 'values'"):
+            Sample.load(tmp_path / "x.h5", "a")
