@@ -67,11 +67,25 @@ class BrowserPage:
         self._page.goto(address)
         self._page.wait_for_selector("html[data-ready]", timeout=30_000)
 
+    def reuse(self, address: str) -> None:
+        """Bring an open page back to its first view; load it when it is not open or complained."""
+        if self.problems or self._page.url.partition("#")[0] != address:
+            return self.open(address)
+        self._page.set_viewport_size({"width": 1280, "height": 800})
+        self._page.mouse.move(0, 0)
+        self._page.evaluate(
+            """() => { document.querySelectorAll('dialog[open]').forEach(d => d.close());
+            document.activeElement?.blur();
+            explorer.setState(explorer.initial); }"""
+        )
+        return self.settle()
+
     def settle(self) -> None:
         """Wait until two frames have passed and nothing is being drawn."""
         self._page.evaluate(
             """async () => { const frame = () => new Promise(requestAnimationFrame);
-            await frame(); await frame(); await Promise.all(explorer.lands.map(l => l.drawing)); }"""
+            await frame(); await frame();
+            await Promise.all(explorer.lands.map(l => l.drawing)); }"""
         )
 
 
@@ -93,7 +107,9 @@ def browser() -> Iterator[Any]:
     switches = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"]
     switches += ["--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=_chromium(), args=switches)
+        path = _chromium()
+        running = playwright.chromium.launch(executable_path=path, args=switches)
+        running.chromium_path = path
         yield running
         running.close()
 

@@ -9,8 +9,10 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import landscape as ls
+from landscape.cli import app
 from landscape.evaluation.data import HeldData
 from landscape.recording import gradient
 from landscape.recording.training import Run, record_run
@@ -122,3 +124,32 @@ def test_errors(change, expected, tmp_path):
     with pytest.raises(ValueError, match=expected):
         record_run(run, tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
+
+
+def test_from_the_command_line(tmp_path):
+    first, second = tmp_path / "a.h5", tmp_path / "b.h5"
+    command = [
+        "record", "digits/mlp-16", "--optimizer", "lookahead-adam", "--option", "k=3",
+        "--option", "alpha=0.25", "--schedule", "trapezoid", "--schedule-option", "warmup=2",
+        "--steps", "7", "--every", "2", "--device", "cpu", "--out", str(first),
+    ]  # fmt: skip
+    for arguments in (command, ["record", "--from", str(first), "--out", str(second)]):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    run = Run.stored(second)
+    assert (run.options, run.schedule_options) == ({"k": 3, "alpha": 0.25}, {"warmup": 2})
+    np.testing.assert_array_equal(states(first), states(second))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["digits/mlp", "--optimizer", "adam", "--option", "k"], "options are KEY=VALUE"),
+        (["digits/mlp", "--optimizer", "adam", "--from", "a.h5"], "leave out TASK"),
+        (["digits/mlp"], "give TASK and --optimizer"),
+    ],
+)
+def test_command_line_errors(arguments, expected):
+    done = CliRunner().invoke(app, ["record", *arguments])
+    assert isinstance(done.exception, ValueError)
+    assert expected in str(done.exception)

@@ -235,7 +235,7 @@ def layers(runs: Runs, out: Out = None) -> None:
             typer.echo(f"  {layer:32} {np.nanmedian(ratio):.3g}")
 
 
-COMMANDS = [surface, line, walk, path, layers]
+COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path, "layers": layers}
 
 
 def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:

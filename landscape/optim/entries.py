@@ -28,6 +28,7 @@ class OptimizerEntry:
         evaluation: What to evaluate where that is not the model's parameters: ``slow`` weights
             (Lookahead) or the averaged point ``x`` (Schedule-Free).
         extra: Which extra of this package must be installed, if any.
+        note: Where the implementation departs from the paper, if its docstring does not say.
     """
 
     name: str
@@ -43,6 +44,7 @@ class OptimizerEntry:
     closure: bool = False
     evaluation: Evaluation = ""
     extra: str = ""
+    note: str = ""
 
 
 _E = OptimizerEntry
@@ -64,14 +66,15 @@ SHIPPED = (
     _E("adamw", "AdamW", "torch.optim:AdamW", 0.004, "arXiv:1711.05101", RED, "--"),
     _E("adamax", "Adamax", "torch.optim:Adamax", 0.01, "arXiv:1412.6980", RED, "-."),
     _E("nadam", "NAdam", "torch.optim:NAdam", 0.004, "Dozat 2016", ORANGE, "--"),
-    _E("radam", "RAdam", "torch.optim:RAdam", 0.01, "arXiv:1908.03265", PINK, "--"),
+    _E("radam", "RAdam", "torch.optim:RAdam", 0.01, "arXiv:1908.03265", PINK, "--",
+       note="adapts from ρ > 5, as the authors' code does; the paper says ρ > 4"),
     _E("adafactor", "Adafactor", "torch.optim:Adafactor", 0.02, "arXiv:1804.04235", ORANGE, "-"),
     _E("muon", "Muon + AdamW", "landscape.optim.muon:MuonAdamW", 0.01,
        "Jordan 2024; arXiv:2502.16982", PINK, "-"),
     _E("lbfgs", "L-BFGS", "torch.optim:LBFGS", 1.0, "Liu & Nocedal 1989", BLACK, "--",
        {"max_iter": 1, "max_eval": 26, "history_size": 10,
         "line_search_fn": "strong_wolfe"},
-       full_batch=True, closure=True),
+       full_batch=True, closure=True, note="one iteration with its line search per step"),
     _E("lars", "LARS", "landscape.optim.lars:LARS", 0.0025, "arXiv:1708.03888", SKY, "-",
        {"trust": 1.0}),
     _E("lamb", "LAMB", "landscape.optim.lamb:LAMB", 0.01, "arXiv:1904.00962", ORANGE, "-."),
