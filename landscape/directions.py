@@ -157,6 +157,15 @@ def line_between(start: np.ndarray, end: np.ndarray) -> Line:
     return Line(**affine(start, [_difference(start, end)], ["α"], {"kind": "between two points"}))
 
 
+def line_along(origin: np.ndarray, direction: np.ndarray, *, label: str = "α") -> Line:
+    """The line through `origin` along `direction`, which is not rescaled.
+
+    With ``-lr * gradient`` one unit is a gradient step, with an update it is that update.
+    """
+    zero = np.zeros_like(direction)
+    return Line(**affine(origin, [_difference(zero, direction)], [label], {"kind": "along"}))
+
+
 def plane_through(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Plane:
     """The plane with `a` at (0, 0), `b` at (1, 0) and `c` at (0, 1); axes may be skew."""
     directions = [_difference(a, b), _difference(a, c)]

@@ -146,7 +146,7 @@ class Trajectory:
         """The flat parameter vector of state `index` (may be negative); float32, shape (P,)."""
         return self._rebuilt(self._data("parameters")[range(len(self))[index]], slice(None))
 
-    def columns(self, rows: np.ndarray, columns: slice) -> np.ndarray:
+    def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, float32."""
         return self._rebuilt(self._data("parameters")[rows, columns], columns)
 

@@ -54,7 +54,7 @@ def main() -> None:
     ).save(out, "line/initial-final")
 
     print("3. Look:")
-    for figure, sentence in plot_results(ls.load_results(out), args.figures).items():
+    for figure, sentence in plot_results(ls.load_results(out), args.figures):
         print(f"   {figure}\n      {sentence}")
     page = ls.explore(out, args.figures / "explorer.html", title="Six optimizers on digits/mlp")
     print(f"   {page}\n      Everything on one page: open it in a browser and press play.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pytest
@@ -37,3 +39,67 @@ def real_file() -> Callable[[str], Path]:
         pytest.skip(f"needs {name} below $LANDSCAPE_DATA or data/")
 
     return find
+
+
+class BrowserPage:
+    """A Playwright page that remembers what it complained about and what it asked for."""
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._page, name)
+
+    def open(self, address: str) -> None:
+        """Load an address anew and wait until everything is drawn."""
+        self._page.goto("about:blank")
+        self.problems.clear()
+        self.requests.clear()
+        self._page.goto(address)
+        self._page.wait_for_selector("html[data-ready]", timeout=30_000)
+
+    def settle(self) -> None:
+        """Wait until two frames have passed and nothing is being drawn."""
+        self._page.evaluate(
+            """async () => { const frame = () => new Promise(requestAnimationFrame);
+            await frame(); await frame(); await Promise.all(explorer.lands.map(l => l.drawing)); }"""
+        )
+
+
+def _chromium() -> str:
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        message = "Chromium was not found; install it or set CHROMIUM to its path."
+        if os.environ.get("LANDSCAPE_REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for the session, with WebGL in software."""
+    api = pytest.importorskip("playwright.sync_api")
+    switches = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"]
+    switches += ["--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=_chromium(), args=switches)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def browser_page(browser: Any) -> BrowserPage:
+    """One page for the session, offline."""
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 800})
+    return BrowserPage(context.new_page())

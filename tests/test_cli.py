@@ -102,7 +102,8 @@ def test_users_own_task(cli):
     ("line", "message"),
     [
         ("record digits/mlp --optimizer sgdm", "optimizer must be one of gd, sgd"),
-        ("record digits/vgg99 --optimizer sgd", "task must be one of digits/mlp"),
+        ("record digit/mlp --optimizer sgd", "task must be one of digits/mlp"),
+        ("record digits/vgg99 --optimizer sgd", "model must be one of mlp, conv"),
         ("record nowhere:task --optimizer sgd", "cannot be imported"),
         ("record digits/mlp --optimizer sgd --steps 0", "steps must be at least 1; got 0"),
         ("record digits/mlp --optimizer sgd --lr -1", "lr must be positive"),

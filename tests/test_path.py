@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from synthetic import random_walk, write_run
 
 import landscape as ls
+from landscape.analysis import moments
+from landscape.layout import Entry
 
 
 def test_straight_line(tmp_path):
@@ -64,6 +68,48 @@ def test_equal_to_a_direct_computation(runs):
         path.cosine_to_final[1:], updates @ whole / norms / np.linalg.norm(whole), rtol=1e-9
     )
     np.testing.assert_allclose(path.distance, np.linalg.norm(states - states[0], axis=1))
+
+
+def test_per_tensor_equals_a_direct_computation(runs):
+    run = ls.Trajectory(runs["sgd"])
+    path = ls.path_metrics(run)
+    assert path.layers == tuple(e.name for e in run.layout)
+    for k, entry in enumerate(run.layout):
+        states = np.stack([run.state(i)[entry.slice] for i in range(len(run))]).astype(np.float64)
+        updates = np.diff(states, axis=0)
+        norms = np.linalg.norm(updates, axis=1)
+        cosines = (updates[1:] * updates[:-1]).sum(1) / norms[1:] / norms[:-1]
+        whole = states[-1] - states[0]
+        toward = updates @ whole / norms / np.linalg.norm(whole)
+        np.testing.assert_allclose(path.layer_update_norm[k, 1:], norms, rtol=1e-12)
+        np.testing.assert_allclose(path.layer_cosine[k, 2:], cosines, rtol=1e-9)
+        np.testing.assert_allclose(path.layer_cosine_to_final[k, 1:], toward, rtol=1e-9)
+        np.testing.assert_allclose(
+            path.layer_distance[k], np.linalg.norm(states - states[0], axis=1), rtol=1e-12
+        )
+    np.testing.assert_allclose((path.layer_distance**2).sum(0), path.squared_distance, rtol=1e-12)
+
+
+def test_blocks_change_nothing_and_bound_the_memory(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    shapes = [(3, 40_000), (7,), (0, 5), (2, 35_000)]
+    entries, offset = [], 0
+    for i, shape in enumerate(shapes):
+        entries.append(Entry(str(i), shape, offset, "weight"))
+        offset += entries[-1].size
+    states = generator.normal(size=(60, offset)).astype(np.float32)
+    run = write_run(tmp_path / "big.h5", states, layout=ls.Layout(tuple(entries)))
+    whole = ls.path_metrics(run)
+    monkeypatch.setattr(moments, "_BLOCK_BYTES", 2**21)
+    run.close()
+    tracemalloc.start()
+    blocked = ls.path_metrics(run)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The states are 45 MB in the file; about ten arrays of a block's size live at once.
+    assert peak < 12 * 2**21 < states.nbytes
+    for name in ("update_norm", "cosine", "cosine_to_final", "distance", "layer_cosine"):
+        np.testing.assert_allclose(getattr(blocked, name), getattr(whole, name), rtol=1e-9)
 
 
 def test_undefined_values_are_nan(tmp_path):

@@ -302,10 +302,11 @@ def results() -> dict:
 
 def test_plot_results_draws_everything_and_says_what(tmp_path):
     written = plot_results(results(), tmp_path / "figures", formats=("png", "pdf", "svg"))
-    names = {path.name for path in written}
-    assert {"surface-pca.png", "walk.pdf", "path.svg", "line-initial-final.png"} <= names
-    assert len(names) == 5 * 3
-    sentences = {path.stem: sentence for path, sentence in written.items()}
+    sentences = {file.stem: sentence for file, sentence in written}
+    assert list(sentences) == [
+        "surface-pca", "surface-other-plane", "walk", "path", "line-initial-final"
+    ]  # fmt: skip
+    assert len(list((tmp_path / "figures").iterdir())) == 5 * 3
     assert "80% of the variation" in sentences["surface-pca"]
     assert "up to 1.2 away" in sentences["surface-pca"]
     assert "paths" not in sentences["surface-other-plane"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from synthetic import bowl, random_walk, write_run
 
 import landscape as ls
@@ -92,3 +93,32 @@ def test_saved_and_loaded(run, tmp_path):
     np.testing.assert_array_equal(loaded.coordinates, path.coordinates)
     np.testing.assert_array_equal(loaded.in_plane_loss, path.in_plane_loss)
     assert loaded.shown == path.shown
+
+
+def test_a_plane_that_shows_little_warns_when_asked(run):
+    plane = ls.plane_through(run.state(0), run.state(1), run.state(2))
+    assert ls.project(run, plane).shown < 0.5  # silent
+    with pytest.warns(UserWarning, match="mostly elsewhere"):
+        ls.project(run, plane, warn_below=0.5)
+
+
+def test_true_loss_uses_the_recorded_statistics(tmp_path):
+    class Holder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1, 3))
+            self.register_buffer("held", torch.full((), 9.0))
+
+    model = Holder()
+    run = write_run(
+        tmp_path / "bn.h5",
+        random_walk(2, 3, seed=0),
+        buffers_layout=ls.Layout.of_buffers(model),
+        buffers=np.array([[1.0], [2], [4]], np.float32),
+    )
+    objective = ls.Objective(
+        model, lambda m, batch: m.held.expand(len(batch[0])), (torch.zeros(2),)
+    )
+    path = ls.project(run, ls.pca_plane(run), objective=objective)
+    assert path.loss.tolist() == [1, 2, 4]
+    assert path.in_plane_loss.tolist() == [9, 9, 9]

@@ -7,16 +7,31 @@ from typing import Any
 
 import h5py
 
+from landscape.analysis.adaptive_rate import AdaptiveRate
+from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.line import Profile
 from landscape.analysis.path import PathMetrics
 from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
 from landscape.analysis.walk import Walk
+from landscape.analysis.walk_statistics import WalkStatistics
 from landscape.directions import Line, Plane
 from landscape.store import Result, SchemaError, groups, opened, read_group
 
 RESULTS: dict[str, type[Result]] = {
-    cls.schema: cls for cls in (Line, Plane, Surface, Profile, Walk, PathMetrics, Projection)
+    cls.schema: cls
+    for cls in (
+        Line,
+        Plane,
+        Surface,
+        Profile,
+        Walk,
+        WalkStatistics,
+        PathMetrics,
+        LayerMetrics,
+        Projection,
+        AdaptiveRate,
+    )
 }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64
 
+from landscape.analysis.segment import Ends, measured
+from landscape.analysis.shape import rounding
 from landscape.directions import Line
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
@@ -16,6 +18,9 @@ from landscape.store import Result
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
+
+
+Barrier = Literal["frankle2020", "entezari2022"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +56,71 @@ class Profile(Result):
         """The first metric, shape (line, alpha)."""
         return self.values[:, 0]
 
+    def band(self, *, share: float = 0.8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Median over the lines, and the band that holds `share` of them at each place.
+
+        Args:
+            share: Between 0 and 1; 0.8 gives the quantiles 10 % and 90 %.
+
+        Returns:
+            Median, lower and upper quantile, each of shape (alpha,).
+        """
+        levels = [0.5, (1 - share) / 2, (1 + share) / 2]
+        median, low, high = np.quantile(self.loss, levels, axis=0)
+        return median, low, high
+
+    @property
+    def largest_increase(self) -> np.ndarray:
+        """Largest rise max_{α<β} L(β) - L(α) on the way from 0 to 1, shape (line,)."""
+        between = self._between
+        return (between - np.minimum.accumulate(between, axis=1)).max(axis=1)
+
+    @property
+    def monotone(self) -> np.ndarray:
+        """Whether the loss never rises from 0 to 1, but for rounding (Goodfellow et al. 2015)."""
+        return self.largest_increase <= rounding(self._between, self.settings)
+
+    def barrier(self, definition: Barrier) -> np.ndarray:
+        """Height of the barrier between the ends 0 and 1, by one of two published definitions.
+
+        Args:
+            definition: ``frankle2020``: the largest value on the segment minus the mean of the
+                two ends (Frankle et al., arXiv:1912.05671, section 2); not zero on a monotone
+                segment. ``entezari2022``: the largest rise above the straight line between the
+                values of the ends (Entezari et al., arXiv:2110.06296, definition 1); zero exactly
+                on convex segments. They agree where the ends are equal.
+
+        Returns:
+            One height per line, shape (line,).
+
+        Raises:
+            ValueError: If the definition is unknown or 0 and 1 were not measured.
+        """
+        between = self._between
+        alpha = self.alpha[self._inside]
+        if not (len(alpha) and np.allclose(alpha[[0, -1]], [0, 1], rtol=0, atol=1e-12)):
+            raise ValueError(
+                "A barrier needs the loss at 0 and at 1; measure with extent (0, 1), or a "
+                f"resolution that holds them (measured: {self.alpha[0]:g} to {self.alpha[-1]:g}, "
+                f"{len(self.alpha)} points)."
+            )
+        first, last = between[:, :1], between[:, -1:]
+        if definition == "frankle2020":
+            return (between - (first + last) / 2).max(axis=1)
+        if definition == "entezari2022":
+            return (between - ((1 - alpha) * first + alpha * last)).max(axis=1)
+        raise ValueError(
+            f"definition must be one of 'frankle2020', 'entezari2022'; not {definition!r}."
+        )
+
+    @property
+    def _inside(self) -> np.ndarray:
+        return (self.alpha >= -1e-12) & (self.alpha <= 1 + 1e-12)
+
+    @property
+    def _between(self) -> np.ndarray:
+        return self.loss[:, self._inside]
+
 
 def loss_line(
     objective: Objective,
@@ -59,6 +129,7 @@ def loss_line(
     names: Sequence[str] | None = None,
     extent: tuple[float, float] = (-0.5, 1.5),
     resolution: int = 101,
+    buffers: Sequence[Ends] | None = None,
 ) -> Profile:
     """Measure every metric along one or several lines, at common coordinates.
 
@@ -68,9 +139,12 @@ def loss_line(
         names: One per line; default: numbers.
         extent: First and last coordinate.
         resolution: Number of points.
+        buffers: For each line the recorded buffers at 0 and at 1, such as
+            ``(trajectory.buffers(0), trajectory.buffers(-1))``: batch-norm statistics are then
+            interpolated with the weights (and held beyond the ends). None uses the model's.
 
     Returns:
-        One profile per line.
+        One profile per line. Lines of several seeds have a `Profile.band`.
 
     Raises:
         ValueError: If there is no line, the extent is empty or the resolution below two.
@@ -82,24 +156,32 @@ def loss_line(
     names = [str(i + 1) for i in range(len(lines))] if names is None else list(names)
     if not lines or len(names) != len(lines):
         raise ValueError(f"Got {len(lines)} lines and {len(names)} names; give one name per line.")
+    if buffers is not None and len(buffers) != len(lines):
+        raise ValueError(f"Got {len(lines)} lines and {len(buffers)} pairs of buffers.")
     if not extent[0] < extent[1] or resolution < 2:
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
     alpha = np.linspace(*extent, resolution)
     with Progress("line", len(lines) * resolution) as progress:
         try:
             found = [
-                objective.restrict(line.origin, line.directions)(alpha[:, None], progress=progress)
-                for line in lines
+                measured(
+                    objective, line.origin, line.directions, alpha, buffers=ends, progress=progress
+                )
+                for line, ends in zip(lines, buffers or [None] * len(lines), strict=True)
             ]
         except Interrupted:
             raise Interrupted from None
     return Profile(
         alpha=alpha,
-        metrics=found[0].metrics,
-        values=np.stack([f.mean for f in found]),
-        standard_error=np.stack([f.standard_error for f in found]),
+        metrics=tuple(objective.metrics),
+        values=np.stack([mean for mean, _ in found]),
+        standard_error=np.stack([error for _, error in found]),
         names=tuple(names),
         label=lines[0].labels[0],
-        settings={**lines[0].settings, **objective.settings},
+        settings={
+            **lines[0].settings,
+            **objective.settings,
+            "buffers": "the model's" if buffers is None else "recorded, interpolated",
+        },
         provenance=provenance(),
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from landscape.progress import Progress
+from landscape.analysis.moments import moments
 from landscape.provenance import provenance
 from landscape.store import Result
 
@@ -35,6 +35,11 @@ class PathMetrics(Result):
         path_length: Σ_{r ≤ s} ‖u_r‖.
         losses: Mini-batch loss recorded before the update into each state; NaN where absent.
         learning_rate: Recorded learning rate of that update; NaN where absent.
+        layers: Names of the tensors, for the following; None in results without them.
+        layer_update_norm: ‖u_s‖ of each tensor, shape (layer, state).
+        layer_cosine: cos∠(u_{s-1}, u_s) within each tensor.
+        layer_cosine_to_final: cos∠(u_s, θ_final - θ_0) within each tensor.
+        layer_distance: ‖θ_s - θ_0‖ of each tensor.
         settings: Which run.
         provenance: Software, command, time.
     """
@@ -51,6 +56,11 @@ class PathMetrics(Result):
     path_length: Float64[np.ndarray, " state"]
     losses: Float64[np.ndarray, " state"]
     learning_rate: Float64[np.ndarray, " state"]
+    layers: Annotated[tuple[str, ...], "layer"] | None = None
+    layer_update_norm: Float64[np.ndarray, "layer state"] | None = None
+    layer_cosine: Float64[np.ndarray, "layer state"] | None = None
+    layer_cosine_to_final: Float64[np.ndarray, "layer state"] | None = None
+    layer_distance: Float64[np.ndarray, "layer state"] | None = None
     settings: dict = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
@@ -60,13 +70,27 @@ class PathMetrics(Result):
         return np.degrees(np.arccos(np.clip(self.cosine, -1, 1)))
 
     @property
+    def squared_distance(self) -> np.ndarray:
+        """‖θ_s - θ_0‖²; what grows linearly for a random walk."""
+        return self.distance**2
+
+    @property
+    def displacement(self) -> float:
+        """Distance from initialization at the end, ‖θ_final - θ_0‖."""
+        return float(self.distance[-1])
+
+    @property
     def straightness(self) -> float:
-        """Distance from initialization over path length at the end: 1 for a straight line."""
-        return float(self.distance[-1] / self.path_length[-1])
+        """Distance from initialization over path length at the end; 1 for a straight line."""
+        length = float(self.path_length[-1])
+        return self.displacement / length if length > 0 else np.nan
 
 
 def path_metrics(trajectory: Trajectory) -> PathMetrics:
-    """Measure how a run moved; reads one state at a time, computes in double precision.
+    """Measure how a run moved, as a whole and tensor by tensor.
+
+    Reads the file once, block by block, and computes in double precision; the memory needed
+    depends on neither the number of states nor the number of parameters.
 
     Args:
         trajectory: The run.
@@ -77,43 +101,42 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
     Source: Xing et al. 2018, arXiv:1802.08770 (their figures use the cosine of consecutive
     gradients and the distance; the cosine of updates is the same for plain SGD).
     """
-    count = len(trajectory)
-    values = {name: np.full(count, np.nan) for name in ("update_norm", "cosine", "cosine_to_final")}
-    distance = np.zeros(count)
-    initial = trajectory.initial.astype(np.float64)
-    whole = trajectory.final - initial
-    before, update = initial, np.zeros_like(initial)
-    with Progress(f"path {trajectory.name}", count, unit="state") as progress:
-        for s in range(1, count):
-            state = trajectory.state(s).astype(np.float64)
-            previous, update = update, state - before
-            values["update_norm"][s] = np.linalg.norm(update)
-            values["cosine_to_final"][s] = _cosine(update, whole)
-            if s > 1:
-                values["cosine"][s] = _cosine(previous, update)
-            distance[s] = np.linalg.norm(state - initial)
-            before = state
-            progress.advance()
+    sums = moments(trajectory)
+    updates, distances = np.sqrt(sums.update), np.sqrt(sums.distance)
+    update = np.sqrt(sums.update.sum(axis=0))
+    whole = np.sqrt(sums.whole)
     return PathMetrics(
         name=trajectory.name,
         optimizer=str(trajectory.run.get("optimizer", "")),
         step=trajectory.steps,
-        distance=distance,
-        path_length=np.concatenate([[0.0], np.cumsum(values["update_norm"][1:])]),
-        losses=_scalar(trajectory, "loss"),
-        learning_rate=_scalar(trajectory, "lr"),
+        update_norm=update,
+        cosine=_ratio(sums.turn.sum(axis=0), _previous(update) * update),
+        cosine_to_final=_ratio(sums.along.sum(axis=0), update * np.sqrt(sums.whole.sum())),
+        distance=np.sqrt(sums.distance.sum(axis=0)),
+        path_length=np.concatenate([[0.0], np.cumsum(update[1:])]),
+        losses=recorded_scalar(trajectory, "loss"),
+        learning_rate=recorded_scalar(trajectory, "lr"),
+        layers=sums.names,
+        layer_update_norm=updates,
+        layer_cosine=_ratio(sums.turn, _previous(updates) * updates),
+        layer_cosine_to_final=_ratio(sums.along, updates * whole[:, None]),
+        layer_distance=distances,
         settings={"run": str(trajectory.path.name)},
         provenance=provenance(),
-        **values,
     )
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    norms = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / norms) if norms > 0 else np.nan
+def _previous(values: np.ndarray) -> np.ndarray:
+    """Each state's value at the state before."""
+    return np.concatenate([np.full_like(values[..., :1], np.nan), values[..., :-1]], axis=-1)
 
 
-def _scalar(trajectory: Trajectory, name: str) -> np.ndarray:
+def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Cosines; NaN where a vector is zero."""
+    return np.divide(products, norms, out=np.full_like(products, np.nan), where=norms > 0)
+
+
+def recorded_scalar(trajectory: Trajectory, name: str) -> np.ndarray:
     """A recorded scalar at the update that led into each state."""
     found = np.full(len(trajectory), np.nan)
     column = trajectory.scalars.get(name, np.zeros(0))

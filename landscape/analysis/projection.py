@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -53,15 +54,24 @@ class Projection(Result):
 
 
 def project(
-    trajectory: Trajectory, plane: Plane, *, objective: Objective | None = None, every: int = 1
+    trajectory: Trajectory,
+    plane: Plane,
+    *,
+    objective: Objective | None = None,
+    every: int = 1,
+    warn_below: float = 0.0,
 ) -> Projection:
     """Project a run on a plane, and measure the loss on and off it.
 
     Args:
         trajectory: The run.
         plane: The plane; skew and unnormalized directions are handled through its Gram matrix.
-        objective: When given, the loss is measured at every shown state and at its projection.
+        objective: When given, the loss is measured at every shown state (with its recorded
+            batch-norm statistics, where there are any and the policy is ``frozen``) and at its
+            projection (with the statistics that a surface on this plane is measured with).
         every: Show every n-th state (first and last always).
+        warn_below: Warn when the plane shows less than this share of the run's squared distance
+            from the origin.
 
     Returns:
         The path with its residuals.
@@ -82,11 +92,20 @@ def project(
                 inside += squared
                 total += squared + residual[row] ** 2
             if objective is not None:
-                losses[0].append(float(objective.at(state).mean[0, 0]))
+                frozen = objective.batch_norm == "frozen"
+                buffers = trajectory.buffers(int(index)) if frozen else None
+                losses[0].append(float(objective.at(state, buffers=buffers).mean[0, 0]))
             progress.advance()
     if objective is not None:
         restriction = objective.restrict(plane.origin, plane.directions)
         losses[1].extend(restriction(coordinates).mean[0])
+    share = inside / total if total > 0 else 1.0
+    if share < warn_below:
+        warnings.warn(
+            f"The plane shows {100 * share:.0f} % of the squared distance of {trajectory.name!r} "
+            f"from the origin, less than {100 * warn_below:.0f} %: its path is mostly elsewhere.",
+            stacklevel=2,
+        )
     return Projection(
         name=trajectory.name,
         optimizer=str(trajectory.run.get("optimizer", "")),
@@ -95,7 +114,7 @@ def project(
         residual=residual,
         loss=np.array(losses[0]) if objective is not None else None,
         in_plane_loss=np.array(losses[1]) if objective is not None else None,
-        shown=inside / total if total > 0 else 1.0,
+        shown=share,
         settings={**plane.settings, **(objective.settings if objective is not None else {})},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )

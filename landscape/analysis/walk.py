@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from landscape.progress import Progress
+from landscape.analysis.segment import measured
+from landscape.analysis.shape import nonconvexity, parabola_minimum, rounding
+from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
     from landscape.trajectory import Trajectory
+
+Window = tuple[int, int] | Literal["first", "middle", "last"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +38,9 @@ class Walk(Result):
         metrics: Names of the metrics; the first is the loss.
         values: ``values[s, m, i]``: metric m of segment s at alpha[i]; NaN and ±inf are kept.
         standard_error: Standard errors of `values`; 0 when the whole data set was used.
-        settings: Batch-norm policy, data, precision.
+        windows: Names of the windows that were measured; None for the whole run.
+        bounds: First and last optimizer step of every window; windows may overlap.
+        settings: Batch-norm policy, data, precision, whose batch-norm statistics.
         provenance: Software, command, time.
     """
 
@@ -48,6 +54,8 @@ class Walk(Result):
     metrics: Annotated[tuple[str, ...], "metric"]
     values: Float64[np.ndarray, "segment metric alpha"]
     standard_error: Float64[np.ndarray, "segment metric alpha"]
+    windows: Annotated[tuple[str, ...], "window"] | None = None
+    bounds: Int64[np.ndarray, "window bound"] | None = None
     settings: dict = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
@@ -57,35 +65,103 @@ class Walk(Result):
         return self.values[:, 0]
 
     @property
+    def floor(self) -> np.ndarray:
+        """Smallest measured loss of each segment, shape (segment,): the valley floor."""
+        return self.loss.min(axis=1)
+
+    @property
     def height(self) -> np.ndarray:
         """Mean loss of a segment's two ends minus its smallest loss, shape (segment,)."""
-        return (self.loss[:, 0] + self.loss[:, -1]) / 2 - self.loss.min(axis=1)
+        return _minus((self.loss[:, 0] + self.loss[:, -1]) / 2, self.floor)
+
+    @property
+    def minimum_at(self) -> np.ndarray:
+        """Where on its segment the loss is smallest, from 0 to 1, shape (segment,).
+
+        The vertex of the parabola through the lowest inner point and its neighbours: exact for a
+        quadratic, off by less than the distance of two points for any convex profile.
+        """
+        return parabola_minimum(self.alpha, self.loss)
+
+    @property
+    def barrier_height(self) -> np.ndarray:
+        """Largest inner loss minus the larger end, at least 0, shape (segment,)."""
+        return np.maximum(_minus(self._inner.max(axis=1), self._ends.max(axis=1)), 0)
 
     @property
     def barrier(self) -> np.ndarray:
-        """Whether an inner point lies above both ends of its segment (Xing et al.)."""
-        return self.loss[:, 1:-1].max(axis=1) > np.maximum(self.loss[:, 0], self.loss[:, -1])
+        """Whether an inner point lies above both ends of its segment (Xing et al.).
+
+        By more than rounding: a few units in the last place of the precision of measurement.
+        """
+        return self.barrier_height > self._rounding
 
     @property
     def interior_minimum(self) -> np.ndarray:
-        """Whether an inner point lies below both ends of its segment."""
-        return self.loss[:, 1:-1].min(axis=1) < np.minimum(self.loss[:, 0], self.loss[:, -1])
+        """Whether an inner point lies below both ends of its segment, by more than rounding."""
+        return _minus(self._ends.min(axis=1), self._inner.min(axis=1)) > self._rounding
+
+    @property
+    def nonconvexity(self) -> np.ndarray:
+        """How far each profile rises above its own lower convex envelope, shape (segment,)."""
+        return nonconvexity(self.alpha, self.loss)
+
+    def convex(self, *, tolerance: float = 0.01) -> np.ndarray:
+        """Which segments are convex.
+
+        Args:
+            tolerance: How far a profile may rise above its lower convex envelope, as a share of
+                the profile's range; rounding is always allowed.
+
+        Returns:
+            Booleans, shape (segment,); False where a loss is not finite.
+        """
+        span = _minus(self.loss.max(axis=1), self.floor)
+        return self.nonconvexity <= tolerance * span + self._rounding
+
+    def inside(self, window: int) -> np.ndarray:
+        """Which segments lie in window number `window`, shape (segment,)."""
+        if self.bounds is None:
+            return np.ones(len(self.step), bool)
+        first, last = self.bounds[window]
+        return (self.step >= first) & (self.next_step <= last)
+
+    @property
+    def _ends(self) -> np.ndarray:
+        return self.loss[:, [0, -1]]
+
+    @property
+    def _inner(self) -> np.ndarray:
+        return self.loss[:, 1:-1]
+
+    @property
+    def _rounding(self) -> np.ndarray:
+        return rounding(self.loss, self.settings)
 
 
 def walk(
     objective: Objective,
     trajectory: Trajectory,
     *,
-    windows: Sequence[tuple[int, int]] | None = None,
+    windows: Sequence[Window] | None = None,
+    length: int = 40,
+    every: int = 1,
     points: int = 10,
 ) -> Walk:
     """Measure the loss between consecutive recorded states.
+
+    Where the run recorded its batch-norm statistics and the objective's policy is ``frozen``,
+    each point uses the recorded statistics, interpolated like the weights. With the policy
+    ``batch`` every point uses those of its batches, as the paper does.
 
     Args:
         objective: What to measure, on which data.
         trajectory: A run recorded at every step (otherwise segments span several steps, which
             `step` and `next_step` tell).
-        windows: Ranges (first, last) of optimizer steps; default: all.
+        windows: Ranges (first, last) of optimizer steps, or ``first``, ``middle``, ``last`` for
+            `length` steps there; default: all.
+        length: Steps in a named window.
+        every: Measure every n-th segment of those in the windows.
         points: Intervals per segment; the segment is measured at points + 1 places, both ends
             included.
 
@@ -93,41 +169,94 @@ def walk(
         The walk over all windows, in order of steps, without repetition.
 
     Raises:
-        ValueError: If no segment lies in the windows.
+        ValueError: If no segment lies in the windows, or a window's name is unknown.
+        Interrupted: On Ctrl-C; its `partial` is the walk over the segments finished until then.
 
     Source: Xing et al. 2018, "A Walk with SGD", arXiv:1802.08770.
     """
-    if points < 2:
-        raise ValueError(f"points must be at least 2; got {points}.")
+    if points < 2 or every < 1:
+        raise ValueError(f"points must be at least 2 and every 1; got {points} and {every}.")
     start, end = trajectory.steps[:-1], trajectory.steps[1:]
-    chosen = np.ones(len(start), bool)
-    if windows is not None:
-        chosen = np.zeros(len(start), bool)
-        for first, last in windows:
-            chosen |= (start >= first) & (end <= last)
-    segments = np.flatnonzero(chosen)
+    bounds = _bounds(trajectory.steps, windows, length)
+    chosen = np.zeros(len(start), bool)
+    for first, last in bounds:
+        chosen |= (start >= first) & (end <= last)
+    segments = np.flatnonzero(chosen)[::every]
     if not len(segments):
         raise ValueError(
             f"No recorded segment lies in {windows}; {trajectory.path} holds steps "
             f"{trajectory.steps[0]} to {trajectory.steps[-1]}."
         )
     alpha = np.linspace(0, 1, points + 1)
+    recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
+
+    def result(found: list[tuple[np.ndarray, np.ndarray]]) -> Walk:
+        done = segments[: len(found)]
+        return Walk(
+            name=trajectory.name,
+            optimizer=str(trajectory.run.get("optimizer", "")),
+            step=start[done],
+            next_step=end[done],
+            alpha=alpha,
+            metrics=tuple(objective.metrics),
+            values=np.stack([mean for mean, _ in found]),
+            standard_error=np.stack([error for _, error in found]),
+            windows=None if windows is None else tuple(_name(w) for w in windows),
+            bounds=None if windows is None else np.array(bounds),
+            settings={
+                **objective.settings,
+                "buffers": "recorded, interpolated" if recorded else "the model's",
+            },
+            provenance=provenance(),
+        )
+
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     with Progress(f"walk {trajectory.name}", len(segments) * (points + 1)) as progress:
-        found = []
-        for s in map(int, segments):
-            here, there = trajectory.state(s), trajectory.state(s + 1)
-            direction = there.astype(np.float64) - here
-            restriction = objective.restrict(here, direction[None])
-            found.append(restriction(alpha[:, None], progress=progress))
-    return Walk(
-        name=trajectory.name,
-        optimizer=str(trajectory.run.get("optimizer", "")),
-        step=start[segments],
-        next_step=end[segments],
-        alpha=alpha,
-        metrics=found[0].metrics,
-        values=np.stack([f.mean for f in found]),
-        standard_error=np.stack([f.standard_error for f in found]),
-        settings=objective.settings,
-        provenance=provenance(),
-    )
+        try:
+            for s in map(int, segments):
+                here, there = trajectory.state(s), trajectory.state(s + 1)
+                direction = (there.astype(np.float64) - here)[None]
+                before, after = trajectory.buffers(s), trajectory.buffers(s + 1)
+                ends = None if before is None or after is None else (before, after)
+                found.append(
+                    measured(
+                        objective,
+                        here,
+                        direction,
+                        alpha,
+                        buffers=ends if recorded else None,
+                        progress=progress,
+                    )
+                )
+        except Interrupted:
+            raise Interrupted(result(found) if found else None) from None
+    return result(found)
+
+
+def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # ∞ - ∞ of a diverged run is NaN
+        return a - b
+
+
+def _bounds(
+    steps: np.ndarray, windows: Sequence[Window] | None, length: int
+) -> list[tuple[int, int]]:
+    first, last = int(steps[0]), int(steps[-1])
+    middle = (first + last - length) // 2
+    named = {
+        "first": (first, first + length),
+        "middle": (max(first, middle), middle + length),
+        "last": (max(first, last - length), last),
+    }
+    found = []
+    for window in [(first, last)] if windows is None else windows:
+        if isinstance(window, str) and window not in named:
+            raise ValueError(
+                f"A window is (first, last) or one of {', '.join(named)}; not {window!r}."
+            )
+        found.append(named[window] if isinstance(window, str) else tuple(map(int, window)))
+    return found
+
+
+def _name(window: Window) -> str:
+    return window if isinstance(window, str) else f"{window[0]}-{window[1]}"

@@ -77,15 +77,15 @@ def build_objective(
     from landscape.cli.device import chosen_device
     from landscape.objective import Objective
     from landscape.recording.training import restore
-    from landscape.tasks import load_task, task_names
+    from landscape.tasks import load_task
 
     run = runs[0]
     name = task or str(run.run.get("task", ""))
-    if not task and name not in task_names():
+    if not task and (not name or ":" in name):
         said = f"says task {name!r}" if name else "does not say its task"
         raise ValueError(
-            f"{run.path} {said}; pass --task package.module:function to run your own code, or one "
-            f"of {', '.join(task_names())}."
+            f"{run.path} {said}; pass --task package.module:function to run your own code, or "
+            "--task data/model."
         )
     loaded = load_task(name, seed=int(run.run.get("seed", 0)))
     data = {"train": loaded.train, "test": loaded.test}.get(split)

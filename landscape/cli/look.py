@@ -26,7 +26,7 @@ def plot(
 
     for file in files:
         written = plot_results(load_results(file), out, formats=formats.split(","))
-        for figure, sentence in written.items():
+        for figure, sentence in written:
             typer.echo(f"{figure}: {sentence}")
 
 

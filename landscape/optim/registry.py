@@ -1,103 +1,114 @@
-"""Every optimizer that has a name here: what it is, where it comes from, how it is drawn.
+"""Optimizers by name: `find` an entry of the table, `build` the optimizer of a run.
 
-This file is a table without torch, so that plots can read colours from it; `build` imports the
-optimizer when a run needs it.
+Importing this file needs no torch, so that plots can read colours from it.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from landscape.optim.entries import FROM_PYTORCH_OPTIMIZER, REFUSED, SHIPPED, OptimizerEntry
 
 if TYPE_CHECKING:
     import torch
 
-
-@dataclass(frozen=True)
-class OptimizerEntry:
-    """One named optimizer.
-
-    Attributes:
-        name: What the command line and the files call it.
-        title: What legends call it.
-        target: ``module:Class`` that implements it.
-        lr: A learning rate that works on the shipped tasks.
-        source: The paper.
-        color: Its colour in every figure (Okabe & Ito).
-        dash: Its dash, as a matplotlib line style.
-        options: Fixed arguments besides the learning rate.
-        full_batch: Whether it sees the whole data set at every step.
-    """
-
-    name: str
-    title: str
-    target: str
-    lr: float
-    source: str
-    color: str
-    dash: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    full_batch: bool = False
-
+__all__ = ["OPTIMIZERS", "OptimizerEntry", "build", "find"]
 
 OPTIMIZERS: dict[str, OptimizerEntry] = {
-    entry.name: entry
-    for entry in (
-        OptimizerEntry(
-            "gd", "GD (full batch)", "torch.optim:SGD", 0.2, "Cauchy 1847", "#000000", "-",
-            full_batch=True,
-        ),
-        OptimizerEntry(
-            "sgd", "SGD", "torch.optim:SGD", 0.1, "Robbins & Monro 1951", "#0072B2", "-"
-        ),
-        OptimizerEntry(
-            "momentum", "SGD + momentum", "torch.optim:SGD", 0.02, "Polyak 1964", "#56B4E9", "--",
-            {"momentum": 0.9},
-        ),
-        OptimizerEntry(
-            "adagrad", "Adagrad", "torch.optim:Adagrad", 0.02, "Duchi et al., JMLR 2011",
-            "#009E73", "-.",
-        ),
-        OptimizerEntry(
-            "adam", "Adam", "torch.optim:Adam", 0.002, "arXiv:1412.6980", "#D55E00", "-"
-        ),
-        OptimizerEntry(
-            "radam", "RAdam", "torch.optim:RAdam", 0.002, "arXiv:1908.03265", "#CC79A7", "--"
-        ),
-    )
-}  # fmt: skip
+    entry.name: entry for entry in (*SHIPPED, *FROM_PYTORCH_OPTIMIZER)
+}
+_AROUND = ("lookahead", "sam", "asam")
 
 
 def find(name: str) -> OptimizerEntry:
     """The entry called `name`.
 
+    Besides the names of `OPTIMIZERS`, ``lookahead-NAME``, ``sam-NAME`` and ``asam-NAME`` are
+    built around the optimizer NAME, in its colour, dotted.
+
     Raises:
         ValueError: If there is none; the message lists the allowed names.
+
+    >>> find("lookahead-nadam").title
+    'Lookahead (NAdam)'
     """
-    try:
+    if name in OPTIMIZERS:
         return OPTIMIZERS[name]
-    except KeyError:
-        raise ValueError(
-            f"optimizer must be one of {', '.join(OPTIMIZERS)}; not {name!r}."
-        ) from None
+    outer, _, inner = name.partition("-")
+    if outer in _AROUND and inner in OPTIMIZERS:
+        return _around(OPTIMIZERS[outer], OPTIMIZERS[inner])
+    if name in REFUSED:
+        raise ValueError(f"{REFUSED[name]}; choose another optimizer.")
+    raise ValueError(
+        f"optimizer must be one of {', '.join(OPTIMIZERS)}, or lookahead-, sam- or asam- before "
+        f"one of them; not {name!r}."
+    )
 
 
 def build(
-    name: str, parameters: Iterable[torch.nn.Parameter], *, lr: float | None = None
+    name: str,
+    parameters: Iterable[Any],
+    *,
+    lr: float | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> torch.optim.Optimizer:
     """Make the optimizer called `name`.
 
     Args:
-        name: A key of `OPTIMIZERS`.
-        parameters: What it optimizes.
+        name: A name that `find` knows.
+        parameters: What it optimizes: parameters or parameter groups.
         lr: Learning rate; default: the entry's.
+        options: Further arguments of the optimizer, over those of the entry. For optimizers built
+            around another they go to the outer one.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name or an option is unknown, or a value is out of range.
+        ImportError: If the optimizer's library is not installed; the message says what to do.
     """
     entry = find(name)
+    cls = _implementation(entry)
+    chosen = {**entry.options, **(options or {})}
+    allowed = [key for key in inspect.signature(cls).parameters if key not in ("params", "inner")]
+    if unknown := [key for key in chosen if key not in allowed]:
+        raise ValueError(
+            f"{name} takes no option {', '.join(unknown)}; allowed: {', '.join(allowed)}."
+        )
+    lr = entry.lr if lr is None else lr
+    if not 0 <= lr < math.inf:
+        raise ValueError(f"lr must be at least 0 and finite; got {lr}.")
+    if entry.inner:
+        return cls(build(entry.inner, parameters, lr=lr), **chosen)
+    return cls(parameters, lr=lr, **chosen)
+
+
+def _around(outer: OptimizerEntry, inner: OptimizerEntry) -> OptimizerEntry:
+    if inner.closure or inner.inner or inner.evaluation:
+        raise ValueError(f"{outer.name} cannot be built around {inner.name}.")
+    return replace(
+        outer,
+        name=f"{outer.name}-{inner.name}",
+        title=f"{outer.title.partition(' ')[0]} ({inner.title})",
+        inner=inner.name,
+        lr=inner.lr,
+        color=inner.color,
+        dash=":",
+        extra=inner.extra,
+        full_batch=inner.full_batch,
+    )
+
+
+def _implementation(entry: OptimizerEntry) -> Any:
     module, _, attribute = entry.target.partition(":")
-    cls = getattr(importlib.import_module(module), attribute)
-    return cls(parameters, lr=entry.lr if lr is None else lr, **entry.options)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if not entry.extra:
+            raise
+        raise ModuleNotFoundError(
+            f"{entry.name} needs the extra {entry.extra!r}: pip install 'landscape[{entry.extra}]'."
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ from landscape.analysis.surface import Surface
 from landscape.analysis.walk import Walk
 from landscape.plots.path import plot_path
 from landscape.plots.profile import plot_profile
-from landscape.plots.save import save_figure
+from landscape.plots.save import FORMATS, save_figure
 from landscape.plots.style import rank, styled
 from landscape.plots.surface import belongs, is_square, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
@@ -27,13 +27,20 @@ R = TypeVar("R", bound=Result)
 Named = TypeVar("Named", Walk, PathMetrics, Projection)
 
 
+class Drawn(NamedTuple):
+    """A written figure and what it shows."""
+
+    file: Path
+    sentence: str
+
+
 def plot_results(
     results: Mapping[str, Result],
     out: Path,
     *,
     formats: Sequence[str] = ("png", "pdf"),
     style: str = "paper",
-) -> dict[Path, str]:
+) -> list[Drawn]:
     """Draw what a results file holds: surfaces with their paths, walks with angles, lines.
 
     Args:
@@ -43,18 +50,21 @@ def plot_results(
         style: ``paper``, ``talk`` or ``screen``.
 
     Returns:
-        Every written file, in order, with one sentence that says what it shows.
+        One entry per figure, in order: its file (in the first format; the others lie beside it)
+        and a sentence that says what it shows.
 
     Raises:
         ValueError: If nothing in `results` can be drawn, or a format or style is unknown.
     """
-    written: dict[Path, str] = {}
+    if not formats:
+        raise ValueError(f"No format was given; choose of {', '.join(FORMATS)}.")
+    written: list[Drawn] = []
     with styled(style, columns=2):
         for drawing in _drawings(results):
-            for kind in formats:
-                path = Path(out) / f"{drawing.name}.{kind.lstrip('.')}"
-                save_figure(drawing.figure, path, results=drawing.results, title=drawing.sentence)
-                written[path] = drawing.sentence
+            files = [Path(out) / f"{drawing.name}.{kind.lstrip('.')}" for kind in formats]
+            for file in files:
+                save_figure(drawing.figure, file, results=drawing.results, title=drawing.sentence)
+            written.append(Drawn(files[0], drawing.sentence))
     if not written:
         raise ValueError(
             f"Nothing to draw among {', '.join(results) or 'no results'}; measure a surface, a "

@@ -59,7 +59,7 @@ def plot_surface(
     """
     values = metric_of(surface, metric)
     for path in paths:
-        _check_plane(surface, path)
+        check_plane(surface, path)
     ax = axes_or_new(ax)
     levels = contour_levels(values, lines=lines, ceiling=ceiling)
     top = levels[-1]
@@ -162,6 +162,15 @@ def belongs(path: Projection, surface: Surface) -> bool:
     return mine is not None and mine == other
 
 
+def check_plane(surface: Surface, path: Projection) -> None:
+    """Refuse a path that was projected on another plane than the surface's."""
+    if "plane_hash" in surface.provenance and not belongs(path, surface):
+        raise ValueError(
+            f"The path of {path.name} was projected on another plane than the surface's; "
+            "project(trajectory, plane) it on the plane that was measured."
+        )
+
+
 def axis_label(surface: Surface, axis: int) -> str:
     """Name of an axis, with the share of variation it explains beside that of a random walk."""
     label = surface.labels[axis]
@@ -225,11 +234,3 @@ def _colors(name: str, pale: bool) -> Colormap:
     if pale:
         colors[:, :3] = 0.4 + 0.6 * colors[:, :3]
     return ListedColormap(colors)
-
-
-def _check_plane(surface: Surface, path: Projection) -> None:
-    if "plane_hash" in surface.provenance and not belongs(path, surface):
-        raise ValueError(
-            f"The path of {path.name} was projected on another plane than the surface's; "
-            "project(trajectory, plane) it on the plane that was measured."
-        )

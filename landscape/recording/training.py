@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from landscape.evaluation.data import HeldData
-from landscape.evaluation.metrics import mean_of
 from landscape.layout import Layout
 from landscape.optim.registry import build, find
 from landscape.progress import Progress
+from landscape.recording.gradient import gradient_closure
 from landscape.recording.recorder import Recorder
+from landscape.schedules import build_schedule, ramped_batch, scaled_lr
 from landscape.tasks import Task, load_task
 from landscape.trajectory import Trajectory
 
@@ -32,6 +36,12 @@ class Run:
         every: Record every n-th state.
         seed: Seed of initialisation and order of the data.
         name: Name in legends; default: the optimizer's.
+        options: Further arguments of the optimizer.
+        schedule: Learning-rate schedule, see `landscape.schedules`.
+        schedule_options: Its arguments.
+        final_batch_size: Let the batch double in equal stretches up to this size.
+        base_batch_size: The batch size that `lr` is meant for: `lr` is scaled linearly from
+            there to `batch_size`.
     """
 
     task: str
@@ -42,6 +52,11 @@ class Run:
     every: int = 1
     seed: int = 0
     name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    schedule: str = "constant"
+    schedule_options: Mapping[str, Any] = field(default_factory=dict)
+    final_batch_size: int | None = None
+    base_batch_size: int | None = None
 
     def resolved(self) -> Run:
         """This run with every default filled in.
@@ -50,14 +65,43 @@ class Run:
             ValueError: If the optimizer is unknown or a number is out of range.
         """
         entry = find(self.optimizer)
-        for field in ("steps", "batch_size", "every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1; got {getattr(self, field)}.")
+        for name in ("steps", "batch_size", "every", "final_batch_size", "base_batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1; got {value}.")
+        if self.final_batch_size is not None and self.final_batch_size < self.batch_size:
+            raise ValueError(
+                f"final_batch_size must be at least batch_size, {self.batch_size}; got "
+                f"{self.final_batch_size}."
+            )
         lr = entry.lr if self.lr is None else self.lr
         if not 0 < lr < float("inf"):
             raise ValueError(f"lr must be positive and finite; got {lr}.")
-        values: dict[str, Any] = {"lr": lr, "name": self.name or entry.title}
-        return Run(**{**asdict(self), **values})
+        if self.base_batch_size is not None:
+            lr = scaled_lr(lr, batch_size=self.batch_size, base=self.base_batch_size)
+        return dataclasses.replace(
+            self,
+            lr=lr,
+            name=self.name or entry.title,
+            options={**entry.options, **self.options},
+            base_batch_size=None,
+        )
+
+    @classmethod
+    def stored(cls, path: str | os.PathLike[str]) -> Self:
+        """The run that a trajectory file says it holds; recording it again gives the same file.
+
+        Raises:
+            ValueError: If the file was not made by `record_run`.
+        """
+        settings = Trajectory(path).run
+        known = {f.name for f in dataclasses.fields(cls)}
+        if not {"task", "optimizer", "lr"} <= set(settings):
+            raise ValueError(
+                f"{path} does not say which task and optimizer it was recorded with; only runs of "
+                "`landscape record` can be repeated."
+            )
+        return cls(**{key: value for key, value in settings.items() if key in known})
 
 
 def record_run(
@@ -70,7 +114,8 @@ def record_run(
 ) -> Path:
     """Train as `run` says and record every step.
 
-    The same run on the same machine gives the same file contents, bit for bit.
+    The same run on the same machine with the same number of threads gives the same file
+    contents, bit for bit.
 
     Args:
         run: What to do.
@@ -84,13 +129,24 @@ def record_run(
     """
     run = run.resolved()
     task = task or load_task(run.task, seed=run.seed)
+    entry = find(run.optimizer)
     model = task.model.to(device)
     data = HeldData(task.train, device=torch.device(device))
-    size = data.size
-    batch_size = size if find(run.optimizer).full_batch else min(run.batch_size, size)
-    optimizer = build(run.optimizer, model.parameters(), lr=run.lr)
-    order = _Order(size, batch_size, run.seed)
-    settings = {**asdict(run), "batch_size": batch_size, "device": str(device)}
+    batch_size = data.size if entry.full_batch else min(run.batch_size, data.size)
+    optimizer = build(run.optimizer, model.parameters(), lr=run.lr, options=run.options)
+    scheduler = None
+    if run.schedule != "constant":
+        scheduler = build_schedule(
+            run.schedule, optimizer, steps=run.steps, options=run.schedule_options
+        )
+    order = _Order(data.size, run.seed)
+    settings = {
+        **asdict(run),
+        "batch_size": batch_size,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "train_samples": data.size,
+    }
     model.train()
     with (
         Recorder(
@@ -98,12 +154,22 @@ def record_run(
         ) as recorder,
         Progress(f"record {run.name}", run.steps, unit="step") as progress,
     ):
-        for _ in range(run.steps):
-            optimizer.zero_grad()
-            loss = mean_of(task.loss(model, data.take(order.next())))
-            loss.backward()
-            optimizer.step()
+        for step in range(run.steps):
+            if run.final_batch_size is not None and not entry.full_batch:
+                batch_size = ramped_batch(
+                    step, steps=run.steps, start=run.batch_size, end=run.final_batch_size
+                )
+            closure = gradient_closure(
+                task.loss, model, data.take, order.next(batch_size), optimizer
+            )
+            if entry.closure:
+                loss = optimizer.step(closure)
+            else:
+                loss = closure()
+                optimizer.step()
             recorder.log(loss=loss)
+            if scheduler is not None:
+                scheduler.step()
             progress.advance()
     return Path(path)
 
@@ -141,13 +207,14 @@ def restore(model: torch.nn.Module, trajectory: Trajectory, index: int) -> None:
 class _Order:
     """Batches of indices: a new permutation each epoch, from a generator of its own."""
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+    def __init__(self, size: int, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
-        self._size, self._batch = size, batch_size
+        self._size = size
         self._left = torch.empty(0, dtype=torch.long)
 
-    def next(self) -> torch.Tensor:
-        if len(self._left) < self._batch:
+    def next(self, batch: int) -> Tensor:
+        batch = min(batch, self._size)
+        if len(self._left) < batch:
             self._left = torch.randperm(self._size, generator=self._generator)
-        index, self._left = self._left[: self._batch], self._left[self._batch :]
+        index, self._left = self._left[:batch], self._left[batch:]
         return index

@@ -1,0 +1,1 @@
+"""Files of other programs: read what they measured, write what they read."""

@@ -1,0 +1,267 @@
+"""Files of the 2018 tool (github.com/tomgoldstein/loss-landscape): read them, write them.
+
+That tool keeps three kinds of HDF5 files, told apart by their data sets and by their names:
+
+    D.h5               xdirection/0, 1, ... (and ydirection/...): one tensor per parameter
+                       ("weights") or per entry of the state dict ("states");
+                       explained_variance_ratio_ where the directions are principal components
+    D.h5_[...].h5      xcoordinates, ycoordinates (absent for a line), train_loss, train_acc in
+                       per cent, dir_file: the path of D.h5 as it was
+    D.h5_proj_cos.h5   proj_xcoord, proj_ycoord: one point per checkpoint
+
+Losses lie in memory with x running fastest, so that train_loss[j, i] belongs to (x_i, y_j). The
+tool labels the array (x, y) all the same; where the two lengths differ it is read by the memory
+order, which is what the tool's own numbers mean.
+
+What counts as measured
+-----------------------
+The tool fills both arrays with -1 and overwrites them point by point. A point therefore counts as
+*not* measured where loss and accuracy are both exactly -1; without an accuracy, where the loss is
+exactly -1. Every other value is kept as it is, negative and enormous losses too. An accuracy alone
+of -1 is missing (NaN), because its loss was written first.
+
+Accuracies become the metric `error` = 1 - accuracy / 100. Everything else with one value per point
+(test_loss, eigenvalues) becomes a metric of its own name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from landscape.analysis.line import Profile
+from landscape.analysis.projection import Projection
+from landscape.analysis.surface import Surface
+from landscape.directions import Plane, inner
+from landscape.exchange import li2018_file as raw
+from landscape.exchange.li2018_file import FilePath
+from landscape.provenance import fingerprint, provenance
+from landscape.store import Result, SchemaError, opened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def read_measured(path: FilePath, *, directions: FilePath | None = None) -> Surface | Profile:
+    """A surface (two axes) or a line (one) of the 2018 tool.
+
+    Args:
+        path: The file.
+        directions: The file of its directions. Without it the angle between the axes is unknown
+            and `Surface.gram` holds NaN.
+
+    Returns:
+        The surface, its points by the rules above; or the line, NaN where not measured.
+
+    Raises:
+        SchemaError: If the file is empty, has no losses (both are left behind when the tool is
+            stopped early), or is none of that tool's.
+    """
+    _require("measured", path)
+    with opened(path) as file:
+        x = raw.coordinates(path, file, "xcoordinates")
+        y = raw.coordinates(path, file, "ycoordinates") if "ycoordinates" in file else np.zeros(1)
+        flat = "ycoordinates" not in file
+        metrics, computed = raw.metrics(path, file, len(x), len(y))
+        settings = raw.settings(path, raw.text(file, "dir_file"))
+    if not computed.any():
+        raise SchemaError(f"{path} was prepared, but none of its {computed.size} points measured.")
+    rows, columns = np.ix_(np.argsort(y), np.argsort(x))
+    computed = computed[rows, columns]
+    values = np.stack([metric[rows, columns] for metric in metrics.values()])
+    errors = np.where(computed, np.nan if "_datasplit=" in Path(path).name else 0.0, np.nan)
+    errors = np.broadcast_to(errors, values.shape)
+    labels, source = raw.labels(settings["kind"]), provenance(source=Path(path).name)
+    if flat:
+        return Profile(
+            alpha=np.sort(x),
+            metrics=tuple(metrics),
+            values=values[None, :, 0],
+            standard_error=errors[None, :, 0],
+            names=(raw.network_of(path),),
+            label=labels[0],
+            settings=settings,
+            provenance=source,
+        )
+    gram, explained = np.full((2, 2), np.nan), None
+    if directions is not None:
+        with opened(directions) as file:
+            rows, explained = _rows(directions, file), raw.shares(directions, file)
+        gram = inner(rows, rows)
+    return Surface(
+        alpha=np.sort(x),
+        beta=np.sort(y),
+        metrics=tuple(metrics),
+        values=values,
+        standard_error=errors,
+        computed=computed,
+        gram=gram,
+        explained=explained,
+        labels=labels,
+        settings=settings,
+        provenance=source,
+    )
+
+
+def read_projection(path: FilePath) -> Projection:
+    """A projected trajectory of the 2018 tool.
+
+    The file holds coordinates only: `step` counts the checkpoints, distances from the plane and
+    the share shown are unknown (NaN).
+
+    Raises:
+        SchemaError: If the file holds no projected trajectory.
+    """
+    _require("projection", path)
+    with opened(path) as file:
+        x, y = (raw.array(path, file, name) for name in ("proj_xcoord", "proj_ycoord"))
+    if x.ndim != 1 or x.shape != y.shape or not x.size:
+        raise SchemaError(f"{path}: {x.shape} x and {y.shape} y coordinates are no trajectory.")
+    return Projection(
+        name=raw.network_of(path),
+        optimizer="",
+        step=np.arange(len(x)),
+        coordinates=np.stack([x, y], axis=1),
+        residual=np.full(len(x), np.nan),
+        shown=float("nan"),
+        settings={**raw.settings(path), "steps": "number of the checkpoint"},
+        provenance=provenance(source=Path(path).name),
+    )
+
+
+def read_plane(path: FilePath, state: Mapping[str, Tensor]) -> Plane:
+    """Two directions of the 2018 tool around a network's weights.
+
+    Args:
+        path: The file of the directions.
+        state: The network's state dict, for example from `load_state`. Its running statistics
+            are no part of the plane; directions that move them are refused.
+
+    Returns:
+        The plane; its vectors hold the parameters in the order of the state dict.
+
+    Raises:
+        SchemaError: If the file holds no two directions, or those of another network.
+    """
+    _require("directions", path)
+    known = {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+    weights = [name for name in known if not name.endswith(_BUFFERS)]
+    with opened(path) as file:
+        found = [raw.tensors(path, file, name) for name in ("xdirection", "ydirection")]
+        explained = raw.shares(path, file)
+    rows = []
+    for tensors in found:
+        orders = (weights, list(known), [n for n in known if not n.endswith(_BUFFERS[2])])
+        order = next((o for o in orders if len(o) == len(tensors)), None)
+        if order is None:
+            raise SchemaError(
+                f"{path} has {len(tensors)} tensors per direction; the network has {len(weights)} "
+                f"parameters and {len(known)} entries in its state. They do not belong together."
+            )
+        named = dict(zip(order, tensors, strict=True))
+        for name, tensor in named.items():
+            if tensor.shape != known[name].shape:
+                raise SchemaError(
+                    f"{path}: the direction of {name} has shape {tensor.shape}, the parameter "
+                    f"{known[name].shape}; they belong to different networks."
+                )
+            if name not in weights and tensor.any():
+                raise SchemaError(
+                    f"{path} also moves {name}, a running statistic; such directions (made "
+                    "without xignore=biasbn) cannot be used here."
+                )
+        rows.append(np.concatenate([named[name].ravel() for name in weights]))
+    directions, settings = np.stack(rows).astype(np.float32), raw.settings(path)
+    return Plane(
+        origin=np.concatenate([known[name].ravel() for name in weights]),
+        directions=directions,
+        gram=inner(directions, directions),
+        labels=raw.labels(settings["kind"]),
+        explained=explained,
+        settings=settings,
+        provenance=provenance(source=Path(path).name, file_hash=fingerprint(directions)),
+    )
+
+
+def read_all(
+    paths: Iterable[FilePath], *, state: Mapping[str, Tensor] | None = None
+) -> dict[str, Result]:
+    """Read files of the 2018 tool, and name the results so that those of one plane belong.
+
+    Args:
+        paths: Surfaces, lines, projected trajectories and directions, in any order. Directions
+            given along with their surface tell its geometry.
+        state: The network's state dict; needed where directions are to become planes.
+
+    Returns:
+        Group names (``surface/pca``, ``projection/pca/NAME``, ``line/random``, ...) to results;
+        a second surface on one plane is ``surface/pca/2``, a second plane is ``pca-2``.
+
+    Raises:
+        SchemaError: If a file cannot be read; all that cannot are named.
+    """
+    kinds: dict[Path, str] = {}
+    broken: list[str] = []
+    for path in map(Path, paths):
+        with _collected(broken):
+            kinds[path] = raw.kind_of(path)
+    given = {raw.directions_of(p): p for p, kind in kinds.items() if kind == "directions"}
+    planes: dict[tuple[str, str], str] = {}
+    found: dict[str, Result] = {}
+    for path, kind in kinds.items():
+        key = raw.directions_of(path)
+        if key not in planes:
+            planes[key] = _unused(raw.settings(path)["kind"].lower(), "-", planes.values())
+        with _collected(broken):
+            if kind == "projection":
+                name, result = (
+                    f"projection/{planes[key]}/{raw.network_of(path)}",
+                    read_projection(path),
+                )
+            elif kind == "measured":
+                result = read_measured(path, directions=given.get(key))
+                name = f"{'surface' if isinstance(result, Surface) else 'line'}/{planes[key]}"
+            elif state is not None:
+                name, result = f"plane/{planes[key]}", read_plane(path, state)
+            else:
+                continue
+            found[_unused(name, "/", found)] = result
+    if broken:
+        raise SchemaError(" ".join(broken) + (" Leave them out." if found else ""))
+    if not found:
+        raise SchemaError("Directions alone are no result; give their surface or a checkpoint too.")
+    return found
+
+
+def _require(kind: str, path: FilePath) -> None:
+    if (is_kind := raw.kind_of(path)) != kind:
+        raise SchemaError(f"{path} holds {is_kind}, not {kind}.")
+
+
+def _rows(path: FilePath, file: h5py.File) -> np.ndarray:
+    both = [raw.tensors(path, file, name) for name in ("xdirection", "ydirection")]
+    rows = [np.concatenate([tensor.ravel() for tensor in tensors]) for tensors in both]
+    if rows[0].shape != rows[1].shape:
+        raise SchemaError(f"{path}: its directions have {rows[0].size} and {rows[1].size} entries.")
+    return np.stack(rows)
+
+
+@contextlib.contextmanager
+def _collected(broken: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except SchemaError as error:
+        broken.append(str(error))
+
+
+def _unused(name: str, mark: str, taken: Iterable[str]) -> str:
+    known = set(taken)
+    numbered = (f"{name}{mark}{n}" for n in range(2, len(known) + 3))
+    return name if name not in known else next(n for n in numbered if n not in known)

@@ -1,0 +1,188 @@
+"""What the page holds: results sorted into runs, surfaces and lines, as plain JSON values."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from landscape.analysis import Profile, Projection, Surface, Walk
+from landscape.analysis.path import PathMetrics
+from landscape.explorer.looks import looks
+from landscape.explorer.notes import notes_on, sources_of
+from landscape.optim.registry import OPTIMIZERS
+from landscape.store import Result
+
+Sources = Mapping[str, Mapping[str, Result]]
+"""Name of a file (or "") to its results by name."""
+
+_RUN_RESULTS = (Projection, PathMetrics, Walk)
+
+
+def page_content(sources: Sources) -> dict[str, Any]:
+    """Sort results into what the page draws.
+
+    Results of the same run are found by the run's name; a projection belongs to the surfaces of
+    the plane with the same hash. Numbers travel as float32: seven digits, half the size.
+
+    Raises:
+        ValueError: If there is nothing to draw.
+    """
+    placed = [(f, key, r) for f, results in sources.items() for key, r in results.items()]
+    runs = _runs(placed)
+    surfaces = [(f, key, r) for f, key, r in placed if isinstance(r, Surface)]
+    lines = [(key, r) for _, key, r in placed if isinstance(r, Profile)]
+    if not (runs or surfaces or lines):
+        raise ValueError(
+            "These results hold nothing to draw; give surfaces, paths, walks or lines "
+            f"(found: {sorted({type(r).__name__ for _, _, r in placed}) or 'nothing'})."
+        )
+    appearance = looks([_optimizer(results) for results in runs.values()])
+    names = list(runs)
+    several = len({f for f, _, _ in surfaces}) > 1
+    return {
+        "runs": [
+            {"name": name, "optimizer": _optimizer(results), **look, **_run(results)}
+            for (name, results), look in zip(runs.items(), appearance, strict=True)
+        ],
+        "surfaces": [
+            {
+                "key": f"{f}:{key}" if several else key,
+                **_surface(surface),
+                "paths": _paths(surface, names, runs),
+                "notes": notes_on(surface),
+            }
+            for f, key, surface in surfaces
+        ],
+        "lines": [{"key": key, **_line(profile, names)} for key, profile in lines],
+        "sources": sources_of(placed),
+    }
+
+
+def _runs(placed: Sequence[tuple[str, str, Result]]) -> dict[str, list[Any]]:
+    """Results of every run by a name that is unique on the page, in the registry's order.
+
+    Two results of one kind cannot be of one run: then the group's and the file's name tell apart
+    what the run's own name does not.
+    """
+    by_name: dict[str, list[tuple[str, str, Any]]] = defaultdict(list)
+    for file, key, result in placed:
+        if isinstance(result, _RUN_RESULTS):
+            by_name[result.name].append((file, key.rsplit("/", 1)[-1], result))
+    found: dict[str, list[Any]] = {}
+    for name, entries in by_name.items():
+        for label in (
+            lambda file, part, name=name: name,
+            lambda file, part, name=name: f"{name} ({part})",
+            lambda file, part, name=name: f"{name} ({file}, {part})",
+        ):
+            parts: dict[str, list[Any]] = defaultdict(list)
+            for file, part, result in entries:
+                parts[label(file, part)].append(result)
+            if all(max(Counter(map(_slot, p)).values()) == 1 for p in parts.values()):
+                break
+        found.update(parts)
+    order = list(OPTIMIZERS)
+    rank = {
+        name: order.index(o) if (o := _optimizer(r)) in order else len(order)
+        for name, r in found.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: rank[item[0]]))
+
+
+def _slot(result: Result) -> tuple[str, str]:
+    hash_ = result.provenance.get("plane_hash", "") if isinstance(result, Projection) else ""
+    return (result.schema, str(hash_))
+
+
+def _optimizer(results: Sequence[Any]) -> str:
+    return next((r.optimizer for r in results if r.optimizer), results[0].name)
+
+
+def _run(results: Sequence[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"path": None, "walk": None}
+    for result in results:
+        if isinstance(result, PathMetrics):
+            columns = ("cosine", "distance", "update_norm", "losses", "learning_rate")
+            found["path"] = {
+                "step": packed(result.step, "i4"),
+                **{column: packed(getattr(result, column)) for column in columns},
+            }
+        elif isinstance(result, Walk):
+            found["walk"] = {
+                "step": packed(result.step, "i4"),
+                "next": packed(result.next_step, "i4"),
+                "alpha": packed(result.alpha),
+                "loss": packed(result.loss),
+                "metric": result.metrics[0],
+            }
+    return found
+
+
+def _surface(surface: Surface) -> dict[str, Any]:
+    return {
+        "plane": _plane(surface),
+        "alpha": packed(surface.alpha),
+        "beta": packed(surface.beta),
+        "metrics": list(surface.metrics),
+        "values": [packed(values) for values in surface.values],
+        "error": [packed(values) for values in surface.standard_error],
+        "computed": packed(surface.computed, "u1"),
+        "labels": list(surface.labels),
+        "gram": packed(surface.gram),
+        "explained": None if surface.explained is None else packed(surface.explained),
+        "null": None if surface.explained_null is None else packed(surface.explained_null),
+    }
+
+
+def _paths(
+    surface: Surface, names: Sequence[str], runs: Mapping[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "run": names.index(name),
+            "step": packed(path.step, "i4"),
+            "x": packed(path.coordinates[:, 0]),
+            "y": packed(path.coordinates[:, 1]),
+            "residual": packed(path.residual),
+            "loss": None if path.loss is None else packed(path.loss),
+            "inPlane": None if path.in_plane_loss is None else packed(path.in_plane_loss),
+        }
+        for name, results in runs.items()
+        for path in results
+        if isinstance(path, Projection) and _plane(path) == _plane(surface)
+    ]
+
+
+def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "alpha": packed(profile.alpha),
+        "label": profile.label,
+        "metric": profile.metrics[0],
+        "names": list(profile.names),
+        "runs": [names.index(name) if name in names else None for name in profile.names],
+        "loss": packed(profile.loss),
+        "kind": str(profile.settings.get("kind", "")),
+    }
+
+
+def _plane(result: Surface | Projection) -> str:
+    return str(result.provenance.get("plane_hash", ""))
+
+
+def packed(values: np.ndarray, dtype: str = "f4") -> dict[str, Any]:
+    """An array as base64 of little-endian numbers with its shape; NaN and ±inf survive.
+
+    >>> packed(np.array([1.0]))
+    {'dtype': 'f4', 'shape': [1], 'data': 'AACAPw=='}
+    """
+    with np.errstate(over="ignore"):  # beyond float32 is inf, which the page shows as such
+        array = np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<"))
+    return {
+        "dtype": dtype,
+        "shape": list(array.shape),
+        "data": base64.b64encode(array.tobytes()).decode("ascii"),
+    }

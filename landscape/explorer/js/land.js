@@ -1,0 +1,197 @@
+// One landscape: Plotly draws the ground, a RunLayer the runs, and what is under the pointer is
+// read from the stored numbers.
+
+const hasWebGL = (() => {
+  let answer;
+  return () => (answer ??= Boolean(document.createElement('canvas').getContext('webgl')));
+})();
+
+class Land {
+  /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
+  constructor(parent, field) {
+    this.field = field;
+    this.plot = el('div', { class: 'ground' });
+    this.layer = new RunLayer();
+    this.tip = el('div', { class: 'tip', hidden: true });
+    this.stage = el('div', { class: 'stage' }, this.plot, this.layer.svg, this.tip);
+    this.bar = new ColourBar();
+    this.picker = el('div', { class: 'picker' });
+    this.caption = el('p', { class: 'caption' });
+    this.box = el('section', { class: 'land', 'aria-label': 'landscape' },
+      el('header', {}, this.picker, this.bar.svg, exportButtons('landscape', () => this.picture())), this.stage, this.caption);
+    parent.append(this.box);
+    this.stage.addEventListener('pointermove', (event) => this.hover(event));
+    this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; this.under = null; });
+    this.stage.addEventListener('click', (event) => this.choose(event));
+    new ResizeObserver(() => this.resize()).observe(this.stage);
+  }
+
+  get surface() { return surfaces[state[this.field]]; }
+
+  /** Draw the ground again (another surface, metric, scale, clip, view or theme). */
+  draw() {
+    this.drawing = this.redraw();
+    return this.drawing;
+  }
+
+  async redraw() {
+    if (!this.surface || !window.Plotly) return;
+    this.terrain = terrainOf(this.surface, Math.min(state.metric, this.surface.metrics.length - 1));
+    const space = state.view === '3d';
+    if (this.space !== space) {
+      if (this.space !== undefined) Plotly.purge(this.plot);
+      this.space = space;
+      this.fresh = true;
+    }
+    this.box.classList.toggle('flat', !space);
+    const trace = this.terrain.empty ? [] : [space ? surfaceTrace(this.terrain) : contourTrace(this.terrain)];
+    const camera = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', this.terrain);
+    const layout = space ? spaceLayout(this.terrain, camera) : flatLayout(this.terrain, this.room());
+    const token = (this.token = {});
+    await Plotly.react(this.plot, trace, layout, {
+      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, doubleClick: 'reset',
+    });
+    if (token !== this.token) return;
+    if (this.fresh) this.listen();
+    this.fresh = false;
+    this.layer.show(this.terrain);
+    this.bar.show(this.terrain);
+    this.place();
+    if (space) this.follow();
+  }
+
+  listen() {
+    this.plot.removeAllListeners?.('plotly_relayout');
+    this.plot.removeAllListeners?.('plotly_relayouting');
+    const moved = () => {
+      this.place();
+      if (!this.space) this.onRange?.(this);
+    };
+    this.plot.on('plotly_relayouting', moved);
+    this.plot.on('plotly_relayout', () => { moved(); if (this.space) this.keepCamera(); });
+    if (this.space) {
+      this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; });
+      this.plot.on('plotly_unhover', () => { this.under = null; });
+    }
+  }
+
+  keepCamera() {
+    const camera = this.plot._fullLayout?.scene?.camera ?? this.plot.layout?.scene?.camera;
+    if (camera?.eye) setState({ camera: cameraNumbers(camera) });
+  }
+
+  /** The pixels of data in the present view. */
+  projector() {
+    if (!this.plot._fullLayout) return null;
+    return this.space ? spaceProjector(this.plot, this.terrain.log) : flatProjector(this.plot);
+  }
+
+  place() {
+    const project = this.projector();
+    this.layer.svg.toggleAttribute('hidden', !project);
+    if (!project) return;
+    this.signature = project.signature;
+    const { xaxis, yaxis } = this.plot._fullLayout;
+    const frame = this.space ? { x: 0, y: 0, width: this.stage.clientWidth, height: this.stage.clientHeight }
+      : { x: xaxis._offset, y: yaxis._offset, width: xaxis._length, height: yaxis._length };
+    if (!this.space) for (const [side, value] of Object.entries({ left: frame.x, top: frame.y, width: frame.width, height: frame.height })) this.stage.style.setProperty(`--${side}`, `${value}px`);
+    this.layer.place(project, frame);
+  }
+
+  /** In 3-D, follow the camera: whenever Plotly's matrices changed, place the runs again. */
+  follow() {
+    if (this.following) return;
+    this.following = true;
+    const look = () => {
+      if (!this.space || !this.box.isConnected) { this.following = false; return; }
+      const project = this.projector();
+      if (project && project.signature !== this.signature) {
+        this.place();
+        this.onCamera?.(this);
+      }
+      requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  }
+
+  /** Pixels for the titles of both axes. */
+  room() {
+    const [width, height] = [this.stage.clientWidth - 60, this.stage.clientHeight - 50];
+    const { ratio, true: fixed } = aspectOf(this.surface);
+    return fixed ? [Math.min(width, height * ratio), Math.min(height, width / ratio)] : [width, height];
+  }
+
+  step() {
+    this.layer.step(state.step);
+    this.bar.step();
+  }
+
+  async resize() {
+    if (!this.plot._fullLayout || !this.stage.clientWidth) return;
+    await Plotly.Plots.resize(this.plot);
+    this.place();
+    this.bar.draw();
+  }
+
+  /** Nearest stored point under the pointer: {i, j} or null. */
+  pointUnder(event) {
+    const { alpha, beta } = this.surface;
+    if (this.space) {
+      return this.under ? { i: nearest(alpha, this.under.x), j: nearest(beta, this.under.y) } : null;
+    }
+    const frame = this.stage.getBoundingClientRect();
+    const { xaxis, yaxis } = this.plot._fullLayout;
+    const [px, py] = [event.clientX - frame.left - xaxis._offset, event.clientY - frame.top - yaxis._offset];
+    if (px < 0 || py < 0 || px > xaxis._length || py > yaxis._length) return null;
+    const [x, y] = [xaxis.p2l(px), yaxis.p2l(py)];
+    const [halfX, halfY] = [(alpha[1] - alpha[0]) / 2, (beta[1] - beta[0]) / 2];
+    if (x < alpha[0] - halfX || x > alpha[alpha.length - 1] + halfX || y < beta[0] - halfY || y > beta[beta.length - 1] + halfY) return null;
+    return { i: nearest(alpha, x), j: nearest(beta, y) };
+  }
+
+  hover(event) {
+    if (!this.terrain || !this.plot._fullLayout) return;
+    if (event.buttons) { this.tip.hidden = true; return; }
+    const frame = this.stage.getBoundingClientRect();
+    const near = this.layer.nearest(event.clientX - frame.left, event.clientY - frame.top, 9);
+    this.stage.classList.toggle('pick', Boolean(near));
+    if (near) showTip(this.tip, this.stage, event, runTip(near.item, near.state));
+    else {
+      const point = this.pointUnder(event);
+      if (point) showTip(this.tip, this.stage, event, groundTip(this.terrain, point));
+      else this.tip.hidden = true;
+    }
+  }
+
+  choose(event) {
+    const frame = this.stage.getBoundingClientRect();
+    const near = this.layer.nearest(event.clientX - frame.left, event.clientY - frame.top, 9);
+    if (near) goTo(near.item.path.step[near.state]);
+  }
+
+  picture() {
+    return { plot: this.plot, width: this.stage.clientWidth, height: this.stage.clientHeight, layers: [this.layer.svg], title: 'landscape' };
+  }
+}
+
+const tipRow = (name, value) => el('div', { class: 'row' }, el('span', {}, name), el('span', { class: 'number' }, value));
+
+function groundTip({ surface, metric, values, top }, { i, j }) {
+  const k = j * surface.alpha.length + i;
+  const error = surface.error[metric][k];
+  const value = surface.computed[k] ? short(values[k], 5) : 'not computed';
+  return [
+    tipRow(surface.metrics[metric], value),
+    error > 0 ? tipRow('± standard error', short(error, 2)) : '',
+    values[k] > top ? tipRow('drawn at', short(top)) : '',
+    tipRow(surface.labels[0], short(surface.alpha[i])), tipRow(surface.labels[1], short(surface.beta[j])),
+  ];
+}
+
+function runTip({ run, path, colour }, i) {
+  return [
+    el('div', { class: 'row' }, el('i', { style: `background:${colour}` }), el('b', {}, run.name), el('span', { class: 'number' }, `step ${path.step[i]}`)),
+    path.loss ? tipRow('loss', short(path.loss[i], 4)) : '', path.inPlane ? tipRow('loss in plane', short(path.inPlane[i], 4)) : '',
+    tipRow('off plane', short(path.residual[i])),
+  ];
+}

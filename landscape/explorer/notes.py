@@ -1,0 +1,127 @@
+"""What a surface does not show, in sentences, and where every result came from."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from landscape.analysis import Surface
+from landscape.store import Result
+
+
+def notes_on(surface: Surface) -> list[list[str]]:
+    """Pairs of a heading and a sentence about one surface."""
+    settings = surface.settings
+    return [
+        [heading, text]
+        for heading, text in (
+            ("Plane", _plane(settings)),
+            ("Shown by the plane", _explained(surface)),
+            ("Off the plane", _OFF_PLANE),
+            ("Data", _data(settings)),
+            ("Batch norm", _BATCH_NORM.get(str(settings.get("batch_norm")), "")),
+            ("Precision", str(settings.get("precision", ""))),
+            ("Device", str(settings.get("device", ""))),
+            ("Holes", _holes(surface)),
+        )
+        if text
+    ]
+
+
+def sources_of(placed: Sequence[tuple[str, str, Result]]) -> list[dict[str, Any]]:
+    """Per result: its group, kind, settings, time, command and versions."""
+    found = []
+    for file, key, result in placed:
+        settings = getattr(result, "settings", {})
+        origin = getattr(result, "provenance", {})
+        command = origin.get("command", [])
+        found.append(
+            {
+                "file": file,
+                "key": key,
+                "kind": type(result).__name__,
+                "settings": {str(k): _text(v) for k, v in settings.items()},
+                "time": str(origin.get("time", "")),
+                "command": shlex.join(map(str, command)) if isinstance(command, list) else "",
+                "versions": {
+                    str(name): str(version)
+                    for name, version in {
+                        "python": origin.get("python"),
+                        **dict(origin.get("versions") or {}),
+                        "commit": origin.get("commit"),
+                    }.items()
+                    if version
+                },
+            }
+        )
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_OFF_PLANE = (
+    "A run lives in all parameters; its path here is the projection. “Off plane” is the distance "
+    "that the projection drops. A marker's height in 3-D is the loss measured at the state "
+    "itself, and a stem leads to the loss measured at its projection."
+)
+
+_BATCH_NORM = {
+    "frozen": "Running statistics stay as they were at the state that gave the model.",
+    "recalibrate": "Running statistics are estimated again at every point.",
+    "batch": "Every batch is normalized by its own statistics.",
+}
+
+
+def _plane(settings: dict[str, Any]) -> str:
+    kind = str(settings.get("kind", "")).strip()
+    parts = [kind[:1].upper() + kind[1:]] if kind else []
+    if "runs" in settings and isinstance(settings["runs"], list):
+        parts.append(f"of {len(settings['runs'])} runs")
+    if "states" in settings:
+        parts.append(f"({settings['states']} states)")
+    text = " ".join(parts)
+    for label, name in (
+        ("origin", "origin"), ("normalization", "normalization"), ("seed", "seed"),
+    ):  # fmt: skip
+        if name in settings:
+            text += f"{', ' if text else ''}{label} {settings[name]}"
+    ignored = settings.get("ignore")
+    if ignored:
+        text += f", directions leave out {' and '.join(map(str, ignored))} parameters"
+    return f"{text}." if text else ""
+
+
+def _explained(surface: Surface) -> str:
+    if surface.explained is None:
+        return ""
+    text = f"{100 * surface.explained.sum():.0f} % of the squared movement"
+    if surface.explained_null is not None:
+        text += (
+            f"; the best plane through as many random walks already shows "
+            f"{100 * surface.explained_null.sum():.0f} %"
+        )
+    return f"{text}. The rest is not in this picture."
+
+
+def _data(settings: dict[str, Any]) -> str:
+    parts = [str(settings["task"])] if settings.get("task") else []
+    samples, population = settings.get("samples"), settings.get("population")
+    if samples is not None and population is not None:
+        parts.append(
+            f"all {population:,} samples"
+            if samples == population
+            else f"{samples:,} of {population:,} samples (see the standard error on hover)"
+        )
+    return ", ".join(parts)
+
+
+def _holes(surface: Surface) -> str:
+    todo = int((~surface.computed).sum())
+    broken = int((surface.computed & ~(abs(surface.loss) < float("inf"))).sum())
+    parts = [f"{todo:,} points were not computed"] if todo else []
+    parts += [f"at {broken:,} points the loss is not finite"] if broken else []
+    return f"{' and '.join(parts)}; both are hatched." if parts else ""

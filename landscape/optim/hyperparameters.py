@@ -1,0 +1,22 @@
+"""The one check that every optimizer here makes of its hyper-parameters."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def check_range(name: str, value: Any, low: float, high: float = math.inf) -> None:
+    """Refuse a number outside [low, high) (below infinity when `high` is infinite).
+
+    Raises:
+        ValueError: If `value` is not in the range.
+    """
+    if not low <= value < high:
+        raise ValueError(f"{name} must be at least {low:g} and below {high:g}; got {value}.")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """Refuse decay rates outside [0, 1)."""
+    for k, beta in enumerate(betas, 1):
+        check_range(f"beta{k}", beta, 0, 1)

@@ -1,0 +1,73 @@
+"""SAM and ASAM: descend along the gradient of the worst point nearby."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim.optimizer import Optimizer
+
+from landscape.optim.around import Around
+from landscape.optim.hyperparameters import check_range
+
+
+class SAM(Around):
+    r"""Sharpness-aware minimization (Foret et al. 2021, arXiv:2010.01412).
+
+    With the gradient g at w over all parameters together,
+
+        ê = ρ g / ‖g‖                                            (SAM)
+        ê = ρ T² g / ‖T g‖,  T = diag(|w| + η)                   (ASAM, `adaptive`)
+
+    and the inner optimizer makes its step at w with the gradient at w + ê. ASAM is Kwon et al.
+    2021, arXiv:2102.11600. `step` needs a closure that clears the gradients, computes the loss
+    and calls ``backward()``; it is called twice, and the loss at w is returned. Afterwards
+    ``p.grad`` is the gradient at w + ê. Running statistics of batch norm see both calls.
+
+    Args:
+        inner: The optimizer that makes the step.
+        rho: ρ; the papers use 0.05 for SAM and 0.5 for ASAM.
+        adaptive: Use ASAM's neighbourhood, which does not change with the scale of the weights.
+        eta: η of ASAM.
+
+    Raises:
+        ValueError: If a hyper-parameter is out of range.
+    """
+
+    def __init__(
+        self, inner: Optimizer, *, rho: float = 0.05, adaptive: bool = False, eta: float = 0.01
+    ) -> None:
+        check_range("rho", rho, 0)
+        check_range("eta", eta, 0)
+        super().__init__(inner)
+        self.rho, self.adaptive, self.eta = rho, adaptive, eta
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update.
+
+        Raises:
+            ValueError: If there is no closure.
+        """
+        if closure is None:
+            raise ValueError(
+                "SAM needs the gradient at two points: call step(closure), where closure clears "
+                "the gradients, computes the loss, calls backward() and returns the loss."
+            )
+        with torch.enable_grad():
+            loss = closure()
+        moved = [p for g in self.param_groups for p in g["params"] if p.grad is not None]
+        origin = [p.clone() for p in moved]
+        scales = [p.abs() + self.eta if self.adaptive else torch.ones_like(p) for p in moved]
+        scaled = [p.grad * s for p, s in zip(moved, scales, strict=True)]
+        norm = torch.stack([s.norm() for s in scaled]).norm()
+        if norm > 0:
+            for p, gradient, scale in zip(moved, scaled, scales, strict=True):
+                p.add_(gradient * scale * (self.rho / norm))
+        with torch.enable_grad():
+            closure()
+        for p, at in zip(moved, origin, strict=True):
+            p.copy_(at)
+        self.inner[0].step()
+        return loss

@@ -1,0 +1,138 @@
+"""A surface in three dimensions, lit from above: the picture for a talk or a cover."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+
+from landscape.analysis.projection import Projection
+from landscape.analysis.surface import Surface
+from landscape.plots.relief import Camera, Relief, Sight, halved, look, shade, smoothed
+from landscape.plots.style import axes_or_new, figure_of, looks
+from landscape.plots.surface import check_plane, contour_levels, metric_of
+
+
+def render_surface(
+    surface: Surface,
+    *,
+    paths: Sequence[Projection] = (),
+    metric: str = "loss",
+    ceiling: float | None = None,
+    log: bool | None = None,
+    colormap: str = "viridis",
+    view: tuple[float, float | None] = (35.0, None),
+    height: float = 0.5,
+    lines: int = 16,
+    pixels: int = 1400,
+    bar: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a surface as a shaded relief on a transparent ground, cut off at a ceiling.
+
+    Between measured points the relief is a cubic spline; it is a picture, not a measurement.
+    Paths are dropped onto the surface, which is not the loss the runs had (see `Projection`);
+    parts behind the relief are drawn faint.
+
+    Args:
+        surface: What to draw.
+        paths: Projections on the same plane.
+        metric: Which metric of the surface.
+        ceiling: What lies above is cut away; default: as for `plot_surface`.
+        log: Logarithmic height; default: when every value is positive.
+        colormap: Name of a matplotlib colour map.
+        view: Elevation and azimuth of the camera in degrees; an azimuth of None looks from the
+            side on which the surface is lower.
+        height: Height of the ceiling in units of the longer side.
+        lines: Number of level lines on the relief; 0 for none.
+        pixels: Width of the picture.
+        bar: Whether to draw a colour bar with the values.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes, in screen coordinates, without frame; write its figure with
+        ``save_figure(..., transparent=True)``.
+
+    Raises:
+        ValueError: If the metric is unknown, a path belongs to another plane, no value is finite,
+            or `log` is asked for values that are not positive.
+    """
+    for path in paths:
+        check_plane(surface, path)
+    values = metric_of(surface, metric)
+    top = float(contour_levels(values, ceiling=ceiling)[-1])
+    low = float(values[np.isfinite(values)].min())
+    if log and low <= 0:
+        raise ValueError(f"log=True needs positive values; the smallest {metric} is {low:g}.")
+    norm = LogNorm(low, top) if log or (log is None and low > 0) else Normalize(low, top)
+    heights = np.ma.filled(norm(np.nan_to_num(values, nan=np.nan, posinf=1e300)), np.nan) * height
+    relief = smoothed(surface.alpha, surface.beta, heights, ceiling=height)
+    elevation, azimuth = view
+    camera = Camera(elevation, _open_side(relief) if azimuth is None else azimuth)
+    sight = look(relief, camera, pixels=2 * pixels)
+    colors = colormaps[colormap](np.linspace(0, 1, 512))[:, :3]
+    picture = halved(shade(relief, camera, sight, colors, lines=lines))
+    ax = axes_or_new(ax)
+    ax.imshow(
+        picture, origin="lower", interpolation="antialiased",
+        extent=(sight.u[0], sight.u[-1], sight.v[0], sight.v[-1]),
+    )  # fmt: skip
+    ax.set_axis_off()
+    _add_paths(ax, paths, surface, relief, camera, sight)
+    if bar:
+        shown = ScalarMappable(norm, colormap)
+        figure_of(ax).colorbar(shown, ax=ax, shrink=0.6, label=metric)
+    return ax
+
+
+def _open_side(relief: Relief) -> float:
+    """An azimuth from which the relief rises away from the camera."""
+    up, across = np.gradient(np.minimum(relief.heights, relief.ceiling))
+    slope = np.array([np.nanmean(across) * across.shape[1], np.nanmean(up) * up.shape[0]])
+    if np.linalg.norm(slope) < 0.1 * relief.ceiling:
+        return -60.0
+    return float(np.degrees(np.arctan2(-slope[1], -slope[0]))) + 45.0
+
+
+def _add_paths(
+    ax: Axes,
+    paths: Sequence[Projection],
+    surface: Surface,
+    relief: Relief,
+    camera: Camera,
+    sight: Sight,
+) -> None:
+    span = max(np.ptp(surface.alpha), np.ptp(surface.beta))
+    for path, style in zip(paths, looks([p.optimizer or p.name for p in paths]), strict=True):
+        state = np.arange(len(path.step))
+        along = np.linspace(0, len(state) - 1, max(2000, len(state)))
+        x, y = (
+            (np.interp(along, state, c) - start) / span
+            for c, start in zip(
+                path.coordinates.T, (surface.alpha[0], surface.beta[0]), strict=True
+            )
+        )
+        u, v, near = camera.project(x, y, np.minimum(relief.at(x, y), relief.ceiling))
+        visible = near > _nearest(sight, u, v) - 0.02
+        front = np.where(visible, v, np.nan)
+        ax.plot(u, v, color=style.color, linewidth=0.8, alpha=0.35, gid="behind")
+        ax.plot(u, front, color="white", linewidth=3.0, gid="halo")
+        ax.plot(u, front, color=style.color, linewidth=1.8, label=path.name, gid="path")
+        for place, inside in ((0, "white"), (-1, style.color)):
+            if visible[place]:
+                edge = style.color if place == 0 else "white"
+                ax.plot(
+                    u[place], front[place], style.marker, color=inside, markeredgecolor=edge,
+                    gid="start" if place == 0 else "end",
+                )  # fmt: skip
+
+
+def _nearest(sight: Sight, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Nearness of what is visible at screen points; -inf where nothing is."""
+    column = np.interp(u, sight.u, np.arange(len(sight.u))).round().astype(int)
+    row = np.interp(np.nan_to_num(v), sight.v, np.arange(len(sight.v))).round().astype(int)
+    return np.nan_to_num(sight.near[row, column], nan=-np.inf)

@@ -1,0 +1,250 @@
+"""The page in a real browser without a network: what is drawn is what was measured."""
+
+from __future__ import annotations
+
+import math
+
+import explorer_sample as sample
+import numpy as np
+import pytest
+
+import landscape as ls
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def results():
+    return sample.results()
+
+
+@pytest.fixture(scope="module")
+def address(results, tmp_path_factory):
+    out = ls.explore(results, tmp_path_factory.mktemp("page") / "page.html", title="Sample")
+    return f"file://{out}"
+
+
+@pytest.fixture
+def page(browser_page, address):
+    browser_page.open(address)
+    return browser_page
+
+
+def set_state(page, **patch):
+    page.evaluate("patch => explorer.setState(patch)", patch)
+    page.settle()
+
+
+def cell(page, run, column):
+    return page.locator(f'tr[data-run="{run}"] td[data-column="{column}"]').inner_text()
+
+
+def number(text):
+    return float(text.replace("−", "-"))
+
+
+def test_opens_quietly_and_asks_the_network_for_nothing(page):
+    assert page.problems == []
+    assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_has_no_button_that_uploads(page):
+    text = page.inner_text("body").lower()
+    assert "share" not in text
+    assert "cloud" not in text
+    assert page.locator(".modebar-btn").count() == 0
+    assert page.evaluate("explorer.lands[0].plot._context.showSendToCloud") is False
+
+
+def test_names_from_files_are_text(page):
+    assert page.evaluate("window.pwned === undefined")
+    chips = page.locator(".chip bdi").all_inner_texts()
+    assert sample.NASTY in chips
+    assert sample.NASTY in page.locator("tbody th bdi").all_inner_texts()
+    assert page.locator("main b").count() == 0
+
+
+@pytest.mark.parametrize("step", [0, 13, 24, 60])
+def test_a_step_moves_the_table_and_every_panel(page, results, step):
+    page.evaluate(
+        """step => {const s = document.getElementById('step'); s.value = step;
+        s.dispatchEvent(new Event('input', {bubbles: true}))}""",
+        step,
+    )
+    page.settle()
+    slider = page.locator("#step")
+    assert slider.get_attribute("aria-valuetext") == f"step {step} of {sample.STEPS}"
+    for index, name in enumerate(page.evaluate("explorer.runs.map(r => r.name)")):
+        k = list(sample.RUNS).index(name)
+        projection, path = results[f"projection/pca/{k}"], results[f"path/{k}"]
+        state = np.searchsorted(projection.step, step, side="right") - 1
+        expected = {
+            "loss": projection.loss[state],
+            "plane": projection.in_plane_loss[state],
+            "off": projection.residual[state],
+            "batch": path.losses[step],
+            "distance": path.distance[step],
+            "cosine": path.cosine[step],
+            "lr": path.learning_rate[step],
+        }
+        for column, value in expected.items():
+            shown = cell(page, index, column)
+            if math.isnan(value):
+                assert shown == "–"
+            else:  # four significant digits are shown
+                assert number(shown) == pytest.approx(value, rel=6e-4, abs=1e-12)
+        # the marker stands at the pixel of the state's coordinates
+        x, y = projection.coordinates[state]
+        at, wanted = page.evaluate(
+            """([run, x, y]) => { const land = explorer.lands[0];
+            const item = land.layer.items.find(i => i.run.index === run);
+            return [[item.x, item.y], land.projector()(x, y)] }""",
+            [index, x, y],
+        )
+        assert at == pytest.approx(wanted, abs=0.01)
+    cursors = page.evaluate(
+        """step => explorer.charts.map(({chart}) => [chart.at, chart.x(step),
+        Number(/translate\\(([-\\d.]+)/.exec(chart.cursorLine.getAttribute('transform'))[1])])""",
+        step,
+    )
+    assert len(cursors) == 5
+    for at, wanted, drawn in cursors:
+        assert at == step
+        assert drawn == pytest.approx(wanted, abs=0.01)
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_hover_on_the_contour_is_the_stored_loss(page, results, scale):
+    set_state(page, scale=scale, hidden=[0, 1, 2])
+    surface = results["surface/pca"]
+    assert surface.loss.shape == (4, 6)
+    for j, i in np.ndindex(4, 6):
+        inset = [2 if n == 0 else -2 if n == m else 0 for n, m in ((i, 5), (j, 3))]
+        x, y = page.evaluate(
+            """([x, y, dx, dy]) => { const land = explorer.lands[0];
+            const box = land.stage.getBoundingClientRect(), at = land.projector()(x, y);
+            return [box.left + at[0] + dx, box.top + at[1] - dy] }""",
+            [surface.alpha[i], surface.beta[j], *inset],
+        )
+        page.mouse.move(x, y)
+        shown = page.locator(".land .tip .number").first.inner_text()
+        assert number(shown) == pytest.approx(surface.loss[j, i], rel=6e-5)  # five digits
+
+
+def test_holes_are_told_apart_on_hover(page):
+    set_state(page, surface=1)
+    surface = page.evaluate("explorer.lands[0].surface.key")
+    assert surface == "surface/random"
+    for (j, i), text in {
+        (2, 3): "not finite", (2, 4): "+∞", (0, 0): "not computed", (6, 8): "1.0000·10⁹",
+    }.items():  # fmt: skip
+        x, y = page.evaluate(
+            """([j, i]) => { const land = explorer.lands[0], s = land.surface;
+            const box = land.stage.getBoundingClientRect();
+            const at = land.projector()(s.alpha[i], s.beta[j]);
+            return [box.left + at[0] + (i ? -2 : 2), box.top + at[1] + (j ? 2 : -2)] }""",
+            [j, i],
+        )
+        page.mouse.move(x, y)
+        assert page.locator(".land .tip .number").first.inner_text() == text
+    assert "2 points are not finite" in page.locator(".caption").first.inner_text()
+
+
+def test_runs_are_switched_by_chip_and_key(page):
+    page.locator(".chip").nth(1).click()
+    page.settle()
+    assert page.evaluate("explorer.state.hidden") == [1]
+    assert page.evaluate("explorer.lands[0].layer.items.map(i => i.run.index)") == [0, 2]
+    assert page.locator("#panel-distance .curve").count() == 2
+    page.keyboard.press("2")
+    page.settle()
+    assert page.evaluate("explorer.state.hidden") == []
+    assert page.locator("#panel-distance .curve").count() == 3
+
+
+def test_keys(page):
+    page.keyboard.press("Home")
+    page.settle()
+    assert page.evaluate("explorer.state.step") == 0
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    page.settle()
+    assert page.evaluate("explorer.state.step") == 11
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("l")
+    page.settle()
+    assert page.evaluate("[explorer.state.step, explorer.state.scale]") == [10, "linear"]
+    page.keyboard.press("End")
+    page.settle()
+    assert page.evaluate("explorer.state.step") == sample.STEPS
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("i")
+    assert "60 %" not in page.locator("#notes").inner_text()
+    assert "80 % of the squared movement" in page.locator("#notes").inner_text()
+    page.keyboard.press("Escape")
+
+
+def test_playing_advances_and_stops(page):
+    set_state(page, step=0, speed="4")
+    page.keyboard.press(" ")
+    page.wait_for_function("explorer.state.step > 5")
+    page.keyboard.press(" ")
+    page.settle()
+    step = page.evaluate("explorer.state.step")
+    assert step == int(step) >= 5
+    page.settle()
+    assert page.evaluate("explorer.state.step") == step
+
+
+def test_an_address_brings_a_view_back(page, address):
+    set_state(page, step=33, scale="linear", hidden=[0, 2], surface=1, trail="10", theme="dark")
+    page.wait_for_function("location.hash.includes('step=33')")
+    hash_ = page.evaluate("location.hash")
+    page.open(address + hash_)
+    wanted = {"step": 33, "scale": "linear", "hidden": [0, 2], "surface": 1, "trail": "10"}
+    state = page.evaluate("explorer.state")
+    assert {name: state[name] for name in wanted} == wanted
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize(
+    "hash_",
+    ["step=1e9", "step=-1", "step=abc", "view=4d", "hidden=7", "hidden=x", "surface=9", "clip=0",
+     "camera=1,2", "camera=NaN,0,0,0,0,0,0,0,0", "theme=<script>", "__proto__=1", "%%%=1&&&"],
+)  # fmt: skip
+def test_a_bad_address_is_ignored(page, address, hash_):
+    before = page.evaluate("JSON.stringify(explorer.state)")
+    page.open(f"{address}#{hash_}")
+    assert page.evaluate("JSON.stringify(explorer.state)") == before
+    assert page.problems == []
+
+
+def test_the_csv_holds_the_curves(page, results):
+    set_state(page, hidden=[1])
+    rows = page.evaluate("explorer.curvesCsv()").split("\r\n")
+    assert rows[0].split(",")[:4] == ["run", "step", "loss", "mini_batch_loss"]
+    assert len(rows) == 2 * (sample.STEPS + 1) + 2
+    name, step, loss, batch, *_ = rows[1 + 24].split(",")
+    assert (name, step) == (page.evaluate("explorer.runs[0].name"), "24")
+    k = list(sample.RUNS).index(name)
+    assert float(loss) == pytest.approx(results[f"projection/pca/{k}"].loss[12], rel=1e-6)
+    assert float(batch) == pytest.approx(results[f"path/{k}"].losses[24], rel=1e-6)
+    quoted = '"' + sample.NASTY.replace('"', '""') + '"'
+    assert any(row.startswith(quoted + ",") for row in rows)
+
+
+def test_a_panel_is_saved_as_a_picture(page, tmp_path):
+    for selector in (".land", "#panel-loss"):
+        for form, start in (("png", b"\x89PNG"), ("svg", b"<svg")):
+            with page.expect_download() as waiting:
+                page.locator(f"{selector} [data-format={form}]").first.click()
+            target = tmp_path / f"picture.{form}"
+            waiting.value.save_as(target)
+            content = target.read_bytes()
+            assert content.startswith(start)
+            assert len(content) > 2000
+            if form == "svg":
+                assert b"var(--" not in content

@@ -1,0 +1,124 @@
+"""`record_run`: what a run says about itself, repeats, schedules, closures, parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+import landscape as ls
+from landscape.evaluation.data import HeldData
+from landscape.recording import gradient
+from landscape.recording.training import Run, record_run
+from landscape.schedules import trapezoid
+
+
+def states(path):
+    return np.stack([s for t in [ls.Trajectory(path)] for s in map(t.state, range(len(t)))])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        Run("digits/mlp-16", "adam", steps=12),
+        Run("digits/mlp-16-bn", "lookahead-adam", steps=12, options={"k": 3}, every=5),
+        Run("digits/mlp-16", "lbfgs", steps=4),
+        Run("digits/mlp-16", "sam", steps=8, schedule="trapezoid", schedule_options={"warmup": 3}),
+        Run("digits/mlp-16", "momentum", steps=12, schedule="one-cycle", final_batch_size=512),
+        Run("two-spirals/mlp-8", "sgd", steps=12, batch_size=256, base_batch_size=64, seed=3),
+    ],
+    ids=lambda run: run.optimizer,
+)
+def test_a_stored_run_repeats_bitwise(run, tmp_path):
+    first = record_run(run, tmp_path / "first.h5")
+    stored = Run.stored(first)
+    assert json.dumps(dataclasses.asdict(stored))
+    second = record_run(stored, tmp_path / "second.h5")
+    assert Run.stored(second) == stored
+    np.testing.assert_array_equal(states(first), states(second))
+    a, b = ls.Trajectory(first), ls.Trajectory(second)
+    for name in ("loss", "lr"):
+        np.testing.assert_array_equal(a.scalars[name], b.scalars[name])
+    assert np.isfinite(a.scalars["loss"]).all()
+
+
+def test_a_file_of_unknown_origin_cannot_be_repeated(tmp_path):
+    path = record_run(Run("digits/mlp-16", "sgd", steps=1), tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        del file["run"]
+    with pytest.raises(ValueError, match="does not say which task and optimizer"):
+        Run.stored(path)
+
+
+def test_the_schedule_is_recorded(tmp_path):
+    run = Run("digits/mlp-16", "sgd", lr=0.4, steps=10, schedule="trapezoid")
+    path = record_run(run, tmp_path / "a.h5")
+    factor = trapezoid(10)
+    expected = [0.4 * factor(t) for t in range(10)]
+    np.testing.assert_allclose(ls.Trajectory(path).scalars["lr"], expected, rtol=1e-12)
+    assert ls.Trajectory(path).run["schedule"] == "trapezoid"
+
+
+def test_linear_scaling_is_applied_once(tmp_path):
+    run = Run("digits/mlp-16", "sgd", lr=0.1, steps=1, batch_size=256, base_batch_size=64)
+    assert run.resolved().lr == 0.4
+    assert run.resolved().resolved() == run.resolved()
+
+
+def test_a_large_batch_in_parts_is_the_same_step(tmp_path, monkeypatch):
+    """The gradient over 1,498 samples in passes of 400, against one pass."""
+    whole = record_run(Run("digits/mlp-16", "gd", steps=5), tmp_path / "whole.h5")
+    monkeypatch.setattr(gradient, "PASS", 400)
+    parts = record_run(Run("digits/mlp-16", "gd", steps=5), tmp_path / "parts.h5")
+    # Sums of 1,498 single-precision terms in another order: 1e-6 of values up to 1.
+    np.testing.assert_allclose(states(whole), states(parts), atol=5e-6)
+    losses = [ls.Trajectory(path).scalars["loss"] for path in (whole, parts)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["scalar", "pair"])
+def test_parts_of_every_form_of_loss(form, monkeypatch):
+    """Means over tokens: Σ sums / Σ weights over all parts, not the mean of the parts' means."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1).double()
+    x = torch.randn(10, 3, dtype=torch.float64)
+    weight = torch.arange(10.0, dtype=torch.float64)
+
+    def loss(model, batch):
+        values = model(batch[0])[:, 0].square()
+        if form == "scalar":
+            return values.mean()
+        return (values * batch[1]).sum(), batch[1].sum()
+
+    data = HeldData((x, weight), device=torch.device("cpu"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = []
+    for size in (100, 3):
+        monkeypatch.setattr(gradient, "PASS", size)
+        closure = gradient.gradient_closure(loss, model, data.take, torch.arange(10), optimizer)
+        value = closure()
+        found.append((value, model.weight.grad.clone()))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"lr": -1.0}, "lr must be positive"),
+        ({"final_batch_size": 64}, "final_batch_size must be at least batch_size, 128; got 64"),
+        ({"optimizer": "adamm"}, "optimizer must be one of"),
+        ({"schedule": "slow"}, "schedule must be one of"),
+        ({"options": {"speed": 1}}, "takes no option speed"),
+    ],
+)
+def test_errors(change, expected, tmp_path):
+    run = dataclasses.replace(Run("digits/mlp-16", "sgd", steps=3), **change)
+    with pytest.raises(ValueError, match=expected):
+        record_run(run, tmp_path / "a.h5")
+    assert not (tmp_path / "a.h5").exists()
