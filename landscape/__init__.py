@@ -61,6 +61,14 @@ _HOMES = {
     "plot_profile": "plots.profile",
     "plot_walk": "plots.walk",
     "plot_path": "plots.path",
+    "plot_results": "plots.results",
+    "render_surface": "plots.render",
+    "surface_mesh": "plots.mesh",
+    "write_mesh": "plots.mesh",
+    "walk_frames": "plots.animate",
+    "orbit_frames": "plots.animate",
+    "evolution_frames": "plots.animate",
+    "write_animation": "plots.animate",
     "explore": "explorer.build",
 }
 

@@ -49,7 +49,8 @@ def main() -> None:
         script.save(
             figure,
             f"k = {K}, α = {ALPHA}, steps {end - K} to {end}. Test error: {error[0]:.2%} at the "
-            f"old slow weights, {error[1]:.2%} at the last fast, {error[2]:.2%} at the new slow ones.",
+            f"old slow weights, {error[1]:.2%} at the last fast and {error[2]:.2%} at the new slow "
+            "weights.",
         )
 
 

@@ -28,6 +28,7 @@ def plot_surface(
     metric: str = "loss",
     lines: int = 12,
     ceiling: float | None = None,
+    levels: np.ndarray | None = None,
     colormap: str = "viridis",
     ax: Axes | None = None,
 ) -> Axes:
@@ -47,6 +48,8 @@ def plot_surface(
         ceiling: Largest value that is resolved; default: the maximum, unless that is more than a
             thousand times the minimum and more than twenty times as far above it as the lower
             quartile; then the larger of these two.
+        levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
+            surfaces makes them comparable.
         colormap: Name of a matplotlib colour map; paler under paths.
         ax: Where to draw; default: new axes.
 
@@ -61,7 +64,8 @@ def plot_surface(
     for path in paths:
         check_plane(surface, path)
     ax = axes_or_new(ax)
-    levels = contour_levels(values, lines=lines, ceiling=ceiling)
+    if levels is None:
+        levels = contour_levels(values, lines=lines, ceiling=ceiling)
     top = levels[-1]
     norm = LogNorm(levels[0], top) if levels[0] > 0 else Normalize(levels[0], top)
     fine = _subdivided(levels, geometric=isinstance(norm, LogNorm))
