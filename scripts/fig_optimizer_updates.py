@@ -26,7 +26,7 @@ def main() -> None:
     steps, said = (20 if script.smoke else 600), []
     paths, handles = [], []
     with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 3.4))
+        figure = Figure(figsize=(7, 2.7))
         for place, (function, (minimum, box)) in enumerate(FUNCTIONS.items(), 1):
             task = ls.load_task(f"function/{function}")
             axes = np.eye(3, 2, -1, dtype=np.float32)
@@ -51,6 +51,7 @@ def main() -> None:
             ax = ls.plot_surface(surface, paths=paths, ax=figure.add_subplot(1, 2, place))
             ax.plot(*minimum, "o", color="none", markeredgecolor="white")
             ax.set(xlabel="x₁", ylabel="x₂", title=function)
+            ax.set_title("", loc="left")
             if legend := ax.get_legend():
                 handles = legend.legend_handles
                 legend.remove()

@@ -147,13 +147,22 @@ def write_animation(
     if path.suffix == ".mp4":
         _write_mp4(pictures, path, per_second)
         return path
-    # One palette for all frames, so that still parts do not flicker.
-    palette = pictures[-1].quantize(256)
+    palette = _palette(pictures)
     first, *rest = (p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures)
     first.save(
         path, save_all=True, append_images=rest, duration=1000 / per_second, loop=0, optimize=True
     )
     return path
+
+
+def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+    """One palette for all frames, so that still parts do not flicker; rare colours count too."""
+    some = [np.asarray(pictures[k]) for k in np.linspace(0, len(pictures) - 1, 6).astype(int)]
+    colors, counts = np.unique(np.concatenate(some).reshape(-1, 3), axis=0, return_counts=True)
+    palette = Image.fromarray(colors[None]).quantize(255)
+    entries = (palette.getpalette() or [])[: 3 * 255]
+    palette.putpalette([*entries, *colors[counts.argmax()].tolist()])  # the ground stays exact
+    return palette
 
 
 def _write_mp4(pictures: Sequence[Image.Image], path: Path, per_second: float) -> None:

@@ -85,8 +85,8 @@ def plot_surface(
     bar = figure_of(ax).colorbar(fills, cax=beside, ticks=levels[::2])
     bar.add_lines(edges)
     bar.minorticks_off()
-    bar.ax.set_yticklabels([f"{level:.2g}" for level in levels[::2]])
-    bar.set_label(metric + (f" (clipped above {top:.2g})" if clipped else ""))
+    bar.ax.set_yticklabels([_short(level) for level in levels[::2]])
+    bar.set_label(metric + (f" (clipped above {_short(top)})" if clipped else ""))
     _mark_holes(ax, surface, values)
     _finish(ax, surface)
     draw_paths(ax, paths)
@@ -224,6 +224,11 @@ def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray) -> None:
             surface.alpha[columns], surface.beta[rows], linestyle="", marker="x", color="0.3",
             gid="not finite",
         )  # fmt: skip
+
+
+def _short(value: float) -> str:
+    """Two digits: 0.048, 1.3, 410, 2e+06."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _subdivided(levels: np.ndarray, *, geometric: bool) -> np.ndarray:
