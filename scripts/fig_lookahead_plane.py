@@ -44,7 +44,7 @@ def main() -> None:
         ax.plot(*path.T, "o--", color="#0072B2", markeredgecolor="white", label="fast weights")
         ax.plot([0, 0], [0, ALPHA], "-", color="#CC79A7", linewidth=2.5, label="slow step")
         ax.set(xlabel="towards the middle fast weights", ylabel="towards the last fast weights")
-        ax.legend(labelcolor="white")
+        ax.legend(labelcolor="white", loc="lower right")
         error = [float(objective.at(theta).mean[1, 0]) for theta in (slow, last, slow_next)]
         script.save(
             figure,
