@@ -162,7 +162,10 @@ function placeLabels(items, frame) {
   for (const item of [...items].sort((a, b) => a.y - b.y)) {
     item.wide ??= item.label.getComputedTextLength?.() || 60;
     const left = item.x + 11 + item.wide > frame.x + frame.width;
-    const x = left ? item.x - 11 - item.wide : item.x + 11;
+    let x = left ? item.x - 11 - item.wide : item.x + 11;
+    for (const { x: mx, y: my } of left ? [] : items) {
+      if (Math.abs(my - item.y) < 10 && mx > item.x && mx - 6 < x + item.wide) x = Math.max(x, Math.min(mx + 11, item.x + 26));
+    }
     let y = item.y + 4;
     for (const other of placed) {
       if (x < other.x + other.wide + 6 && other.x < x + item.wide + 6 && y < other.y + line) y = other.y + line;
