@@ -154,7 +154,7 @@ def test_cameras_are_linked_when_two_are_compared(page):
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x + 60, y + 30, steps=2)
+    page.mouse.move(x + 60, y + 30)
     page.wait_for_timeout(200)
     eyes = "explorer.lands.map(l => Object.values(l.plot._fullLayout.scene._scene.getCamera().eye))"
     first, second = page.evaluate(eyes)
