@@ -208,6 +208,11 @@ class Restriction:
         self._directions = self._held(directions)
         self._buffers = None if buffers is None else self._held(buffers)
 
+    def prepare(self, coordinates: np.ndarray) -> Choice:
+        """Choose how to evaluate these points now, rather than when they are first measured."""
+        with held_back() as check, self._work(check) as work:
+            return self.objective.choice_for(work, np.asarray(coordinates, np.float64))
+
     def __call__(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
         """Measure every metric at the given points.
 
