@@ -73,7 +73,9 @@ def loss_landscapes(work: Workload) -> Run:
     import loss_landscapes as package
     from loss_landscapes.metrics import Loss
 
-    mean = (lambda output, y: work.loss(lambda _: output, (None, y)).mean())
+    def mean(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return work.loss(lambda _: output, (None, y)).mean()
+
     metric = Loss(mean, *work.data)
 
     def run(points: int) -> None:
@@ -92,9 +94,7 @@ def landscaper(work: Workload) -> Run:
 
     def scalar(model: nn.Module, data: list) -> float:
         with torch.no_grad():
-            return float(
-                sum(work.loss(model, b).sum().item() for b in data) / len(x)
-            )
+            return float(sum(work.loss(model, b).sum().item() for b in data) / len(x))
 
     directions = [[torch.randn_like(p) for p in work.model.parameters()] for _ in range(2)]
 
@@ -123,7 +123,9 @@ def error_against_double(work: Workload, objective: ls.Objective, plane: ls.Plan
     return float(np.abs(found / wanted - 1).max())
 
 
-def benchmark(name: str, *, repeats: int, seconds: float, device: str, peers: bool, cpu_time: bool) -> dict:
+def benchmark(
+    name: str, *, repeats: int, seconds: float, device: str, peers: bool, cpu_time: bool
+) -> dict:
     clock = time.thread_time if cpu_time else time.perf_counter
     work = workload(name)
     work.model.to(device).eval()
@@ -149,7 +151,7 @@ def benchmark(name: str, *, repeats: int, seconds: float, device: str, peers: bo
             made = peer(work)
             made(9)
             runs[peer.__name__.replace("_", "-")] = made
-        except Exception as problem:  # noqa: BLE001 - a peer that fails is a row of the table
+        except Exception as problem:
             print(f"  {peer.__name__}: {type(problem).__name__}: {problem}")
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(repeats):
@@ -190,7 +192,7 @@ def main() -> None:
     parser.add_argument(
         "--cpu-time",
         action="store_true",
-        help="compare computing time of the main thread: for a busy machine, with OMP_NUM_THREADS=1",
+        help="compare the main thread's computing time: for a busy machine, OMP_NUM_THREADS=1",
     )
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--out", type=Path, help="write everything measured as JSON")

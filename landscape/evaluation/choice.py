@@ -156,7 +156,7 @@ class _Trials:
         try:
             with STRATEGIES[name](self.work) as measure:
                 found = measure(self._points(8), self.look)
-                if not agree(found, self._wanted, self.work.origin.dtype):
+                if not agree(found, self._wanted, self.work.rounding):
                     return "its numbers differ from the plain strategy's"
                 spent = 0.0
                 for _ in range(4):
