@@ -143,6 +143,17 @@ def test_scalars_belong_to_the_update_into_each_state(tmp_path):
     np.testing.assert_array_equal(path.learning_rate, [np.nan, 0.1, 0.1])
 
 
+def test_angle_between_gradients_where_it_was_recorded(tmp_path):
+    states = random_walk(2, 3, seed=0)
+    plain = ls.path_metrics(write_run(tmp_path / "plain.h5", states))
+    assert plain.gradient_cosine is None
+    assert plain.gradient_angle is None
+    recorded = {"gradient_cosine": [np.nan, 0.5], "gradient_norm": [3.0, 4.0]}
+    path = ls.path_metrics(write_run(tmp_path / "with.h5", states, scalars=recorded))
+    np.testing.assert_allclose(path.gradient_angle, [np.nan, np.nan, 60])
+    np.testing.assert_array_equal(path.gradient_norm, [np.nan, 3, 4])
+
+
 def test_saved_and_loaded(tmp_path):
     path = ls.path_metrics(write_run(tmp_path / "w.h5", random_walk(5, 4, seed=0), name="w"))
     path.save(tmp_path / "out.h5", "path/w")

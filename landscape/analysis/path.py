@@ -21,8 +21,8 @@ class PathMetrics(Result):
     """How a run moved, state by state, in the full parameter space.
 
     An update is u_s = θ_s - θ_{s-1} between consecutive *recorded* states; it is one optimizer
-    step only when every step was recorded. What it is not: the angle between gradients, which
-    momentum and adaptive rates turn away from the updates.
+    step only when every step was recorded. What `cosine` is not: the angle between gradients,
+    which momentum and adaptive rates turn away from the updates; that is `gradient_cosine`.
 
     Attributes:
         name: The run.
@@ -35,6 +35,8 @@ class PathMetrics(Result):
         path_length: Σ_{r ≤ s} ‖u_r‖.
         losses: Mini-batch loss recorded before the update into each state; NaN where absent.
         learning_rate: Recorded learning rate of that update; NaN where absent.
+        gradient_norm: Norm of the mini-batch gradient of that update, where it was recorded.
+        gradient_cosine: Cosine between that gradient and the one of the step before, likewise.
         layers: Names of the tensors, for the following; None in results without them.
         layer_update_norm: ‖u_s‖ of each tensor, shape (layer, state).
         layer_cosine: cos∠(u_{s-1}, u_s) within each tensor.
@@ -56,6 +58,8 @@ class PathMetrics(Result):
     path_length: Float64[np.ndarray, " state"]
     losses: Float64[np.ndarray, " state"]
     learning_rate: Float64[np.ndarray, " state"]
+    gradient_norm: Float64[np.ndarray, " state"] | None = None
+    gradient_cosine: Float64[np.ndarray, " state"] | None = None
     layers: Annotated[tuple[str, ...], "layer"] | None = None
     layer_update_norm: Float64[np.ndarray, "layer state"] | None = None
     layer_cosine: Float64[np.ndarray, "layer state"] | None = None
@@ -68,6 +72,13 @@ class PathMetrics(Result):
     def angle(self) -> np.ndarray:
         """Angle between consecutive updates in degrees, 0 to 180."""
         return np.degrees(np.arccos(np.clip(self.cosine, -1, 1)))
+
+    @property
+    def gradient_angle(self) -> np.ndarray | None:
+        """Angle between consecutive gradients in degrees; None where they were not recorded."""
+        if self.gradient_cosine is None:
+            return None
+        return np.degrees(np.arccos(np.clip(self.gradient_cosine, -1, 1)))
 
     @property
     def squared_distance(self) -> np.ndarray:
@@ -116,6 +127,11 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
         path_length=np.concatenate([[0.0], np.cumsum(update[1:])]),
         losses=recorded_scalar(trajectory, "loss"),
         learning_rate=recorded_scalar(trajectory, "lr"),
+        **{
+            name: recorded_scalar(trajectory, name)
+            for name in ("gradient_norm", "gradient_cosine")
+            if name in trajectory.scalars
+        },
         layers=sums.names,
         layer_update_norm=updates,
         layer_cosine=_ratio(sums.turn, _previous(updates) * updates),

@@ -74,3 +74,6 @@ def _lines(kind: Kind) -> list[str]:
     from landscape.tasks.fetch import SOURCES
 
     return [f"{name}: {source.note}; {source.url}" for name, source in SOURCES.items()]
+
+
+COMMANDS = {"list": list_names}

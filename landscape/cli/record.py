@@ -108,4 +108,4 @@ def _settings(given: list[str] | None) -> dict[str, Any]:
     return found
 
 
-COMMANDS = [record]
+COMMANDS = {"record": record}

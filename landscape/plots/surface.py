@@ -137,7 +137,8 @@ def draw_paths(ax: Axes, paths: Sequence[Projection]) -> None:
         point: dict[str, Any] = {"linestyle": "", "color": style.color, "marker": style.marker}
         ax.plot(*path.coordinates[0], **point, markerfacecolor="white", gid="start", zorder=5)
         ax.plot(*path.coordinates[-1], **point, markeredgecolor="white", gid="end", zorder=6)
-        label = f"{path.name}: {np.nanmax(path.residual):.2g}"
+        farthest = np.fmax.reduce(path.residual)  # NaN: unknown
+        label = path.name if np.isnan(farthest) else f"{path.name}: {farthest:.2g}"
         handles.append(Line2D([], [], **style.line, marker=style.marker, label=label))
     ax.legend(
         handles=handles,

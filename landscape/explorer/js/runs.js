@@ -38,16 +38,16 @@ class RunLayer {
     return {
       run, path, colour,
       kept: thinned(path.step.length, MOST_POINTS / 4, path.x, path.y),
-      height: Array.from(path.step, (_, i) => clamp(measured(i))),
-      ground: Array.from(path.step, (_, i) => clamp(ground(i))),
+      height: Array.from(path.step, (_, i) => clamp([measured(i), ground(i)].find((v) => !Number.isNaN(v)) ?? Infinity)),
+      ground: Array.from(path.step, (_, i) => clamp([ground(i), measured(i)].find((v) => !Number.isNaN(v)) ?? Infinity)),
       sx: new Float64Array(path.step.length), sy: new Float64Array(path.step.length),
-      whole: svg('path', { class: 'whole', style: `stroke:${colour}` }),
-      halo: svg('path', { class: 'halo' }),
-      trail: svg('path', { class: 'trail', style: `stroke:${colour}`, 'stroke-dasharray': DASHES[run.dash] }),
-      stem: svg('line', { class: 'stem', style: `stroke:${colour}` }),
-      foot: svg('circle', { class: 'foot', r: 2, style: `fill:${colour}` }),
-      marker: svg('path', { class: 'marker', d: markerPath(run), style: `fill:${colour}` }),
-      label: svg('text', { class: 'label' }, run.name.length > 24 ? `${run.name.slice(0, 23)}…` : run.name),
+      whole: svg('path', { class: 'whole', 'data-run': run.index, style: `stroke:${colour}` }),
+      halo: svg('path', { class: 'halo', 'data-run': run.index }),
+      trail: svg('path', { class: 'trail', 'data-run': run.index, style: `stroke:${colour}`, 'stroke-dasharray': DASHES[run.dash] }),
+      stem: svg('line', { class: 'stem', 'data-run': run.index, style: `stroke:${colour}` }),
+      foot: svg('circle', { class: 'foot', 'data-run': run.index, r: 2, style: `fill:${colour}` }),
+      marker: svg('path', { class: 'marker', 'data-run': run.index, d: markerPath(run), style: `--colour:${colour}` }),
+      label: svg('text', { class: 'label', 'data-run': run.index }, run.name.length > 24 ? `${run.name.slice(0, 23)}…` : run.name),
     };
   }
 
@@ -73,8 +73,10 @@ class RunLayer {
     const labels = [];
     for (const item of this.items) {
       const { path } = item;
-      let last = stateAt(path.step, step);
-      while (last > 0 && !Number.isFinite(path.x[last])) last -= 1;
+      const now = stateAt(path.step, step);
+      let last = now;
+      while (last > 0 && !Number.isFinite(path.x[last] + path.y[last])) last -= 1;
+      item.marker.classList.toggle('lost', last !== now || Boolean(path.loss && !Number.isFinite(path.loss[last])));
       const at = last < 0 ? null : this.position(item, last, step);
       for (const node of [item.marker, item.label, item.stem, item.foot, item.halo, item.trail]) node.setAttribute('visibility', at ? 'visible' : 'hidden');
       if (!at) continue;
