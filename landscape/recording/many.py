@@ -64,7 +64,7 @@ def is_finished(path: Path, run: Run) -> bool:
     try:
         if not Trajectory(path).complete:
             return False
-        stored = Run.stored(path)
+        stored = Run.stored(path, task=run.task)
     except (FileNotFoundError, SchemaError, ValueError):
         return False
     if find(run.optimizer).full_batch:

@@ -38,13 +38,19 @@ def outcomes(paths: Iterable[str | os.PathLike[str]]) -> list[Outcome]:
     Where the file holds weights to evaluate (averages, slow weights), these are measured.
 
     Args:
-        paths: Files that `record_run` made.
+        paths: Files that `record_run` made, of tasks that ship.
+
+    Raises:
+        ValueError: If a file does not name a task of this package; a file never decides which
+            code is imported.
     """
     objectives: dict[str, list[Objective]] = {}
     found = []
     for path in paths:
         trajectory = Trajectory(path)
-        name = str(trajectory.run["task"])
+        name = str(trajectory.run.get("task", ""))
+        if ":" in name or "/" not in name:
+            raise ValueError(f"{path} names the task {name!r}; only tasks that ship are measured.")
         if name not in objectives:
             objectives[name] = _objectives(load_task(name))
         evaluated, buffers = trajectory.evaluation(-1), trajectory.buffers(-1)

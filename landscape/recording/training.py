@@ -100,11 +100,16 @@ class Run:
         )
 
     @classmethod
-    def stored(cls, path: str | os.PathLike[str]) -> Self:
+    def stored(cls, path: str | os.PathLike[str], *, task: str | None = None) -> Self:
         """The run that a trajectory file says it holds; recording it again gives the same file.
 
+        Args:
+            path: A file that `record_run` made.
+            task: Its task once more; needed for ``package.module:function``, since a file never
+                decides which code is imported.
+
         Raises:
-            ValueError: If the file was not made by `record_run`.
+            ValueError: If the file was not made by `record_run`, or holds another task.
         """
         settings = Trajectory(path).run
         known = {f.name for f in dataclasses.fields(cls)}
@@ -113,6 +118,11 @@ class Run:
                 f"{path} does not say which task and optimizer it was recorded with; only runs of "
                 "`landscape record` can be repeated."
             )
+        said = str(settings["task"])
+        if task is None and ":" in said:
+            raise ValueError(f"{path} says task {said!r}; name it again to run your own code.")
+        if task not in (None, said):
+            raise ValueError(f"{path} says task {said!r}, not {task!r}.")
         return cls(**{key: value for key, value in settings.items() if key in known})
 
 
