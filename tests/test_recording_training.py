@@ -48,6 +48,14 @@ def test_a_stored_run_repeats_bitwise(run, tmp_path):
     assert np.isfinite(a.scalars["loss"]).all()
 
 
+def test_threads_belong_to_the_run(tmp_path):
+    threads = torch.get_num_threads()
+    path = record_run(Run("digits/mlp-16", "sgd", steps=2, threads=threads + 1), tmp_path / "a.h5")
+    assert torch.get_num_threads() == threads
+    assert Run.stored(path).threads == threads + 1
+    assert Run("digits/mlp-16", "sgd").resolved().threads == threads
+
+
 def test_a_file_of_unknown_origin_cannot_be_repeated(tmp_path):
     path = record_run(Run("digits/mlp-16", "sgd", steps=1), tmp_path / "a.h5")
     with h5py.File(path, "r+") as file:
