@@ -35,7 +35,8 @@ class Outcome:
 def outcomes(paths: Iterable[str | os.PathLike[str]]) -> list[Outcome]:
     """Measure the last state of each run; each task's data is loaded once.
 
-    Where the file holds weights to evaluate (averages, slow weights), these are measured.
+    Where the file holds weights to evaluate (averages, slow weights), these are measured; batch
+    norm then still uses the statistics of the run itself.
 
     Args:
         paths: Files that `record_run` made, of tasks that ship.
