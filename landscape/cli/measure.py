@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from landscape.cli import inputs
@@ -217,25 +216,7 @@ def path(runs: Runs, out: Out = None) -> None:
         )
 
 
-def layers(runs: Runs, out: Out = None) -> None:
-    """Measure weights and updates of every tensor: update-to-weight and trust ratios.
-
-    Example: landscape layers data/sgd.h5
-    """
-    from landscape.analysis.layers import layer_metrics
-
-    trajectories = inputs.open_runs(runs)
-    file = inputs.results_path(trajectories, out)
-    for trajectory in trajectories:
-        found = layer_metrics(trajectory)
-        name = f"layers/{inputs.run_key(trajectory)}"
-        found.save(file, name)
-        typer.echo(f"{file}: {name}, median of ‖update‖ / ‖weights‖ along the run:")
-        for layer, ratio in zip(found.layers, found.update_to_weight, strict=True):
-            typer.echo(f"  {layer:32} {np.nanmedian(ratio):.3g}")
-
-
-COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path, "layers": layers}
+COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path}
 
 
 def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:
