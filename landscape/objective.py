@@ -7,7 +7,7 @@ runs the model. Weights are always computed from the origin, never by accumulati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,13 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.evaluation.borrow import Loan, borrowed
+from landscape.evaluation.borrow import borrowed
+from landscape.evaluation.choice import STRATEGIES, Choice, choose
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import Metric, mean_and_error
-from landscape.evaluation.sequential import sequential
+from landscape.evaluation.work import Work
 from landscape.layout import Layout
 from landscape.progress import Interrupted, Progress
+
+_WORTH_CHOOSING = 64  # points
 
 Precision = Literal["single", "double"]
 BatchNorm = Literal["frozen", "batch"]
@@ -65,7 +68,10 @@ class Objective:
         precision: ``single`` or ``double``.
         batch_norm: ``frozen`` uses the stored running statistics; ``batch`` those of each
             batch, as "A Walk with SGD" does (arXiv:1802.08770).
-        batch_size: Samples per forward pass.
+        batch_size: Samples per forward pass; None finds a good one by timing.
+        strategy: How points are evaluated, a name in `landscape.evaluation.choice.STRATEGIES`;
+            None chooses by timing the real work. No strategy changes a result beyond rounding,
+            but for bitwise equal numbers give both `strategy` and `batch_size`.
         samples: Measure on a fixed random subset of this size.
         seed: Seed of the subset.
         settings: Anything about the task worth keeping with the results.
@@ -93,6 +99,7 @@ class Objective:
         precision: Precision = "single",
         batch_norm: BatchNorm = "frozen",
         batch_size: int | None = None,
+        strategy: str | None = None,
         samples: int | None = None,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
@@ -117,6 +124,12 @@ class Objective:
             data, device=self.device, batch_size=batch_size, samples=samples, seed=seed
         )
         self.data.cast(self.dtype)
+        if strategy is not None and strategy not in STRATEGIES:
+            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
+        self.choice: Choice | None = None
+        self._strategy, self._batch_size = strategy, batch_size
+        self._plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
+        self._asked = 0
         self._settings = dict(settings or {}, precision=precision, batch_norm=batch_norm)
 
     @property
@@ -148,6 +161,22 @@ class Objective:
             ValueError: If the shapes do not fit the model.
         """
         return Restriction(self, origin, directions, buffers)
+
+    def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
+        """How to evaluate these points: chosen once, when there are enough points to pay for it."""
+        if len(coordinates) <= 1:
+            return self._plain
+        self._asked += len(coordinates)
+        if self.choice is None and (self._asked >= _WORTH_CHOOSING or self._strategy is not None):
+            fixed = self.batch_norm == "batch" or not self.data.joined
+            self.choice = choose(
+                work,
+                self.data,
+                coordinates,
+                strategy=self._strategy,
+                batch_size=self.data.batch_size if fixed else self._batch_size,
+            )
+        return self.choice or self._plain
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""
@@ -201,26 +230,18 @@ class Restriction:
             )
         shape = (len(objective.metrics), len(coordinates), 3)
         totals = torch.zeros(shape, dtype=torch.float64, device=objective.device)
-
         computed = np.zeros(len(coordinates), bool)
-
-        def done(index: int, total: Tensor) -> None:
-            totals[:, index] = total
-            computed[index] = True
-            if progress is not None:
-                progress.advance()
-
         try:
-            with held_back() as check, self._borrowed() as loan:
-                points = _Placement(loan, self, coordinates)
-                sequential(
-                    objective.model,
-                    objective.metrics,
-                    objective.data,
-                    points,
-                    done=done,
-                    check=check,
-                )
+            with held_back() as check, self._work(check) as work:
+                choice = objective.choice_for(work, coordinates)
+                batches = objective.data.batches(choice.batch_size)
+                with STRATEGIES[choice.strategy](work) as measure:
+                    for start in range(0, len(coordinates), choice.chunk):
+                        part = slice(start, start + choice.chunk)
+                        totals[:, part] = measure(coordinates[part], batches)
+                        computed[part] = True
+                        if progress is not None:
+                            progress.advance(int(computed[part].sum()))
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(totals, computed)) from None
         return self._evaluation(totals, computed)
@@ -234,7 +255,7 @@ class Restriction:
         return Evaluation(tuple(self.objective.metrics), mean, error, computed)
 
     @contextmanager
-    def _borrowed(self) -> Iterator[Loan]:
+    def _work(self, check: Callable[[], None]) -> Iterator[Work]:
         objective = self.objective
         with borrowed(
             objective.model,
@@ -247,29 +268,17 @@ class Restriction:
                 for module in objective.model.modules():
                     if isinstance(module, nn.modules.batchnorm._BatchNorm):
                         module.training = True
-            yield loan
+            yield Work(
+                loan,
+                objective.metrics,
+                self._origin,
+                self._directions,
+                buffers=loan.buffers.clone() if self._buffers is None else self._buffers,
+                buffer_directions=None,
+                sample=objective.data.batches(2, most=2),
+                check=check,
+            )
 
     def _held(self, array: np.ndarray) -> Tensor:
         objective = self.objective
         return torch.as_tensor(np.array(array), dtype=objective.dtype, device=objective.device)
-
-
-class _Placement:
-    """Writes origin + Σ c_k · direction_k into the flat vector that the model computes with."""
-
-    def __init__(self, loan: Loan, restriction: Restriction, coordinates: np.ndarray) -> None:
-        self._loan, self._coordinates = loan, coordinates
-        self._origin, self._directions = restriction._origin, restriction._directions
-        given = restriction._buffers
-        self._buffers = loan.buffers.clone() if given is None else given
-
-    def __len__(self) -> int:
-        return len(self._coordinates)
-
-    def place(self, index: int) -> None:
-        flat = self._loan.flat
-        flat.copy_(self._origin)
-        for direction, c in zip(self._directions, self._coordinates[index], strict=True):
-            flat.add_(direction, alpha=float(c))
-        self._loan.buffers.copy_(self._buffers)
-        self._loan.reset_others()

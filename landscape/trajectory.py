@@ -24,8 +24,8 @@ and MAY hold
                                      mini-batch loss before that update, or the learning rate;
                                      NaN where it was not given
     layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
-    sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; its attribute
-                                     `seed` fixes the projection, see `recording.sketch`
+    sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; the root attribute
+                                     `sketch` = (k, seed) fixes it, see `recording.sketch`
     run            text              JSON: how the run was made (task, optimizer, seed, ...)
     provenance     text              JSON: versions, command, time
 
@@ -55,6 +55,10 @@ SCHEMA = "landscape/trajectory"
 VERSION = 1
 
 
+class NoStateError(SchemaError):
+    """A trajectory file in which nothing was recorded yet."""
+
+
 class Trajectory:
     """The states of one recorded run, read lazily.
 
@@ -72,6 +76,8 @@ class Trajectory:
         run: How the run was made; ``{}`` when not recorded.
         provenance: Software, command and time of the recording.
         complete: Whether the recording was closed properly.
+        holds: What is stored: ``dtype`` of the rows; whether there are ``buffers``,
+            ``evaluation`` parameters, ``random_state``; ``sketch``: its (size, seed) or None.
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
@@ -103,8 +109,14 @@ class Trajectory:
                     width = {"buffers": self.buffers_layout.size, "evaluation": self.layout.size}
                     count = self.updates if name == "sketch" else states
                     _rows(file, name, count, (width.get(name),), ("float32", "uint8"))
+            sketch = file.attrs.get("sketch")
+            self.holds: dict[str, Any] = {
+                "dtype": "float16-delta" if "origin" in file else "float32",
+                **{name: name in file for name in ("buffers", "evaluation", "random_state")},
+                "sketch": None if sketch is None else tuple(int(n) for n in sketch),
+            }
         if not states:
-            raise SchemaError(f"{path} holds no state yet; record at least one step.")
+            raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
 
@@ -132,7 +144,7 @@ class Trajectory:
 
     def state(self, index: int) -> np.ndarray:
         """The flat parameter vector of state `index` (may be negative); float32, shape (P,)."""
-        return self._rebuilt(self._data("parameters")[self._row(index)], slice(None))
+        return self._rebuilt(self._data("parameters")[range(len(self))[index]], slice(None))
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, float32."""
@@ -167,6 +179,14 @@ class Trajectory:
             )
         return self._data(f"layers/{name}")[: self.updates]
 
+    @property
+    def sketch(self) -> np.ndarray | None:
+        """The random projections of θ_1 - θ_0, θ_2 - θ_0, …, float32, shape (updates, k).
+
+        Read with `recording.sketch.SketchedPath`; None when not recorded.
+        """
+        return self._data("sketch")[: self.updates] if self._holds("sketch") else None
+
     def nearest(self, step: int) -> int:
         """Index of the state whose step is nearest to `step`."""
         return int(np.argmin(np.abs(self.steps - step)))
@@ -182,8 +202,12 @@ class Trajectory:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _row(self, index: int) -> int:
-        return range(len(self))[index]
+    def rounded(self, vector: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        """What `columns` would return for a state equal to `vector`, in this file's precision."""
+        part = np.asarray(vector[columns], np.float32)
+        if not self._holds("origin"):
+            return part
+        return self._rebuilt((part - self._data("origin")[columns]).astype(np.float16), columns)
 
     def _data(self, name: str) -> h5py.Dataset:
         if self._file is None:
@@ -191,10 +215,13 @@ class Trajectory:
         return _dataset(self._file, name)
 
     def _optional(self, name: str, index: int) -> np.ndarray | None:
-        row = self._row(index)
+        row = range(len(self))[index]
+        return self._data(name)[row] if self._holds(name) else None
+
+    def _holds(self, name: str) -> bool:
         if self._file is None:
             self._file = self._open.enter_context(opened(self.path))
-        return self._data(name)[row] if name in self._file else None
+        return name in self._file
 
     def _rebuilt(self, stored: np.ndarray, columns: slice) -> np.ndarray:
         if stored.dtype == np.float32:

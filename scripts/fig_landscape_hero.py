@@ -53,7 +53,7 @@ def main() -> None:
     with styled("paper", columns=2):
         figure = Figure(figsize=(7, 5))
         render_surface(
-            surface, bar=True, pixels=200 if script.smoke else 1000, ax=figure.add_subplot()
+            surface, bar=True, pixels=200 if script.smoke else 900, ax=figure.add_subplot()
         )
         loss, settings = surface.loss, surface.settings
         script.save(

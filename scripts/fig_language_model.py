@@ -1,75 +1,80 @@
-"""The loss around a trained language model: one random line and one random plane.
+"""The loss around a trained language model, on one random line and one random plane.
 
-The model is stories260K of llama2.c (github.com/karpathy/llama2.c), 260,032 parameters, with its
-tokenizer and five short stories, below data/checkpoints/stories260K. The loss is the mean
-cross-entropy per token in nats. Norm weights stay as they are; the embedding, which is also the
-output layer, is one tensor and moves once.
-
-    python scripts/fig_language_model.py
+The model is stories260K of llama2.c (github.com/karpathy/llama2.c): a Llama with 260,032
+parameters. The loss is the mean cross-entropy per token of five short stories, in nats. Norm
+weights stay as they are; the embedding, which is also the output layer, is one tensor and moves
+once; directions are filter-normalized (arXiv:1712.09913).
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-from pathlib import Path
 
+from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.save import save_figure
 from landscape.plots.style import styled
 from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 from landscape.tasks.llama import Llama, Tokenizer, next_token_loss, padded
 
+RESOLUTION = 21
 STATE, TOKENIZER, STORIES = "stories260K_state_dict.pt", "tok512.bin", "tinystories_sample.txt"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--resolution", type=int, default=21, help="points per axis")
-    parser.add_argument("--out", type=Path, default=Path("data/language_model.results.h5"))
-    parser.add_argument("--figure", type=Path, default=Path("figures/language_model.png"))
-    args = parser.parse_args()
-
-    files = find_data("checkpoints/stories260K", [STATE, TOKENIZER, STORIES])
+    script = Script("fig_language_model", __doc__)
+    size = 3 if script.smoke else RESOLUTION
+    try:
+        files = find_data("checkpoints/stories260K", [STATE, TOKENIZER, STORIES])
+    except FileNotFoundError as error:
+        print(f"Nothing drawn, for want of the trained model. {error}")
+        return
     model = Llama.from_state(load_state(files[STATE]), heads=8)
     tokenizer = Tokenizer(files[TOKENIZER])
     stories = files[STORIES].read_text(encoding="utf-8").split("<|endoftext|>")
     tokens = [tokenizer.encode(story.strip()) for story in stories if story.strip()]
+    if script.smoke:
+        tokens = tokens[:1]
     objective = ls.Objective(
         model, next_token_loss, padded(tokens), batch_size=1, settings={"task": "stories260K"}
     )
     centre, layout = objective.parameters(), objective.layout
-    line = ls.loss_line(
-        objective,
-        ls.random_line(centre, layout, seed=1),
-        extent=(-1, 1),
-        resolution=2 * args.resolution - 1,
+    line = script.measured(
+        "line/random",
+        lambda: ls.loss_line(
+            objective,
+            ls.random_line(centre, layout, seed=1),
+            extent=(-1, 1),
+            resolution=2 * size - 1,
+        ),
     )
-    line.save(args.out, "line/random")
-    surface = ls.loss_surface(
-        objective, ls.random_plane(centre, layout, seed=1), resolution=args.resolution
+    surface = script.measured(
+        "surface/random",
+        lambda: ls.loss_surface(
+            objective, ls.random_plane(centre, layout, seed=1), resolution=size
+        ),
     )
-    surface.save(args.out, "surface/random")
-    predicted, nats = sum(map(len, tokens)) - len(tokens), objective.at(centre).mean[0, 0]
-    print(f"{predicted} predicted tokens: {nats:.4f} nats each; guessing: {math.log(512):.4f}")
+    guessing = math.log(model.tok_embeddings.num_embeddings)
     with styled("paper", columns=2):
         figure = Figure()
         left, right = figure.subplots(1, 2)
-        ls.plot_profile(line, ax=left)
-        left.axhline(math.log(512), color="0.3", linestyle=":", linewidth=0.8)
-        left.annotate("guessing", (0, math.log(512)), ha="center", va="bottom", color="0.3")
-        left.set_ylabel("nats per token")
+        left.plot(line.alpha, line.loss[0])
+        left.axhline(guessing, color="0.3", linestyle=":", linewidth=0.8)
+        left.annotate("guessing", (0, guessing), ha="center", va="bottom", color="0.3")
+        left.set(xlabel="random direction", ylabel="nats per token", xlim=(-1, 1), ylim=(0, None))
         ls.plot_surface(surface, ax=right)
-        for ax in (left, right):
-            ax.set_title("", loc="left")
-        for kind in (".png", ".pdf"):
-            results = {"line/random": line, "surface/random": surface}
-            save_figure(figure, args.figure.with_suffix(kind), results=results)
+        right.set_title("", loc="left")
+        script.save(
+            figure,
+            f"{objective.at(centre).mean[0, 0]:.4f} nats per token at the trained weights, over "
+            f"{sum(map(len, tokens)) - len(tokens)} predicted tokens of {len(tokens)} stories; up "
+            f"to {surface.loss.max():.3g} on the plane. Guessing one of "
+            f"{model.tok_embeddings.num_embeddings} tokens: {guessing:.2f}. "
+            f"{len(surface.alpha)} x {len(surface.beta)} points; a distance of 1 changes every "
+            "neuron and every token's vector by its own norm.",
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.style import styled
 
-OPTIMIZERS = ("gd", "sgd", "momentum", "adagrad", "adam", "radam")
+OPTIMIZERS = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "lookahead")
 MODEL, STEPS = "mlp", 400
 
 

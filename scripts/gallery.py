@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import landscape as ls
 from landscape.plots.save import save_figure
 from landscape.store import Result
 
 ROOT = Path(__file__).parent.parent
+LARGEST = 300_000  # bytes of a committed picture
 STARTED = time.perf_counter()
 
 
@@ -72,7 +76,7 @@ class Script:
         steps = min(steps, 12) if self.smoke else steps
         told = [f"{key}={value}" for key, value in options.items() if key != "name"]
         label = "-".join([name, optimizer, f"steps={steps}", *told])
-        path = self.data / f"{label.replace('/', '-').replace(', ', '-').replace(' ', '-')}.h5"
+        path = self.data / f"{re.sub(r'[^A-Za-z0-9.=]+', '-', label).strip('-')}.h5"
         if not path.exists():
             ls.record_run(ls.Run(name, optimizer, steps=steps, **options), path, task=task)
         return ls.Trajectory(path)
@@ -89,9 +93,21 @@ class Script:
         for kind in ("png", "pdf"):
             path = self.figures / f"{self.name}.{kind}"
             save_figure(figure, path, results=self.results, title=caption)
+            if kind == "png" and path.stat().st_size > LARGEST:
+                reduce_colors(path)
         (self.figures / f"{self.name}.txt").write_text(caption + "\n")
         print(f"{self.figures / self.name}.png\n{caption}")
         print(f"({time.perf_counter() - STARTED:.0f} s)")
+
+
+def reduce_colors(path: Path) -> None:
+    """Write a PNG again with 256 colours; its texts are kept."""
+    with Image.open(path) as image:
+        texts, dots = PngInfo(), image.info["dpi"]
+        for key in ("Title", "Software", "Description"):
+            texts.add_itxt(key, str(image.info[key]))
+        reduced = image.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+    reduced.save(path, pnginfo=texts, optimize=True, dpi=dots)
 
 
 def main() -> None:

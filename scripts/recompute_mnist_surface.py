@@ -38,21 +38,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--experiment", type=Path, help="folder of the three files")
-    parser.add_argument("--every", type=int, default=1, help="only every n-th row and column")
-    parser.add_argument("--batch-size", type=int, default=2000)
-    parser.add_argument("--out", type=Path, default=Path("data/mnist_surface.results.h5"))
+    parser.add_argument("--out", type=Path, help="results file for both surfaces")
+    parser.add_argument("--smoke", action="store_true", help="four corners only")
     args = parser.parse_args()
+    every = 24 if args.smoke else 1
 
-    folder = args.experiment
-    if folder is None:
-        folder = find_data("checkpoints/mnist_dense_entropy", [SURFACE])[SURFACE].parent
+    try:
+        folder = args.experiment
+        if folder is None:
+            folder = find_data("checkpoints/mnist_dense_entropy", [SURFACE])[SURFACE].parent
+        images = training_images()
+    except FileNotFoundError as error:
+        print(f"Nothing recomputed, for want of the experiment or MNIST. {error}")
+        return
     state = load_state(folder / STEM)
     plane = li2018.read_directions(folder / DIRECTIONS, state)
     stored = li2018.read_measured(folder / SURFACE, directions=plane)
     if not (isinstance(stored, Surface) and isinstance(plane, Plane)):
         raise SystemExit(f"{folder} holds a line, not a surface.")
 
-    images = training_images()
     model = mlp(Data(train=images, test=images, classes=10), widths=(64, 64, 64), activation="relu")
     # The same tensors in the same order, under other names (fc1.weight is 1.weight here).
     model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
@@ -61,9 +65,9 @@ def main() -> None:
         cross_entropy,
         images,
         metrics={"error": classification_error},
-        batch_size=args.batch_size,
+        batch_size=2000,
     )
-    alpha, beta = (axis[:: args.every] for axis in (stored.alpha, stored.beta))
+    alpha, beta = (axis[::every] for axis in (stored.alpha, stored.beta))
     begin = time.perf_counter()
     found = ls.loss_surface(
         objective,
@@ -72,10 +76,11 @@ def main() -> None:
         resolution=(len(alpha), len(beta)),
     )
     seconds = (time.perf_counter() - begin) / found.loss.size
-    found.save(args.out, "surface/recomputed")
-    stored.save(args.out, "surface/stored")
+    if args.out:
+        found.save(args.out, "surface/recomputed")
+        stored.save(args.out, "surface/stored")
 
-    theirs = stored.values[:, :: args.every, :: args.every]
+    theirs = stored.values[:, ::every, ::every]
     relative = np.abs(found.loss / theirs[0] - 1)
     differing = np.abs(found.values[1] - theirs[1]) * objective.data.size
     print(f"{relative.size} points, {objective.data.size} images each, {seconds:.3f} s per point")

@@ -15,7 +15,7 @@ import pytest
 
 import landscape as ls
 from landscape.explorer.content import packed, page_content
-from landscape.explorer.looks import looks
+from landscape.plots.style import look
 
 
 def content_of(path):
@@ -81,10 +81,13 @@ def test_runs_of_the_same_name_stay_apart():
     assert names == ["Adam (one, adam)", "Adam (two, adam)"]
 
 
-def test_an_optimizer_always_looks_the_same():
-    adam = looks(["adam"])[0]
-    assert looks(["sgd", "adam"])[1] == adam == looks(["Adam"])[0]
-    assert adam["color"] == "#D55E00"
+def test_runs_look_as_in_the_figures():
+    content = page_content({"": sample.results()})
+    for run in content["runs"]:
+        figure = look(run["optimizer"])
+        assert (run["color"], run["dash"], run["marker"]) == (
+            figure.color, figure.dash, figure.marker,
+        )  # fmt: skip
 
 
 def test_text_from_files_cannot_leave_its_element(tmp_path):

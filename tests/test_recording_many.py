@@ -71,7 +71,7 @@ def test_outcomes_are_the_objectives_values(tmp_path):
         # The same terms summed in other batches, in double precision.
         np.testing.assert_allclose([values["loss"], values["error"]], expected, rtol=1e-6)
     assert (found.steps, found.name) == (5, "Adam")
-    assert f"| Adam | 0.004 | 5 | {found.train['loss']:.4f} |" in outcome_table([found])
+    assert f"| Adam | 0.002 | 5 | {found.train['loss']:.4f} |" in outcome_table([found])
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

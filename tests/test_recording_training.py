@@ -117,6 +117,9 @@ def test_parts_of_every_form_of_loss(form, monkeypatch):
         ({"optimizer": "adamm"}, "optimizer must be one of"),
         ({"schedule": "slow"}, "schedule must be one of"),
         ({"options": {"speed": 1}}, "takes no option speed"),
+        ({"average": "mean"}, "average must be one of swa, ema"),
+        ({"average": "ema", "average_options": {"decay": 1.0}}, "decay must be"),
+        ({"average": "swa", "average_options": {"speed": 1}}, "takes no option speed"),
     ],
 )
 def test_errors(change, expected, tmp_path):
@@ -124,6 +127,32 @@ def test_errors(change, expected, tmp_path):
     with pytest.raises(ValueError, match=expected):
         record_run(run, tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_averages_are_recorded_beside_the_run(every, tmp_path):
+    plain = Run("digits/mlp-16", "sgd", steps=12, every=every)
+    swa = dataclasses.replace(plain, average="swa", average_options={"start": 4})
+    first, second = (record_run(r, tmp_path / f"{r.average}.h5") for r in (plain, swa))
+    np.testing.assert_array_equal(states(first), states(second))
+    assert ls.Trajectory(first).evaluation(-1) is None
+    averaged = ls.Trajectory(second)
+    all_steps = states(record_run(dataclasses.replace(plain, every=1), tmp_path / "all.h5"))
+    for index, step in enumerate(averaged.steps):
+        expected = all_steps[5 : step + 1].mean(0) if step > 4 else all_steps[step]
+        # Up to eight roundings of a running mean of weights below 1 in single precision.
+        np.testing.assert_allclose(averaged.evaluation(index), expected, atol=5e-7)
+
+
+def test_slow_weights_are_recorded_beside_the_fast(tmp_path):
+    path = record_run(
+        Run("digits/mlp-16", "lookahead", steps=11, options={"k": 4, "alpha": 0.5}),
+        tmp_path / "a.h5",
+    )
+    found = ls.Trajectory(path)
+    for step in range(12):
+        slow = found.evaluation(step)
+        np.testing.assert_array_equal(slow, found.state(4 * (step // 4)))
 
 
 def test_from_the_command_line(tmp_path):

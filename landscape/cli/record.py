@@ -37,6 +37,10 @@ def record(
     base_batch_size: Annotated[
         int | None, typer.Option(help="Scale --lr linearly from this batch size.")
     ] = None,
+    average: Annotated[
+        str | None, typer.Option(help="swa or ema: also record a running average.")
+    ] = None,
+    average_option: Settings = None,
     every: Annotated[int, typer.Option(help="Record every n-th state.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in legends.")] = None,
@@ -78,6 +82,8 @@ def record(
             schedule_options=_settings(schedule_option),
             final_batch_size=final_batch_size,
             base_batch_size=base_batch_size,
+            average=average,
+            average_options=_settings(average_option),
         )
     else:
         raise ValueError(

@@ -47,7 +47,8 @@ def outcomes(paths: Iterable[str | os.PathLike[str]]) -> list[Outcome]:
         name = str(trajectory.run["task"])
         if name not in objectives:
             objectives[name] = _objectives(load_task(name))
-        weights, buffers = trajectory.final, trajectory.buffers(-1)
+        evaluated, buffers = trajectory.evaluation(-1), trajectory.buffers(-1)
+        weights = trajectory.final if evaluated is None else evaluated
         measured = []
         for objective in objectives[name]:
             values = objective.at(weights, buffers=buffers).mean[:, 0]

@@ -14,10 +14,14 @@ from torch import Tensor
 
 from landscape.evaluation.data import HeldData
 from landscape.layout import Layout
+from landscape.optim.average import WeightAverage
+from landscape.optim.evaluated import evaluated_weights
+from landscape.optim.hyperparameters import check_options
 from landscape.optim.registry import build, find
 from landscape.progress import Progress
 from landscape.recording.gradient import gradient_closure
 from landscape.recording.recorder import Recorder
+from landscape.recording.snapshot import Evaluation
 from landscape.schedules import build_schedule, ramped_batch, scaled_lr
 from landscape.tasks import Task, load_task
 from landscape.trajectory import Trajectory
@@ -42,6 +46,11 @@ class Run:
         final_batch_size: Let the batch double in equal stretches up to this size.
         base_batch_size: The batch size that `lr` is meant for: `lr` is scaled linearly from
             there to `batch_size`.
+        average: ``swa`` or ``ema``: also record a running average of the weights, see
+            `landscape.optim.average`; training does not notice it.
+        average_options: Its arguments.
+        evaluation: Also record the weights to evaluate where these are not the stepped ones
+            (averages, slow weights); it doubles the size of such files.
     """
 
     task: str
@@ -57,6 +66,9 @@ class Run:
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
     final_batch_size: int | None = None
     base_batch_size: int | None = None
+    average: str | None = None
+    average_options: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: bool = True
 
     def resolved(self) -> Run:
         """This run with every default filled in.
@@ -139,6 +151,11 @@ def record_run(
         scheduler = build_schedule(
             run.schedule, optimizer, steps=run.steps, options=run.schedule_options
         )
+    average = None
+    if run.average is not None:
+        check_options(f"average {run.average}", run.average_options, ("start", "decay"))
+        trained = [p for p in model.parameters() if p.requires_grad]
+        average = WeightAverage(run.average, trained, **run.average_options)
     order = _Order(data.size, run.seed)
     settings = {
         **asdict(run),
@@ -150,7 +167,13 @@ def record_run(
     model.train()
     with (
         Recorder(
-            path, model, optimizer, every=run.every, run=settings, overwrite=overwrite
+            path,
+            model,
+            optimizer,
+            every=run.every,
+            run=settings,
+            overwrite=overwrite,
+            evaluation=_evaluation(run, optimizer, average),
         ) as recorder,
         Progress(f"record {run.name}", run.steps, unit="step") as progress,
     ):
@@ -168,10 +191,25 @@ def record_run(
                 loss = closure()
                 optimizer.step()
             recorder.log(loss=loss)
+            if average is not None:
+                average.update()
             if scheduler is not None:
                 scheduler.step()
             progress.advance()
     return Path(path)
+
+
+def _evaluation(
+    run: Run, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> Evaluation | None:
+    """Where the recorder finds the weights to evaluate, if they are not the model's."""
+    if not run.evaluation:
+        return None
+    if average is not None:
+        return average.weights
+    if find(run.optimizer).evaluation:
+        return lambda: evaluated_weights(optimizer)
+    return None
 
 
 def restore(model: torch.nn.Module, trajectory: Trajectory, index: int) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from landscape.layout import Layout
 from landscape.provenance import provenance
-from landscape.store import SchemaError, opened
+from landscape.recording.crashproof import CrashproofFile
+from landscape.store import SchemaError
 from landscape.trajectory import SCHEMA, VERSION, Trajectory
 
 RowType = Literal["float32", "float16-delta"]
@@ -35,7 +36,7 @@ class TrajectoryWriter:
         dtype: ``float32`` stores what it is given; ``float16-delta`` stores the difference from
             the first state in half precision: half the size, and an error of up to 2⁻¹¹ (0.05 %)
             of each parameter's distance from its start, which is 1 to 3 % of a single small step.
-        sketch_seed: Stored beside the sketch; needed to read it.
+        sketch: Size and seed of the random projection that updates will come with.
 
     Raises:
         FileExistsError: If the file exists and `overwrite` is False.
@@ -51,7 +52,7 @@ class TrajectoryWriter:
         run: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         dtype: RowType = "float32",
-        sketch_seed: int | None = None,
+        sketch: tuple[int, int] | None = None,
     ) -> None:
         if dtype not in ("float32", "float16-delta"):
             raise ValueError(f"dtype must be one of 'float32', 'float16-delta'; not {dtype!r}.")
@@ -77,8 +78,8 @@ class TrajectoryWriter:
                 _column(file, "step", np.int64)
                 for name, text in texts.items():
                     file.create_dataset(name, data=text, dtype=h5py.string_dtype())
-                if sketch_seed is not None:
-                    file.attrs["sketch_seed"] = sketch_seed
+                if sketch is not None:
+                    file.attrs["sketch"] = sketch
             os.replace(partial, self.path)
         except OSError as error:
             raise _named(error, self.path, "created") from error
@@ -99,12 +100,15 @@ class TrajectoryWriter:
         return writer
 
     def _open(self) -> None:
-        with opened(self.path):  # says why a file cannot be opened
-            pass
         try:
-            self._file = h5py.File(self.path, "r+")
+            self._disk = CrashproofFile(self.path)
+        except BlockingIOError:
+            raise SchemaError(
+                f"{self.path} is being written by another process; try again when it has finished."
+            ) from None
         except OSError as error:
             raise _named(error, self.path, "opened for writing") from error
+        self._file = h5py.File(self._disk, "r+")
         self._committed = self._data("n_committed")
         self._states, self._updates = (int(n) for n in self._committed[()])
         self._origin = self._data("origin")[()] if "origin" in self._file else None
@@ -155,6 +159,7 @@ class TrajectoryWriter:
                     dtype = "|u1" if values.dtype == np.uint8 else "<f4"
                     _table(self._file, name, values.size, dtype)
                 _write_row(self._data(name), row, values)
+        self._disk.check()
         self._steps.append(step)
         self._states += 1
 
@@ -169,7 +174,7 @@ class TrajectoryWriter:
                 the random projection.
         """
         for name in scalars:
-            _checked_name(name)
+            check_scalar_name(name)
         self._rows.append((dict(scalars), dict(layers or {})))
         self._updates += 1
 
@@ -177,8 +182,10 @@ class TrajectoryWriter:
         """Make everything appended so far count, in an order that a kill cannot tear."""
         self._write_columns()
         self._file.flush()
+        self._disk.check()
         self._committed[...] = (self._states, self._updates)
         self._file.flush()
+        self._disk.check()
 
     def close(self) -> None:
         """Commit, mark the file complete and close it."""
@@ -187,13 +194,21 @@ class TrajectoryWriter:
             for name, count in (("step", self._states), ("parameters", self._states)):
                 self._data(name).resize(count, axis=0)
             self._file.attrs["complete"] = 1
-            self._file.close()
+            self.discard()
+            self._disk.check()
 
     def abort(self) -> None:
         """Commit and close without marking the file complete."""
         if self._file:
             self.commit()
+            self.discard()
+            self._disk.check()
+
+    def discard(self) -> None:
+        """Close without committing what was appended since."""
+        if self._file:
             self._file.close()
+            self._disk.close()
 
     def __enter__(self) -> Self:
         return self
@@ -276,7 +291,8 @@ def _reserve(data: h5py.Dataset, rows: int) -> None:
         data.resize(math.ceil(rows / _AHEAD) * _AHEAD, axis=0)
 
 
-def _checked_name(name: str) -> None:
+def check_scalar_name(name: str) -> None:
+    """Refuse a name that HDF5 would read as a path."""
     if not name or "/" in name or name == "." or "\0" in name:
         raise ValueError(f"A scalar cannot be called {name!r}; use a name without '/'.")
 

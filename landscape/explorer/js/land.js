@@ -76,16 +76,14 @@ class Land {
       moved();
       if (change['scene.camera'] && Land.active === this) this.onCamera?.(this, change['scene.camera']);
     });
-    this.plot.on('plotly_relayout', () => { moved(); if (this.space && Land.active === this) this.keepCamera(); });
+    this.plot.on('plotly_relayout', (change) => {
+      moved();
+      if (change['scene.camera'] && Land.active === this) setState({ camera: cameraNumbers(change['scene.camera']) });
+    });
     if (this.space) {
       this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; this.hover(this.pointer); });
       this.plot.on('plotly_unhover', () => { this.under = null; this.hover(this.pointer); });
     }
-  }
-
-  keepCamera() {
-    const camera = this.plot._fullLayout?.scene?.camera ?? this.plot.layout?.scene?.camera;
-    if (camera?.eye) setState({ camera: cameraNumbers(camera) });
   }
 
   /** Take over the camera of another landscape; while one is being set, only the newest waits. */
