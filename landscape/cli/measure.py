@@ -187,10 +187,16 @@ def walk(
     )  # fmt: skip
     path = inputs.results_path(trajectories, out)
     for trajectory in trajectories:
-        found = measure_walk(
-            objective, trajectory, windows=windows, length=length, every=every, points=points
-        )
         name = f"walk/{inputs.run_key(trajectory)}"
+        try:
+            found = measure_walk(
+                objective, trajectory, windows=windows, length=length, every=every, points=points
+            )
+        except Interrupted as stop:
+            if stop.partial is not None:
+                stop.partial.save(path, name)
+                typer.echo(f"\nStopped. {len(stop.partial.step)} finished segments are in {path}.")
+            raise typer.Exit(130) from None
         found.save(path, name)
         typer.echo(f"{path}: {name}, {len(found.step)} segments; with intervals of 95 %:")
         for sentence in said_of_walk(found):
