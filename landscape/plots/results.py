@@ -190,6 +190,10 @@ def _share_legend(figure: Figure) -> None:
 def _plane(surface: Surface) -> str:
     kind = str(surface.settings.get("kind", "given"))
     plane = f"a plane {kind}" if kind.startswith("through") else f"a {kind} plane"
+    if kind == "random":
+        normalized = {"filter": "filter-normalized ", "layer": "layer-normalized "}
+        which = normalized.get(str(surface.settings.get("normalization")), "")
+        plane = f"a random {which}plane around the network at (0, 0)"
     if surface.explained is not None:
         plane += f" that holds {surface.explained.sum():.0%} of the variation"
         if surface.explained_null is not None:
