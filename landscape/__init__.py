@@ -11,6 +11,10 @@ from typing import Any
 
 _HOMES = {
     "Recorder": "recording.recorder",
+    "RecordingStopped": "recording.recorder",
+    "LightningRecorder": "recording.lightning",
+    "TransformersRecorder": "recording.huggingface",
+    "SketchedPath": "recording.sketch",
     "Run": "recording.training",
     "record_run": "recording.training",
     "record_runs": "recording.many",
