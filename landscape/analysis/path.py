@@ -153,10 +153,14 @@ def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
 
 
 def recorded_scalar(trajectory: Trajectory, name: str) -> np.ndarray:
-    """A recorded scalar at the update that led into each state."""
-    found = np.full(len(trajectory), np.nan)
-    column = trajectory.scalars.get(name, np.zeros(0))
+    """A recorded scalar at the update that led into each state; NaN where absent."""
+    return at_states(trajectory, trajectory.scalars.get(name, np.zeros(0)))
+
+
+def at_states(trajectory: Trajectory, updates: np.ndarray) -> np.ndarray:
+    """Of numbers per update, those of the updates that led into the recorded states."""
+    found = np.full((len(trajectory), *updates.shape[1:]), np.nan)
     rows = trajectory.steps - trajectory.steps[0] - 1
-    known = (rows >= 0) & (rows < len(column))
-    found[known] = column[rows[known]]
+    known = (rows >= 0) & (rows < len(updates))
+    found[known] = updates[rows[known]]
     return found
