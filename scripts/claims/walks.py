@@ -20,7 +20,8 @@ def walk() -> list[Claim]:
     """Barriers, convexity, minima and heights between consecutive SGD steps, by learning rate.
 
     Batch 100, momentum 0; loss on 2,000 fixed training images with their batch statistics, as in
-    the paper; the last 40 steps, at the paper's rate also the first and the middle 40. The smallest rate is the negative control.
+    the paper; the last 40 steps, at the paper's rate also the first and the middle 40. The
+    smallest rate is the negative control.
     """
     found = {(rate, seed): _measured(rate, seed) for rate in RATES for seed in SEEDS}
     paper = [found[PAPER_RATE, seed] for seed in SEEDS]
