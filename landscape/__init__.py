@@ -52,6 +52,7 @@ _HOMES = {
     "walk_statistics": "analysis.walk_statistics",
     "PathMetrics": "analysis.path",
     "path_metrics": "analysis.path",
+    "recorded_path": "analysis.path",
     "LayerMetrics": "analysis.layers",
     "layer_metrics": "analysis.layers",
     "AdaptiveRate": "analysis.adaptive_rate",

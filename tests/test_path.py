@@ -104,6 +104,23 @@ def test_equal_to_what_the_recorder_measured_online(runs):
     np.testing.assert_array_equal(path.gradient_cosine[1:], run.scalars["gradient_cosine"])
 
 
+def test_every_step_of_a_run_whose_states_are_sparse(tmp_path):
+    runs = [
+        ls.Trajectory(
+            ls.record_run(ls.Run("digits/mlp", "sgd", steps=12, every=n), tmp_path / f"{n}.h5")
+        )
+        for n in (1, 5)
+    ]
+    exact, online = ls.path_metrics(runs[0]), ls.recorded_path(runs[1])
+    assert online.step.tolist() == list(range(13))
+    for name in ("update_norm", "cosine", "distance", "path_length", "losses", "learning_rate"):
+        np.testing.assert_allclose(getattr(online, name), getattr(exact, name), atol=1e-6)
+    assert online.straightness == pytest.approx(exact.straightness, rel=1e-6)
+    np.testing.assert_allclose(online.gradient_cosine, exact.gradient_cosine, atol=1e-6)
+    with pytest.raises(ValueError, match="motion=True"):
+        ls.recorded_path(write_run(tmp_path / "w.h5", random_walk(3, 4, seed=0)))
+
+
 def test_blocks_change_nothing_and_bound_the_memory(tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     shapes = [(3, 40_000), (7,), (0, 5), (2, 35_000)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from landscape.cli import inputs
@@ -206,14 +207,18 @@ def walk(
 def path(runs: Runs, out: Out = None) -> None:
     """Measure step lengths, angles between updates and distance from initialization.
 
+    Where states were stored every n-th step only, what the recorder measured at every step is
+    used instead, if it is there.
+
     Example: landscape path data/sgd.h5 data/adam.h5
     """
-    from landscape.analysis.path import path_metrics
+    from landscape.analysis.path import path_metrics, recorded_path
 
     trajectories = inputs.open_runs(runs)
     file = inputs.results_path(trajectories, out)
     for trajectory in trajectories:
-        found = path_metrics(trajectory)
+        skipped = np.any(np.diff(trajectory.steps) > 1) and "update_norm" in trajectory.scalars
+        found = recorded_path(trajectory) if skipped else path_metrics(trajectory)
         name = f"path/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(
