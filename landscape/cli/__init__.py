@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from landscape.cli import look, measure, record
+from landscape.cli import checkpoints, look, measure, record
 
 app = typer.Typer(
     name="landscape",
@@ -20,6 +20,7 @@ app = typer.Typer(
 for module in (record, measure, look):
     for command in module.COMMANDS:
         app.command()(command)
+app.command("import")(checkpoints.import_)
 
 
 @app.callback()
