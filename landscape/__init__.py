@@ -12,8 +12,7 @@ from typing import Any
 _HOMES = {
     "Recorder": "recording.recorder",
     "RecordingStopped": "recording.recorder",
-    "LightningRecorder": "recording.lightning",
-    "TransformersRecorder": "recording.huggingface",
+    "import_checkpoints": "recording.imported",
     "SketchedPath": "recording.sketch",
     "Run": "recording.training",
     "record_run": "recording.training",
