@@ -11,6 +11,9 @@ from typing import Any
 
 _HOMES = {
     "Recorder": "recording.recorder",
+    "RecordingStopped": "recording.recorder",
+    "import_checkpoints": "recording.imported",
+    "SketchedPath": "recording.sketch",
     "Run": "recording.training",
     "record_run": "recording.training",
     "record_runs": "recording.many",
@@ -48,6 +51,7 @@ _HOMES = {
     "walk_statistics": "analysis.walk_statistics",
     "PathMetrics": "analysis.path",
     "path_metrics": "analysis.path",
+    "recorded_path": "analysis.path",
     "LayerMetrics": "analysis.layers",
     "layer_metrics": "analysis.layers",
     "AdaptiveRate": "analysis.adaptive_rate",
