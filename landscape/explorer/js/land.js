@@ -53,7 +53,7 @@ class Land {
     const layout = space ? spaceLayout(this.terrain, camera) : flatLayout(this.terrain, this.room());
     const token = (this.token = {});
     await Plotly.react(this.plot, trace, layout, {
-      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, doubleClick: 'reset',
+      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, plotGlPixelRatio: Math.min(2, Math.max(1, devicePixelRatio)), doubleClick: 'reset',
     });
     if (token !== this.token) return;
     if (this.fresh) this.listen();
