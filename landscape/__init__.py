@@ -43,6 +43,7 @@ _HOMES = {
     "pca_plane": "pca",
     "Surface": "analysis.surface",
     "loss_surface": "analysis.surface",
+    "merge_surfaces": "analysis.surface",
     "Profile": "analysis.line",
     "loss_line": "analysis.line",
     "Walk": "analysis.walk",
