@@ -11,6 +11,9 @@ from typing import Any
 
 _HOMES = {
     "Recorder": "recording.recorder",
+    "RecordingStopped": "recording.recorder",
+    "import_checkpoints": "recording.imported",
+    "SketchedPath": "recording.sketch",
     "Run": "recording.training",
     "record_run": "recording.training",
     "record_runs": "recording.many",
@@ -48,6 +51,7 @@ _HOMES = {
     "walk_statistics": "analysis.walk_statistics",
     "PathMetrics": "analysis.path",
     "path_metrics": "analysis.path",
+    "recorded_path": "analysis.path",
     "LayerMetrics": "analysis.layers",
     "layer_metrics": "analysis.layers",
     "AdaptiveRate": "analysis.adaptive_rate",
@@ -61,6 +65,14 @@ _HOMES = {
     "plot_profile": "plots.profile",
     "plot_walk": "plots.walk",
     "plot_path": "plots.path",
+    "plot_results": "plots.results",
+    "render_surface": "plots.render",
+    "surface_mesh": "plots.mesh",
+    "write_mesh": "plots.mesh",
+    "walk_frames": "plots.animate",
+    "orbit_frames": "plots.animate",
+    "evolution_frames": "plots.animate",
+    "write_animation": "plots.animate",
     "explore": "explorer.build",
 }
 

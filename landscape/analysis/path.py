@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from landscape.trajectory import Trajectory
 
 
+_ONLINE = ("update_norm", "update_cosine", "distance")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PathMetrics(Result):
     """How a run moved, state by state, in the full parameter space.
@@ -142,6 +145,56 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
     )
 
 
+def recorded_path(trajectory: Trajectory) -> PathMetrics:
+    """How a run moved at *every* optimizer step, from what the recorder measured online.
+
+    For runs whose states were stored every n-th step only: their `path_metrics` join states that
+    are n steps apart. `cosine_to_final` is NaN, the way to the end being unknown while it lasts.
+
+    Args:
+        trajectory: A run recorded with ``motion=True``.
+
+    Returns:
+        One value per optimizer step, and one for the start.
+
+    Raises:
+        ValueError: If the recorder measured no updates.
+    """
+    missing = [name for name in _ONLINE if name not in trajectory.scalars]
+    if missing:
+        raise ValueError(
+            f"{trajectory.path} holds no {', '.join(missing)}; record with motion=True, or use "
+            "path_metrics, which needs states only."
+        )
+    start = int(trajectory.steps[0])
+    columns = {name: _after_start(trajectory.scalars[name]) for name in trajectory.scalars}
+    count = len(columns["update_norm"])
+    nothing = np.full(count, np.nan)
+    # A run that was resumed may lack the numbers of a step; its length then counts as zero.
+    lengths = np.nan_to_num(columns["update_norm"])
+    columns["distance"][0] = 0
+    return PathMetrics(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        step=np.arange(start, start + count),
+        update_norm=columns["update_norm"],
+        cosine=columns["update_cosine"],
+        cosine_to_final=nothing,
+        distance=columns["distance"],
+        path_length=np.cumsum(lengths),
+        losses=columns.get("loss", nothing),
+        learning_rate=columns.get("lr", nothing),
+        gradient_norm=columns.get("gradient_norm"),
+        gradient_cosine=columns.get("gradient_cosine"),
+        settings={"run": str(trajectory.path.name), "source": "recorder"},
+        provenance=provenance(),
+    )
+
+
+def _after_start(updates: np.ndarray) -> np.ndarray:
+    return np.concatenate([[np.nan], updates])
+
+
 def _previous(values: np.ndarray) -> np.ndarray:
     """Each state's value at the state before."""
     return np.concatenate([np.full_like(values[..., :1], np.nan), values[..., :-1]], axis=-1)
@@ -153,10 +206,14 @@ def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
 
 
 def recorded_scalar(trajectory: Trajectory, name: str) -> np.ndarray:
-    """A recorded scalar at the update that led into each state."""
-    found = np.full(len(trajectory), np.nan)
-    column = trajectory.scalars.get(name, np.zeros(0))
+    """A recorded scalar at the update that led into each state; NaN where absent."""
+    return at_states(trajectory, trajectory.scalars.get(name, np.zeros(0)))
+
+
+def at_states(trajectory: Trajectory, updates: np.ndarray) -> np.ndarray:
+    """Of numbers per update, those of the updates that led into the recorded states."""
+    found = np.full((len(trajectory), *updates.shape[1:]), np.nan)
     rows = trajectory.steps - trajectory.steps[0] - 1
-    known = (rows >= 0) & (rows < len(column))
-    found[known] = column[rows[known]]
+    known = (rows >= 0) & (rows < len(updates))
+    found[known] = updates[rows[known]]
     return found

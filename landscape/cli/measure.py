@@ -188,10 +188,16 @@ def walk(
     )  # fmt: skip
     path = inputs.results_path(trajectories, out)
     for trajectory in trajectories:
-        found = measure_walk(
-            objective, trajectory, windows=windows, length=length, every=every, points=points
-        )
         name = f"walk/{inputs.run_key(trajectory)}"
+        try:
+            found = measure_walk(
+                objective, trajectory, windows=windows, length=length, every=every, points=points
+            )
+        except Interrupted as stop:
+            if stop.partial is not None:
+                stop.partial.save(path, name)
+                typer.echo(f"\nStopped. {len(stop.partial.step)} finished segments are in {path}.")
+            raise typer.Exit(130) from None
         found.save(path, name)
         typer.echo(f"{path}: {name}, {len(found.step)} segments; with intervals of 95 %:")
         for sentence in said_of_walk(found):
@@ -201,14 +207,18 @@ def walk(
 def path(runs: Runs, out: Out = None) -> None:
     """Measure step lengths, angles between updates and distance from initialization.
 
+    Where states were stored every n-th step only, what the recorder measured at every step is
+    used instead, if it is there.
+
     Example: landscape path data/sgd.h5 data/adam.h5
     """
-    from landscape.analysis.path import path_metrics
+    from landscape.analysis.path import path_metrics, recorded_path
 
     trajectories = inputs.open_runs(runs)
     file = inputs.results_path(trajectories, out)
     for trajectory in trajectories:
-        found = path_metrics(trajectory)
+        skipped = np.any(np.diff(trajectory.steps) > 1) and "update_norm" in trajectory.scalars
+        found = recorded_path(trajectory) if skipped else path_metrics(trajectory)
         name = f"path/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(
@@ -217,25 +227,7 @@ def path(runs: Runs, out: Out = None) -> None:
         )
 
 
-def layers(runs: Runs, out: Out = None) -> None:
-    """Measure weights and updates of every tensor: update-to-weight and trust ratios.
-
-    Example: landscape layers data/sgd.h5
-    """
-    from landscape.analysis.layers import layer_metrics
-
-    trajectories = inputs.open_runs(runs)
-    file = inputs.results_path(trajectories, out)
-    for trajectory in trajectories:
-        found = layer_metrics(trajectory)
-        name = f"layers/{inputs.run_key(trajectory)}"
-        found.save(file, name)
-        typer.echo(f"{file}: {name}, median of ‖update‖ / ‖weights‖ along the run:")
-        for layer, ratio in zip(found.layers, found.update_to_weight, strict=True):
-            typer.echo(f"  {layer:32} {np.nanmedian(ratio):.3g}")
-
-
-COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path, "layers": layers}
+COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path}
 
 
 def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:
