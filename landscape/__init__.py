@@ -12,8 +12,7 @@ from typing import Any
 _HOMES = {
     "Recorder": "recording.recorder",
     "RecordingStopped": "recording.recorder",
-    "LightningRecorder": "recording.lightning",
-    "TransformersRecorder": "recording.huggingface",
+    "import_checkpoints": "recording.imported",
     "SketchedPath": "recording.sketch",
     "Run": "recording.training",
     "record_run": "recording.training",
@@ -66,6 +65,14 @@ _HOMES = {
     "plot_profile": "plots.profile",
     "plot_walk": "plots.walk",
     "plot_path": "plots.path",
+    "plot_results": "plots.results",
+    "render_surface": "plots.render",
+    "surface_mesh": "plots.mesh",
+    "write_mesh": "plots.mesh",
+    "walk_frames": "plots.animate",
+    "orbit_frames": "plots.animate",
+    "evolution_frames": "plots.animate",
+    "write_animation": "plots.animate",
     "explore": "explorer.build",
 }
 

@@ -44,12 +44,13 @@ def main() -> None:
         ax.plot(*path.T, "o--", color="#0072B2", markeredgecolor="white", label="fast weights")
         ax.plot([0, 0], [0, ALPHA], "-", color="#CC79A7", linewidth=2.5, label="slow step")
         ax.set(xlabel="towards the middle fast weights", ylabel="towards the last fast weights")
-        ax.legend(labelcolor="white")
+        ax.legend(labelcolor="white", loc="lower right")
         error = [float(objective.at(theta).mean[1, 0]) for theta in (slow, last, slow_next)]
         script.save(
             figure,
             f"k = {K}, α = {ALPHA}, steps {end - K} to {end}. Test error: {error[0]:.2%} at the "
-            f"old slow weights, {error[1]:.2%} at the last fast, {error[2]:.2%} at the new slow ones.",
+            f"old slow weights, {error[1]:.2%} at the last fast and {error[2]:.2%} at the new slow "
+            "weights.",
         )
 
 

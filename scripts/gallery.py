@@ -112,6 +112,9 @@ def reduce_colors(path: Path) -> None:
 
 def main() -> None:
     """Write figures/README.md from the scripts' docstrings and the figures' captions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="make the page, do not write it")
+    smoke = parser.parse_args().smoke
     page = [
         "# Gallery",
         "",
@@ -127,7 +130,8 @@ def main() -> None:
             page += ["", f"## {name}", "", what, "", f"![{name}]({name}.png)", ""]
             page += [caption.read_text().strip(), ""]
             page += [f"`python scripts/{name}.py` · [PDF]({name}.pdf)"]
-    (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
+    if not smoke:
+        (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
 
 
 if __name__ == "__main__":

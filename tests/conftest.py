@@ -65,7 +65,7 @@ class BrowserPage:
         self.problems.clear()
         self.requests.clear()
         self.inner.goto(address)
-        self.inner.wait_for_selector("html[data-ready]", timeout=30_000)
+        self.inner.wait_for_selector("html[data-ready]")
 
     def reuse(self, address: str) -> None:
         """Bring an open page back to its first view; load it when it is not open or complained."""
@@ -118,4 +118,5 @@ def browser() -> Iterator[Any]:
 def browser_page(browser: Any) -> BrowserPage:
     """One page for the session, offline."""
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(120_000)  # WebGL in software on a busy machine
     return BrowserPage(context.new_page())

@@ -240,4 +240,5 @@ def test_ctrl_c_keeps_what_was_measured_and_the_same_command_goes_on(cli, tmp_pa
     assert finished.computed.all()
     cli(line + " --out fresh.h5")
     fresh = Surface.load(tmp_path / "fresh.h5", "surface/pca")
-    np.testing.assert_array_equal(finished.values, fresh.values)
+    # How points are evaluated is chosen by timing; the ways differ by rounding (float32, 32 terms).
+    np.testing.assert_allclose(finished.values, fresh.values, rtol=1e-5)

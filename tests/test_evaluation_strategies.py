@@ -158,6 +158,9 @@ def test_cross_entropy_over_few_classes_is_the_same():
     logits[3, 2], logits[4, 1], logits[5, 0] = torch.inf, -torch.inf, torch.nan
     ignored = target.clone()
     ignored[::3] = -100
+    with few_classes(), torch.profiler.profile() as seen:
+        F.cross_entropy(logits, target, reduction="none")
+    assert "aten::gather" in {event.key for event in seen.key_averages()}
     for t in (target, ignored):
         for options in ({}, {"reduction": "none"}, {"reduction": "sum"}, {"label_smoothing": 0.1}):
             wanted = F.cross_entropy(logits, t, **options)

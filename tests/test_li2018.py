@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import nn
 
 import landscape as ls
@@ -120,6 +124,34 @@ def test_a_surface_survives_export_and_import(surface, tmp_path):
         # What its scheduler computes next: everything that is -1 (and, its mistake, below 0).
         assert file["train_loss"][2, 4] == -1
         assert file["train_acc"][2, 4] == -1
+
+
+LOSSES = st.one_of(st.floats(), st.sampled_from([-1.0, 0.0, 8e35]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data(), st.integers(1, 4), st.integers(1, 4))
+def test_whatever_was_measured_survives(data, across, up):
+    shape = (1, up, across)
+    values = data.draw(arrays(np.float64, shape, elements=LOSSES))
+    computed = data.draw(arrays(np.bool_, shape[1:]).filter(lambda a: bool(a.any())))
+    surface = Surface(
+        alpha=np.arange(across),
+        beta=np.arange(up) - 7,
+        metrics=("loss",),
+        values=np.where(computed, values, np.nan),
+        standard_error=np.zeros(shape),
+        computed=computed,
+        gram=np.eye(2),
+        labels=("x", "y"),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        li2018_export.write(surface, f"{folder}/a.h5")
+        back = li2018.read_measured(f"{folder}/a.h5")
+    assert isinstance(back, Surface)
+    # A loss of exactly -1 comes back too: without an error its exported accuracy is NaN, not -1.
+    np.testing.assert_array_equal(back.loss, surface.loss)
+    np.testing.assert_array_equal(back.computed, surface.computed)
 
 
 def test_a_line_and_a_path_survive_export_and_import(tmp_path):
@@ -303,10 +335,12 @@ def test_command_line(tmp_path, monkeypatch, capsys):
 
     theirs = as_the_tool_writes(tmp_path / "a_weights_xnorm=filter.h5_[x].h5", lambda x, y: x + y)
     out = tmp_path / "a.results.h5"
-    assert "surface/random from a_weights" in run("import", theirs, "--out", out)
-    assert "already" in run("import", theirs, "--out", out, fails=True)
+    assert "surface/random from a_weights" in run(
+        "import", "--format", "li2018", theirs, "--out", out
+    )
+    assert "already" in run("import", "--format", "li2018", theirs, "--out", out, fails=True)
     run("export", out, "surface/random", "--out", tmp_path / "b.h5")
     back, first = (li2018.read_measured(path) for path in (tmp_path / "b.h5", theirs))
     np.testing.assert_array_equal(back.loss, first.loss)
     assert "it holds surface/random" in run("export", out, "surface/pca", fails=True)
-    assert "must be li2018" in run("import", theirs, "--format", "vtk", fails=True)
+    assert "'checkpoints', 'li2018'" in run("import", theirs, "--format", "vtk", fails=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import torch
 
 import landscape as ls
 from landscape.objective import Objective
@@ -47,12 +46,7 @@ def test_an_impossible_run_is_refused_before_any_is_recorded(tmp_path):
 
 def test_processes_record_what_one_thread_here_records(tmp_path):
     run = Run("digits/mlp-16", "adam", steps=4)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        ls.record_run(run, tmp_path / "here.h5")
-    finally:
-        torch.set_num_threads(threads)
+    ls.record_run(dataclasses.replace(run, threads=1), tmp_path / "here.h5")
     there = {tmp_path / f"{k}.h5": dataclasses.replace(run, name=str(k)) for k in range(2)}
     assert {path for path, _ in record_runs(there, workers=2)} == set(there)
     for path in there:

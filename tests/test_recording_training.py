@@ -48,6 +48,14 @@ def test_a_stored_run_repeats_bitwise(run, tmp_path):
     assert np.isfinite(a.scalars["loss"]).all()
 
 
+def test_threads_belong_to_the_run(tmp_path):
+    threads = torch.get_num_threads()
+    path = record_run(Run("digits/mlp-16", "sgd", steps=2, threads=threads + 1), tmp_path / "a.h5")
+    assert torch.get_num_threads() == threads
+    assert Run.stored(path).threads == threads + 1
+    assert Run("digits/mlp-16", "sgd").resolved().threads == threads
+
+
 def test_a_file_of_unknown_origin_cannot_be_repeated(tmp_path):
     path = record_run(Run("digits/mlp-16", "sgd", steps=1), tmp_path / "a.h5")
     with h5py.File(path, "r+") as file:
@@ -129,6 +137,22 @@ def test_errors(change, expected, tmp_path):
     assert not (tmp_path / "a.h5").exists()
 
 
+def test_a_file_never_decides_which_code_is_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_task_of_test.py").write_text(
+        "import landscape as ls\ndef task(seed):\n    return ls.load_task('digits/mlp-8')\n"
+    )
+    name = "own_task_of_test:task"
+    path = record_run(Run(name, "sgd", steps=1), tmp_path / "a.h5")
+    with pytest.raises(ValueError, match="name it again"):
+        Run.stored(path)
+    with pytest.raises(ValueError, match="not 'digits/mlp'"):
+        Run.stored(path, task="digits/mlp")
+    assert Run.stored(path, task=name).task == name
+    with pytest.raises(ValueError, match="only tasks that ship"):
+        ls.outcomes([path])
+
+
 @pytest.mark.parametrize("every", [1, 3])
 def test_averages_are_recorded_beside_the_run(every, tmp_path):
     plain = Run("digits/mlp-16", "sgd", steps=12, every=every)
@@ -174,7 +198,7 @@ def test_from_the_command_line(tmp_path):
     ("arguments", "expected"),
     [
         (["digits/mlp", "--optimizer", "adam", "--option", "k"], "options are KEY=VALUE"),
-        (["digits/mlp", "--optimizer", "adam", "--from", "a.h5"], "leave out TASK"),
+        (["--optimizer", "adam", "--from", "a.h5"], "leave out --optimizer"),
         (["digits/mlp"], "give TASK and --optimizer"),
     ],
 )

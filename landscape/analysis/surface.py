@@ -119,9 +119,9 @@ def loss_surface(
     blank = Surface(
         alpha=alpha,
         beta=beta,
-        metrics=tuple(objective.metrics),
-        values=np.full((len(objective.metrics), up, across), np.nan),
-        standard_error=np.full((len(objective.metrics), up, across), np.nan),
+        metrics=objective.names,
+        values=np.full((len(objective.names), up, across), np.nan),
+        standard_error=np.full((len(objective.names), up, across), np.nan),
         computed=np.zeros((up, across), bool),
         gram=plane.gram,
         labels=plane.labels,

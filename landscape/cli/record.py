@@ -63,9 +63,9 @@ def record(
     from landscape.recording.training import Run, record_run
 
     if again is not None:
-        if task or optimizer:
-            raise ValueError("--from FILE already says what to train; leave out TASK and options.")
-        run = Run.stored(again)
+        if optimizer:
+            raise ValueError("--from FILE already says how to train; leave out --optimizer.")
+        run = Run.stored(again, task=task)
         out = out or again.with_name(f"{again.stem}-again.h5")
     elif task and optimizer:
         run = Run(

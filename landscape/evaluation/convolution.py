@@ -33,6 +33,8 @@ def channels_last(work: Work) -> Iterator[Measure]:
 @contextlib.contextmanager
 def folded(work: Work) -> Iterator[Measure]:
     """One point after another, batch norm folded into the layer before it, channels last."""
+    if work.recalibration is not None:
+        raise UnsuitableError("batch norms are estimated anew at every point")
     pairs = find_pairs(work)
     if not pairs:
         raise UnsuitableError("no batch norm directly follows a convolution or linear layer")

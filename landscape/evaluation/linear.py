@@ -92,7 +92,7 @@ class _Folder:
                 raise UnsuitableError(f"a {type(module).__name__} has trainable parameters")
         if not self.layers:
             raise UnsuitableError("no linear layer is trainable")
-        if work.buffer_directions is not None:
+        if not work.fixed_buffers:
             raise UnsuitableError("buffers differ from point to point")
         self.shared = False
         self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}

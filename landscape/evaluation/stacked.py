@@ -20,7 +20,7 @@ from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work, r
 def stacked(work: Work) -> Iterator[Measure]:
     """Evaluate the points of a chunk together, each with its own slice of the stack."""
     model, layout = work.loan.model, work.loan.layout
-    if work.buffer_directions is not None:
+    if not work.fixed_buffers:
         raise UnsuitableError("buffers differ from point to point")
     runner = _Runner(model, work)
     with remembering(model) as forget:

@@ -15,8 +15,10 @@ from operator import is_
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from landscape.evaluation.batchnorm import recalibrate
 from landscape.evaluation.borrow import Loan
 from landscape.evaluation.metrics import Metric
 
@@ -42,6 +44,8 @@ class Work:
         buffer_directions: How the buffers move with the coordinates, shape (K, B), or None.
         sample: A batch of a few samples, to look at the model with.
         check: Called between batches; raises to stop.
+        rounding: The type in which most of the model is computed.
+        recalibration: Batches on which batch norms are estimated anew at every point, or None.
     """
 
     loan: Loan
@@ -52,6 +56,13 @@ class Work:
     buffer_directions: Tensor | None
     sample: Batches
     check: Callable[[], None]
+    rounding: torch.dtype = torch.float32
+    recalibration: list | None = None
+
+    @property
+    def fixed_buffers(self) -> bool:
+        """Whether all points have the same buffers."""
+        return self.buffer_directions is None and self.recalibration is None
 
     def place(self, point: Sequence[float]) -> None:
         """Let the model compute at the point with these coordinates."""
@@ -65,6 +76,9 @@ class Work:
         else:
             combine(self.loan.buffers, self.buffers, self.buffer_directions, point)
         self.loan.reset_others()
+        if self.recalibration is not None:
+            loss = next(iter(self.metrics.values()))
+            recalibrate(self.loan.model, loss, self.recalibration)
 
 
 def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
@@ -104,7 +118,7 @@ def remembering(model: nn.Module) -> Iterator[Callable[[], None]]:
                 return output
         output = forward(*args, **kwargs)
         if isinstance(output, Tensor):
-            known.append((args, kwargs, output))
+            known[:] = [(args, kwargs, output)]
         return output
 
     model.__dict__["forward"] = remembered

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -50,7 +49,7 @@ class TransformersRecorder(TrainerCallback):
         """Begin to listen to the optimizer inside the accelerated one."""
         if not state.is_world_process_zero:
             return
-        while not isinstance(optimizer, torch.optim.Optimizer) or hasattr(optimizer, "optimizer"):
+        while hasattr(optimizer, "optimizer"):
             optimizer = optimizer.optimizer
         self._recorder = Recorder(self._path, model, optimizer, **self._options).start()
 

@@ -22,8 +22,9 @@ def record_runs(
 ) -> Iterator[tuple[Path, bool]]:
     """Record every run into its file; runs that are already finished there are kept.
 
-    A file counts as finished when its recording was closed and it says it holds this very run;
-    anything else at that place is recorded anew.
+    A file counts as finished when its recording was closed and it says it holds this very run
+    (with any number of threads, unless the run names one); anything else at that place is
+    recorded anew.
 
     Args:
         runs: File to run.
@@ -36,9 +37,10 @@ def record_runs(
     Raises:
         ValueError: If a run is impossible; nothing has been recorded then.
     """
-    wanted = {Path(path): run.resolved() for path, run in runs.items()}
-    todo = {}
-    for path, run in wanted.items():
+    for run in runs.values():
+        run.resolved()
+    todo: dict[Path, Run] = {}
+    for path, run in ((Path(path), run) for path, run in runs.items()):
         if is_finished(path, run):
             yield path, False
         else:
@@ -64,9 +66,9 @@ def is_finished(path: Path, run: Run) -> bool:
     try:
         if not Trajectory(path).complete:
             return False
-        stored = Run.stored(path)
+        stored = Run.stored(path, task=run.task)
     except (FileNotFoundError, SchemaError, ValueError):
         return False
     if find(run.optimizer).full_batch:
         stored = dataclasses.replace(stored, batch_size=run.batch_size)
-    return stored == run.resolved()
+    return stored == dataclasses.replace(run, threads=run.threads or stored.threads).resolved()

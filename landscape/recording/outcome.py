@@ -35,16 +35,23 @@ class Outcome:
 def outcomes(paths: Iterable[str | os.PathLike[str]]) -> list[Outcome]:
     """Measure the last state of each run; each task's data is loaded once.
 
-    Where the file holds weights to evaluate (averages, slow weights), these are measured.
+    Where the file holds weights to evaluate (averages, slow weights), these are measured; batch
+    norm then still uses the statistics of the run itself.
 
     Args:
-        paths: Files that `record_run` made.
+        paths: Files that `record_run` made, of tasks that ship.
+
+    Raises:
+        ValueError: If a file does not name a task of this package; a file never decides which
+            code is imported.
     """
     objectives: dict[str, list[Objective]] = {}
     found = []
     for path in paths:
         trajectory = Trajectory(path)
-        name = str(trajectory.run["task"])
+        name = str(trajectory.run.get("task", ""))
+        if ":" in name or "/" not in name:
+            raise ValueError(f"{path} names the task {name!r}; only tasks that ship are measured.")
         if name not in objectives:
             objectives[name] = _objectives(load_task(name))
         evaluated, buffers = trajectory.evaluation(-1), trajectory.buffers(-1)

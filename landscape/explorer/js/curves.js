@@ -69,7 +69,7 @@ function walkCurves(step) {
       }
     }
     dots.push(x.length - 1);
-    return curveOf(run, x, y, { raw, dots });
+    return curveOf(run, x, y, { raw, dots, stride: walk.next[here] - walk.step[here] });
   }).filter(Boolean);
 }
 
@@ -125,7 +125,8 @@ function makeCurves(side, more) {
     walkChart.at = step;
     walkChart.empty = `not measured here, only at steps ${windows.map(([a, b]) => `${a}–${b}`).join(', ')}`;
     walkChart.note.textContent = `relative to the loss at step ${step}`;
-    walkChart.show(found, step - WALK_BEFORE, step + WALK_AFTER, { y: found.length ? roundRange(found) : null });
+    const stride = Math.max(1, ...found.map((curve) => curve.stride));
+    walkChart.show(found, step - WALK_BEFORE * stride, step + WALK_AFTER * stride, { y: found.length ? roundRange(found) : null });
   }
 
   onChange((changed) => {

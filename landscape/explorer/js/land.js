@@ -26,6 +26,7 @@ class Land {
     this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; this.under = null; this.pointer = null; });
     this.stage.addEventListener('click', (event) => this.choose(event));
     for (const name of ['pointerdown', 'wheel']) this.stage.addEventListener(name, () => { Land.active = this; }, { capture: true, passive: true });
+    this.stage.addEventListener('wheel', () => this.keepAfterWheel(), { capture: true, passive: true });
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
 
@@ -78,12 +79,30 @@ class Land {
     });
     this.plot.on('plotly_relayout', (change) => {
       moved();
-      if (change['scene.camera'] && Land.active === this) setState({ camera: cameraNumbers(change['scene.camera']) });
+      if (change['scene.camera'] && Land.active === this) this.keep(change['scene.camera']);
     });
     if (this.space) {
       this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; this.hover(this.pointer); });
       this.plot.on('plotly_unhover', () => { this.under = null; this.hover(this.pointer); });
     }
+  }
+
+  /** Remember the camera that the pointer left here. */
+  keep(camera) {
+    this.kept = cameraNumbers(camera);
+    setState({ camera: this.kept });
+  }
+
+  /** After the wheel Plotly tells the camera from before the turn: ask again when it has come to rest. */
+  keepAfterWheel() {
+    clearTimeout(this.wheeling);
+    this.wheeling = setTimeout(() => {
+      const camera = this.space && this.plot._fullLayout?.scene?._scene?.getCamera?.();
+      if (camera) {
+        this.onCamera?.(this, camera);
+        this.keep(camera);
+      }
+    }, 250);
   }
 
   /** Take over the camera of another landscape; while one is being set, only the newest waits. */

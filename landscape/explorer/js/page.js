@@ -107,6 +107,7 @@ function captions() {
 
 function setCamera(land) {
   const wanted = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', lands[0]);
+  if (state.camera && state.camera === land.kept) return;
   const present = land.plot._fullLayout?.scene?.camera;
   if (present && cameraNumbers(present).join() !== cameraNumbers(wanted).join()) land.turnTo(wanted);
 }
