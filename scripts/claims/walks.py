@@ -11,7 +11,7 @@ from .setting import SCRATCH, SEEDS, load, objective, recorded
 
 MODEL = "mlp-64-32-relu-bn"
 STEPS = 840
-SOURCE = "Xing et al. 2018"
+SOURCE = "Xing et al. 2018, arXiv:1802.08770"
 RATES = (0.01, 0.03, 0.1, 0.3)
 PAPER_RATE = 0.1
 
