@@ -39,12 +39,14 @@ class SchemaError(ValueError):
 class Result:
     """Base of every result: frozen, validated, read-only, and able to save itself.
 
-    Subclasses are `@dataclass(frozen=True, kw_only=True, eq=False)` and set `schema` and
-    `version`.
+    Subclasses are `@dataclass(frozen=True, kw_only=True, eq=False)`, set `schema` and `version`,
+    and end with the fields `settings` (what the numbers depend on) and `provenance`.
     """
 
     schema: ClassVar[str]
     version: ClassVar[int] = 1
+    settings: dict
+    provenance: dict
 
     def __post_init__(self) -> None:
         """Check every field against its annotation; arrays are converted and made read-only."""

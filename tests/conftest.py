@@ -45,7 +45,7 @@ class BrowserPage:
     """A Playwright page that remembers what it complained about and what it asked for."""
 
     def __init__(self, page: Any) -> None:
-        self._page = page
+        self.inner = page
         self.problems: list[str] = []
         self.requests: list[str] = []
         page.on("console", self._said)
@@ -57,21 +57,35 @@ class BrowserPage:
             self.problems.append(message.text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._page, name)
+        return getattr(self.inner, name)
 
     def open(self, address: str) -> None:
         """Load an address anew and wait until everything is drawn."""
-        self._page.goto("about:blank")
+        self.inner.goto("about:blank")
         self.problems.clear()
         self.requests.clear()
-        self._page.goto(address)
-        self._page.wait_for_selector("html[data-ready]", timeout=30_000)
+        self.inner.goto(address)
+        self.inner.wait_for_selector("html[data-ready]")
+
+    def reuse(self, address: str) -> None:
+        """Bring an open page back to its first view; load it when it is not open or complained."""
+        if self.problems or self.inner.url.partition("#")[0] != address:
+            return self.open(address)
+        self.inner.set_viewport_size({"width": 1280, "height": 800})
+        self.inner.mouse.move(0, 0)
+        self.inner.evaluate(
+            """() => { document.querySelectorAll('dialog[open]').forEach(d => d.close());
+            document.activeElement?.blur();
+            explorer.setState(explorer.initial); }"""
+        )
+        return self.settle()
 
     def settle(self) -> None:
         """Wait until two frames have passed and nothing is being drawn."""
-        self._page.evaluate(
+        self.inner.evaluate(
             """async () => { const frame = () => new Promise(requestAnimationFrame);
-            await frame(); await frame(); await Promise.all(explorer.lands.map(l => l.drawing)); }"""
+            await frame(); await frame();
+            await Promise.all(explorer.lands.map(l => l.drawing)); }"""
         )
 
 
@@ -93,7 +107,9 @@ def browser() -> Iterator[Any]:
     switches = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"]
     switches += ["--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=_chromium(), args=switches)
+        path = _chromium()
+        running = playwright.chromium.launch(executable_path=path, args=switches)
+        running.chromium_path = path
         yield running
         running.close()
 
@@ -102,4 +118,5 @@ def browser() -> Iterator[Any]:
 def browser_page(browser: Any) -> BrowserPage:
     """One page for the session, offline."""
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(120_000)  # WebGL in software on a busy machine
     return BrowserPage(context.new_page())

@@ -358,3 +358,47 @@ def test_a_recorded_run_on_its_plane(runs):
     surface = ls.loss_surface(objective, plane, extent="trajectory", resolution=(4, 3))
     ax = ls.plot_surface(surface, paths=[ls.project(trajectory, plane)])
     assert len(artists(ax, "path")) == 1
+
+
+# Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
+SIGHTS = {
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "greyscale": [[0.2126, 0.7152, 0.0722]] * 3,
+}
+ARTICLE = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "lookahead")
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_optimizers_can_be_told_apart_without_colour(sight):
+    """Where two colours look alike, dash or marker differ."""
+
+    def seen(color: str) -> np.ndarray:
+        rgb = np.array(mpl.colors.to_rgb(color))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return (np.array(SIGHTS[sight]) @ linear).clip(0, 1) ** (1 / 2.2)
+
+    for k, a in enumerate(ARTICLE):
+        for b in ARTICLE[:k]:
+            one, other = look(a), look(b)
+            alike = np.abs(seen(one.color) - seen(other.color)).max() < 0.1
+            if alike:
+                assert (one.dash, one.marker) != (other.dash, other.marker), (a, b)
+
+
+def test_paths_stand_out_from_every_colour_of_the_surface(ax):
+    """A white halo lies under each path, wider than the path."""
+    plot_surface(make_surface(BOWL), paths=[make_path()], ax=ax)
+    ((halo,), (path,)) = (artists(ax, gid) for gid in ("halo", "path"))
+    assert halo.get_color() == "white"
+    assert halo.get_linewidth() > 1.5 * path.get_linewidth()
+    assert halo.get_zorder() < path.get_zorder()
+
+
+@pytest.mark.parametrize("paths", [(), (make_path(),)])
+def test_fills_grow_lighter_with_the_loss(ax, paths):
+    """In greyscale, too, lighter is higher: also for the pale colours under paths."""
+    plot_surface(make_surface(BOWL), paths=paths, ax=ax)
+    colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
+    lightness = colors @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(lightness) > 0).all()

@@ -119,9 +119,9 @@ def loss_surface(
     blank = Surface(
         alpha=alpha,
         beta=beta,
-        metrics=tuple(objective.metrics),
-        values=np.full((len(objective.metrics), up, across), np.nan),
-        standard_error=np.full((len(objective.metrics), up, across), np.nan),
+        metrics=objective.names,
+        values=np.full((len(objective.names), up, across), np.nan),
+        standard_error=np.full((len(objective.names), up, across), np.nan),
         computed=np.zeros((up, across), bool),
         gram=plane.gram,
         labels=plane.labels,
@@ -137,7 +137,12 @@ def loss_surface(
             found = restriction(grid[missing], progress=progress)
         except Interrupted as stop:
             raise Interrupted(_filled(known, missing, stop.partial)) from None
-    return _filled(known, missing, found)
+    whole = _filled(known, missing, found)
+    if objective.choice is None:
+        return whole
+    return replace(
+        whole, provenance={**blank.provenance, "evaluation": objective.choice.describe()}
+    )
 
 
 def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:

@@ -24,7 +24,7 @@ PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
 
 _SCRIPTS = (
     "data", "state", "format", "colour", "ticks", "chart", "curves", "camera", "terrain",
-    "markers", "runs", "land", "legend", "table", "player", "notes", "export", "page",
+    "markers", "runs", "fallback", "land", "legend", "table", "player", "notes", "export", "page",
 )  # fmt: skip
 """Parts of the program, in the order in which they are put together."""
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from landscape.analysis import Profile, Projection, Surface, Walk
 from landscape.analysis.path import PathMetrics
-from landscape.explorer.looks import looks
 from landscape.explorer.notes import notes_on, sources_of
-from landscape.optim.registry import OPTIMIZERS
+from landscape.plots.style import looks, rank
 from landscape.store import Result
 
 Sources = Mapping[str, Mapping[str, Result]]
@@ -45,7 +45,7 @@ def page_content(sources: Sources) -> dict[str, Any]:
     several = len({f for f, _, _ in surfaces}) > 1
     return {
         "runs": [
-            {"name": name, "optimizer": _optimizer(results), **look, **_run(results)}
+            {"name": name, "optimizer": _optimizer(results), **asdict(look), **_run(results)}
             for (name, results), look in zip(runs.items(), appearance, strict=True)
         ],
         "surfaces": [
@@ -85,12 +85,7 @@ def _runs(placed: Sequence[tuple[str, str, Result]]) -> dict[str, list[Any]]:
             if all(max(Counter(map(_slot, p)).values()) == 1 for p in parts.values()):
                 break
         found.update(parts)
-    order = list(OPTIMIZERS)
-    rank = {
-        name: order.index(o) if (o := _optimizer(r)) in order else len(order)
-        for name, r in found.items()
-    }
-    return dict(sorted(found.items(), key=lambda item: rank[item[0]]))
+    return dict(sorted(found.items(), key=lambda item: rank(_optimizer(item[1]))))
 
 
 def _slot(result: Result) -> tuple[str, str]:

@@ -100,10 +100,7 @@ def _explained(surface: Surface) -> str:
         return ""
     text = f"{100 * surface.explained.sum():.0f} % of the squared movement"
     if surface.explained_null is not None:
-        text += (
-            f"; the best plane through as many random walks already shows "
-            f"{100 * surface.explained_null.sum():.0f} %"
-        )
+        text += f"; for random walks it would be {100 * surface.explained_null.sum():.0f} %"
     return f"{text}. The rest is not in this picture."
 
 

@@ -28,7 +28,7 @@ def conditions(settings: Mapping[str, Any]) -> str:
 
 def write_above(ax: Axes, text: str) -> None:
     """Put a small grey line above the axes, on the left."""
-    ax.set_title(text, loc="left", color="0.35", fontsize="x-small")
+    ax.set_title(text, loc="left", color="0.35", fontsize="x-small", wrap=True)
 
 
 def _directions(settings: Mapping[str, Any]) -> str:

@@ -105,11 +105,10 @@ def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projecti
     plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
     sentence = f"The {metric} on {_plane(surface)}"
     if paths:
-        farthest = max(float(np.nanmax(p.residual)) for p in paths.values())
-        sentence += (
-            f", with the paths of {_names([p.name for p in paths.values()])}; the runs are up to "
-            f"{farthest:.2g} away from the plane"
-        )
+        sentence += f", with the paths of {_names([p.name for p in paths.values()])}"
+        farthest = np.fmax.reduce([np.fmax.reduce(p.residual) for p in paths.values()])
+        if not np.isnan(farthest):
+            sentence += f"; the runs are up to {farthest:.2g} away from the plane"
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
     return _Drawing(_slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
 
@@ -191,6 +190,10 @@ def _share_legend(figure: Figure) -> None:
 def _plane(surface: Surface) -> str:
     kind = str(surface.settings.get("kind", "given"))
     plane = f"a plane {kind}" if kind.startswith("through") else f"a {kind} plane"
+    if kind == "random":
+        normalized = {"filter": "filter-normalized ", "layer": "layer-normalized "}
+        which = normalized.get(str(surface.settings.get("normalization")), "")
+        plane = f"a random {which}plane around the network at (0, 0)"
     if surface.explained is not None:
         plane += f" that holds {surface.explained.sum():.0%} of the variation"
         if surface.explained_null is not None:

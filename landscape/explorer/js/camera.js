@@ -3,12 +3,13 @@
 const CAMERA_NAMES = ['oblique', 'side', 'top'];
 
 /** A camera that looks from the low side of a terrain up its slopes. */
-function cameraOf(name, terrain) {
+function cameraOf(name, { terrain, stage }) {
   const centre = { x: 0, y: 0, z: -0.1 };
-  if (name === 'top') return { eye: { x: 0, y: -0.01, z: 1.9 }, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 1, z: 0 } };
+  const room = Math.max(1, (1.35 * stage.clientHeight) / Math.max(1, stage.clientWidth)); // farther in narrow panes
+  if (name === 'top') return { eye: { x: 0, y: -0.01, z: 1.9 * room }, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 1, z: 0 } };
   const angle = lowSide(terrain) + (name === 'side' ? 0 : Math.PI / 5);
   const [far, high] = name === 'side' ? [1.9, 0.35] : [1.55, 1];
-  return { eye: { x: far * Math.cos(angle), y: far * Math.sin(angle), z: high }, center: centre, up: { x: 0, y: 0, z: 1 } };
+  return { eye: { x: room * far * Math.cos(angle), y: room * far * Math.sin(angle), z: room * high }, center: centre, up: { x: 0, y: 0, z: 1 } };
 }
 
 /** Direction from the middle of the plane to its low ground, as an angle. */

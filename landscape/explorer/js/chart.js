@@ -1,6 +1,5 @@
 // A small line chart in SVG: drawn once, after which a step moves only its cursor and dots.
 
-const CHART_MARGIN = { left: 46, right: 10, top: 6, bottom: 20 };
 const DASHES = { '-': null, '--': '6 3', '-.': '7 3 1.5 3', ':': '1.5 2.5' };
 
 class Chart {
@@ -20,6 +19,7 @@ class Chart {
       this.box);
     parent.append(this.panel);
     this.series = [];
+    this.margin = { left: 46, right: 10, top: 6, bottom: options.bare ? 6 : 20 };
     new ResizeObserver(() => this.draw()).observe(this.box);
     this.box.addEventListener('pointermove', (event) => this.hover(event));
     this.box.addEventListener('pointerleave', () => { this.tip.hidden = true; });
@@ -42,7 +42,7 @@ class Chart {
     if (!width || !height) return;
     this.svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
     this.svg.replaceChildren();
-    const { left, right, top, bottom } = CHART_MARGIN;
+    const { left, right, top, bottom } = this.margin;
     const range = this.range ?? extentOf(this.series.map((s) => s.y), this.log);
     if (!range || !(this.x1 > this.x0)) {
       this.svg.append(svg('text', { class: 'empty', x: width / 2, y: height / 2 }, this.empty ?? 'nothing to show'));
@@ -58,16 +58,16 @@ class Chart {
     this.dots = [];
     for (const s of this.series) {
       const path = lineThrough(thinned(s.y.length, columns, s.y), (i) => this.x(s.x[i]), (i) => this.y(s.y[i]));
-      curves.append(svg('path', { d: path, class: s.faint ? 'curve faint' : 'curve', style: `stroke:${s.colour}`, 'stroke-dasharray': s.faint ? null : DASHES[s.dash] }));
+      curves.append(svg('path', { d: path, class: s.faint ? 'curve faint' : 'curve', 'data-run': s.run?.index, style: `stroke:${s.colour}`, 'stroke-dasharray': s.faint ? null : DASHES[s.dash] }));
       for (const i of s.dots ?? []) {
-        curves.append(svg('circle', { class: 'knot', cx: this.x(s.x[i]), cy: this.y(s.y[i]), r: 2, style: `fill:${s.colour}` }));
+        curves.append(svg('circle', { class: 'knot', 'data-run': s.run?.index, cx: this.x(s.x[i]), cy: this.y(s.y[i]), r: 2, style: `fill:${s.colour}` }));
       }
     }
     this.cursorLine = svg('line', { class: 'cursor', y1: top, y2: height - bottom, visibility: 'hidden' });
     this.svg.append(this.cursorLine, curves);
     if (this.options.scrub) {
       for (const s of this.series.filter((t) => !t.faint || t.alone)) {
-        const dot = svg('circle', { class: 'dot', r: 3.5, style: `fill:${s.colour}` });
+        const dot = svg('circle', { class: 'dot', 'data-run': s.run?.index, r: 3.5, style: `fill:${s.colour}` });
         this.dots.push([dot, s]);
         this.svg.append(dot);
       }
@@ -76,14 +76,14 @@ class Chart {
   }
 
   axes(width, height, [low, high]) {
-    const { left, right, top, bottom } = CHART_MARGIN;
+    const { left, right, top, bottom } = this.margin;
     const g = svg('g', { class: 'axes' });
     const text = this.options.yText ?? tickText;
-    for (const v of this.options.yTicks ?? ticksOf(low, high, Math.max(2, Math.floor((height - top - bottom) / 26)), this.log)) {
+    for (const v of this.options.yTicks ?? ticksOf(low, high, Math.max(2, Math.floor((height - top - bottom) / 22)), this.log)) {
       const y = this.y(v);
       g.append(svg('line', { class: 'rule', x1: left, x2: width - right, y1: y, y2: y }), svg('text', { x: left - 6, y: y + 3.5, 'text-anchor': 'end' }, text(v)));
     }
-    for (const v of linearTicks(this.x0, this.x1, Math.max(2, Math.min(8, Math.floor(width / 70))))) {
+    for (const v of this.options.bare ? [] : linearTicks(this.x0, this.x1, Math.max(2, Math.min(8, Math.floor(width / 70))))) {
       g.append(svg('text', { x: this.x(v), y: height - 6, 'text-anchor': 'middle' }, tickText(v)));
     }
     this.svg.append(g);
@@ -110,7 +110,7 @@ class Chart {
   }
 
   stepUnder(event) {
-    const { left, right } = CHART_MARGIN;
+    const { left, right } = this.margin;
     const share = (event.clientX - this.box.getBoundingClientRect().left - left) / (this.box.clientWidth - left - right);
     return this.x0 + Math.max(0, Math.min(1, share)) * (this.x1 - this.x0);
   }

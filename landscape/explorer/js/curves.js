@@ -8,6 +8,17 @@ const columnCurves = (name) => () => visibleRuns()
 
 const known = (name) => runs.some((run) => run.path && run.path[name].some(Number.isFinite));
 
+/** Whether a column's positive values span more than a factor of 20: then its axis is logarithmic. */
+function manyScales(name) {
+  let [low, high] = [Infinity, 0];
+  for (const run of runs) {
+    for (const v of run.path?.[name] ?? []) {
+      if (v > 0 && v < Infinity) [low, high] = [Math.min(low, v), Math.max(high, v)];
+    }
+  }
+  return high > 20 * low;
+}
+
 function lossCurves() {
   return visibleRuns().flatMap((run) => {
     const faint = run.path && curveOf(run, run.path.step, run.path.losses, { faint: true, alone: !run.measured });
@@ -17,17 +28,20 @@ function lossCurves() {
 
 const stepCurves = [
   {
-    id: 'loss', title: 'Loss', place: 'side', scaled: true, present: () => runs.some((run) => run.measured) || known('losses'), curves: lossCurves,
+    id: 'loss', title: 'Loss', place: 'side', bare: true, scaled: true, present: () => runs.some((run) => run.measured) || known('losses'), curves: lossCurves,
     note: () => (runs.some((run) => run.measured) ? 'measured on the data; faint: recorded mini-batch' : 'recorded mini-batch'),
   },
   {
-    id: 'angle', title: 'Angle between updates', place: 'side', y: [0, 180], yTicks: [0, 90, 180], yText: (v) => `${v}°`, tipText: (v) => `${short(v)}°`,
+    id: 'angle', title: 'Angle between updates', place: 'side', bare: true, y: [0, 180], yTicks: [0, 90, 180], yText: (v) => `${v}°`, tipText: (v) => `${short(v)}°`,
     present: () => known('cosine'), curves: columnCurves('angle'), note: () => '90° = unrelated',
   },
   { id: 'distance', title: 'Distance from initialization', place: 'side', present: () => known('distance'), curves: columnCurves('distance'), note: () => '‖θ−θ₀‖' },
-  { id: 'lr', title: 'Learning rate', place: 'more', present: () => known('learning_rate'), curves: columnCurves('learning_rate'), note: () => '' },
-  { id: 'update', title: 'Length of updates', place: 'more', logarithmic: true, present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
+  { id: 'lr', title: 'Learning rate', place: 'more', logarithmic: manyScales('learning_rate'), present: () => known('learning_rate'), curves: columnCurves('learning_rate'), note: () => '' },
+  { id: 'update', title: 'Length of updates', place: 'more', logarithmic: manyScales('update_norm'), present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
 ].filter((panel) => panel.present());
+
+const shared = stepCurves.filter((panel) => panel.place === 'side');
+if (shared.length) shared[shared.length - 1].bare = false;
 
 const WALK_BEFORE = 2;
 const WALK_AFTER = 3;
@@ -55,7 +69,7 @@ function walkCurves(step) {
       }
     }
     dots.push(x.length - 1);
-    return curveOf(run, x, y, { raw, dots });
+    return curveOf(run, x, y, { raw, dots, stride: walk.next[here] - walk.step[here] });
   }).filter(Boolean);
 }
 
@@ -111,7 +125,8 @@ function makeCurves(side, more) {
     walkChart.at = step;
     walkChart.empty = `not measured here, only at steps ${windows.map(([a, b]) => `${a}–${b}`).join(', ')}`;
     walkChart.note.textContent = `relative to the loss at step ${step}`;
-    walkChart.show(found, step - WALK_BEFORE, step + WALK_AFTER, { y: found.length ? roundRange(found) : null });
+    const stride = Math.max(1, ...found.map((curve) => curve.stride));
+    walkChart.show(found, step - WALK_BEFORE * stride, step + WALK_AFTER * stride, { y: found.length ? roundRange(found) : null });
   }
 
   onChange((changed) => {

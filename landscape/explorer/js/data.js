@@ -63,10 +63,13 @@ function stateAt(steps, step) {
   return low - 1;
 }
 
-/** Value of `column` at the last state at or before `step`, or NaN. */
+/** Value of a column at the last state at or before `step`; undefined where there is none yet. */
 function valueAt(columns, name, step) {
   const index = columns?.[name] ? stateAt(columns.step, step) : -1;
-  return index < 0 ? NaN : columns[name][index];
+  if (index < 0) return undefined;
+  columns.from ??= {};
+  columns.from[name] ??= columns[name].findIndex(Number.isFinite);
+  return columns.from[name] >= 0 && index >= columns.from[name] ? columns[name][index] : undefined;
 }
 
 /** The path of a run on a surface, or undefined. */
@@ -105,7 +108,7 @@ function stepOfGreatestDifference() {
       const index = stateAt(walk.step, step);
       return index >= 0 && walk.next[index] > step;
     });
-    const logs = runs.map((run) => Math.log(lossAt(run, step))).filter(Number.isFinite);
+    const logs = runs.map((run) => Math.log(lossAt(run, step) ?? NaN)).filter(Number.isFinite);
     const mean = logs.reduce((a, b) => a + b, 0) / logs.length;
     const spread = logs.reduce((a, b) => a + (b - mean) ** 2, 0) / logs.length;
     if (seen && logs.length > 1 && spread > best.spread) best = { step, spread };

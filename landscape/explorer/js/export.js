@@ -8,6 +8,7 @@ function standalone(node) {
   const [from, to] = [[node, ...node.querySelectorAll('*')], [copy, ...copy.querySelectorAll('*')]];
   from.forEach((original, k) => {
     const look = getComputedStyle(original);
+    to[k].removeAttribute('style');
     for (const name of INLINED) {
       const value = look.getPropertyValue(name);
       if (value) to[k].style.setProperty(name, value);

@@ -14,15 +14,19 @@ class Land {
     this.layer = new RunLayer();
     this.tip = el('div', { class: 'tip', hidden: true });
     this.stage = el('div', { class: 'stage' }, this.plot, this.layer.svg, this.tip);
+    this.stepSlowly = fallbackStepper(this);
     this.bar = new ColourBar();
+    this.clip = makeClip();
     this.picker = el('div', { class: 'picker' });
     this.caption = el('p', { class: 'caption' });
     this.box = el('section', { class: 'land', 'aria-label': 'landscape' },
-      el('header', {}, this.picker, this.bar.svg, exportButtons('landscape', () => this.picture())), this.stage, this.caption);
+      el('header', {}, this.picker, this.bar.svg, this.clip.box, exportButtons('landscape', () => this.picture())), this.stage, this.caption);
     parent.append(this.box);
     this.stage.addEventListener('pointermove', (event) => this.hover(event));
-    this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; this.under = null; });
+    this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; this.under = null; this.pointer = null; });
     this.stage.addEventListener('click', (event) => this.choose(event));
+    for (const name of ['pointerdown', 'wheel']) this.stage.addEventListener(name, () => { Land.active = this; }, { capture: true, passive: true });
+    this.stage.addEventListener('wheel', () => this.keepAfterWheel(), { capture: true, passive: true });
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
 
@@ -45,7 +49,7 @@ class Land {
     }
     this.box.classList.toggle('flat', !space);
     const trace = this.terrain.empty ? [] : [space ? surfaceTrace(this.terrain) : contourTrace(this.terrain)];
-    const camera = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', this.terrain);
+    const camera = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', lands[0].terrain ? lands[0] : this);
     const layout = space ? spaceLayout(this.terrain, camera) : flatLayout(this.terrain, this.room());
     const token = (this.token = {});
     await Plotly.react(this.plot, trace, layout, {
@@ -55,7 +59,9 @@ class Land {
     if (this.fresh) this.listen();
     this.fresh = false;
     this.layer.show(this.terrain);
+    if (space && !this.projector() && this.layer.items.length) await Plotly.addTraces(this.plot, fallbackTraces(this.layer));
     this.bar.show(this.terrain);
+    this.clip.show(this.terrain);
     this.place();
     if (space) this.follow();
   }
@@ -65,19 +71,51 @@ class Land {
     this.plot.removeAllListeners?.('plotly_relayouting');
     const moved = () => {
       this.place();
-      if (!this.space) this.onRange?.(this);
+      if (!this.space && Land.active === this) this.onRange?.(this);
     };
-    this.plot.on('plotly_relayouting', moved);
-    this.plot.on('plotly_relayout', () => { moved(); if (this.space) this.keepCamera(); });
+    this.plot.on('plotly_relayouting', (change) => {
+      moved();
+      if (change['scene.camera'] && Land.active === this) this.onCamera?.(this, change['scene.camera']);
+    });
+    this.plot.on('plotly_relayout', (change) => {
+      moved();
+      if (change['scene.camera'] && Land.active === this) this.keep(change['scene.camera']);
+    });
     if (this.space) {
-      this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; });
-      this.plot.on('plotly_unhover', () => { this.under = null; });
+      this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; this.hover(this.pointer); });
+      this.plot.on('plotly_unhover', () => { this.under = null; this.hover(this.pointer); });
     }
   }
 
-  keepCamera() {
-    const camera = this.plot._fullLayout?.scene?.camera ?? this.plot.layout?.scene?.camera;
-    if (camera?.eye) setState({ camera: cameraNumbers(camera) });
+  /** Remember the camera that the pointer left here. */
+  keep(camera) {
+    this.kept = cameraNumbers(camera);
+    setState({ camera: this.kept });
+  }
+
+  /** After the wheel Plotly tells the camera from before the turn: ask again when it has come to rest. */
+  keepAfterWheel() {
+    clearTimeout(this.wheeling);
+    this.wheeling = setTimeout(() => {
+      const camera = this.space && this.plot._fullLayout?.scene?._scene?.getCamera?.();
+      if (camera) {
+        this.onCamera?.(this, camera);
+        this.keep(camera);
+      }
+    }, 250);
+  }
+
+  /** Take over the camera of another landscape; while one is being set, only the newest waits. */
+  async turnTo(camera) {
+    this.wanted = camera;
+    if (this.turning) return;
+    this.turning = true;
+    while (this.wanted && this.space && !this.box.hidden) {
+      const next = this.wanted;
+      this.wanted = null;
+      await Plotly.relayout(this.plot, { 'scene.camera': next });
+    }
+    this.turning = false;
   }
 
   /** The pixels of data in the present view. */
@@ -105,29 +143,34 @@ class Land {
     const look = () => {
       if (!this.space || !this.box.isConnected) { this.following = false; return; }
       const project = this.projector();
-      if (project && project.signature !== this.signature) {
-        this.place();
-        this.onCamera?.(this);
-      }
+      if (project && project.signature !== this.signature) this.place();
       requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
   }
 
-  /** Pixels for the titles of both axes. */
+  /** Pixels for the titles of both axes; the stage becomes no taller than the surface needs. */
   room() {
-    const [width, height] = [this.stage.clientWidth - 60, this.stage.clientHeight - 50];
+    const { l, r, t, b } = FLAT_MARGIN;
     const { ratio, true: fixed } = aspectOf(this.surface);
+    const width = this.stage.clientWidth - l - r;
+    this.stage.style.setProperty('--tallest', fixed ? `${Math.ceil(width / ratio) + t + b}px` : 'none');
+    const height = this.stage.clientHeight - t - b;
     return fixed ? [Math.min(width, height * ratio), Math.min(height, width / ratio)] : [width, height];
   }
 
   step() {
-    this.layer.step(state.step);
+    if (this.plot.data?.length > 1) this.stepSlowly();
+    else this.layer.step(state.step);
     this.bar.step();
   }
 
   async resize() {
     if (!this.plot._fullLayout || !this.stage.clientWidth) return;
+    if (!this.space) {
+      const { xaxis, yaxis } = flatLayout(this.terrain, this.room());
+      await Plotly.relayout(this.plot, { 'xaxis.title.text': xaxis.title.text, 'yaxis.title.text': yaxis.title.text });
+    }
     await Plotly.Plots.resize(this.plot);
     this.place();
     this.bar.draw();
@@ -150,7 +193,8 @@ class Land {
   }
 
   hover(event) {
-    if (!this.terrain || !this.plot._fullLayout) return;
+    this.pointer = event;
+    if (!event || !this.terrain || !this.plot._fullLayout) return;
     if (event.buttons) { this.tip.hidden = true; return; }
     const frame = this.stage.getBoundingClientRect();
     const near = this.layer.nearest(event.clientX - frame.left, event.clientY - frame.top, 9);

@@ -47,10 +47,36 @@ class ColourBar {
   }
 }
 
+/** The slider that flattens a surface above a share of its points. */
+function makeClip() {
+  const input = el('input', { type: 'range', min: 0.5, max: 1, step: 0.01, 'aria-label': 'clip' });
+  const box = el('label', { class: 'clip-box' }, el('span', { class: 'note' }, 'clip'), input);
+  input.addEventListener('input', () => setState({ clip: Number(input.value) }));
+  const show = (terrain) => {
+    const text = terrain.top < terrain.high ? `flat above ${short(terrain.top)}; the highest point is ${short(terrain.high)}` : 'nothing is clipped';
+    input.value = terrain.share;
+    input.style.setProperty('--share', `${200 * (terrain.share - 0.5)}%`);
+    input.setAttribute('aria-valuetext', text);
+    box.title = text;
+  };
+  return { box, show };
+}
+
+/** Dim every run but one, while a chip or a row is pointed at. */
+function emphasise(index) {
+  byId('emphasis').textContent = index === null ? '' : `.runs [data-run]:not([data-run="${index}"]), .plot [data-run]:not([data-run="${index}"]) { opacity: 0.12; }`;
+}
+
+function emphasiseOn(node, run) {
+  node.addEventListener('pointerenter', () => emphasise(isVisible(run) ? run.index : null));
+  node.addEventListener('pointerleave', () => emphasise(null));
+  return node;
+}
+
 function makeLegend(parent) {
-  const chips = runs.map((run) => el('li', {}, el('button', {
+  const chips = runs.map((run) => emphasiseOn(el('li', {}, el('button', {
     type: 'button', class: 'chip', title: run.index < 9 ? `key ${run.index + 1}` : null, onclick: () => toggleRun(run.index),
-  }, sample(run), el('bdi', {}, run.name))));
+  }, sample(run), el('bdi', {}, run.name))), run));
   parent.append(...chips);
   const update = () => chips.forEach((chip, index) => chip.firstChild.setAttribute('aria-pressed', String(!state.hidden.includes(index))));
   onChange((changed) => changed.has('hidden') && update());

@@ -23,4 +23,4 @@ const markerPath = (run) => MARKERS[run.marker] ?? MARKERS.o;
 /** A short sample of a run's line and marker for legends. */
 const sample = (run) => svg('svg', { class: 'sample', viewBox: '0 0 34 16', width: 34, height: 16, 'aria-hidden': 'true' },
   svg('path', { d: 'M1 8H33', class: 'curve', style: `stroke:var(--run-${run.index})`, 'stroke-dasharray': DASHES[run.dash] }),
-  svg('path', { d: markerPath(run), transform: 'translate(17 8)', class: 'marker', style: `fill:var(--run-${run.index})` }));
+  svg('path', { d: markerPath(run), transform: 'translate(17 8)', class: 'marker', style: `--colour:var(--run-${run.index})` }));

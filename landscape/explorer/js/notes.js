@@ -41,7 +41,7 @@ function makeNotes() {
 const KEYS = [
   ['space', 'play or pause'], ['← →', 'one step (with shift: ten)'], ['Home End', 'first, last step'], ['1 … 9', 'show or hide a run'],
   ['v', 'contour or 3-D'], ['l', 'logarithmic or linear loss'], ['c', 'compare two surfaces'], ['d', 'drop the runs onto the surface'],
-  ['t', 'light or dark'], ['i', 'what this does not show'], ['?', 'this help'],
+  ['t', 'light or dark'], ['0', 'back to the first view'], ['i', 'what this does not show'], ['?', 'this help'],
 ];
 
 function makeHelp() {
@@ -51,14 +51,17 @@ function makeHelp() {
   return () => dialog.showModal();
 }
 
-/** One sentence about the present step: who is lowest, who is highest. */
+/** One sentence about the present step: who is lowest, who is highest, who is lost. */
 function sentence(step) {
-  const found = visibleRuns().map((run) => [run.name, lossAt(run, step)]).filter(([, loss]) => Number.isFinite(loss)).sort((a, b) => a[1] - b[1]);
-  const lost = visibleRuns().filter((run) => lossAt(run, lastStep) !== undefined && !Number.isFinite(lossAt(run, step)) && (run.measured || run.path) && step > firstStep);
-  if (!found.length) return '';
-  const [[low, least], [high, most]] = [found[0], found[found.length - 1]];
-  const parts = found.length === 1 ? [`At step ${step} ${low} is at loss ${short(least)}.`]
-    : [`At step ${step} ${low} is lowest, at loss ${short(least)}; ${high} is highest, at ${short(most)}.`];
-  if (lost.length) parts.push(`Not finite: ${lost.map((run) => run.name).join(', ')}.`);
+  const found = visibleRuns().map((run) => [run.name, lossAt(run, step)]).filter(([, loss]) => loss !== undefined);
+  const finite = found.filter(([, loss]) => Number.isFinite(loss)).sort((a, b) => a[1] - b[1]);
+  const lost = found.filter(([, loss]) => !Number.isFinite(loss)).map(([name]) => name);
+  const parts = [];
+  if (finite.length) {
+    const [[low, least], [high, most]] = [finite[0], finite[finite.length - 1]];
+    parts.push(finite.length === 1 ? `At step ${step} ${low} is at loss ${short(least)}.`
+      : `At step ${step} ${low} is lowest, at loss ${short(least)}; ${high} is highest, at ${short(most)}.`);
+  }
+  if (lost.length) parts.push(`No finite loss: ${lost.join(', ')}.`);
   return parts.join(' ');
 }

@@ -41,7 +41,7 @@ function makeTools(parent, dialogs) {
   if (surfaces.length) {
     parent.append(segment('view', 'view', [['contour', 'Contour'], ['3d', '3-D']], switchView));
     parent.append(el('div', { class: 'segment cameras', role: 'group', 'aria-label': 'camera' }, ...CAMERA_NAMES.map((name) => el('button', {
-      type: 'button', 'data-camera': name, onclick: () => setState({ camera: cameraNumbers(cameraOf(name, lands[0].terrain)) }),
+      type: 'button', 'data-camera': name, onclick: () => setState({ camera: cameraNumbers(cameraOf(name, lands[0])) }),
     }, name))));
   }
   parent.append(segment('loss scale', 'scale', [['log', 'Log'], ['linear', 'Linear']]));
@@ -70,7 +70,7 @@ function makeLands(parent) {
     const land = new Land(parent, field);
     pickers(land);
     lands.push(land);
-    land.onCamera = (moved) => lands.filter((l) => l !== moved).forEach((l) => copyCamera(moved, l));
+    land.onCamera = (moved, camera) => lands.filter((l) => l !== moved).forEach((l) => l.turnTo(camera));
     land.onRange = (moved) => lands.filter((l) => l !== moved && l.surface?.plane === moved.surface.plane).forEach((l) => copyRange(moved, l));
     return land;
   };
@@ -106,15 +106,10 @@ function captions() {
 }
 
 function setCamera(land) {
-  const wanted = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', land.terrain);
+  const wanted = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', lands[0]);
+  if (state.camera && state.camera === land.kept) return;
   const present = land.plot._fullLayout?.scene?.camera;
-  if (present && cameraNumbers(present).join() !== cameraNumbers(wanted).join()) Plotly.relayout(land.plot, { 'scene.camera': wanted });
-}
-
-function copyCamera(from, to) {
-  const scene = from.plot._fullLayout?.scene?._scene;
-  const camera = scene?.getCamera?.() ?? from.plot._fullLayout?.scene?.camera;
-  if (camera && to.space && !to.box.hidden) to.plot._fullLayout?.scene?._scene?.setViewport?.({ ...to.plot._fullLayout.scene, camera });
+  if (present && cameraNumbers(present).join() !== cameraNumbers(wanted).join()) land.turnTo(wanted);
 }
 
 function copyRange(from, to) {
@@ -171,7 +166,7 @@ async function start() {
     captions();
   }
   // For the console and for tests.
-  window.explorer = { state, setState, runs, surfaces, lands, charts, curvesCsv };
+  window.explorer = { state, initial, setState, runs, surfaces, lands, charts, curvesCsv };
   document.documentElement.dataset.ready = 'true';
 }
 

@@ -84,6 +84,7 @@ function makeKeys(player, dialogs) {
     d: () => other('drop', 'off', 'on'),
     t: () => setState({ theme: isDark() ? 'light' : 'dark' }),
     c: () => surfaces.length && setState({ compare: state.compare < 0 ? Math.min(surfaces.length - 1, state.surface === 0 ? 1 : 0) : -1 }),
+    0: () => setState(initial),
     '?': () => dialogs.help(),
     i: () => dialogs.notes(),
   };

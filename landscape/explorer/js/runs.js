@@ -1,9 +1,9 @@
 // The runs over a landscape: whole paths faint, trails up to the step, a marker with its stem.
 // Everything here is SVG above Plotly's picture, so that a step costs a few attributes.
 
-const MOST_POINTS = 1200; // drawn per run for a whole path
+const MOST_POINTS = 800; // drawn per run for a whole path
 const motion = { smooth: false }; // between states while playing, on states otherwise
-const FULL_BEHIND = 250; // states behind the marker drawn without thinning
+const FULL_BEHIND = 120; // states behind the marker drawn without thinning
 
 class RunLayer {
   constructor() {
@@ -38,16 +38,16 @@ class RunLayer {
     return {
       run, path, colour,
       kept: thinned(path.step.length, MOST_POINTS / 4, path.x, path.y),
-      height: Array.from(path.step, (_, i) => clamp(measured(i))),
-      ground: Array.from(path.step, (_, i) => clamp(ground(i))),
+      height: Array.from(path.step, (_, i) => clamp([measured(i), ground(i)].find((v) => !Number.isNaN(v)) ?? Infinity)),
+      ground: Array.from(path.step, (_, i) => clamp([ground(i), measured(i)].find((v) => !Number.isNaN(v)) ?? Infinity)),
       sx: new Float64Array(path.step.length), sy: new Float64Array(path.step.length),
-      whole: svg('path', { class: 'whole', style: `stroke:${colour}` }),
-      halo: svg('path', { class: 'halo' }),
-      trail: svg('path', { class: 'trail', style: `stroke:${colour}`, 'stroke-dasharray': DASHES[run.dash] }),
-      stem: svg('line', { class: 'stem', style: `stroke:${colour}` }),
-      foot: svg('circle', { class: 'foot', r: 2, style: `fill:${colour}` }),
-      marker: svg('path', { class: 'marker', d: markerPath(run), style: `fill:${colour}` }),
-      label: svg('text', { class: 'label' }, run.name.length > 24 ? `${run.name.slice(0, 23)}…` : run.name),
+      whole: svg('path', { class: 'whole', 'data-run': run.index, style: `stroke:${colour}` }),
+      halo: svg('path', { class: 'halo', 'data-run': run.index }),
+      trail: svg('path', { class: 'trail', 'data-run': run.index, style: `stroke:${colour}`, 'stroke-dasharray': DASHES[run.dash] }),
+      stem: svg('line', { class: 'stem', 'data-run': run.index, style: `stroke:${colour}` }),
+      foot: svg('circle', { class: 'foot', 'data-run': run.index, r: 2, style: `fill:${colour}` }),
+      marker: svg('path', { class: 'marker', 'data-run': run.index, d: markerPath(run), style: `--colour:${colour}` }),
+      label: svg('text', { class: 'label', 'data-run': run.index }, run.name.length > 24 ? `${run.name.slice(0, 23)}…` : run.name),
     };
   }
 
@@ -57,14 +57,17 @@ class RunLayer {
     this.frame = frame;
     for (const [name, value] of Object.entries(frame)) this.clip.setAttribute(name, Math.max(0, value));
     for (const item of this.items) {
-      for (const i of item.kept) this.pixel(item, i);
-      item.whole.setAttribute('d', lineThrough(item.kept, (i) => item.sx[i], (i) => item.sy[i]));
+      item.texts = item.kept.map((i) => this.pixel(item, i));
+      item.whole.setAttribute('d', penned(item.texts));
     }
     this.step(state.step);
   }
 
+  /** Project a state; its pixel as text, empty when it is not finite. */
   pixel(item, i) {
-    [item.sx[i], item.sy[i]] = this.project(item.path.x[i], item.path.y[i], item.height[i]);
+    const [x, y] = this.project(item.path.x[i], item.path.y[i], item.height[i]);
+    [item.sx[i], item.sy[i]] = [x, y];
+    return Number.isFinite(x) && Number.isFinite(y) ? `${x.toFixed(1)} ${y.toFixed(1)}` : '';
   }
 
   /** Move trails, markers, stems and labels to a step (between states while playing). */
@@ -73,13 +76,14 @@ class RunLayer {
     const labels = [];
     for (const item of this.items) {
       const { path } = item;
-      let last = stateAt(path.step, step);
-      while (last > 0 && !Number.isFinite(path.x[last])) last -= 1;
+      const now = stateAt(path.step, step);
+      let last = now;
+      while (last > 0 && !Number.isFinite(path.x[last] + path.y[last])) last -= 1;
+      item.marker.classList.toggle('lost', last !== now || Boolean(path.loss && !Number.isFinite(path.loss[last])));
       const at = last < 0 ? null : this.position(item, last, step);
       for (const node of [item.marker, item.label, item.stem, item.foot, item.halo, item.trail]) node.setAttribute('visibility', at ? 'visible' : 'hidden');
       if (!at) continue;
-      const d = `${lineThrough(this.behind(item, last, step), (i) => item.sx[i], (i) => item.sy[i])}L${at.x.toFixed(1)} ${at.y.toFixed(1)}`;
-      const drawn = d.startsWith('M') && state.trail !== '0' ? d : '';
+      const drawn = state.trail === '0' ? '' : penned([...this.behind(item, last, step), `${at.x.toFixed(1)} ${at.y.toFixed(1)}`]);
       item.halo.setAttribute('d', drawn);
       item.trail.setAttribute('d', drawn);
       item.marker.setAttribute('transform', `translate(${at.x.toFixed(2)} ${at.y.toFixed(2)})`);
@@ -120,18 +124,14 @@ class RunLayer {
     return Number.isFinite(px) && Number.isFinite(py) ? { x: px, y: py, gx, gy } : null;
   }
 
-  /** States of the trail: thinned far behind, every one near the marker. */
+  /** The trail's pixels: thinned far behind, every state near the marker. */
   behind(item, last, step) {
     const { path, kept } = item;
     const from = state.trail === 'all' ? 0 : Math.max(0, stateAt(path.step, step - Number(state.trail)));
     const near = Math.max(from, last - FULL_BEHIND);
-    const far = kept.filter((i) => i >= from && i < near);
-    const full = [];
-    for (let i = near; i <= last; i += 1) {
-      this.pixel(item, i);
-      full.push(i);
-    }
-    return [...far, ...full];
+    const texts = item.texts.slice(stateAt(kept, from - 1) + 1, stateAt(kept, near - 1) + 1);
+    for (let i = near; i <= last; i += 1) texts.push(this.pixel(item, i));
+    return texts;
   }
 
   /** The drawn state nearest to a pixel, within `reach`: {item, state} or null. */
@@ -153,6 +153,17 @@ class RunLayer {
   }
 }
 
+/** SVG path through pixels given as text; an empty one breaks the line. */
+function penned(texts) {
+  let d = '';
+  let pen = 'M';
+  for (const text of texts) {
+    if (text) d += pen + text;
+    pen = text ? 'L' : 'M';
+  }
+  return d;
+}
+
 /** Names beside their markers, pushed apart from top to bottom where they would overlap. */
 function placeLabels(items, frame) {
   const line = 15;
@@ -160,7 +171,10 @@ function placeLabels(items, frame) {
   for (const item of [...items].sort((a, b) => a.y - b.y)) {
     item.wide ??= item.label.getComputedTextLength?.() || 60;
     const left = item.x + 11 + item.wide > frame.x + frame.width;
-    const x = left ? item.x - 11 - item.wide : item.x + 11;
+    let x = left ? item.x - 11 - item.wide : item.x + 11;
+    for (const { x: mx, y: my } of left ? [] : items) {
+      if (Math.abs(my - item.y) < 10 && mx > item.x && mx - 6 < x + item.wide) x = Math.max(x, Math.min(mx + 11, item.x + 26));
+    }
     let y = item.y + 4;
     for (const other of placed) {
       if (x < other.x + other.wide + 6 && other.x < x + item.wide + 6 && y < other.y + line) y = other.y + line;

@@ -17,7 +17,7 @@ const readHidden = (text) => {
 };
 const readClip = (text) => {
   const value = Number(text);
-  return value > 0 && value <= 1 ? value : undefined;
+  return text !== '' && value >= 0.5 && value <= 1 ? value : undefined;
 };
 
 const fields = {
@@ -29,7 +29,7 @@ const fields = {
   compare: { start: -1, read: whole(-1, surfaces.length - 1) },
   hidden: { start: [], read: readHidden },
   camera: { start: null, read: readCamera },
-  clip: { start: 1, read: readClip },
+  clip: { start: null, read: readClip },
   trail: { start: 'all', read: oneOf('all', '100', '10', '0') },
   drop: { start: 'off', read: oneOf('off', 'on') },
   theme: { start: 'auto', read: oneOf('auto', 'light', 'dark') },
@@ -37,6 +37,7 @@ const fields = {
 };
 
 const state = Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.start]));
+const initial = { ...state };
 const listeners = [];
 let waiting = null;
 let hashTimer = 0;
@@ -82,7 +83,7 @@ function readHash(hash) {
 
 Object.assign(state, readHash(location.hash));
 addEventListener('hashchange', () => setState({
-  ...Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.start])),
+  ...initial,
   ...readHash(location.hash),
 }));
 

@@ -11,7 +11,7 @@ const COLUMNS = [
   ['lr', 'Learning rate', (run, step) => valueAt(run.path, 'learning_rate', step), 'recorded learning rate of the update'],
 ];
 
-const cellText = (value) => (Number.isNaN(value) ? '–' : short(value, 4));
+const cellText = (value) => (value === undefined ? '–' : short(value, 4));
 
 /** Last step at which a run has any state. */
 function endOf(run) {
@@ -27,7 +27,7 @@ function makeTable(parent) {
     const note = el('small');
     const cells = COLUMNS.map(([id, title]) => el('td', { 'data-column': id, 'data-title': title }));
     const row = el('tr', { 'data-run': run.index }, el('th', { scope: 'row' }, sample(run), el('bdi', {}, run.name), note), ...cells);
-    body.append(row);
+    body.append(emphasiseOn(row, run));
     return { run, row, cells, note, end: endOf(run) };
   });
   const update = () => {

@@ -1,26 +1,31 @@
 // A surface as Plotly draws it: a contour plot or a lit surface of the same numbers.
 
-/** What is drawn of one metric of a surface: bounds, logarithm, levels and gaps. */
+/** Finite computed values in increasing order, sorted once per metric. */
+function sortedValues(surface, metric) {
+  surface.sorted ??= [];
+  return (surface.sorted[metric] ??= surface.values[metric].filter((v, k) => surface.computed[k] && Number.isFinite(v)).sort());
+}
+
+/** Share of points drawn below the clip when nobody chose one: all, unless a few explode. */
+function clipOf(sorted) {
+  const high = sorted[sorted.length - 1];
+  return high > 20 * Math.abs(sorted[Math.floor(0.9 * (sorted.length - 1))]) ? 0.9 : 1;
+}
+
+/** What is drawn of one metric of a surface: bounds, clip, logarithm and gaps. */
 function terrainOf(surface, metric) {
   const values = surface.values[metric];
-  let [low, high, positive, broken] = [Infinity, -Infinity, Infinity, 0];
-  for (let k = 0; k < values.length; k += 1) {
-    const v = values[k];
-    if (!surface.computed[k]) continue;
-    if (!Number.isFinite(v)) broken += 1;
-    else {
-      low = Math.min(low, v);
-      high = Math.max(high, v);
-      if (v > 0) positive = Math.min(positive, v);
-    }
-  }
-  const log = state.scale === 'log' && positive < Infinity && high > positive;
+  const sorted = sortedValues(surface, metric);
+  const [low, high] = [sorted[0], sorted[sorted.length - 1]];
+  const positive = sorted.find((v) => v > 0);
+  const log = state.scale === 'log' && positive < high;
   const floor = log ? positive : low;
-  // The clip moves through the loss on the scale that is shown, from its floor to its top.
-  const top = log ? floor * (high / floor) ** state.clip : floor + (high - floor) * state.clip;
+  const share = state.clip ?? clipOf(sorted);
+  const top = Math.max(sorted[Math.round(share * (sorted.length - 1))], sorted.find((v) => v > floor) ?? floor);
+  const broken = surface.computed.reduce((a, b) => a + b, 0) - sorted.length;
   const clamp = (v) => Math.min(top, Math.max(floor, v));
   const level = log ? (v) => Math.log10(clamp(v)) : clamp;
-  return { surface, metric, values, low: floor, top, high, log, broken, clamp, level, empty: !(high >= low) };
+  return { surface, metric, values, low: floor, top, high, share, log, broken, clamp, level, empty: !sorted.length };
 }
 
 /** Rows of f(value) with null where nothing finite was computed. */
@@ -82,16 +87,18 @@ function axisLook(title) {
 /** Plotly reads a little markup in titles: names from files must not be read as such. */
 const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
+const FLAT_MARGIN = { l: 50, r: 8, t: 6, b: 40 };
+
 function flatLayout(terrain, room) {
   const { alpha, beta, gram } = terrain.surface;
   const [xTitle, yTitle] = axisTitles(terrain.surface, room);
   const aspect = aspectOf(terrain.surface);
   return {
-    margin: { l: 50, r: 8, t: 6, b: 40 }, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', dragmode: 'pan', showlegend: false,
+    margin: FLAT_MARGIN, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', dragmode: 'pan', showlegend: false,
     font: { family: getComputedStyle(document.body).fontFamily }, hovermode: false, uirevision: `${terrain.surface.key}`,
-    xaxis: { ...axisLook(xTitle), range: [alpha[0], alpha[alpha.length - 1]], showgrid: false, constrain: 'domain' },
+    xaxis: { ...axisLook(xTitle), range: [alpha[0], alpha[alpha.length - 1]], showgrid: false, constrain: 'domain', constraintoward: 'left' },
     yaxis: {
-      ...axisLook(yTitle), range: [beta[0], beta[beta.length - 1]], showgrid: false, constrain: 'domain',
+      ...axisLook(yTitle), range: [beta[0], beta[beta.length - 1]], showgrid: false, constrain: 'domain', constraintoward: 'top',
       ...(aspect.true ? { scaleanchor: 'x', scaleratio: Math.sqrt(gram[3] / gram[0]) } : {}),
     },
   };

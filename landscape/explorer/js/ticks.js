@@ -2,12 +2,13 @@
 
 /** Round ticks inside [low, high], about `count` of them. */
 function linearTicks(low, high, count) {
+  if (!(high > low)) return [low];
   const raw = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
   const stepSize = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
   const ticks = [];
   for (let k = Math.ceil(low / stepSize - 1e-9); k * stepSize <= high * (1 + 1e-12) + 1e-12 * stepSize; k += 1) ticks.push(k * stepSize);
-  return ticks;
+  return ticks.length > 1 || count > 8 ? ticks : linearTicks(low, high, count + 1);
 }
 
 /** Ticks 1, 2, 5 (or decades only, or every n-th) inside [low, high]; both positive. */
