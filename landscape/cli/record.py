@@ -59,9 +59,16 @@ def record(
     from landscape.recording.training import Run, record_run
 
     if again is not None:
-        if task or optimizer:
+        if optimizer:
             raise ValueError("--from FILE already says what to train; leave out TASK and options.")
         run = Run.stored(again)
+        if ":" in run.task and task != run.task:
+            raise ValueError(
+                f"{again} says task {run.task!r}, code that a file may not import by itself; name "
+                f"it: landscape record {run.task} --from {again}"
+            )
+        if task and task != run.task:
+            raise ValueError(f"--from FILE already says what to train, {run.task}; leave out TASK.")
         out = out or again.with_name(f"{again.stem}-again.h5")
     elif task and optimizer:
         run = Run(
