@@ -17,7 +17,7 @@ def main() -> None:
     script = Script("fig_optimizers_on_plane", __doc__)
     surface, paths = measure(script)
     with styled("screen"):
-        frames = list(walk_frames(surface, paths, count=4 if script.smoke else 60))
+        frames = list(walk_frames(surface, paths, count=4 if script.smoke else 40))
     path = write_animation(frames, script.figures / "fig_film.gif")
     caption = (
         f"{len(frames)} frames, {paths[0].step[-1]} steps, {path.stat().st_size / 1e6:.2f} MB."

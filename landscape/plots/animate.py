@@ -46,7 +46,7 @@ def walk_frames(
     """
     if not paths:
         raise ValueError("No path was given; pass at least one Projection.")
-    figure = figure or Figure(figsize=(6, 4.2), dpi=100, layout="constrained")
+    figure = figure or Figure(figsize=(6.4, 5.8), dpi=90, layout="constrained")
     ax = plot_surface(surface, paths=paths, metric=metric, ax=figure.add_subplot())
     trails = [line for line in ax.lines if line.get_gid() in ("path", "halo")]
     for line in ax.lines:
