@@ -135,7 +135,12 @@ class Run:
             raise ValueError(f"{path} says task {said!r}; name it again to run your own code.")
         if task not in (None, said):
             raise ValueError(f"{path} says task {said!r}, not {task!r}.")
-        return cls(**{key: value for key, value in settings.items() if key in known})
+        try:
+            return cls(**{k: v for k, v in settings.items() if k in known}).resolved()
+        except TypeError as error:
+            raise ValueError(
+                f"{path} stores settings of a run that make no sense: {error}"
+            ) from error
 
 
 def record_run(
