@@ -51,7 +51,8 @@ def invariance() -> list[Claim]:
         ),
         Claim(
             "Profiles without normalization do (s = 10, 100)", LI,
-            "height on [−1, 1] changes by a factor above 5, always", "×" + numbers(raw.ravel(), ".3g"),
+            "height on [−1, 1] changes by a factor above 5, always",
+            "×" + numbers(raw.ravel(), ".3g"),
             bool((raw > 5).all()),
         ),
     ]  # fmt: skip
