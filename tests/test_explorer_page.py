@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import explorer_sample as sample
 import numpy as np
@@ -249,3 +250,5 @@ def test_a_panel_is_saved_as_a_picture(page, tmp_path):
             assert len(content) > 2000
             if form == "svg":
                 assert b"var(--" not in content
+                sizes = re.findall(rb'<svg[^>]*? width="(\d+)"', content)
+                assert len(set(sizes)) == 1  # ground and runs at one scale

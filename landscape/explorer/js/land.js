@@ -216,7 +216,7 @@ class Land {
   }
 
   picture() {
-    return { plot: this.plot, width: this.stage.clientWidth, height: this.stage.clientHeight, layers: [this.layer.svg], title: 'landscape' };
+    return { plot: this.plot, width: this.stage.clientWidth, height: this.stage.clientHeight, layers: [this.layer.svg], title: `${content.title}, step ${Math.floor(state.step)}` };
   }
 }
 
