@@ -7,44 +7,28 @@ runs the model. Weights are always computed from the origin, never by accumulati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from landscape.evaluation.borrow import Loan, borrowed
+from landscape.evaluation.batchnorm import POLICIES, BatchNorm
+from landscape.evaluation.choice import STRATEGIES, Choice, choose, plain_seconds
 from landscape.evaluation.data import HeldData
-from landscape.evaluation.interrupt import held_back
-from landscape.evaluation.metrics import Metric, mean_and_error
-from landscape.evaluation.sequential import sequential
+from landscape.evaluation.metrics import Metric
+from landscape.evaluation.repeatable import check_repeatable
+from landscape.evaluation.work import Work
 from landscape.layout import Layout
-from landscape.progress import Interrupted, Progress
+from landscape.restriction import Evaluation, Restriction
 
-Precision = Literal["single", "double"]
-BatchNorm = Literal["frozen", "batch"]
+__all__ = ["Evaluation", "Objective", "Restriction"]
 
+_WORTH_CHOOSING = 1.0  # seconds of work, done and to come
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics at some points.
-
-    Attributes:
-        metrics: Names; the first is the loss.
-        mean: Means over the data, float64, shape (metrics, points). NaN and infinities are
-            what the model gave.
-        standard_error: Standard errors of the means as estimates over the whole data set, same
-            shape; zero when the whole set was used, NaN when unknown.
-        computed: Which points were measured, shape (points,); all of them unless interrupted.
-    """
-
-    metrics: tuple[str, ...]
-    mean: np.ndarray
-    standard_error: np.ndarray
-    computed: np.ndarray
+Precision = Literal["single", "double", "bfloat16"]
 
 
 class Objective:
@@ -62,10 +46,18 @@ class Objective:
             `landscape.evaluation.data`.
         metrics: Further named metrics measured in the same pass, for example ``error``.
         device: Where to compute; default: where the model is.
-        precision: ``single`` or ``double``.
-        batch_norm: ``frozen`` uses the stored running statistics; ``batch`` those of each
-            batch, as "A Walk with SGD" does (arXiv:1802.08770).
-        batch_size: Samples per forward pass.
+        precision: ``single``, ``double``, or ``bfloat16``: weights are placed in single precision,
+            matrix products and convolutions run in bfloat16, and a few points are measured again
+            in single precision for `Evaluation.observed_error`.
+        batch_norm: ``frozen`` uses the stored running statistics, ``recalibrated`` estimates them
+            anew at every point, ``batch`` uses those of each batch; see
+            `landscape.evaluation.batchnorm`.
+        weight_decay: λ of an L2 penalty. Adds two metrics, ``weight decay`` = λ/2 ‖θ‖² over the
+            trainable parameters and ``loss + weight decay``.
+        batch_size: Samples per forward pass; None finds a good one by timing.
+        strategy: How points are evaluated, a name in `landscape.evaluation.choice.STRATEGIES`;
+            None chooses by timing the real work. No strategy changes a result beyond rounding,
+            but for bitwise equal numbers give both `strategy` and `batch_size`.
         samples: Measure on a fixed random subset of this size.
         seed: Seed of the subset.
         settings: Anything about the task worth keeping with the results.
@@ -92,7 +84,9 @@ class Objective:
         device: str | torch.device | None = None,
         precision: Precision = "single",
         batch_norm: BatchNorm = "frozen",
+        weight_decay: float | None = None,
         batch_size: int | None = None,
+        strategy: str | None = None,
         samples: int | None = None,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
@@ -102,22 +96,37 @@ class Objective:
                 f"loss is a {type(loss).__name__}; pass a function loss(model, batch), for example "
                 "lambda model, batch: F.cross_entropy(model(batch[0]), batch[1])."
             )
-        if precision not in ("single", "double"):
-            raise ValueError(f"precision must be one of 'single', 'double'; not {precision!r}.")
-        if batch_norm not in ("frozen", "batch"):
-            raise ValueError(f"batch_norm must be one of 'frozen', 'batch'; not {batch_norm!r}.")
+        if precision not in get_args(Precision):
+            raise ValueError(
+                f"precision must be one of {', '.join(get_args(Precision))}; not {precision!r}."
+            )
+        if batch_norm not in POLICIES:
+            raise ValueError(
+                f"batch_norm must be one of {', '.join(POLICIES)}; not {batch_norm!r}."
+            )
+        if strategy is not None and strategy not in STRATEGIES:
+            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
+        if weight_decay is not None and not 0 <= weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be zero or positive; got {weight_decay}.")
         self.model = model
         self.metrics: dict[str, Metric] = {"loss": loss, **(metrics or {})}
         self.layout = Layout.of(model)
         self.buffers_layout = Layout.of_buffers(model)
         self.device = torch.device(device) if device else next(model.parameters()).device
         self.dtype = torch.float64 if precision == "double" else torch.float32
-        self.batch_norm = batch_norm
+        self.batch_norm, self.precision, self.weight_decay = batch_norm, precision, weight_decay
         self.data = HeldData(
             data, device=self.device, batch_size=batch_size, samples=samples, seed=seed
         )
         self.data.cast(self.dtype)
+        self.choice: Choice | None = None
+        self._strategy, self._batch_size = strategy, batch_size
+        self._plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
+        self._asked, self._seconds = 0, None
+        self._repeatable = False
         self._settings = dict(settings or {}, precision=precision, batch_norm=batch_norm)
+        if weight_decay is not None:
+            self._settings["weight_decay"] = weight_decay
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -125,6 +134,12 @@ class Objective:
         if "data_hash" not in self._settings:
             self._settings.update(self.data.describe(), device=str(self.device))
         return dict(self._settings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of everything that is measured; the first is the loss."""
+        decay = () if self.weight_decay is None else ("weight decay", "loss + weight decay")
+        return (*self.metrics, *decay)
 
     def parameters(self) -> np.ndarray:
         """The model's present parameters as a flat vector, shape (P,)."""
@@ -134,7 +149,12 @@ class Objective:
         return (flat if flat.dtype == torch.float64 else flat.float()).numpy()
 
     def restrict(
-        self, origin: np.ndarray, directions: np.ndarray, *, buffers: np.ndarray | None = None
+        self,
+        origin: np.ndarray,
+        directions: np.ndarray,
+        *,
+        buffers: np.ndarray | None = None,
+        buffer_directions: np.ndarray | None = None,
     ) -> Restriction:
         """The objective on the line, plane or point origin + Σ_k c_k · directions[k].
 
@@ -143,133 +163,37 @@ class Objective:
             directions: Shape (K, P); K may be zero.
             buffers: Flat floating-point buffers to evaluate with, shape (B,); None uses the
                 model's own.
+            buffer_directions: How the buffers move with the coordinates, shape (K, B), for
+                statistics interpolated between recorded states; None keeps them fixed.
 
         Raises:
             ValueError: If the shapes do not fit the model.
         """
-        return Restriction(self, origin, directions, buffers)
+        return Restriction(self, origin, directions, buffers, buffer_directions)
+
+    def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
+        """How to evaluate these points: chosen once, when there is enough work to pay for it."""
+        if len(coordinates) <= 1:
+            return self._plain
+        self._asked += len(coordinates)
+        if not self._repeatable:
+            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
+            check_repeatable(work, self.data, rebatch=free)
+            self._repeatable = True
+        if self.choice is None:
+            if self._seconds is None:
+                self._seconds = plain_seconds(work, self.data, coordinates)
+            if self._strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
+                fixed = self.batch_norm != "frozen" or not self.data.joined
+                self.choice = choose(
+                    work,
+                    self.data,
+                    coordinates,
+                    strategy=self._strategy,
+                    batch_size=self.data.batch_size if fixed else self._batch_size,
+                )
+        return self.choice or self._plain
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""
         return self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)(np.zeros((1, 0)))
-
-
-class Restriction:
-    """An objective as a function of a few coordinates; made by `Objective.restrict`."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        origin: np.ndarray,
-        directions: np.ndarray,
-        buffers: np.ndarray | None = None,
-    ) -> None:
-        size = objective.layout.size
-        if origin.shape != (size,) or directions.ndim != 2 or directions.shape[1] != size:
-            raise ValueError(
-                f"The model has {size} trainable parameters; the origin has shape {origin.shape} "
-                f"and the directions {directions.shape}. They belong to another model."
-            )
-        if buffers is not None and buffers.shape != (objective.buffers_layout.size,):
-            raise ValueError(
-                f"The model has {objective.buffers_layout.size} buffer values; got {buffers.shape}."
-            )
-        self.objective = objective
-        self._origin = self._held(origin)
-        self._directions = self._held(directions)
-        self._buffers = None if buffers is None else self._held(buffers)
-
-    def __call__(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
-        """Measure every metric at the given points.
-
-        Args:
-            coordinates: Shape (points, K).
-            progress: Told of each finished point.
-
-        Returns:
-            One value per metric and point.
-
-        Raises:
-            Interrupted: On Ctrl-C, with the points measured until then.
-        """
-        objective = self.objective
-        coordinates = np.asarray(coordinates, np.float64)
-        if coordinates.ndim != 2 or coordinates.shape[1] != len(self._directions):
-            raise ValueError(
-                f"coordinates have shape {coordinates.shape}; expected (points, "
-                f"{len(self._directions)})."
-            )
-        shape = (len(objective.metrics), len(coordinates), 3)
-        totals = torch.zeros(shape, dtype=torch.float64, device=objective.device)
-
-        computed = np.zeros(len(coordinates), bool)
-
-        def done(index: int, total: Tensor) -> None:
-            totals[:, index] = total
-            computed[index] = True
-            if progress is not None:
-                progress.advance()
-
-        try:
-            with held_back() as check, self._borrowed() as loan:
-                points = _Placement(loan, self, coordinates)
-                sequential(
-                    objective.model,
-                    objective.metrics,
-                    objective.data,
-                    points,
-                    done=done,
-                    check=check,
-                )
-        except KeyboardInterrupt:
-            raise Interrupted(self._evaluation(totals, computed)) from None
-        return self._evaluation(totals, computed)
-
-    def _evaluation(self, totals: Tensor, computed: np.ndarray) -> Evaluation:
-        data = self.objective.data
-        mean, error = mean_and_error(
-            totals.cpu().numpy(), size=data.size, population=data.population
-        )
-        mean[:, ~computed] = error[:, ~computed] = np.nan
-        return Evaluation(tuple(self.objective.metrics), mean, error, computed)
-
-    @contextmanager
-    def _borrowed(self) -> Iterator[Loan]:
-        objective = self.objective
-        with borrowed(
-            objective.model,
-            objective.layout,
-            objective.buffers_layout,
-            device=objective.device,
-            dtype=objective.dtype,
-        ) as loan:
-            if objective.batch_norm == "batch":
-                for module in objective.model.modules():
-                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                        module.training = True
-            yield loan
-
-    def _held(self, array: np.ndarray) -> Tensor:
-        objective = self.objective
-        return torch.as_tensor(np.array(array), dtype=objective.dtype, device=objective.device)
-
-
-class _Placement:
-    """Writes origin + Σ c_k · direction_k into the flat vector that the model computes with."""
-
-    def __init__(self, loan: Loan, restriction: Restriction, coordinates: np.ndarray) -> None:
-        self._loan, self._coordinates = loan, coordinates
-        self._origin, self._directions = restriction._origin, restriction._directions
-        given = restriction._buffers
-        self._buffers = loan.buffers.clone() if given is None else given
-
-    def __len__(self) -> int:
-        return len(self._coordinates)
-
-    def place(self, index: int) -> None:
-        flat = self._loan.flat
-        flat.copy_(self._origin)
-        for direction, c in zip(self._directions, self._coordinates[index], strict=True):
-            flat.add_(direction, alpha=float(c))
-        self._loan.buffers.copy_(self._buffers)
-        self._loan.reset_others()

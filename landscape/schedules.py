@@ -15,6 +15,8 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from landscape.optim.hyperparameters import check_options
+
 Factor = Callable[[int], float]
 
 
@@ -136,7 +138,8 @@ def build_schedule(
     if name not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(NAMES)}; not {name!r}.")
     function = SCHEDULES[name]
-    _check_options(name, options, list(inspect.signature(function).parameters)[1:])
+    allowed = list(inspect.signature(function).parameters)[1:]
+    check_options(f"schedule {name}", options, allowed)
     return LambdaLR(optimizer, function(steps, **options))
 
 
@@ -165,19 +168,11 @@ def ramped_batch(step: int, *, steps: int, start: int, end: int) -> int:
 def _one_cycle(optimizer: Optimizer, steps: int, options: dict[str, Any]) -> LRScheduler:
     allowed = set(inspect.signature(OneCycleLR).parameters)
     fixed = {"optimizer", "max_lr", "total_steps", "epochs", "steps_per_epoch", "last_epoch"}
-    _check_options("one-cycle", options, sorted(allowed - fixed - {"verbose"}))
+    check_options("schedule one-cycle", options, sorted(allowed - fixed - {"verbose"}))
     groups = optimizer.param_groups
     moves = any(g.get("momentum") or "betas" in g for g in groups)
     rates = [float(g["lr"]) for g in groups]
     return OneCycleLR(optimizer, rates, total_steps=steps, **{"cycle_momentum": moves, **options})
-
-
-def _check_options(name: str, options: Mapping[str, Any], allowed: list[str]) -> None:
-    if unknown := [key for key in options if key not in allowed]:
-        raise ValueError(
-            f"schedule {name} takes no option {', '.join(unknown)}; "
-            f"allowed: {', '.join(allowed) or 'none'}."
-        )
 
 
 def _updates(what: str, length: float, steps: int) -> int:

@@ -20,12 +20,14 @@ and MAY hold
     evaluation     float32 (S, P)    the parameters that would be evaluated at state s, where they
                                      differ from the stepped ones (averages, slow weights)
     random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`
-    scalars/NAME   float64 (U,)      row u: a number about update u + 1, for example the
-                                     mini-batch loss before that update, or the learning rate;
-                                     NaN where it was not given
+    scalars        float64 (U, C)    row u: numbers about update u + 1, for example the mini-batch
+                                     loss before that update, or the learning rate; NaN where
+                                     one was not given
+    scalar_names   bytes (C,)        what the columns of `scalars` are called, UTF-8; columns with
+                                     an empty name are to be ignored
     layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
-    sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; its attribute
-                                     `seed` fixes the projection, see `recording.sketch`
+    sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; the root attribute
+                                     `sketch` = (k, seed) fixes it, see `recording.sketch`
     run            text              JSON: how the run was made (task, optimizer, seed, ...)
     provenance     text              JSON: versions, command, time
 
@@ -55,6 +57,10 @@ SCHEMA = "landscape/trajectory"
 VERSION = 1
 
 
+class NoStateError(SchemaError):
+    """A trajectory file in which nothing was recorded yet."""
+
+
 class Trajectory:
     """The states of one recorded run, read lazily.
 
@@ -72,6 +78,8 @@ class Trajectory:
         run: How the run was made; ``{}`` when not recorded.
         provenance: Software, command and time of the recording.
         complete: Whether the recording was closed properly.
+        holds: What is stored: ``dtype`` of the rows; whether there are ``buffers``,
+            ``evaluation`` parameters, ``random_state``; ``sketch``: its (size, seed) or None.
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
@@ -90,10 +98,7 @@ class Trajectory:
             self.buffers_layout = _layout(file, "buffers_layout", "[]")
             states, self.updates = _counts(file)
             self.steps: np.ndarray = _rows(file, "step", states, ())[:states]
-            self.scalars: dict[str, np.ndarray] = {
-                name: _rows(file, f"scalars/{name}", self.updates, ())[: self.updates]
-                for name in _members(file, "scalars")
-            }
+            self.scalars = _scalars(file, self.updates)
             self.layer_scalars = tuple(_members(file, "layers"))
             for name in self.layer_scalars:
                 _rows(file, f"layers/{name}", self.updates, (len(self.layout),))
@@ -103,8 +108,14 @@ class Trajectory:
                     width = {"buffers": self.buffers_layout.size, "evaluation": self.layout.size}
                     count = self.updates if name == "sketch" else states
                     _rows(file, name, count, (width.get(name),), ("float32", "uint8"))
+            sketch = file.attrs.get("sketch")
+            self.holds: dict[str, Any] = {
+                "dtype": "float16-delta" if "origin" in file else "float32",
+                **{name: name in file for name in ("buffers", "evaluation", "random_state")},
+                "sketch": None if sketch is None else tuple(int(n) for n in sketch),
+            }
         if not states:
-            raise SchemaError(f"{path} holds no state yet; record at least one step.")
+            raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
 
@@ -132,7 +143,7 @@ class Trajectory:
 
     def state(self, index: int) -> np.ndarray:
         """The flat parameter vector of state `index` (may be negative); float32, shape (P,)."""
-        return self._rebuilt(self._data("parameters")[self._row(index)], slice(None))
+        return self._rebuilt(self._data("parameters")[range(len(self))[index]], slice(None))
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, float32."""
@@ -167,6 +178,14 @@ class Trajectory:
             )
         return self._data(f"layers/{name}")[: self.updates]
 
+    @property
+    def sketch(self) -> np.ndarray | None:
+        """The random projections of θ_1 - θ_0, θ_2 - θ_0, …, float32, shape (updates, k).
+
+        Read with `recording.sketch.SketchedPath`; None when not recorded.
+        """
+        return self._data("sketch")[: self.updates] if self._holds("sketch") else None
+
     def nearest(self, step: int) -> int:
         """Index of the state whose step is nearest to `step`."""
         return int(np.argmin(np.abs(self.steps - step)))
@@ -182,8 +201,12 @@ class Trajectory:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _row(self, index: int) -> int:
-        return range(len(self))[index]
+    def rounded(self, vector: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        """What `columns` would return for a state equal to `vector`, in this file's precision."""
+        part = np.asarray(vector[columns], np.float32)
+        if not self._holds("origin"):
+            return part
+        return self._rebuilt((part - self._data("origin")[columns]).astype(np.float16), columns)
 
     def _data(self, name: str) -> h5py.Dataset:
         if self._file is None:
@@ -191,10 +214,13 @@ class Trajectory:
         return _dataset(self._file, name)
 
     def _optional(self, name: str, index: int) -> np.ndarray | None:
-        row = self._row(index)
+        row = range(len(self))[index]
+        return self._data(name)[row] if self._holds(name) else None
+
+    def _holds(self, name: str) -> bool:
         if self._file is None:
             self._file = self._open.enter_context(opened(self.path))
-        return self._data(name)[row] if name in self._file else None
+        return name in self._file
 
     def _rebuilt(self, stored: np.ndarray, columns: slice) -> np.ndarray:
         if stored.dtype == np.float32:
@@ -236,6 +262,20 @@ def _rows(
     return data
 
 
+def _scalars(file: h5py.File, updates: int) -> dict[str, np.ndarray]:
+    if "scalars" not in file:
+        return {}
+    table, names = _dataset(file, "scalars"), _dataset(file, "scalar_names")
+    if table.ndim != 2 or names.ndim != 1 or names.dtype.kind != "S":
+        raise SchemaError(f"{file.filename}: the scalars are not a table; the file is damaged.")
+    try:
+        called = [name.decode() for name in names[: table.shape[1]]]
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{file.filename}: the scalars' names are damaged ({error}).") from error
+    values = _rows(file, "scalars", updates, (None,))[:updates]
+    return {name: values[:, c].copy() for c, name in enumerate(called) if name}
+
+
 def _members(file: h5py.File, name: str) -> Iterator[str]:
     group = file.get(name)
     return map(str, group) if isinstance(group, h5py.Group) else iter(())
@@ -244,7 +284,8 @@ def _members(file: h5py.File, name: str) -> Iterator[str]:
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     linked = isinstance(file.get(name, getlink=True), h5py.HardLink)
     found = file.get(name) if linked else None
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+    inside = isinstance(found, h5py.Dataset) and found.file.filename == file.filename
+    if not isinstance(found, h5py.Dataset) or not inside or found.is_virtual or found.external:
         raise SchemaError(f"{file.filename} has no data {name!r}; the file is damaged.")
     return found
 

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import landscape as ls
 from landscape.plots.save import save_figure
 from landscape.store import Result
 
 ROOT = Path(__file__).parent.parent
+LARGEST = 300_000  # bytes of a committed picture
 STARTED = time.perf_counter()
 
 
-class Setting:
-    """The command line of a figure script: full size, or the smallest with ``--smoke``.
+class Script:
+    """One figure script: its command line, its recorded runs, its results and its figure.
 
-    Full results are kept in ``data/NAME.results.h5`` and used again; smoke runs leave nothing in
-    ``figures/`` and ``data/``.
+    Runs and results are kept in ``data/gallery/`` and used again; delete them to measure anew.
+    With ``--smoke`` everything is tiny and goes to ``data/smoke/`` instead.
+
+    Args:
+        name: Name of the figure.
+        description: For ``--help``.
     """
 
     def __init__(self, name: str, description: str | None) -> None:
@@ -31,61 +40,107 @@ class Setting:
         parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
         self.smoke: bool = parser.parse_args().smoke
         self.name = name
-        below = ROOT / "data" / "smoke" if self.smoke else ROOT
-        self.data, self.figures = below / "data" / name, below / "figures"
+        self.new = False  # whether anything was recorded or measured
+        self.data = ROOT / "data" / ("smoke" if self.smoke else "gallery")
+        self.figures = self.data if self.smoke else ROOT / "figures"
         self.file = self.data / f"{name}.results.h5"
-        self.results: dict[str, Any] = {}
-        if self.file.exists() and not self.smoke:
-            self.results = ls.load_results(self.file)
-            print(f"{self.file} is used again; delete it to measure anew.")
+        if self.smoke:
+            self.file.unlink(missing_ok=True)
+        self.results: dict[str, Any] = ls.load_results(self.file) if self.file.exists() else {}
+
+    def task(self, model: str, *, images: int = 5000) -> tuple[str, ls.Task]:
+        """The first `images` of Fashion-MNIST with a new model; digits where they are absent."""
+        try:
+            name = f"{'digits' if self.smoke else 'fashion-mnist'}/{model}"
+            task = ls.load_task(name)
+        except FileNotFoundError as error:
+            print(f"{error}\nUsing digits instead.")
+            name = f"digits/{model}"
+            task = ls.load_task(name)
+        train = tuple(part[:images] for part in task.train)
+        return f"{name}, {len(train[0])} images", replace(task, train=train)
+
+    def objective(self, model: str, *, images: int = 5000, **options: Any) -> ls.Objective:
+        """The loss on the images that `run` trains on."""
+        name, task = self.task(model, images=images)
+        if self.smoke:
+            options["samples"] = 32
+        options.setdefault("metrics", task.metrics)
+        settings = {"task": name}
+        return ls.Objective(task.model, task.loss, task.train, settings=settings, **options)
+
+    def run(
+        self, model: str, optimizer: str, *, images: int = 5000, steps: int, **options: Any
+    ) -> ls.Trajectory:
+        """A recorded run, made when it is not there yet; options as for `Run`."""
+        name, task = self.task(model, images=images)
+        steps = min(steps, 12) if self.smoke else steps
+        told = [f"{key}={value}" for key, value in options.items() if key != "name"]
+        label = "-".join([name, optimizer, f"steps={steps}", *told])
+        path = self.data / f"{re.sub(r'[^A-Za-z0-9.=]+', '-', label).strip('-')}.h5"
+        if not path.exists():
+            self.new = True
+            ls.record_run(ls.Run(name, optimizer, steps=steps, **options), path, task=task)
+        return ls.Trajectory(path)
 
     def measured(self, name: str, measure: Callable[[], Result]) -> Any:
         """The result called `name`: the kept one, or a new one from `measure`."""
         if name not in self.results:
-            self.results[name] = measure()
-            self.results[name].save(self.file, name)
+            self.new = True
+            measure().save(self.file, name)
+            self.results = ls.load_results(self.file)
         return self.results[name]
 
-    def run(self, task: str, optimizer: str, **options: Any) -> ls.Trajectory:
-        """A recorded run, made when it is not there yet; options as for `Run`."""
-        label = "-".join([optimizer, *(f"{k}{v}" for k, v in options.items() if k != "name")])
-        path = self.data / f"{task.replace('/', '-')}-{label}.h5"
-        if not path.exists() or self.smoke:
-            ls.record_run(ls.Run(task, optimizer, **options), path, overwrite=True)
-        return ls.Trajectory(path)
-
-    def save(
-        self, figure: Figure, caption: str, *, results: Mapping[str, Result] | None = None
-    ) -> None:
+    def save(self, figure: Figure, caption: str) -> None:
         """Write the figure as PNG and PDF, and its caption beside them."""
         for kind in ("png", "pdf"):
             path = self.figures / f"{self.name}.{kind}"
-            shown = self.results if results is None else results
-            save_figure(figure, path, results=shown, title=caption, transparent=False)
-            print(path)
-        seconds = time.perf_counter() - STARTED
-        (self.figures / f"{self.name}.txt").write_text(f"{caption}\n")
-        print(f"{caption}\n{seconds:.0f} s")
+            save_figure(figure, path, results=self.results, title=caption)
+            if kind == "png" and path.stat().st_size > LARGEST:
+                reduce_colors(path)
+        text = self.figures / f"{self.name}.txt"
+        took = f"Took {time.perf_counter() - STARTED:.0f} s."
+        if not self.new and text.exists():  # only drawn again: what measuring took stays true
+            took = text.read_text().splitlines()[-1]
+        text.write_text(f"{caption}\n{took}\n")
+        print(f"{self.figures / self.name}.png\n{caption}\n{took}")
+
+
+def reduce_colors(path: Path) -> None:
+    """Write a PNG again with 256 colours; its texts are kept."""
+    with Image.open(path) as image:
+        texts, dots = PngInfo(), image.info["dpi"]
+        for key in ("Title", "Software", "Description"):
+            texts.add_itxt(key, str(image.info[key]))
+        reduced = image.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+    reduced.save(path, pnginfo=texts, optimize=True, dpi=dots)
 
 
 def main() -> None:
-    """Write figures/README.md from the scripts' first lines and the figures' captions."""
+    """Write figures/README.md from the scripts' docstrings and the figures' captions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="make the page, do not write it")
+    smoke = parser.parse_args().smoke
     page = [
         "# Gallery",
         "",
-        "Each figure comes from one script, with the numbers it was drawn from in its caption. "
-        "`python scripts/NAME.py` measures and draws it again, `--smoke` in seconds at the "
-        "smallest setting.",
+        "Each figure comes from one script and has the numbers it shows in its caption. "
+        "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
+        "smallest setting. Times are those of two processor cores that had other work besides. "
+        "Colours belong to optimizers and are the same everywhere.",
     ]
     for script in sorted((ROOT / "scripts").glob("fig_*.py")):
         name = script.stem
         caption = ROOT / "figures" / f"{name}.txt"
         if caption.exists():
             what = ast.get_docstring(ast.parse(script.read_text())) or ""
-            page += ["", f"## {name}", "", f"![{name}]({name}.png)", "", what, ""]
-            page += [caption.read_text().strip()]
-            page += ["", f"`python scripts/{name}.py` · [PDF]({name}.pdf)"]
-    (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
+            film = (ROOT / "figures" / f"{name}.gif").exists()
+            page += ["", f"## {name}", "", what, ""]
+            page += [f"![{name}]({name}.{'gif' if film else 'png'})", ""]
+            page += [*caption.read_text().strip().splitlines(), ""]
+            page += [f"`python scripts/{name}.py`" + ("" if film else f" · [PDF]({name}.pdf)")]
+    if not smoke:
+        (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 import landscape as ls
 from landscape.analysis.surface import Surface
+from landscape.directions import Plane
 from landscape.exchange import li2018
 from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 from landscape.tasks.idx import read_idx
-from landscape.tasks.task import classification_error, cross_entropy
+from landscape.tasks.models import mlp
+from landscape.tasks.task import Data, classification_error, cross_entropy
 
 STEM = "model_20230414_171505_10"
 DIRECTIONS = f"{STEM}_states_xignore=biasbn_xnorm=filter_yignore=biasbn_ynorm=filter.h5"
@@ -38,30 +38,36 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--experiment", type=Path, help="folder of the three files")
-    parser.add_argument("--every", type=int, default=1, help="only every n-th row and column")
-    parser.add_argument("--batch-size", type=int, default=2000)
-    parser.add_argument("--out", type=Path, default=Path("data/mnist_surface.results.h5"))
+    parser.add_argument("--out", type=Path, help="results file for both surfaces")
+    parser.add_argument("--smoke", action="store_true", help="four corners only")
     args = parser.parse_args()
+    every = 24 if args.smoke else 1
 
-    folder = args.experiment
-    if folder is None:
-        folder = find_data("checkpoints/mnist_dense_entropy", [SURFACE])[SURFACE].parent
+    try:
+        folder = args.experiment
+        if folder is None:
+            folder = find_data("checkpoints/mnist_dense_entropy", [SURFACE])[SURFACE].parent
+        images = training_images()
+    except FileNotFoundError as error:
+        print(f"Nothing recomputed, for want of the experiment or MNIST. {error}")
+        return
     state = load_state(folder / STEM)
-    plane = li2018.read_plane(folder / DIRECTIONS, state)
-    stored = li2018.read_measured(folder / SURFACE, directions=folder / DIRECTIONS)
-    if not isinstance(stored, Surface):
-        raise SystemExit(f"{SURFACE} holds a line, not a surface.")
+    plane = li2018.read_directions(folder / DIRECTIONS, state)
+    stored = li2018.read_measured(folder / SURFACE, directions=plane)
+    if not (isinstance(stored, Surface) and isinstance(plane, Plane)):
+        raise SystemExit(f"{folder} holds a line, not a surface.")
 
-    model = network()
-    model.load_state_dict(state)
+    model = mlp(Data(train=images, test=images, classes=10), widths=(64, 64, 64), activation="relu")
+    # The same tensors in the same order, under other names (fc1.weight is 1.weight here).
+    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
     objective = ls.Objective(
         model,
         cross_entropy,
-        training_images(),
+        images,
         metrics={"error": classification_error},
-        batch_size=args.batch_size,
+        batch_size=2000,
     )
-    alpha, beta = (axis[:: args.every] for axis in (stored.alpha, stored.beta))
+    alpha, beta = (axis[::every] for axis in (stored.alpha, stored.beta))
     begin = time.perf_counter()
     found = ls.loss_surface(
         objective,
@@ -70,32 +76,22 @@ def main() -> None:
         resolution=(len(alpha), len(beta)),
     )
     seconds = (time.perf_counter() - begin) / found.loss.size
-    found.save(args.out, "surface/recomputed")
-    stored.save(args.out, "surface/stored")
+    if args.out:
+        found.save(args.out, "surface/recomputed")
+        stored.save(args.out, "surface/stored")
 
-    theirs = stored.values[:, :: args.every, :: args.every]
+    theirs = stored.values[:, ::every, ::every]
     relative = np.abs(found.loss / theirs[0] - 1)
-    images = np.abs(found.values[1] - theirs[1]) * objective.data.size
+    differing = np.abs(found.values[1] - theirs[1]) * objective.data.size
     print(f"{relative.size} points, {objective.data.size} images each, {seconds:.3f} s per point")
     print(
         f"loss: largest relative difference {relative.max():.2g}, median {np.median(relative):.2g}"
     )
     print(
-        f"accuracy: {int((images < 0.5).sum())} points equal; at the others at most "
-        f"{images.max():.0f} of {objective.data.size} images are classified differently "
-        f"({100 * images.max() / objective.data.size:.4f} percentage points)"
+        f"accuracy: {int((differing < 0.5).sum())} points equal; at the others at most "
+        f"{differing.max():.0f} of {objective.data.size} images are classified differently "
+        f"({100 * differing.max() / objective.data.size:.4f} percentage points)"
     )
-
-
-def network() -> nn.Module:
-    """The network of the experiment; its layers carry the names in the checkpoint."""
-    widths = (784, 64, 64, 64, 10)
-    layers: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())]
-    for n in range(1, 5):
-        layers.append((f"fc{n}", nn.Linear(widths[n - 1], widths[n])))
-        if n < 4:
-            layers.append((f"relu{n}", nn.ReLU()))
-    return nn.Sequential(OrderedDict(layers))
 
 
 def training_images() -> tuple[torch.Tensor, torch.Tensor]:

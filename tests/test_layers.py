@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from synthetic import write_run
 
@@ -32,15 +31,17 @@ def test_trust_ratio_of_sgd_is_weight_over_gradient(tmp_path):
     model = torch.nn.Linear(5, 4)
     inputs, targets = torch.randn(16, 5), torch.randn(16, 4)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    expected = []
+    expected, gradients = [], []
     with ls.Recorder(tmp_path / "sgd.h5", model, optimizer):
         for _ in range(3):
             optimizer.zero_grad()
             (model(inputs) - targets).square().mean().backward()
             expected.append([float(p.detach().norm() / p.grad.norm()) for p in model.parameters()])
+            gradients.append([float(p.grad.norm()) for p in model.parameters()])
             optimizer.step()
     found = ls.layer_metrics(ls.Trajectory(tmp_path / "sgd.h5"))
     np.testing.assert_allclose(found.trust_ratio[:, 1:].T, expected, rtol=1e-4)
+    np.testing.assert_allclose(found.gradient_norm[:, 1:].T, gradients, rtol=1e-6)
 
 
 def test_a_tensor_that_is_zero_or_rests_has_no_ratio(tmp_path):
@@ -50,11 +51,13 @@ def test_a_tensor_that_is_zero_or_rests_has_no_ratio(tmp_path):
     assert np.isnan(found.update_to_weight[0, 1])
     assert found.update_to_weight[1, 1] == 0
     assert np.isnan(found.trust_ratio).all()
+    assert found.gradient_norm is None
 
 
 def test_saved_and_loaded(runs, tmp_path):
-    found = ls.layer_metrics(ls.Trajectory(runs["sgd"]))
+    run = ls.Trajectory(runs["sgd"])
+    found = ls.layer_metrics(run)
     found.save(tmp_path / "out.h5", "layers/sgd")
     loaded = ls.load_results(tmp_path / "out.h5")["layers/sgd"]
     np.testing.assert_array_equal(loaded.trust_ratio, found.trust_ratio)
-    assert loaded.learning_rate[1] == pytest.approx(0.1)
+    np.testing.assert_array_equal(loaded.learning_rate[1:], run.scalars["lr"])

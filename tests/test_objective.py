@@ -246,7 +246,7 @@ def test_a_buffer_written_in_forward_does_not_leak_to_the_next_point():
             self.calls += 1
             return x * self.theta + self.calls
 
-    objective = ls.Objective(Counting(), lambda m, b: m(b), torch.zeros(4))
+    objective = ls.Objective(Counting(), lambda m, b: m(b), torch.zeros(4), batch_size=4)
     restriction = objective.restrict(np.zeros(1), np.ones((1, 1)))
     np.testing.assert_array_equal(restriction(np.zeros((3, 1))).mean[0], [1, 1, 1])
 
@@ -273,8 +273,8 @@ def test_order_of_points_changes_nothing(regression):
         ({"data": (torch.tensor(1.0),)}, "sample dimension"),
         ({"data": 3}, "iterable of batches"),
         ({"data": DataLoader(TensorDataset(torch.zeros(0, 3)))}, "no batch"),
-        ({"precision": "half"}, "'double'"),
-        ({"batch_norm": "train"}, "'frozen'"),
+        ({"precision": "half"}, "single, double"),
+        ({"batch_norm": "train"}, "frozen, recal"),
         ({"batch_size": 0}, "at least 1"),
         ({"samples": 0}, "at least 1"),
     ],
@@ -317,3 +317,111 @@ def test_vectors_of_another_model_are_refused(regression):
         objective.restrict(np.zeros(4), np.zeros((2, 5)))
     with pytest.raises(ValueError, match="coordinates"):
         objective.restrict(np.zeros(4), np.zeros((2, 4)))(np.zeros((1, 3)))
+
+
+class Noisy(nn.Linear):
+    def forward(self, x):
+        return F.dropout(super().forward(x))  # active in evaluation mode too
+
+
+def shifted(model, batch):
+    batch[0].add_(1)
+    return squared(model, batch)
+
+
+def ranked(model, batch):
+    return squared(model, batch) / len(batch[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "message"),
+    [
+        (Noisy(3, 1), squared, "random is active"),
+        (nn.Linear(3, 1), shifted, "in place"),
+        (nn.Linear(3, 1), ranked, "put into batches"),
+    ],
+)
+def test_what_does_not_repeat_is_refused_with_the_reason(regression, model, loss, message):
+    objective = ls.Objective(model.double(), loss, regression[1])
+    with pytest.raises(ValueError, match=message):
+        objective.restrict(np.ones(4), np.eye(4)[:1])(np.zeros((2, 1)))
+
+
+def test_a_loss_tied_to_its_batches_works_at_a_fixed_size(regression):
+    model, data = regression
+    objective = ls.Objective(model, ranked, data, batch_size=7, precision="double")
+    theta = np.array([0.3, -1.0, 2.0, 0.5])
+    found = objective.restrict(theta, np.eye(4)[:1])(np.zeros((2, 1))).mean[0]
+    np.testing.assert_allclose(found, exact(data, theta).mean() / 7, rtol=1e-14)
+
+
+def test_weight_decay_is_its_own_metric(regression):
+    model, data = regression
+    objective = ls.Objective(model, squared, data, precision="double", weight_decay=0.3)
+    origin, directions = np.array([0.3, -1.0, 2.0, 0.5]), np.arange(8.0).reshape(2, 4)
+    points = np.array([[0.0, 0.0], [1.0, -2.0]])
+    found = objective.restrict(origin, directions)(points)
+    assert found.metrics == objective.names == ("loss", "weight decay", "loss + weight decay")
+    theta = origin + points @ directions
+    wanted = 0.15 * (theta**2).sum(axis=1)
+    np.testing.assert_allclose(found.mean[1], wanted, rtol=1e-13)
+    np.testing.assert_allclose(found.mean[2], found.mean[0] + wanted, rtol=1e-13)
+
+
+def test_bfloat16_tells_its_error(regression):
+    model, data = regression
+    found = {
+        precision: ls.Objective(model.float(), squared, data, precision=precision)
+        .restrict(np.ones(4), np.eye(4)[:2])(np.linspace(-1, 1, 10).reshape(5, 2))
+        for precision in ("single", "bfloat16")
+    }  # fmt: skip
+    error = np.abs(found["bfloat16"].mean - found["single"].mean).max(axis=1)
+    np.testing.assert_allclose(found["bfloat16"].observed_error, error, rtol=1e-6)
+    assert 0 < error[0] < 0.1
+    assert found["single"].observed_error is None
+
+
+def normalized():
+    """A batch norm alone: y = (x - μ) / √(σ² + ε) · γ + β."""
+    model = nn.BatchNorm1d(1)
+    model.running_mean.fill_(3.0)
+    model.running_var.fill_(4.0)
+    return model.double()
+
+
+def through(model, batch):
+    return model(batch[0] * 1.0).squeeze(1).square()
+
+
+def test_interpolated_statistics_move_with_the_coordinates():
+    model, x = normalized(), torch.linspace(-1, 2, 9, dtype=torch.float64)[:, None]
+    objective = ls.Objective(model, through, (x,), precision="double")
+    start, end = np.array([0.0, 1.0]), np.array([2.0, 5.0])
+    restriction = objective.restrict(
+        np.array([1.0, 0.0]), np.zeros((1, 2)), buffers=start, buffer_directions=(end - start)[None]
+    )
+    t = np.array([0.0, 0.25, 1.0])
+    wanted = [
+        np.mean((x.numpy() - (2 * a)) ** 2 / (1 + 4 * a + model.eps)) for a in t
+    ]  # fmt: skip
+    np.testing.assert_allclose(restriction(t[:, None]).mean[0], wanted, rtol=1e-14)
+    with pytest.raises(ValueError, match="buffer_directions"):
+        objective.restrict(np.zeros(2), np.zeros((1, 2)), buffer_directions=np.zeros((2, 2)))
+
+
+def test_recalibrated_statistics_are_those_of_the_data_at_the_point():
+    scale = nn.Linear(1, 1, bias=False).double()
+    model = nn.Sequential(scale, normalized())
+    x = torch.linspace(-1, 2, 9, dtype=torch.float64)[:, None]
+    objective = ls.Objective(
+        model, through, (x,), precision="double", batch_norm="recalibrated", batch_size=9
+    )
+    origin, directions = np.array([0.0, 1.0, 0.0]), np.array([[1.0, 0.0, 0.0]])
+    w = np.array([0.5, 1.0, 3.0])
+    found = objective.restrict(origin, directions)(w[:, None]).mean[0]
+    y = w[:, None] * x.numpy()[:, 0]
+    variance = y.var(axis=1, ddof=1)  # running variances are unbiased
+    wanted = ((y - y.mean(axis=1, keepdims=True)) ** 2).mean(axis=1) / (variance + model[1].eps)
+    np.testing.assert_allclose(found, wanted, rtol=1e-13)
+    assert objective.settings["batch_norm"] == "recalibrated"
+    assert model[1].running_mean.item() == 3.0

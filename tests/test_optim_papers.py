@@ -395,3 +395,15 @@ def test_lookahead_variance_on_the_noisy_quadratic(k, alpha, rate):
     above = alpha**2 * (1 - decay**2)
     expected = above / (above + 2 * alpha * (1 - alpha) * (1 - decay))
     assert w.detach().var().item() / sgd == pytest.approx(expected, rel=0.056)
+
+
+def test_the_switch_waits_for_a_rate_that_descends():
+    """Momentum that points uphill gives a negative rate; with it SGD would climb."""
+    w = torch.nn.Parameter(torch.zeros(2))
+    optimizer = AdamToSGD([w], 0.1, betas=(0.9, 0.0), switch_at=2)
+    # The second gradient is weak and turned round; the update still follows the first one.
+    for t, gradient in enumerate((1.0, -0.5, 1.0, 1.0), 1):
+        w.grad = torch.full((2,), gradient)
+        optimizer.step()
+        assert (optimizer.switched_at > 0) == (t >= 3)
+    assert optimizer.param_groups[0]["rate"] > 0

@@ -90,6 +90,37 @@ def test_per_tensor_equals_a_direct_computation(runs):
     np.testing.assert_allclose((path.layer_distance**2).sum(0), path.squared_distance, rtol=1e-12)
 
 
+def test_equal_to_what_the_recorder_measured_online(runs):
+    run = ls.Trajectory(runs["adam"])
+    path = ls.path_metrics(run)
+    online = {"update_norm": path.update_norm, "update_cosine": path.cosine}
+    for name, measured in {**online, "distance": path.distance}.items():
+        first = 2 if name == "update_cosine" else 1
+        # The recorder sums in pieces of single precision.
+        np.testing.assert_allclose(run.scalars[name][first - 1 :], measured[first:], atol=1e-6)
+    np.testing.assert_allclose(
+        run.layers("update_cosine")[1:].T, path.layer_cosine[:, 2:], atol=1e-6
+    )
+    np.testing.assert_array_equal(path.gradient_cosine[1:], run.scalars["gradient_cosine"])
+
+
+def test_every_step_of_a_run_whose_states_are_sparse(tmp_path):
+    runs = [
+        ls.Trajectory(
+            ls.record_run(ls.Run("digits/mlp", "sgd", steps=12, every=n), tmp_path / f"{n}.h5")
+        )
+        for n in (1, 5)
+    ]
+    exact, online = ls.path_metrics(runs[0]), ls.recorded_path(runs[1])
+    assert online.step.tolist() == list(range(13))
+    for name in ("update_norm", "cosine", "distance", "path_length", "losses", "learning_rate"):
+        np.testing.assert_allclose(getattr(online, name), getattr(exact, name), atol=1e-6)
+    assert online.straightness == pytest.approx(exact.straightness, rel=1e-6)
+    np.testing.assert_allclose(online.gradient_cosine, exact.gradient_cosine, atol=1e-6)
+    with pytest.raises(ValueError, match="motion=True"):
+        ls.recorded_path(write_run(tmp_path / "w.h5", random_walk(3, 4, seed=0)))
+
+
 def test_blocks_change_nothing_and_bound_the_memory(tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     shapes = [(3, 40_000), (7,), (0, 5), (2, 35_000)]
@@ -141,6 +172,17 @@ def test_scalars_belong_to_the_update_into_each_state(tmp_path):
     path = ls.path_metrics(run)
     np.testing.assert_array_equal(path.losses, [np.nan, 11, 14])
     np.testing.assert_array_equal(path.learning_rate, [np.nan, 0.1, 0.1])
+
+
+def test_angle_between_gradients_where_it_was_recorded(tmp_path):
+    states = random_walk(2, 3, seed=0)
+    plain = ls.path_metrics(write_run(tmp_path / "plain.h5", states))
+    assert plain.gradient_cosine is None
+    assert plain.gradient_angle is None
+    recorded = {"gradient_cosine": [np.nan, 0.5], "gradient_norm": [3.0, 4.0]}
+    path = ls.path_metrics(write_run(tmp_path / "with.h5", states, scalars=recorded))
+    np.testing.assert_allclose(path.gradient_angle, [np.nan, np.nan, 60])
+    np.testing.assert_array_equal(path.gradient_norm, [np.nan, 3, 4])
 
 
 def test_saved_and_loaded(tmp_path):

@@ -9,8 +9,11 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from typer.testing import CliRunner
 
 import landscape as ls
+from landscape.cli import app
 from landscape.evaluation.data import HeldData
 from landscape.recording import gradient
 from landscape.recording.training import Run, record_run
@@ -44,6 +47,14 @@ def test_a_stored_run_repeats_bitwise(run, tmp_path):
     for name in ("loss", "lr"):
         np.testing.assert_array_equal(a.scalars[name], b.scalars[name])
     assert np.isfinite(a.scalars["loss"]).all()
+
+
+def test_threads_belong_to_the_run(tmp_path):
+    threads = torch.get_num_threads()
+    path = record_run(Run("digits/mlp-16", "sgd", steps=2, threads=threads + 1), tmp_path / "a.h5")
+    assert torch.get_num_threads() == threads
+    assert Run.stored(path).threads == threads + 1
+    assert Run("digits/mlp-16", "sgd").resolved().threads == threads
 
 
 def test_a_file_of_unknown_origin_cannot_be_repeated(tmp_path):
@@ -115,6 +126,9 @@ def test_parts_of_every_form_of_loss(form, monkeypatch):
         ({"optimizer": "adamm"}, "optimizer must be one of"),
         ({"schedule": "slow"}, "schedule must be one of"),
         ({"options": {"speed": 1}}, "takes no option speed"),
+        ({"average": "mean"}, "average must be one of swa, ema"),
+        ({"average": "ema", "average_options": {"decay": 1.0}}, "decay must be"),
+        ({"average": "swa", "average_options": {"speed": 1}}, "takes no option speed"),
     ],
 )
 def test_errors(change, expected, tmp_path):
@@ -122,3 +136,93 @@ def test_errors(change, expected, tmp_path):
     with pytest.raises(ValueError, match=expected):
         record_run(run, tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_file_never_decides_which_code_is_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_task_of_test.py").write_text(
+        "import landscape as ls\ndef task(seed):\n    return ls.load_task('digits/mlp-8')\n"
+    )
+    name = "own_task_of_test:task"
+    path = record_run(Run(name, "sgd", steps=1), tmp_path / "a.h5")
+    with pytest.raises(ValueError, match="name it again"):
+        Run.stored(path)
+    with pytest.raises(ValueError, match="not 'digits/mlp'"):
+        Run.stored(path, task="digits/mlp")
+    assert Run.stored(path, task=name).task == name
+    with pytest.raises(ValueError, match="only tasks that ship"):
+        ls.outcomes([path])
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_averages_are_recorded_beside_the_run(every, tmp_path):
+    plain = Run("digits/mlp-16", "sgd", steps=12, every=every)
+    swa = dataclasses.replace(plain, average="swa", average_options={"start": 4})
+    first, second = (record_run(r, tmp_path / f"{r.average}.h5") for r in (plain, swa))
+    np.testing.assert_array_equal(states(first), states(second))
+    assert ls.Trajectory(first).evaluation(-1) is None
+    averaged = ls.Trajectory(second)
+    all_steps = states(record_run(dataclasses.replace(plain, every=1), tmp_path / "all.h5"))
+    for index, step in enumerate(averaged.steps):
+        expected = all_steps[5 : step + 1].mean(0) if step > 4 else all_steps[step]
+        # Up to eight roundings of a running mean of weights below 1 in single precision.
+        np.testing.assert_allclose(averaged.evaluation(index), expected, atol=5e-7)
+
+
+def test_slow_weights_are_recorded_beside_the_fast(tmp_path):
+    path = record_run(
+        Run("digits/mlp-16", "lookahead", steps=11, options={"k": 4, "alpha": 0.5}),
+        tmp_path / "a.h5",
+    )
+    found = ls.Trajectory(path)
+    for step in range(12):
+        slow = found.evaluation(step)
+        np.testing.assert_array_equal(slow, found.state(4 * (step // 4)))
+
+
+def test_from_the_command_line(tmp_path):
+    first, second = tmp_path / "a.h5", tmp_path / "b.h5"
+    command = [
+        "record", "digits/mlp-16", "--optimizer", "lookahead-adam", "--option", "k=3",
+        "--option", "alpha=0.25", "--schedule", "trapezoid", "--schedule-option", "warmup=2",
+        "--steps", "7", "--every", "2", "--device", "cpu", "--out", str(first),
+    ]  # fmt: skip
+    for arguments in (command, ["record", "--from", str(first), "--out", str(second)]):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    run = Run.stored(second)
+    assert (run.options, run.schedule_options) == ({"k": 3, "alpha": 0.25}, {"warmup": 2})
+    np.testing.assert_array_equal(states(first), states(second))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["digits/mlp", "--optimizer", "adam", "--option", "k"], "options are KEY=VALUE"),
+        (["--optimizer", "adam", "--from", "a.h5"], "leave out --optimizer"),
+        (["digits/mlp"], "give TASK and --optimizer"),
+    ],
+)
+def test_command_line_errors(arguments, expected):
+    done = CliRunner().invoke(app, ["record", *arguments])
+    assert isinstance(done.exception, ValueError)
+    assert expected in str(done.exception)
+
+
+def test_dropout_draws_from_the_runs_seed_and_not_from_the_users_generator(tmp_path):
+    def task():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+        return ls.Task(
+            model=model, loss=lambda m, b: m(b[0]).square().mean(dim=1), train=(torch.ones(8, 2),)
+        )
+
+    run = Run("mine:task", "sgd", steps=4)
+    recorded = []
+    for name in ("a.h5", "b.h5"):
+        held = task()
+        torch.rand(len(recorded) + 1)
+        before = torch.get_rng_state()
+        recorded.append(states(record_run(run, tmp_path / name, task=held)))
+        assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(*recorded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from synthetic import bowl, random_walk, write_run
+from synthetic import Point, bowl, random_walk, write_run
 
 import landscape as ls
 
@@ -190,6 +190,27 @@ def test_recorded_statistics_are_interpolated(tmp_path):
         batch_norm="batch",
     )
     assert ls.walk(batch, run).settings["buffers"] == "the model's"
+
+
+def test_interrupted_it_keeps_the_finished_segments(run):
+    calls = 0
+
+    def loss(model, batch):
+        nonlocal calls
+        calls += 1
+        if calls == 10:  # in the third segment of four points
+            raise KeyboardInterrupt
+        (point,) = model.parameters()
+        return point.square().sum().expand(len(batch[0]))
+
+    # One pass per point and nothing else, so that calls count points.
+    objective = ls.Objective(Point(8), loss, (torch.ones(3),))
+    with pytest.raises(ls.Interrupted) as stopped:
+        ls.walk(objective, run, points=3)
+    partial = stopped.value.partial
+    assert 1 <= len(partial.step) <= 2
+    states = np.stack([run.state(i) for i in range(len(partial.step))]).astype(np.float64)
+    np.testing.assert_allclose(partial.loss[:, 0], (states**2).sum(1), rtol=1e-6)
 
 
 class TestStatistics:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from landscape.analysis.moments import moments
-from landscape.analysis.path import recorded_scalar
+from landscape.analysis.path import at_states, recorded_scalar
 from landscape.provenance import provenance
 from landscape.store import Result
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class LayerMetrics(Result):
     """Norms of the weights and of the updates of every tensor along a run.
 
-    What it is not: measured from gradients. It reads the recorded states only, so it holds for
-    any optimizer; for plain SGD, update over learning rate is the mini-batch gradient.
+    Norms and ratios come from the recorded states, so they hold for any optimizer. What they are
+    not: gradients, which are beside them where the recorder measured them; for plain SGD the
+    update over the learning rate is the mini-batch gradient.
 
     Attributes:
         name: The run.
@@ -32,6 +33,7 @@ class LayerMetrics(Result):
         weight_norm: ‖w_s‖ of each tensor at each state, shape (layer, state).
         update_norm: ‖w_s - w_{s-1}‖; NaN at the first state.
         learning_rate: Recorded learning rate of the update into each state; NaN where absent.
+        gradient_norm: Norm of the mini-batch gradient of that update; None where not recorded.
         settings: Which run.
         provenance: Software, command, time.
     """
@@ -45,6 +47,7 @@ class LayerMetrics(Result):
     weight_norm: Float64[np.ndarray, "layer state"]
     update_norm: Float64[np.ndarray, "layer state"]
     learning_rate: Float64[np.ndarray, " state"]
+    gradient_norm: Float64[np.ndarray, "layer state"] | None = None
     settings: dict = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
@@ -84,6 +87,10 @@ def layer_metrics(trajectory: Trajectory) -> LayerMetrics:
         One value per tensor and state.
     """
     sums = moments(trajectory)
+    gradient = None
+    if "gradient_norm" in trajectory.layer_scalars:
+        filled = [entry.size > 0 for entry in trajectory.layout]
+        gradient = at_states(trajectory, trajectory.layers("gradient_norm")).T[filled]
     return LayerMetrics(
         name=trajectory.name,
         optimizer=str(trajectory.run.get("optimizer", "")),
@@ -92,6 +99,7 @@ def layer_metrics(trajectory: Trajectory) -> LayerMetrics:
         weight_norm=np.sqrt(sums.weight),
         update_norm=np.sqrt(sums.update),
         learning_rate=recorded_scalar(trajectory, "lr"),
+        gradient_norm=gradient,
         settings={"run": str(trajectory.path.name)},
         provenance=provenance(),
     )

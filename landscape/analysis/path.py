@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from landscape.trajectory import Trajectory
 
 
+_ONLINE = ("update_norm", "update_cosine", "distance")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PathMetrics(Result):
     """How a run moved, state by state, in the full parameter space.
 
     An update is u_s = θ_s - θ_{s-1} between consecutive *recorded* states; it is one optimizer
-    step only when every step was recorded. What it is not: the angle between gradients, which
-    momentum and adaptive rates turn away from the updates.
+    step only when every step was recorded. What `cosine` is not: the angle between gradients,
+    which momentum and adaptive rates turn away from the updates; that is `gradient_cosine`.
 
     Attributes:
         name: The run.
@@ -35,6 +38,8 @@ class PathMetrics(Result):
         path_length: Σ_{r ≤ s} ‖u_r‖.
         losses: Mini-batch loss recorded before the update into each state; NaN where absent.
         learning_rate: Recorded learning rate of that update; NaN where absent.
+        gradient_norm: Norm of the mini-batch gradient of that update, where it was recorded.
+        gradient_cosine: Cosine between that gradient and the one of the step before, likewise.
         layers: Names of the tensors, for the following; None in results without them.
         layer_update_norm: ‖u_s‖ of each tensor, shape (layer, state).
         layer_cosine: cos∠(u_{s-1}, u_s) within each tensor.
@@ -56,6 +61,8 @@ class PathMetrics(Result):
     path_length: Float64[np.ndarray, " state"]
     losses: Float64[np.ndarray, " state"]
     learning_rate: Float64[np.ndarray, " state"]
+    gradient_norm: Float64[np.ndarray, " state"] | None = None
+    gradient_cosine: Float64[np.ndarray, " state"] | None = None
     layers: Annotated[tuple[str, ...], "layer"] | None = None
     layer_update_norm: Float64[np.ndarray, "layer state"] | None = None
     layer_cosine: Float64[np.ndarray, "layer state"] | None = None
@@ -68,6 +75,13 @@ class PathMetrics(Result):
     def angle(self) -> np.ndarray:
         """Angle between consecutive updates in degrees, 0 to 180."""
         return np.degrees(np.arccos(np.clip(self.cosine, -1, 1)))
+
+    @property
+    def gradient_angle(self) -> np.ndarray | None:
+        """Angle between consecutive gradients in degrees; None where they were not recorded."""
+        if self.gradient_cosine is None:
+            return None
+        return np.degrees(np.arccos(np.clip(self.gradient_cosine, -1, 1)))
 
     @property
     def squared_distance(self) -> np.ndarray:
@@ -116,6 +130,11 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
         path_length=np.concatenate([[0.0], np.cumsum(update[1:])]),
         losses=recorded_scalar(trajectory, "loss"),
         learning_rate=recorded_scalar(trajectory, "lr"),
+        **{
+            name: recorded_scalar(trajectory, name)
+            for name in ("gradient_norm", "gradient_cosine")
+            if name in trajectory.scalars
+        },
         layers=sums.names,
         layer_update_norm=updates,
         layer_cosine=_ratio(sums.turn, _previous(updates) * updates),
@@ -124,6 +143,56 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
         settings={"run": str(trajectory.path.name)},
         provenance=provenance(),
     )
+
+
+def recorded_path(trajectory: Trajectory) -> PathMetrics:
+    """How a run moved at *every* optimizer step, from what the recorder measured online.
+
+    For runs whose states were stored every n-th step only: their `path_metrics` join states that
+    are n steps apart. `cosine_to_final` is NaN, the way to the end being unknown while it lasts.
+
+    Args:
+        trajectory: A run recorded with ``motion=True``.
+
+    Returns:
+        One value per optimizer step, and one for the start.
+
+    Raises:
+        ValueError: If the recorder measured no updates.
+    """
+    missing = [name for name in _ONLINE if name not in trajectory.scalars]
+    if missing:
+        raise ValueError(
+            f"{trajectory.path} holds no {', '.join(missing)}; record with motion=True, or use "
+            "path_metrics, which needs states only."
+        )
+    start = int(trajectory.steps[0])
+    columns = {name: _after_start(trajectory.scalars[name]) for name in trajectory.scalars}
+    count = len(columns["update_norm"])
+    nothing = np.full(count, np.nan)
+    # A run that was resumed may lack the numbers of a step; its length then counts as zero.
+    lengths = np.nan_to_num(columns["update_norm"])
+    columns["distance"][0] = 0
+    return PathMetrics(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        step=np.arange(start, start + count),
+        update_norm=columns["update_norm"],
+        cosine=columns["update_cosine"],
+        cosine_to_final=nothing,
+        distance=columns["distance"],
+        path_length=np.cumsum(lengths),
+        losses=columns.get("loss", nothing),
+        learning_rate=columns.get("lr", nothing),
+        gradient_norm=columns.get("gradient_norm"),
+        gradient_cosine=columns.get("gradient_cosine"),
+        settings={"run": str(trajectory.path.name), "source": "recorder"},
+        provenance=provenance(),
+    )
+
+
+def _after_start(updates: np.ndarray) -> np.ndarray:
+    return np.concatenate([[np.nan], updates])
 
 
 def _previous(values: np.ndarray) -> np.ndarray:
@@ -137,10 +206,14 @@ def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
 
 
 def recorded_scalar(trajectory: Trajectory, name: str) -> np.ndarray:
-    """A recorded scalar at the update that led into each state."""
-    found = np.full(len(trajectory), np.nan)
-    column = trajectory.scalars.get(name, np.zeros(0))
+    """A recorded scalar at the update that led into each state; NaN where absent."""
+    return at_states(trajectory, trajectory.scalars.get(name, np.zeros(0)))
+
+
+def at_states(trajectory: Trajectory, updates: np.ndarray) -> np.ndarray:
+    """Of numbers per update, those of the updates that led into the recorded states."""
+    found = np.full((len(trajectory), *updates.shape[1:]), np.nan)
     rows = trajectory.steps - trajectory.steps[0] - 1
-    known = (rows >= 0) & (rows < len(column))
-    found[known] = column[rows[known]]
+    known = (rows >= 0) & (rows < len(updates))
+    found[known] = updates[rows[known]]
     return found

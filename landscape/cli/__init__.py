@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from landscape.cli import look, measure, record
+from landscape.cli import data, exchange, look, measure, paths, record, scenes
 
 app = typer.Typer(
     name="landscape",
@@ -17,9 +17,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (record, measure, look):
-    for command in module.COMMANDS:
-        app.command()(command)
+for module in (record, measure, paths, look, scenes, exchange, data):
+    for name, command in module.COMMANDS.items():
+        app.command(name)(command)
+app.add_typer(data.app, name="data")
 
 
 @app.callback()

@@ -12,6 +12,7 @@ from landscape.store import SchemaError
 from landscape.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from landscape.analysis.walk import Window
     from landscape.objective import Objective
 
 Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).")]
@@ -87,6 +88,12 @@ def build_objective(
             f"{run.path} {said}; pass --task package.module:function to run your own code, or "
             "--task data/model."
         )
+    for other in runs[1:] if not task else ():
+        if other.run.get("task") != name:
+            raise ValueError(
+                f"{other.path} says task {other.run.get('task')!r}, {run.path} {name!r}: one model "
+                "and data set cannot measure both. Measure them apart, or name one with --task."
+            )
     loaded = load_task(name, seed=int(run.run.get("seed", 0)))
     data = {"train": loaded.train, "test": loaded.test}.get(split)
     if data is None:
@@ -129,10 +136,17 @@ def grid_size(text: str) -> tuple[int, int]:
         raise ValueError(f"--resolution takes 51 or 41x61 (x by y); not {text!r}.") from None
 
 
-def step_window(text: str) -> tuple[int, int]:
-    """``FIRST-LAST``: a range of optimizer steps."""
-    try:
+def step_windows(texts: Sequence[str] | None) -> list[Window] | None:
+    """Each ``FIRST-LAST``, a range of optimizer steps, or ``first``, ``middle``, ``last``."""
+    named: dict[str, Window] = {"first": "first", "middle": "middle", "last": "last"}
+    found: list[Window] = []
+    for text in texts or ():
         first, _, last = text.partition("-")
-        return int(first), int(last)
-    except ValueError:
-        raise ValueError(f"--window takes FIRST-LAST, for example 0-40; not {text!r}.") from None
+        try:
+            found.append(named[text] if text in named else (int(first), int(last)))
+        except ValueError:
+            raise ValueError(
+                "--window takes FIRST-LAST, for example 0-40, or first, middle, last; "
+                f"not {text!r}."
+            ) from None
+    return found or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -35,7 +35,10 @@ def explore(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("figures/explorer.html"),
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     description: Annotated[str | None, typer.Option(help="A sentence below the title.")] = None,
-    plotlyjs: Annotated[str, typer.Option(help="inline, inline-raw, directory or cdn.")] = "inline",
+    plotlyjs: Annotated[
+        Literal["inline", "inline-raw", "directory", "cdn"],
+        typer.Option(help="Where the page finds plotly.js."),
+    ] = "inline",
 ) -> None:
     """Write one offline page that links every panel to one step slider.
 
@@ -60,4 +63,4 @@ def info(
         typer.echo(text)
 
 
-COMMANDS = [plot, explore, info]
+COMMANDS = {"plot": plot, "explore": explore, "info": info}

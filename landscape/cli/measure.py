@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from landscape.cli import inputs
@@ -19,7 +20,8 @@ from landscape.cli.inputs import (
     Split,
     TaskName,
 )
-from landscape.directions import Plane, line_between, random_plane
+from landscape.cli.lines import lines_of, said_of, said_of_walk
+from landscape.directions import Plane, random_plane
 from landscape.pca import pca_plane
 from landscape.progress import Interrupted
 from landscape.trajectory import Trajectory
@@ -98,8 +100,21 @@ def surface(
 
 def line(
     runs: Runs,
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="initial-final: of each run; between: from the first run's end to the others'; "
+            "random: --seeds filter-normalized directions around the first run's end; "
+            "update: along the first run's update after --step."
+        ),
+    ] = "initial-final",
+    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
+    step: Annotated[int, typer.Option(help="Step whose update is followed.")] = 0,
     resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
-    extent: Annotated[str, typer.Option(help="First and last coordinate.")] = "-0.5,1.5",
+    extent: Annotated[
+        str | None,
+        typer.Option(help="First and last coordinate. Default: -0.5,1.5; random: -1,1."),
+    ] = None,
     out: Out = None,
     task: TaskName = None,
     data: Split = "train",
@@ -109,35 +124,46 @@ def line(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Measure the loss on the straight line from each run's first to its last state.
+    """Measure the loss on straight lines, say whether it falls, and how high its barrier is.
+
+    Recorded batch-norm statistics are interpolated with the weights between recorded states.
 
     Example: landscape line data/adam.h5
     """
     from landscape.analysis.line import loss_line
 
-    first, last = inputs.numbers(extent, 2, "--extent")
+    first, last = inputs.numbers(
+        extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
+    )
     trajectories = inputs.open_runs(runs)
+    lines, names, buffers = lines_of(kind, trajectories, seed=seed, seeds=seeds, step=step)
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
     profile = loss_line(
         objective,
-        [line_between(t.initial, t.final) for t in trajectories],
-        names=[t.name for t in trajectories],
+        lines,
+        names=names,
         extent=(first, last),
         resolution=resolution,
+        buffers=buffers if batch_norm == "frozen" else None,
     )
     path = inputs.results_path(trajectories, out)
-    profile.save(path, "line/initial-final")
-    typer.echo(f"{path}: line/initial-final, {len(trajectories)} line(s) of {resolution} points")
+    profile.save(path, f"line/{kind}")
+    typer.echo(f"{path}: line/{kind}, {len(lines)} line(s) of {resolution} points")
+    for sentence in said_of(profile) if kind != "random" else ():
+        typer.echo(f"  {sentence}")
 
 
 def walk(
     runs: Runs,
     window: Annotated[
-        list[str] | None, typer.Option(help="Range of steps FIRST-LAST; may be repeated.")
+        list[str] | None,
+        typer.Option(help="first, middle, last, or steps FIRST-LAST; may be repeated."),
     ] = None,
+    length: Annotated[int, typer.Option(help="Steps in a window given by name.")] = 40,
+    every: Annotated[int, typer.Option(help="Measure every n-th segment.")] = 1,
     points: Annotated[int, typer.Option(help="Intervals between two states.")] = 10,
     out: Out = None,
     task: TaskName = None,
@@ -150,11 +176,11 @@ def walk(
 ) -> None:
     """Measure the loss between consecutive recorded states (Xing et al. 2018).
 
-    Example: landscape walk data/sgd.h5 --window 0-40 --window 260-300
+    Example: landscape walk data/sgd.h5 --window first --window last --window 100-140
     """
     from landscape.analysis.walk import walk as measure_walk
 
-    windows = [inputs.step_window(text) for text in window] if window else None
+    windows = inputs.step_windows(window)
     trajectories = inputs.open_runs(runs)
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
@@ -162,26 +188,37 @@ def walk(
     )  # fmt: skip
     path = inputs.results_path(trajectories, out)
     for trajectory in trajectories:
-        found = measure_walk(objective, trajectory, windows=windows, points=points)
         name = f"walk/{inputs.run_key(trajectory)}"
+        try:
+            found = measure_walk(
+                objective, trajectory, windows=windows, length=length, every=every, points=points
+            )
+        except Interrupted as stop:
+            if stop.partial is not None:
+                stop.partial.save(path, name)
+                typer.echo(f"\nStopped. {len(stop.partial.step)} finished segments are in {path}.")
+            raise typer.Exit(130) from None
         found.save(path, name)
-        typer.echo(
-            f"{path}: {name}, {len(found.step)} segments, {int(found.barrier.sum())} cross a "
-            f"barrier, {int(found.interior_minimum.sum())} have a lower point inside"
-        )
+        typer.echo(f"{path}: {name}, {len(found.step)} segments; with intervals of 95 %:")
+        for sentence in said_of_walk(found):
+            typer.echo(f"  {sentence}")
 
 
 def path(runs: Runs, out: Out = None) -> None:
     """Measure step lengths, angles between updates and distance from initialization.
 
+    Where states were stored every n-th step only, what the recorder measured at every step is
+    used instead, if it is there.
+
     Example: landscape path data/sgd.h5 data/adam.h5
     """
-    from landscape.analysis.path import path_metrics
+    from landscape.analysis.path import path_metrics, recorded_path
 
     trajectories = inputs.open_runs(runs)
     file = inputs.results_path(trajectories, out)
     for trajectory in trajectories:
-        found = path_metrics(trajectory)
+        skipped = np.any(np.diff(trajectory.steps) > 1) and "update_norm" in trajectory.scalars
+        found = recorded_path(trajectory) if skipped else path_metrics(trajectory)
         name = f"path/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(
@@ -190,7 +227,7 @@ def path(runs: Runs, out: Out = None) -> None:
         )
 
 
-COMMANDS = [surface, line, walk, path]
+COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path}
 
 
 def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:

@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+Settings = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="Argument of it; may be repeated.")
+]
 
 
 def record(
     task: Annotated[
-        str, typer.Argument(help="data/model, such as digits/mlp; or package.module:function.")
-    ],
-    optimizer: Annotated[str, typer.Option(help="gd, sgd, momentum, adagrad, adam, radam, ...")],
+        str | None,
+        typer.Argument(help="data/model, such as digits/mlp; or package.module:function."),
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="adam, sgd, lookahead-adam, ...; see `landscape list`.")
+    ] = None,
+    option: Settings = None,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate; default: the optimizer's.")
     ] = None,
+    schedule: Annotated[
+        str, typer.Option(help="Learning-rate schedule; see `landscape list schedules`.")
+    ] = "constant",
+    schedule_option: Settings = None,
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 400,
     batch_size: Annotated[int, typer.Option(help="Samples per step (gd takes all).")] = 128,
+    final_batch_size: Annotated[
+        int | None, typer.Option(help="Let the batch double up to this size.")
+    ] = None,
+    base_batch_size: Annotated[
+        int | None, typer.Option(help="Scale --lr linearly from this batch size.")
+    ] = None,
+    average: Annotated[
+        str | None, typer.Option(help="swa or ema: also record a running average.")
+    ] = None,
+    average_option: Settings = None,
     every: Annotated[int, typer.Option(help="Record every n-th state.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in legends.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to create; default: data/OPTIMIZER.h5.")
+    ] = None,
+    again: Annotated[
+        Path | None, typer.Option("--from", help="Repeat the run that this file holds.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[
@@ -36,10 +62,50 @@ def record(
     from landscape.cli.device import chosen_device
     from landscape.recording.training import Run, record_run
 
-    run = Run(task, optimizer, lr, steps, batch_size, every, seed, name).resolved()
-    path = out or Path("data") / f"{optimizer}.h5"
+    if again is not None:
+        if optimizer:
+            raise ValueError("--from FILE already says how to train; leave out --optimizer.")
+        run = Run.stored(again, task=task)
+        out = out or again.with_name(f"{again.stem}-again.h5")
+    elif task and optimizer:
+        run = Run(
+            task,
+            optimizer,
+            lr,
+            steps,
+            batch_size,
+            every,
+            seed,
+            name,
+            options=_settings(option),
+            schedule=schedule,
+            schedule_options=_settings(schedule_option),
+            final_batch_size=final_batch_size,
+            base_batch_size=base_batch_size,
+            average=average,
+            average_options=_settings(average_option),
+        )
+    else:
+        raise ValueError(
+            "give TASK and --optimizer, such as digits/mlp --optimizer adam, or --from FILE."
+        )
+    run = run.resolved()
+    path = out or Path("data") / f"{run.optimizer}.h5"
     record_run(run, path, device=chosen_device(device), overwrite=overwrite)
-    typer.echo(f"{path}: {run.steps} steps of {run.name} on {task}, lr {run.lr:g}")
+    typer.echo(f"{path}: {run.steps} steps of {run.name} on {run.task}, lr {run.lr:g}")
 
 
-COMMANDS = [record]
+def _settings(given: list[str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in given or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ValueError(f"options are KEY=VALUE, such as k=10 or momentum=0.9; not {text!r}.")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found
+
+
+COMMANDS = {"record": record}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from landscape.evaluation.borrow import random_state_kept
 from landscape.provenance import fingerprint
 
 
@@ -42,7 +43,8 @@ class HeldData:
         samples: int | None = None,
         seed: int = 0,
     ) -> None:
-        whole, batches = _read(data)
+        with random_state_kept(torch.device("cpu")):  # a loader draws from them, even unshuffled
+            whole, batches = _read(data)
         if whole is None and samples is not None:
             raise ValueError("samples= needs batches of equal structure that can be joined.")
         if whole is not None:
@@ -62,15 +64,39 @@ class HeldData:
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
 
+    @property
+    def joined(self) -> bool:
+        """Whether the samples can be cut into batches of any size."""
+        return self._whole is not None
+
     def __iter__(self) -> Iterator[tuple[Any, int]]:
         """Batches and how many samples each holds."""
+        return iter(self.batches())
+
+    def batches(
+        self, batch_size: int | None = None, *, most: int | None = None
+    ) -> list[tuple[Any, int]]:
+        """Batches of a given size, as views, and how many samples each holds.
+
+        Args:
+            batch_size: Samples per batch; None takes `batch_size` of the data.
+            most: Stop after the batch that holds this sample; None gives all.
+        """
+        size = batch_size or self.batch_size
+        end = self.size if most is None else min(most, self.size)
         if self._whole is None:
+            found, samples = [], 0
             for batch in self._batches:
-                yield batch, _length(batch)
-            return
-        for start in range(0, self.size, self.batch_size):
-            stop = min(start + self.batch_size, self.size)
-            yield map_tensors(self._whole, lambda t, a=start, b=stop: t[a:b]), stop - start
+                if samples < end:
+                    found.append((batch, _length(batch)))
+                    samples += found[-1][1]
+            return found
+        found = []
+        for start in range(0, end, size):
+            stop = min(start + size, self.size)
+            part = map_tensors(self._whole, lambda t, a=start, b=stop: t[a:b])
+            found.append((part, stop - start))
+        return found
 
     def take(self, index: torch.Tensor) -> Any:
         """The samples `index` as one batch; needs data that could be joined."""

@@ -30,44 +30,36 @@ def mean_of(value: Any) -> Tensor:
     return value.mean()
 
 
-class Totals:
-    """Running sums of one metric over the batches of one point."""
+def sums(name: str, value: Any, samples: int) -> Tensor:
+    """Sum, sum of squares and weight of a metric on one batch.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._sums: list[Tensor] = []
-        self._spread = True
+    Args:
+        name: The metric's name, for messages.
+        value: What it returned.
+        samples: Samples in the batch.
 
-    def add(self, value: Any, samples: int) -> None:
-        """Add a metric's return value for a batch of `samples` samples.
+    Returns:
+        Float64, shape (3,), on the device; the sum of squares is NaN where single samples are
+        unknown.
 
-        Raises:
-            ValueError: If the value has none of the three documented forms.
-        """
-        if isinstance(value, tuple) and len(value) == 2:
-            total, weight = (torch.as_tensor(v).double().sum() for v in value)
-            self._spread = False
-            self._sums.append(torch.stack([total, total * math.nan, weight.to(total.device)]))
-        elif isinstance(value, Tensor) and value.ndim == 0:
-            total = value.double() * samples
-            self._spread = False
-            self._sums.append(
-                torch.stack([total, total * math.nan, torch.full_like(total, samples)])
-            )
-        elif isinstance(value, Tensor) and value.ndim == 1 and len(value) == samples:
-            each = value.double()
-            count = torch.full_like(each[0], samples)
-            self._sums.append(torch.stack([each.sum(), each.square().sum(), count]))
-        else:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(
-                f"{self.name!r} returned {shape} for a batch of {samples} samples; it must return "
-                "one value per sample, a scalar mean, or a pair (sum, weight)."
-            )
-
-    def total(self) -> Tensor:
-        """Sum, sum of squares and weight, float64, shape (3,), on the device."""
-        return torch.stack(self._sums).sum(0)
+    Raises:
+        ValueError: If the value has none of the three documented forms.
+    """
+    if isinstance(value, tuple) and len(value) == 2:
+        total, weight = (torch.as_tensor(v).double().sum() for v in value)
+        return torch.stack([total, total * math.nan, weight.to(total.device)])
+    if isinstance(value, Tensor) and value.ndim == 0:
+        total = value.double() * samples
+        return torch.stack([total, total * math.nan, torch.full_like(total, samples)])
+    if isinstance(value, Tensor) and value.ndim == 1 and len(value) == samples:
+        each = value.double()
+        total = each.sum()
+        return torch.stack([total, each @ each, torch.full_like(total, samples)])
+    shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+    raise ValueError(
+        f"{name!r} returned {shape} for a batch of {samples} samples; it must return one value "
+        "per sample, a scalar mean, or a pair (sum, weight)."
+    )
 
 
 def mean_and_error(totals: np.ndarray, *, size: int, population: int) -> tuple[Any, Any]:

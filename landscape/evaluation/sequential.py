@@ -2,52 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from landscape.evaluation.data import HeldData
-from landscape.evaluation.metrics import Metric, Totals
+from landscape.evaluation.metrics import sums
+from landscape.evaluation.work import Batches, Measure, Work, remembering
 
-
-class Points(Protocol):
-    """What a strategy is given: how to write point `index` into the model's weights."""
-
-    def __len__(self) -> int: ...
-
-    def place(self, index: int) -> None:
-        """Write point `index` into the weights and buffers that the model computes with."""
-        ...
+Place = Callable[[Sequence[float]], None]
 
 
-def sequential(
-    model: nn.Module,
-    metrics: Mapping[str, Metric],
-    data: HeldData,
-    points: Points,
-    *,
-    done: Callable[[int, Tensor], None],
-    check: Callable[[], None],
-) -> None:
-    """Measure every metric at every point.
+@contextlib.contextmanager
+def sequential(work: Work) -> Iterator[Measure]:
+    """The plain strategy: place a point, run every batch, go on."""
+    with one_by_one(work, work.place) as measure:
+        yield measure
 
-    Args:
-        model: The borrowed model.
-        metrics: Name to metric.
-        data: The samples.
-        points: Writes each point's weights in place.
-        done: Called after each point with its index and its totals, shape (metrics, 3).
-        check: Called between batches; may raise to stop.
-    """
-    batches = list(data)
-    with torch.inference_mode():
-        for index in range(len(points)):
-            points.place(index)
-            totals = [Totals(name) for name in metrics]
-            for batch, samples in batches:
-                check()
-                for total, metric in zip(totals, metrics.values(), strict=True):
-                    total.add(metric(model, batch), samples)
-            done(index, torch.stack([total.total() for total in totals]))
+
+@contextlib.contextmanager
+def one_by_one(work: Work, place: Place) -> Iterator[Measure]:
+    """Evaluate points one after another with a given way to place them."""
+    model, metrics = work.loan.model, work.metrics
+    alone = len(metrics) == 1
+    with contextlib.nullcontext() if alone else remembering(model) as forget:
+
+        @torch.inference_mode()
+        def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
+            out = torch.zeros(
+                (len(metrics), len(coordinates), 3),
+                dtype=torch.float64,
+                device=work.loan.flat.device,
+            )
+            for index, point in enumerate(coordinates):
+                place(point)
+                for batch, samples in batches:
+                    work.check()
+                    if forget is not None:
+                        forget()
+                    for row, (name, metric) in zip(out, metrics.items(), strict=True):
+                        row[index] += sums(name, metric(model, batch), samples)
+            return out
+
+        yield measure

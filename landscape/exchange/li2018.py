@@ -31,13 +31,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from landscape.analysis.line import Profile
 from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
-from landscape.directions import Plane, inner
+from landscape.directions import Line, Plane, inner
 from landscape.exchange import li2018_file as raw
 from landscape.exchange.li2018_file import FilePath
 from landscape.provenance import fingerprint, provenance
@@ -46,16 +45,17 @@ from landscape.store import Result, SchemaError, opened
 if TYPE_CHECKING:
     from torch import Tensor
 
+Directions = FilePath | Plane | Line | None
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def read_measured(path: FilePath, *, directions: FilePath | None = None) -> Surface | Profile:
+def read_measured(path: FilePath, *, directions: Directions = None) -> Surface | Profile:
     """A surface (two axes) or a line (one) of the 2018 tool.
 
     Args:
         path: The file.
-        directions: The file of its directions. Without it the angle between the axes is unknown
-            and `Surface.gram` holds NaN.
+        directions: The file of its directions, or what `read_directions` made of it. Without it the
+            angle between the axes is unknown and `Surface.gram` holds NaN.
 
     Returns:
         The surface, its points by the rules above; or the line, NaN where not measured.
@@ -78,7 +78,8 @@ def read_measured(path: FilePath, *, directions: FilePath | None = None) -> Surf
     values = np.stack([metric[rows, columns] for metric in metrics.values()])
     errors = np.where(computed, np.nan if "_datasplit=" in Path(path).name else 0.0, np.nan)
     errors = np.broadcast_to(errors, values.shape)
-    labels, source = raw.labels(settings["kind"]), provenance(source=Path(path).name)
+    labels = raw.labels(settings["kind"])
+    source = provenance(source=Path(path).name, plane_hash=_plane_hash(path, directions))
     if flat:
         return Profile(
             alpha=np.sort(x),
@@ -90,11 +91,7 @@ def read_measured(path: FilePath, *, directions: FilePath | None = None) -> Surf
             settings=settings,
             provenance=source,
         )
-    gram, explained = np.full((2, 2), np.nan), None
-    if directions is not None:
-        with opened(directions) as file:
-            rows, explained = _rows(directions, file), raw.shares(directions, file)
-        gram = inner(rows, rows)
+    gram, explained = _geometry(directions)
     return Surface(
         alpha=np.sort(x),
         beta=np.sort(y),
@@ -110,7 +107,7 @@ def read_measured(path: FilePath, *, directions: FilePath | None = None) -> Surf
     )
 
 
-def read_projection(path: FilePath) -> Projection:
+def read_projection(path: FilePath, *, directions: Directions = None) -> Projection:
     """A projected trajectory of the 2018 tool.
 
     The file holds coordinates only: `step` counts the checkpoints, distances from the plane and
@@ -132,12 +129,12 @@ def read_projection(path: FilePath) -> Projection:
         residual=np.full(len(x), np.nan),
         shown=float("nan"),
         settings={**raw.settings(path), "steps": "number of the checkpoint"},
-        provenance=provenance(source=Path(path).name),
+        provenance=provenance(source=Path(path).name, plane_hash=_plane_hash(path, directions)),
     )
 
 
-def read_plane(path: FilePath, state: Mapping[str, Tensor]) -> Plane:
-    """Two directions of the 2018 tool around a network's weights.
+def read_directions(path: FilePath, state: Mapping[str, Tensor]) -> Plane | Line:
+    """One or two directions of the 2018 tool around a network's weights.
 
     Args:
         path: The file of the directions.
@@ -145,16 +142,16 @@ def read_plane(path: FilePath, state: Mapping[str, Tensor]) -> Plane:
             are no part of the plane; directions that move them are refused.
 
     Returns:
-        The plane; its vectors hold the parameters in the order of the state dict.
+        The line or plane; its vectors hold the parameters in the order of the state dict.
 
     Raises:
-        SchemaError: If the file holds no two directions, or those of another network.
+        SchemaError: If the file holds no directions, or those of another network.
     """
     _require("directions", path)
     known = {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
     weights = [name for name in known if not name.endswith(_BUFFERS)]
     with opened(path) as file:
-        found = [raw.tensors(path, file, name) for name in ("xdirection", "ydirection")]
+        found = raw.directions(path, file)
         explained = raw.shares(path, file)
     rows = []
     for tensors in found:
@@ -179,12 +176,12 @@ def read_plane(path: FilePath, state: Mapping[str, Tensor]) -> Plane:
                 )
         rows.append(np.concatenate([named[name].ravel() for name in weights]))
     directions, settings = np.stack(rows).astype(np.float32), raw.settings(path)
-    return Plane(
+    return (Plane if len(rows) == 2 else Line)(
         origin=np.concatenate([known[name].ravel() for name in weights]),
         directions=directions,
         gram=inner(directions, directions),
-        labels=raw.labels(settings["kind"]),
-        explained=explained,
+        labels=raw.labels(settings["kind"])[: len(rows)],
+        explained=None if explained is None else explained[: len(rows)],
         settings=settings,
         provenance=provenance(source=Path(path).name, file_hash=fingerprint(directions)),
     )
@@ -202,7 +199,7 @@ def read_all(
 
     Returns:
         Group names (``surface/pca``, ``projection/pca/NAME``, ``line/random``, ...) to results;
-        a second surface on one plane is ``surface/pca/2``, a second plane is ``pca-2``.
+        a second surface on one plane is ``surface/pca/30x30``, a second plane ``pca-2``.
 
     Raises:
         SchemaError: If a file cannot be read; all that cannot are named.
@@ -212,27 +209,32 @@ def read_all(
     for path in map(Path, paths):
         with _collected(broken):
             kinds[path] = raw.kind_of(path)
-    given = {raw.directions_of(p): p for p, kind in kinds.items() if kind == "directions"}
+    given: dict[tuple[str, str], Directions] = {}
+    for path in (p for p, kind in kinds.items() if kind == "directions"):
+        with _collected(broken):
+            given[raw.directions_of(path)] = path if state is None else read_directions(path, state)
     planes: dict[tuple[str, str], str] = {}
     found: dict[str, Result] = {}
     for path, kind in kinds.items():
         key = raw.directions_of(path)
+        known = given.get(key)
         if key not in planes:
-            planes[key] = _unused(raw.settings(path)["kind"].lower(), "-", planes.values())
+            planes[key] = _unused(raw.settings(path)["kind"].lower(), planes.values())
         with _collected(broken):
             if kind == "projection":
-                name, result = (
-                    f"projection/{planes[key]}/{raw.network_of(path)}",
-                    read_projection(path),
-                )
+                result = read_projection(path, directions=known)
+                name = f"projection/{planes[key]}/{result.name}"
             elif kind == "measured":
-                result = read_measured(path, directions=given.get(key))
+                result = read_measured(path, directions=known)
                 name = f"{'surface' if isinstance(result, Surface) else 'line'}/{planes[key]}"
-            elif state is not None:
-                name, result = f"plane/{planes[key]}", read_plane(path, state)
+            elif isinstance(known, Plane | Line):
+                result = known
+                name = f"{'plane' if isinstance(known, Plane) else 'direction'}/{planes[key]}"
             else:
                 continue
-            found[_unused(name, "/", found)] = result
+            if name in found and isinstance(result, Surface):
+                name += f"/{len(result.alpha)}x{len(result.beta)}"
+            found[_unused(name, found)] = result
     if broken:
         raise SchemaError(" ".join(broken) + (" Leave them out." if found else ""))
     if not found:
@@ -245,12 +247,25 @@ def _require(kind: str, path: FilePath) -> None:
         raise SchemaError(f"{path} holds {is_kind}, not {kind}.")
 
 
-def _rows(path: FilePath, file: h5py.File) -> np.ndarray:
-    both = [raw.tensors(path, file, name) for name in ("xdirection", "ydirection")]
+def _plane_hash(path: FilePath, directions: Directions) -> str:
+    if isinstance(directions, Plane | Line):
+        return fingerprint(directions.origin, directions.directions)
+    return raw.plane_hash(path)
+
+
+def _geometry(directions: Directions) -> tuple[np.ndarray, np.ndarray | None]:
+    """Gram matrix of two directions, and the shares of the variation along them."""
+    if directions is None:
+        return np.full((2, 2), np.nan), None
+    if isinstance(directions, Plane | Line):
+        return directions.gram, directions.explained
+    with opened(directions) as file:
+        both = raw.directions(directions, file)
+        explained = raw.shares(directions, file)
     rows = [np.concatenate([tensor.ravel() for tensor in tensors]) for tensors in both]
-    if rows[0].shape != rows[1].shape:
-        raise SchemaError(f"{path}: its directions have {rows[0].size} and {rows[1].size} entries.")
-    return np.stack(rows)
+    if len(rows) != 2 or rows[0].shape != rows[1].shape:
+        raise SchemaError(f"{directions} does not hold two directions of equal length.")
+    return inner(np.stack(rows), np.stack(rows)), explained
 
 
 @contextlib.contextmanager
@@ -261,7 +276,7 @@ def _collected(broken: list[str]) -> Iterator[None]:
         broken.append(str(error))
 
 
-def _unused(name: str, mark: str, taken: Iterable[str]) -> str:
+def _unused(name: str, taken: Iterable[str]) -> str:
     known = set(taken)
-    numbered = (f"{name}{mark}{n}" for n in range(2, len(known) + 3))
+    numbered = (f"{name}-{n}" for n in range(2, len(known) + 3))
     return name if name not in known else next(n for n in numbered if n not in known)

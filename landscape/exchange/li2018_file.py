@@ -13,6 +13,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from landscape.provenance import fingerprint
 from landscape.store import SchemaError, groups, opened
 
 FilePath = str | os.PathLike[str]
@@ -90,12 +91,16 @@ def coordinates(path: FilePath, file: h5py.File, name: str) -> np.ndarray:
     return found
 
 
-def tensors(path: FilePath, file: h5py.File, name: str) -> list[np.ndarray]:
-    """The tensors of one direction, in the order of the network's parameters or state."""
-    group = file.get(name)
-    if not isinstance(group, h5py.Group) or not len(group):
-        raise SchemaError(f"{path} holds no {name}; it holds {sorted(file)}.")
-    return [array(path, group, str(i)) for i in range(len(group))]
+def directions(path: FilePath, file: h5py.File) -> list[list[np.ndarray]]:
+    """One or two directions; each is a list of tensors, as the network's parameters or state."""
+    found = []
+    for name in ("xdirection", "ydirection"):
+        group = file.get(name)
+        if isinstance(group, h5py.Group) and len(group):
+            found.append([array(path, group, str(i)) for i in range(len(group))])
+        elif name == "xdirection":
+            raise SchemaError(f"{path} holds no directions; it holds {sorted(file)}.")
+    return found
 
 
 def shares(path: FilePath, file: h5py.File) -> np.ndarray | None:
@@ -144,6 +149,13 @@ def labels(kind: str) -> tuple[str, str]:
 def directions_of(path: FilePath) -> tuple[str, str]:
     """Folder and name of the file of directions that a file belongs to."""
     return str(Path(path).parent), Path(path).name.partition(".h5")[0]
+
+
+def plane_hash(path: FilePath) -> str:
+    """A mark that all files of one file of directions share; tells which paths lie on a surface."""
+    folder, name = directions_of(path)
+    place = f"{Path(folder).resolve()}/{name}"
+    return fingerprint(np.frombuffer(place.encode(), np.uint8))
 
 
 def network_of(path: FilePath) -> str:

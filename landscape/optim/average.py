@@ -19,7 +19,8 @@ class WeightAverage:
     ``ema``: θ̄ ← d θ̄ + (1 - d) θ after every update counted, from θ̄ = θ at the first
     (Polyak & Juditsky 1992 with exponential forgetting).
 
-    Batch-norm statistics do not belong to the parameters: recompute them for θ̄ before evaluating.
+    Batch-norm statistics are no parameters: recompute them for θ̄ before evaluating, or measure
+    with ``batch_norm="batch"``.
 
     Args:
         kind: ``swa`` or ``ema``.

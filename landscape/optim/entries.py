@@ -28,6 +28,7 @@ class OptimizerEntry:
         evaluation: What to evaluate where that is not the model's parameters: ``slow`` weights
             (Lookahead) or the averaged point ``x`` (Schedule-Free).
         extra: Which extra of this package must be installed, if any.
+        note: Where the implementation departs from the paper, if its docstring does not say.
     """
 
     name: str
@@ -43,6 +44,7 @@ class OptimizerEntry:
     closure: bool = False
     evaluation: Evaluation = ""
     extra: str = ""
+    note: str = ""
 
 
 _E = OptimizerEntry
@@ -52,40 +54,41 @@ ORANGE, RED, PINK = "#E69F00", "#D55E00", "#CC79A7"
 SHIPPED = (
     _E("gd", "GD (full batch)", "torch.optim:SGD", 0.2, "Cauchy 1847", BLACK, "-",
        full_batch=True),
-    _E("sgd", "SGD", "torch.optim:SGD", 0.1, "Robbins & Monro 1951", BLUE, "-"),
+    _E("sgd", "SGD", "torch.optim:SGD", 0.2, "Robbins & Monro 1951", BLUE, "-"),
     _E("momentum", "SGD + momentum", "torch.optim:SGD", 0.05, "Polyak 1964", SKY, "--",
        {"momentum": 0.9}),
     _E("nesterov", "Nesterov", "torch.optim:SGD", 0.05, "Nesterov 1983; Sutskever et al. 2013",
        BLUE, "--", {"momentum": 0.9, "nesterov": True}),
     _E("adagrad", "Adagrad", "torch.optim:Adagrad", 0.02, "Duchi et al., JMLR 2011", GREEN, "-."),
-    _E("adadelta", "Adadelta", "torch.optim:Adadelta", 2.0, "arXiv:1212.5701", GREEN, "--"),
-    _E("rmsprop", "RMSprop", "torch.optim:RMSprop", 0.002, "Tieleman & Hinton 2012", GREEN, "-"),
-    _E("adam", "Adam", "torch.optim:Adam", 0.004, "arXiv:1412.6980", RED, "-"),
-    _E("adamw", "AdamW", "torch.optim:AdamW", 0.004, "arXiv:1711.05101", RED, "--"),
-    _E("adamax", "Adamax", "torch.optim:Adamax", 0.01, "arXiv:1412.6980", RED, "-."),
-    _E("nadam", "NAdam", "torch.optim:NAdam", 0.004, "Dozat 2016", ORANGE, "--"),
-    _E("radam", "RAdam", "torch.optim:RAdam", 0.01, "arXiv:1908.03265", PINK, "--"),
+    _E("adadelta", "Adadelta", "torch.optim:Adadelta", 1.0, "arXiv:1212.5701", GREEN, "--"),
+    _E("rmsprop", "RMSprop", "torch.optim:RMSprop", 0.001, "Tieleman & Hinton 2012", GREEN, "-"),
+    _E("adam", "Adam", "torch.optim:Adam", 0.002, "arXiv:1412.6980", RED, "-"),
+    _E("adamw", "AdamW", "torch.optim:AdamW", 0.002, "arXiv:1711.05101", RED, "--"),
+    _E("adamax", "Adamax", "torch.optim:Adamax", 0.005, "arXiv:1412.6980", RED, "-."),
+    _E("nadam", "NAdam", "torch.optim:NAdam", 0.002, "Dozat 2016", ORANGE, "--"),
+    _E("radam", "RAdam", "torch.optim:RAdam", 0.005, "arXiv:1908.03265", PINK, "--",
+       note="adapts from ρ > 5, as the authors' code does; the paper says ρ > 4"),
     _E("adafactor", "Adafactor", "torch.optim:Adafactor", 0.02, "arXiv:1804.04235", ORANGE, "-"),
     _E("muon", "Muon + AdamW", "landscape.optim.muon:MuonAdamW", 0.01,
        "Jordan 2024; arXiv:2502.16982", PINK, "-"),
     _E("lbfgs", "L-BFGS", "torch.optim:LBFGS", 1.0, "Liu & Nocedal 1989", BLACK, "--",
        {"max_iter": 1, "max_eval": 26, "history_size": 10,
         "line_search_fn": "strong_wolfe"},
-       full_batch=True, closure=True),
+       full_batch=True, closure=True, note="one iteration with its line search per step"),
     _E("lars", "LARS", "landscape.optim.lars:LARS", 0.0025, "arXiv:1708.03888", SKY, "-",
        {"trust": 1.0}),
     _E("lamb", "LAMB", "landscape.optim.lamb:LAMB", 0.01, "arXiv:1904.00962", ORANGE, "-."),
     _E("lookahead", "Lookahead (momentum)", "landscape.optim.lookahead:Lookahead", 0.05,
        "arXiv:1907.08610", SKY, ":", inner="momentum", evaluation="slow"),
-    _E("lookahead-adam", "Lookahead (Adam)", "landscape.optim.lookahead:Lookahead", 0.008,
+    _E("lookahead-adam", "Lookahead (Adam)", "landscape.optim.lookahead:Lookahead", 0.004,
        "arXiv:1907.08610", RED, ":", inner="adam", evaluation="slow"),
     _E("sam", "SAM", "landscape.optim.sam:SAM", 0.05, "arXiv:2010.01412", BLUE, "-.",
        {"rho": 0.05}, inner="momentum", closure=True),
     _E("asam", "ASAM", "landscape.optim.sam:SAM", 0.05, "arXiv:2102.11600", SKY, "-.",
        {"rho": 0.5, "adaptive": True}, inner="momentum", closure=True),
-    _E("adam-sgd", "Adam → SGD", "landscape.optim.switch:AdamToSGD", 0.004, "arXiv:1712.07628",
+    _E("adam-sgd", "Adam → SGD", "landscape.optim.switch:AdamToSGD", 0.002, "arXiv:1712.07628",
        PINK, "-.", {"switch_at": 100, "sgd_lr": 0.1}),
-    _E("swats", "SWATS", "landscape.optim.switch:AdamToSGD", 0.004, "arXiv:1712.07628", PINK, ":",
+    _E("swats", "SWATS", "landscape.optim.switch:AdamToSGD", 0.002, "arXiv:1712.07628", PINK, ":",
        {"tolerance": 0.01}),
 )  # fmt: skip
 
@@ -100,21 +103,21 @@ def _more(
 
 FROM_PYTORCH_OPTIMIZER = (
     _more("lion", "Lion", "Lion", 0.001, "arXiv:2302.06675", "#332288 -"),
-    _more("adan", "Adan", "Adan", 0.01, "arXiv:2208.06677", "#332288 --"),
+    _more("adan", "Adan", "Adan", 0.005, "arXiv:2208.06677", "#332288 --"),
     _more("soap", "SOAP", "SOAP", 0.006, "arXiv:2409.11321", "#332288 -."),
-    _more("shampoo", "Shampoo", "Shampoo", 0.2, "arXiv:1802.09568", "#117733 -"),
+    _more("shampoo", "Shampoo", "Shampoo", 0.1, "arXiv:1802.09568", "#117733 -"),
     _more("prodigy", "Prodigy", "Prodigy", 1.0, "arXiv:2306.06101", "#117733 --"),
-    _more("adabelief", "AdaBelief", "AdaBelief", 0.004, "arXiv:2010.07468", "#117733 -."),
+    _more("adabelief", "AdaBelief", "AdaBelief", 0.002, "arXiv:2010.07468", "#117733 -."),
     _more("schedulefree-sgd", "Schedule-Free SGD", "ScheduleFreeSGD", 1.0, "arXiv:2405.15682",
           "#882255 -", evaluation="x"),
-    _more("schedulefree-adamw", "Schedule-Free AdamW", "ScheduleFreeAdamW", 0.01,
+    _more("schedulefree-adamw", "Schedule-Free AdamW", "ScheduleFreeAdamW", 0.005,
           "arXiv:2405.15682", "#882255 --", evaluation="x"),
-    _more("ademamix", "AdEMAMix", "AdEMAMix", 0.002, "arXiv:2409.03137", "#882255 -."),
-    _more("adopt", "ADOPT", "ADOPT", 0.004, "arXiv:2411.02853", "#44AA99 -"),
-    _more("yogi", "Yogi", "Yogi", 0.01, "Zaheer et al., NeurIPS 2018", "#44AA99 --"),
-    _more("madgrad", "MADGRAD", "MADGRAD", 0.004, "arXiv:2101.11075", "#44AA99 -."),
-    _more("adabound", "AdaBound", "AdaBound", 0.004, "arXiv:1902.09843", "#AA4499 -"),
-    _more("novograd", "NovoGrad", "NovoGrad", 0.01, "arXiv:1905.11286", "#AA4499 --"),
+    _more("ademamix", "AdEMAMix", "AdEMAMix", 0.001, "arXiv:2409.03137", "#882255 -."),
+    _more("adopt", "ADOPT", "ADOPT", 0.002, "arXiv:2411.02853", "#44AA99 -"),
+    _more("yogi", "Yogi", "Yogi", 0.005, "Zaheer et al., NeurIPS 2018", "#44AA99 --"),
+    _more("madgrad", "MADGRAD", "MADGRAD", 0.002, "arXiv:2101.11075", "#44AA99 -."),
+    _more("adabound", "AdaBound", "AdaBound", 0.002, "arXiv:1902.09843", "#AA4499 -"),
+    _more("novograd", "NovoGrad", "NovoGrad", 0.005, "arXiv:1905.11286", "#AA4499 --"),
 )  # fmt: skip
 
 REFUSED = {

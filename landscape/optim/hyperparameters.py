@@ -1,8 +1,9 @@
-"""The one check that every optimizer here makes of its hyper-parameters."""
+"""Checks of hyper-parameters that optimizers, averages and schedules share."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -20,3 +21,16 @@ def check_betas(betas: tuple[float, float]) -> None:
     """Refuse decay rates outside [0, 1)."""
     for k, beta in enumerate(betas, 1):
         check_range(f"beta{k}", beta, 0, 1)
+
+
+def check_options(name: str, options: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    """Refuse options that `name` does not take.
+
+    Raises:
+        ValueError: If there is one; the message lists those allowed.
+    """
+    allowed = list(allowed)
+    if unknown := [key for key in options if key not in allowed]:
+        raise ValueError(
+            f"{name} takes no option {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}."
+        )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from landscape.optim.entries import FROM_PYTORCH_OPTIMIZER, REFUSED, SHIPPED, OptimizerEntry
+from landscape.optim.hyperparameters import check_options
 
 if TYPE_CHECKING:
     import torch
@@ -73,11 +74,8 @@ def build(
     entry = find(name)
     cls = _implementation(entry)
     chosen = {**entry.options, **(options or {})}
-    allowed = [key for key in inspect.signature(cls).parameters if key not in ("params", "inner")]
-    if unknown := [key for key in chosen if key not in allowed]:
-        raise ValueError(
-            f"{name} takes no option {', '.join(unknown)}; allowed: {', '.join(allowed)}."
-        )
+    taken = set(inspect.signature(cls).parameters) - {"params", "inner"}
+    check_options(name, chosen, sorted(taken))
     lr = entry.lr if lr is None else lr
     if not 0 <= lr < math.inf:
         raise ValueError(f"lr must be at least 0 and finite; got {lr}.")

@@ -29,9 +29,10 @@ class AdamToSGD(Optimizer):
 
     Where it departs: in the paper tolerance and Adam's ε are one number, 10⁻⁹; here they are two,
     since noise of small batches moves γ by its own size and such a tolerance is met by chance in
-    10⁸ steps (the name ``swats`` stands for a tolerance of 0.01). The criterion also asks for
-    λ > 0: momentum can point uphill, and a negative Λ would climb. Weight decay is added to the
-    gradient, as torch's Adam does.
+    10⁸ steps (the name ``swats`` stands for a tolerance of 0.01). The switch waits until λ > 0
+    unless `sgd_lr` is given: momentum can point uphill, and a negative Λ would climb. Single γ
+    can be huge where p is nearly across g, and then so is λ̂. Weight decay is added to the gradient,
+    as torch's Adam does.
 
     Args:
         params: Parameters or groups.
@@ -136,16 +137,16 @@ class AdamToSGD(Optimizer):
         """What the step tells about the switch, to be stored in every group."""
         group = self.param_groups[0]
         beta2, average = group["betas"][1], group["average"]
-        due = t == group["switch_at"]
+        settled = False
         if product:
             gamma = -square / product
             average = beta2 * average + (1 - beta2) * gamma
-            settled = abs(average / (1 - beta2**t) - gamma) < group["tolerance"]
-            due = due or (group["switch_at"] is None and t > 1 and settled and average > 0)
+            settled = t > 1 and abs(average / (1 - beta2**t) - gamma) < group["tolerance"]
+        at, given = group["switch_at"], group["sgd_lr"]
+        due = settled if at is None else t >= at
         found: dict[str, Any] = {"average": average}
-        if due:
+        if due and (average > 0 or given is not None):
             projected = average / (1 - beta2**t)
-            given = group["sgd_lr"]
             found.update(switched_at=t, rate=projected if given is None else given)
         return found
 

@@ -127,7 +127,7 @@ def smoothed(alpha: np.ndarray, beta: np.ndarray, heights: np.ndarray, *, ceilin
 def look(relief: Relief, camera: Camera, *, pixels: int) -> Sight:
     """Find the visible point of every pixel of a picture `pixels` wide."""
     corners = np.array([(x, y) for x in (0.0, relief.width) for y in (0.0, relief.depth)])
-    u, _, w = camera.project(*corners.T, np.zeros(4))
+    u, _, w = camera.project(corners[:, 0], corners[:, 1], np.zeros(4))
     columns = np.linspace(u.min(), u.max(), pixels, dtype=np.float32)
     size = (u.max() - u.min()) / (pixels - 1)
     steps = int(np.ptp(w) / size) + 2

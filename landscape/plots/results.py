@@ -10,17 +10,23 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from landscape.analysis.adaptive_rate import AdaptiveRate
+from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.line import Profile
 from landscape.analysis.path import PathMetrics
 from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
 from landscape.analysis.walk import Walk
+from landscape.analysis.walk_statistics import WalkStatistics
+from landscape.plots.adaptive_rate import plot_adaptive_rate
+from landscape.plots.layers import plot_layers
 from landscape.plots.path import plot_path
 from landscape.plots.profile import plot_profile
 from landscape.plots.save import FORMATS, save_figure
 from landscape.plots.style import rank, styled
 from landscape.plots.surface import belongs, is_square, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
+from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.store import Result
 
 R = TypeVar("R", bound=Result)
@@ -93,6 +99,7 @@ def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         yield _paths(paths)
     for name, profile in _all(results, Profile).items():
         yield _profile(name, profile)
+    yield from _others(results)
 
 
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
@@ -105,11 +112,10 @@ def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projecti
     plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
     sentence = f"The {metric} on {_plane(surface)}"
     if paths:
-        farthest = max(float(np.nanmax(p.residual)) for p in paths.values())
-        sentence += (
-            f", with the paths of {_names([p.name for p in paths.values()])}; the runs are up to "
-            f"{farthest:.2g} away from the plane"
-        )
+        sentence += f", with the paths of {_names([p.name for p in paths.values()])}"
+        farthest = np.fmax.reduce([np.fmax.reduce(p.residual) for p in paths.values()])
+        if not np.isnan(farthest):
+            sentence += f"; the runs are up to {farthest:.2g} away from the plane"
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
     return _Drawing(_slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
 
@@ -178,6 +184,24 @@ def _profile(name: str, profile: Profile) -> _Drawing:
     return _Drawing(_slug(name), figure, sentence + ".", {name: profile})
 
 
+def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
+    for name, layers in _all(results, LayerMetrics).items():
+        figure = Figure()
+        plot_layers(layers, ax=figure.add_subplot())
+        sentence = f"Updates over weights of {layers.name}, tensor by tensor."
+        yield _Drawing(_slug(name), figure, sentence, {name: layers})
+    for name, statistics in _all(results, WalkStatistics).items():
+        figure = Figure()
+        plot_walk_statistics(statistics, ax=figure.add_subplot())
+        sentence = f"Shares of segments of the walk of {statistics.name} with a property."
+        yield _Drawing(_slug(name), figure, sentence, {name: statistics})
+    for name, rate in _all(results, AdaptiveRate).items():
+        figure = Figure()
+        plot_adaptive_rate(rate, ax=figure.add_subplot())
+        sentence = "The variance of Adam's adaptive rate, simulated and in closed form."
+        yield _Drawing(_slug(name), figure, sentence, {name: rate})
+
+
 def _share_legend(figure: Figure) -> None:
     """Replace the legends of all axes by that of the first, below them."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -191,6 +215,10 @@ def _share_legend(figure: Figure) -> None:
 def _plane(surface: Surface) -> str:
     kind = str(surface.settings.get("kind", "given"))
     plane = f"a plane {kind}" if kind.startswith("through") else f"a {kind} plane"
+    if kind == "random":
+        normalized = {"filter": "filter-normalized ", "layer": "layer-normalized "}
+        which = normalized.get(str(surface.settings.get("normalization")), "")
+        plane = f"a random {which}plane around the network at (0, 0)"
     if surface.explained is not None:
         plane += f" that holds {surface.explained.sum():.0%} of the variation"
         if surface.explained_null is not None:

@@ -45,6 +45,8 @@ def save_figure(
     if kind not in FORMATS:
         raise ValueError(f"A figure is written as {', '.join(FORMATS)}; not {path.name!r}.")
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The layout is solved before equal axes shrink; a second pass makes room for every label.
+    figure.draw_without_rendering()
     figure.savefig(
         path, metadata=_metadata(kind, origin_of(results), title), transparent=transparent
     )

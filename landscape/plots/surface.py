@@ -28,6 +28,7 @@ def plot_surface(
     metric: str = "loss",
     lines: int = 12,
     ceiling: float | None = None,
+    levels: np.ndarray | None = None,
     colormap: str = "viridis",
     ax: Axes | None = None,
 ) -> Axes:
@@ -47,6 +48,8 @@ def plot_surface(
         ceiling: Largest value that is resolved; default: the maximum, unless that is more than a
             thousand times the minimum and more than twenty times as far above it as the lower
             quartile; then the larger of these two.
+        levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
+            surfaces makes them comparable.
         colormap: Name of a matplotlib colour map; paler under paths.
         ax: Where to draw; default: new axes.
 
@@ -61,7 +64,8 @@ def plot_surface(
     for path in paths:
         check_plane(surface, path)
     ax = axes_or_new(ax)
-    levels = contour_levels(values, lines=lines, ceiling=ceiling)
+    if levels is None:
+        levels = contour_levels(values, lines=lines, ceiling=ceiling)
     top = levels[-1]
     norm = LogNorm(levels[0], top) if levels[0] > 0 else Normalize(levels[0], top)
     fine = _subdivided(levels, geometric=isinstance(norm, LogNorm))
@@ -81,8 +85,8 @@ def plot_surface(
     bar = figure_of(ax).colorbar(fills, cax=beside, ticks=levels[::2])
     bar.add_lines(edges)
     bar.minorticks_off()
-    bar.ax.set_yticklabels([f"{level:.2g}" for level in levels[::2]])
-    bar.set_label(metric + (f" (clipped above {top:.2g})" if clipped else ""))
+    bar.ax.set_yticklabels([_short(level) for level in levels[::2]])
+    bar.set_label(metric + (f" (clipped above {_short(top)})" if clipped else ""))
     _mark_holes(ax, surface, values)
     _finish(ax, surface)
     draw_paths(ax, paths)
@@ -137,13 +141,15 @@ def draw_paths(ax: Axes, paths: Sequence[Projection]) -> None:
         point: dict[str, Any] = {"linestyle": "", "color": style.color, "marker": style.marker}
         ax.plot(*path.coordinates[0], **point, markerfacecolor="white", gid="start", zorder=5)
         ax.plot(*path.coordinates[-1], **point, markeredgecolor="white", gid="end", zorder=6)
-        label = f"{path.name}: {np.nanmax(path.residual):.2g}"
+        farthest = np.fmax.reduce(path.residual)  # NaN: unknown
+        label = path.name if np.isnan(farthest) else f"{path.name}: {farthest:.2g}"
         handles.append(Line2D([], [], **style.line, marker=style.marker, label=label))
     ax.legend(
         handles=handles,
         title="Run: largest distance from the plane (hollow: start, solid: end)",
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.2),
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=5,  # below the labels of the axis, however tall the axes are
         ncols=min(3, len(paths)),
         handlelength=3,
     )
@@ -219,6 +225,11 @@ def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray) -> None:
             surface.alpha[columns], surface.beta[rows], linestyle="", marker="x", color="0.3",
             gid="not finite",
         )  # fmt: skip
+
+
+def _short(value: float) -> str:
+    """Two digits: 0.048, 1.3, 410, 2e+06."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _subdivided(levels: np.ndarray, *, geometric: bool) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Checkpoints that other programs wrote: find the state dict in the file."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os
@@ -11,12 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape.recording.sharded import is_sharded, load_sharded
+
 _USUAL_NAMES = ("state_dict", "model_state_dict", "model_state", "model", "net")
+_SUFFIXES = (".pt", ".pth", ".th", ".t7", ".ckpt", ".bin", ".tar", ".safetensors")
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel, torch.compile
 
 
 def load_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The model's state dict from a checkpoint file (.pt, .pth, .th, .t7, ...), on the CPU.
+    """The model's state dict from a checkpoint, on the CPU.
+
+    Read are files of `torch.save` (.pt, .pth, .th, .t7, .ckpt, .bin, ...) and .safetensors, the
+    ``checkpoint-*`` folders of the Hugging Face `Trainer`, and folders of
+    torch.distributed.checkpoint.
 
     The file may hold a state dict, or a dict with a state dict in it such as ``{"acc": ...,
     "epoch": ..., "state_dict": ...}``. Prefixes of `DataParallel` (``module.``) and
@@ -26,7 +34,7 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Nothing in the file is executed (``weights_only=True``).
 
     Args:
-        path: The file.
+        path: The file or folder.
 
     Returns:
         Name to tensor, for `model.load_state_dict`.
@@ -40,11 +48,56 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; give one checkpoint file.")
-    found = _model_state(path, _loaded(path))
+        found = _folder_state(path)
+    elif path.suffix == ".safetensors":
+        found = _safetensors(path)
+    else:
+        found = _model_state(path, _loaded(path))
     while prefix := next((p for p in _WRAPPERS if all(k.startswith(p) for k in found)), ""):
         found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
     return dict(found)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether `path` looks like something `load_state` reads."""
+    if path.is_dir():
+        return is_sharded(path) or bool(_weight_files(path))
+    return path.suffix in _SUFFIXES
+
+
+def _folder_state(path: Path) -> dict[str, Tensor]:
+    if is_sharded(path):
+        return load_sharded(path, _USUAL_NAMES)
+    files = _weight_files(path)
+    if not files:
+        raise ValueError(
+            f"{path} is a folder without weights; give one checkpoint file, or a folder with "
+            "model.safetensors, pytorch_model.bin or a torch.distributed.checkpoint in it."
+        )
+    state: dict[str, Tensor] = {}
+    for file in files:
+        content = _safetensors(file) if file.suffix == ".safetensors" else _loaded(file)
+        state.update(_model_state(file, content))
+    return state
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The weights in a Hugging Face checkpoint, which may be spread over several files."""
+    return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise ValueError(
+            f"{path} needs the package safetensors: pip install 'landscape[hf]'."
+        ) from None
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged or cut short ({_first_line(error)}).") from error
 
 
 def _loaded(path: Path) -> Any:

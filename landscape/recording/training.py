@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -14,10 +15,14 @@ from torch import Tensor
 
 from landscape.evaluation.data import HeldData
 from landscape.layout import Layout
+from landscape.optim.average import WeightAverage
+from landscape.optim.evaluated import evaluated_weights
+from landscape.optim.hyperparameters import check_options
 from landscape.optim.registry import build, find
 from landscape.progress import Progress
 from landscape.recording.gradient import gradient_closure
 from landscape.recording.recorder import Recorder
+from landscape.recording.snapshot import Evaluation
 from landscape.schedules import build_schedule, ramped_batch, scaled_lr
 from landscape.tasks import Task, load_task
 from landscape.trajectory import Trajectory
@@ -42,6 +47,13 @@ class Run:
         final_batch_size: Let the batch double in equal stretches up to this size.
         base_batch_size: The batch size that `lr` is meant for: `lr` is scaled linearly from
             there to `batch_size`.
+        average: ``swa`` or ``ema``: also record a running average of the weights, see
+            `landscape.optim.average`; training does not notice it.
+        average_options: Its arguments.
+        evaluation: Also record the weights to evaluate where these are not the stepped ones
+            (averages, slow weights); it doubles the size of such files.
+        threads: Processor threads of torch, on which the last bits depend; None takes the present
+            number.
     """
 
     task: str
@@ -57,6 +69,10 @@ class Run:
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
     final_batch_size: int | None = None
     base_batch_size: int | None = None
+    average: str | None = None
+    average_options: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: bool = True
+    threads: int | None = None
 
     def resolved(self) -> Run:
         """This run with every default filled in.
@@ -65,7 +81,14 @@ class Run:
             ValueError: If the optimizer is unknown or a number is out of range.
         """
         entry = find(self.optimizer)
-        for name in ("steps", "batch_size", "every", "final_batch_size", "base_batch_size"):
+        for name in (
+            "steps",
+            "batch_size",
+            "every",
+            "final_batch_size",
+            "base_batch_size",
+            "threads",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1; got {value}.")
@@ -85,14 +108,20 @@ class Run:
             name=self.name or entry.title,
             options={**entry.options, **self.options},
             base_batch_size=None,
+            threads=self.threads or torch.get_num_threads(),
         )
 
     @classmethod
-    def stored(cls, path: str | os.PathLike[str]) -> Self:
+    def stored(cls, path: str | os.PathLike[str], *, task: str | None = None) -> Self:
         """The run that a trajectory file says it holds; recording it again gives the same file.
 
+        Args:
+            path: A file that `record_run` made.
+            task: Its task once more; needed for ``package.module:function``, since a file never
+                decides which code is imported.
+
         Raises:
-            ValueError: If the file was not made by `record_run`.
+            ValueError: If the file was not made by `record_run`, or holds another task.
         """
         settings = Trajectory(path).run
         known = {f.name for f in dataclasses.fields(cls)}
@@ -101,6 +130,11 @@ class Run:
                 f"{path} does not say which task and optimizer it was recorded with; only runs of "
                 "`landscape record` can be repeated."
             )
+        said = str(settings["task"])
+        if task is None and ":" in said:
+            raise ValueError(f"{path} says task {said!r}; name it again to run your own code.")
+        if task not in (None, said):
+            raise ValueError(f"{path} says task {said!r}, not {task!r}.")
         return cls(**{key: value for key, value in settings.items() if key in known})
 
 
@@ -114,8 +148,7 @@ def record_run(
 ) -> Path:
     """Train as `run` says and record every step.
 
-    The same run on the same machine with the same number of threads gives the same file
-    contents, bit for bit.
+    The same run on the same machine gives the same states and numbers, bit for bit.
 
     Args:
         run: What to do.
@@ -139,21 +172,35 @@ def record_run(
         scheduler = build_schedule(
             run.schedule, optimizer, steps=run.steps, options=run.schedule_options
         )
+    average = None
+    if run.average is not None:
+        check_options(f"average {run.average}", run.average_options, ("start", "decay"))
+        trained = [p for p in model.parameters() if p.requires_grad]
+        average = WeightAverage(run.average, trained, **run.average_options)
     order = _Order(data.size, run.seed)
     settings = {
         **asdict(run),
         "batch_size": batch_size,
         "device": str(device),
-        "threads": torch.get_num_threads(),
         "train_samples": data.size,
     }
     model.train()
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with (
+        _threads(run.threads),
+        torch.random.fork_rng(devices),  # dropout draws from the global generators
         Recorder(
-            path, model, optimizer, every=run.every, run=settings, overwrite=overwrite
+            path,
+            model,
+            optimizer,
+            every=run.every,
+            run=settings,
+            overwrite=overwrite,
+            evaluation=_evaluation(run, optimizer, average),
         ) as recorder,
         Progress(f"record {run.name}", run.steps, unit="step") as progress,
     ):
+        torch.manual_seed(run.seed)
         for step in range(run.steps):
             if run.final_batch_size is not None and not entry.full_batch:
                 batch_size = ramped_batch(
@@ -168,10 +215,36 @@ def record_run(
                 loss = closure()
                 optimizer.step()
             recorder.log(loss=loss)
+            if average is not None:
+                average.update()
             if scheduler is not None:
                 scheduler.step()
             progress.advance()
     return Path(path)
+
+
+def _evaluation(
+    run: Run, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> Evaluation | None:
+    """Where the recorder finds the weights to evaluate, if they are not the model's."""
+    if not run.evaluation:
+        return None
+    if average is not None:
+        return average.weights
+    if find(run.optimizer).evaluation:
+        return lambda: evaluated_weights(optimizer)
+    return None
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let torch use `count` threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def restore(model: torch.nn.Module, trajectory: Trajectory, index: int) -> None:

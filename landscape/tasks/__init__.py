@@ -22,7 +22,7 @@ from landscape.tasks.shakespeare import tiny_shakespeare
 from landscape.tasks.spirals import two_spirals
 from landscape.tasks.task import Data, Task, classification_error, cross_entropy
 
-__all__ = ["DATA", "Task", "load_task", "task_names"]
+__all__ = ["DATA", "HELP", "Task", "load_task", "task_names"]
 
 DATA: dict[str, tuple[Callable[[], Data], dict[str, Builder]]] = {
     "digits": (digits, IMAGE_MODELS),

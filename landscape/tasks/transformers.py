@@ -74,7 +74,7 @@ class ViT(nn.Module):
         if size % patch:
             raise ValueError(f"patch must divide the images' width {size}; got {patch}.")
         self.patches = nn.Conv2d(channels, width, patch, stride=patch)
-        self.position = nn.Parameter(0.02 * torch.randn((size // patch) ** 2, width))
+        self.position = nn.Parameter(0.5 * torch.randn((size // patch) ** 2, width))
         self.blocks = nn.Sequential(*(Block(width, heads, causal=False) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)

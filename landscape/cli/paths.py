@@ -1,0 +1,98 @@
+"""`landscape project | layers | adaptive-rate`: onto a plane, tensor by tensor, in theory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from landscape.cli import inputs
+from landscape.cli.inputs import BatchNorm, Device, Out, Precision, Runs, Samples, Split, TaskName
+
+
+def project(
+    runs: Runs,
+    onto: Annotated[
+        Path, typer.Option(help="Results file that holds the plane; the paths are saved there.")
+    ],
+    plane: Annotated[str, typer.Option(help="Name of the plane in it: pca, random, ...")] = "pca",
+    every: Annotated[int, typer.Option(help="Show every n-th state.")] = 1,
+    least: Annotated[
+        float, typer.Option(help="Say so where the plane shows a smaller share of a run.")
+    ] = 0.5,
+    loss: Annotated[
+        bool, typer.Option(help="Measure the loss at the states and at their projections.")
+    ] = True,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+) -> None:
+    """Project runs on a plane that was measured before.
+
+    Example: landscape project data/adam.h5 --onto data/sgd.results.h5
+    """
+    from landscape.analysis.projection import project as measure
+    from landscape.directions import Plane
+
+    held = Plane.load(onto, f"plane/{plane}")
+    trajectories = inputs.open_runs(runs)
+    objective = None
+    if loss:
+        objective = inputs.build_objective(
+            trajectories, task, split=data, device=device, seed=0, samples=samples,
+            precision=precision, batch_norm=batch_norm,
+        )  # fmt: skip
+    for trajectory in trajectories:
+        found = measure(trajectory, held, objective=objective, every=every)
+        name = f"projection/{plane}/{inputs.run_key(trajectory)}"
+        found.save(onto, name)
+        few = f"; less than {100 * least:.0f} %, so its path is mostly elsewhere"
+        typer.echo(
+            f"{onto}: {name}, the plane shows {100 * found.shown:.0f} % of its squared distance "
+            f"from the origin{few if found.shown < least else ''}"
+        )
+
+
+def layers(runs: Runs, out: Out = None) -> None:
+    """Measure weights and updates of every tensor: update-to-weight and trust ratios.
+
+    Example: landscape layers data/sgd.h5
+    """
+    from landscape.analysis.layers import layer_metrics
+
+    trajectories = inputs.open_runs(runs)
+    file = inputs.results_path(trajectories, out)
+    for trajectory in trajectories:
+        found = layer_metrics(trajectory)
+        name = f"layers/{inputs.run_key(trajectory)}"
+        found.save(file, name)
+        typer.echo(f"{file}: {name}, median of ‖update‖ / ‖weights‖ along the run:")
+        for layer, ratio in zip(found.layers, found.update_to_weight, strict=True):
+            typer.echo(f"  {layer:32} {np.nanmedian(ratio):.3g}")
+
+
+def adaptive_rate(
+    beta2: Annotated[float, typer.Option(help="Decay of the second moment.")] = 0.999,
+    samples: Annotated[int, typer.Option(help="Simulated sequences of gradients.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    out: Annotated[Path, typer.Option(help="Results file.")] = Path("data/theory.results.h5"),
+) -> None:
+    """Simulate the variance of Adam's adaptive rate over the first steps, beside RAdam's formulas.
+
+    Example: landscape adaptive-rate --beta2 0.99
+    """
+    from landscape.analysis.adaptive_rate import adaptive_rate_variance
+
+    found = adaptive_rate_variance(beta2=beta2, samples=samples, seed=seed)
+    found.save(out, "adaptive-rate")
+    typer.echo(f"{out}: adaptive-rate\n   step  variance  closed form  rectified")
+    for row in zip(found.step, found.simulated, found.closed_form, found.rectified, strict=True):
+        typer.echo("{:7d}  {:8.3g}  {:11.3g}  {:9.3g}".format(*row))
+
+
+COMMANDS = {"project": project, "layers": layers, "adaptive-rate": adaptive_rate}

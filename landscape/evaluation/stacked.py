@@ -1,0 +1,71 @@
+"""Many points at once, for any model: `torch.func.vmap` over stacked parameters."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from landscape.evaluation.metrics import sums
+from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work, remembering
+
+
+@contextlib.contextmanager
+def stacked(work: Work) -> Iterator[Measure]:
+    """Evaluate the points of a chunk together, each with its own slice of the stack."""
+    model, layout = work.loan.model, work.loan.layout
+    if not work.fixed_buffers:
+        raise UnsuitableError("buffers differ from point to point")
+    runner = _Runner(model, work)
+    with remembering(model) as forget:
+
+        @torch.no_grad()
+        def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
+            work.place_buffers([0.0] * len(work.directions))
+            c = torch.as_tensor(coordinates).to(work.origin)
+            theta = torch.addmm(work.origin, c, work.directions)
+            stack = {e.name: theta[:, e.slice].view(len(c), *e.shape) for e in layout}
+            out = None
+            for batch, samples in batches:
+                work.check()
+                forget()
+                try:
+                    with warnings.catch_warnings():
+                        warnings.filterwarnings("error", "There is a performance drop")
+                        part = vmap(runner.one, in_dims=(0, None, None))(stack, batch, samples)
+                except (RuntimeError, UserWarning) as error:
+                    if isinstance(error, torch.OutOfMemoryError):
+                        raise
+                    raise UnsuitableError(f"torch.func cannot run it ({error})") from error
+                out = part if out is None else out + part
+            assert out is not None
+            return out.transpose(0, 1)
+
+        yield measure
+
+
+class _Runner(nn.Module):
+    """Calls the metrics with the borrowed model at given parameters."""
+
+    def __init__(self, model: nn.Module, work: Work) -> None:
+        super().__init__()
+        self.model = model
+        self.metrics = work.metrics
+
+    def one(self, parameters: dict[str, Tensor], batch: Any, samples: int) -> Tensor:
+        named = {f"model.{name}": tensor for name, tensor in parameters.items()}
+        return functional_call(self, named, (batch, samples), tie_weights=True)
+
+    def forward(self, batch: Any, samples: int) -> Tensor:
+        return torch.stack(
+            [
+                sums(name, metric(self.model, batch), samples)
+                for name, metric in self.metrics.items()
+            ]
+        )

@@ -1,0 +1,130 @@
+"""Work: a borrowed model, its metrics and data, and the affine family of points to measure.
+
+A *strategy* is a context manager over a piece of work: it prepares the borrowed model, yields a
+function (coordinates, batches) -> sums, and puts the model back as it found it. What it yields is
+all that differs between strategies; none changes a result beyond rounding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from operator import is_
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from landscape.evaluation.batchnorm import recalibrate
+from landscape.evaluation.borrow import Loan
+from landscape.evaluation.metrics import Metric
+
+Batches = Sequence[tuple[Any, int]]
+Measure = Callable[[np.ndarray, Batches], Tensor]
+Strategy = Callable[["Work"], AbstractContextManager[Measure]]
+
+
+class UnsuitableError(ValueError):
+    """A strategy cannot do this work; the message says why."""
+
+
+@dataclass
+class Work:
+    """What a strategy is given.
+
+    Attributes:
+        loan: The borrowed model.
+        metrics: Name to metric.
+        origin: Parameters at coordinates zero, shape (P,).
+        directions: Shape (K, P).
+        buffers: Floating-point buffers at coordinates zero, shape (B,).
+        buffer_directions: How the buffers move with the coordinates, shape (K, B), or None.
+        sample: A batch of a few samples, to look at the model with.
+        check: Called between batches; raises to stop.
+        rounding: The type in which most of the model is computed.
+        recalibration: Batches on which batch norms are estimated anew at every point, or None.
+    """
+
+    loan: Loan
+    metrics: Mapping[str, Metric]
+    origin: Tensor
+    directions: Tensor
+    buffers: Tensor
+    buffer_directions: Tensor | None
+    sample: Batches
+    check: Callable[[], None]
+    rounding: torch.dtype = torch.float32
+    recalibration: list | None = None
+
+    @property
+    def fixed_buffers(self) -> bool:
+        """Whether all points have the same buffers."""
+        return self.buffer_directions is None and self.recalibration is None
+
+    def place(self, point: Sequence[float]) -> None:
+        """Let the model compute at the point with these coordinates."""
+        combine(self.loan.flat, self.origin, self.directions, point)
+        self.place_buffers(point)
+
+    def place_buffers(self, point: Sequence[float]) -> None:
+        """Set the buffers that belong to a point, and undo what the model wrote into others."""
+        if self.buffer_directions is None:
+            self.loan.buffers.copy_(self.buffers)
+        else:
+            combine(self.loan.buffers, self.buffers, self.buffer_directions, point)
+        self.loan.reset_others()
+        if self.recalibration is not None:
+            loss = next(iter(self.metrics.values()))
+            recalibrate(self.loan.model, loss, self.recalibration)
+
+
+def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
+    """Out = origin + Σ c_k · direction_k, in place."""
+    out.copy_(origin)
+    for direction, c in zip(directions, point, strict=True):
+        out.add_(direction, alpha=float(c))
+
+
+@contextlib.contextmanager
+def patched(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    """Inside, these modules compute something else; the modules' hooks still run."""
+    try:
+        for module, forward in forwards.items():
+            module.__dict__["forward"] = forward
+        yield
+    finally:
+        for module in forwards:
+            module.__dict__.pop("forward", None)
+
+
+@contextlib.contextmanager
+def remembering(model: nn.Module) -> Iterator[Callable[[], None]]:
+    """Inside, several metrics of one batch share one forward pass.
+
+    Yields:
+        A function that forgets the pass; call it before every batch.
+    """
+    known: list[tuple[tuple, dict, Any]] = []
+    own = model.__dict__.get("forward")
+    forward = model.forward
+
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        for seen, named, output in known:
+            same = len(seen) == len(args) and all(map(is_, seen, args))
+            if same and named.keys() == kwargs.keys() and all(named[k] is kwargs[k] for k in named):
+                return output
+        output = forward(*args, **kwargs)
+        if isinstance(output, Tensor):
+            known[:] = [(args, kwargs, output)]
+        return output
+
+    model.__dict__["forward"] = remembered
+    try:
+        yield known.clear
+    finally:
+        model.__dict__.pop("forward")
+        if own is not None:
+            model.__dict__["forward"] = own

@@ -1,0 +1,195 @@
+"""Moving pictures: runs walking on a surface, a flight around it, a surface along training."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from landscape.analysis.projection import Projection
+from landscape.analysis.surface import Surface
+from landscape.plots.relief import Camera
+from landscape.plots.render import render_surface
+from landscape.plots.style import looks
+from landscape.plots.surface import contour_levels, metric_of, plot_surface
+
+Frame = np.ndarray  # uint8, shape (row, column, 3)
+
+
+def walk_frames(
+    surface: Surface,
+    paths: Sequence[Projection],
+    *,
+    metric: str = "loss",
+    count: int = 60,
+    figure: Figure | None = None,
+) -> Iterator[Frame]:
+    """Runs moving over a surface, all at the same optimizer step; the trail stays.
+
+    Args:
+        surface: Where.
+        paths: Projections on its plane; at least one.
+        metric: Which metric of the surface.
+        count: Number of frames, at evenly spaced steps from the first to the last.
+        figure: Its size and resolution are used; default: a new one.
+
+    Raises:
+        ValueError: If there is no path, or one belongs to another plane.
+    """
+    if not paths:
+        raise ValueError("No path was given; pass at least one Projection.")
+    figure = figure or Figure(figsize=(6, 4.2), dpi=100, layout="constrained")
+    ax = plot_surface(surface, paths=paths, metric=metric, ax=figure.add_subplot())
+    trails = [line for line in ax.lines if line.get_gid() in ("path", "halo")]
+    for line in ax.lines:
+        if line.get_gid() == "end":
+            line.set_visible(False)
+    heads = [
+        ax.plot([], [], look.marker, color=look.color, markeredgecolor="white", zorder=7)[0]
+        for look in looks([path.optimizer or path.name for path in paths])
+    ]
+    label = ax.text(0.02, 0.97, "", transform=ax.transAxes, va="top")
+    steps = np.concatenate([path.step for path in paths])
+    for step in np.linspace(steps.min(), steps.max(), count).round().astype(int):
+        for k, path in enumerate(paths):
+            done = path.coordinates[path.step <= step]
+            for trail in trails[2 * k : 2 * k + 2]:
+                trail.set_data(*done.T)
+            heads[k].set_data(*done[-1:].T)
+        label.set_text(f"step {step}")
+        yield _pixels(figure)
+        figure.set_layout_engine("none")  # what was laid out once must not move
+
+
+def orbit_frames(
+    surface: Surface,
+    *,
+    paths: Sequence[Projection] = (),
+    metric: str = "loss",
+    elevation: float = 35.0,
+    count: int = 48,
+    pixels: int = 500,
+    colormap: str = "viridis",
+) -> Iterator[Frame]:
+    """The relief of a surface, seen from all around; the last frame leads back to the first."""
+    for azimuth in np.arange(count) * 360 / count - 60:
+        figure = Figure(figsize=(pixels / 100, 0.75 * pixels / 100), dpi=100)
+        ax = figure.add_axes((0, 0, 1, 1))
+        render_surface(
+            surface, paths=paths, metric=metric, view=(elevation, float(azimuth)), height=0.5,
+            pixels=pixels, colormap=colormap, ax=ax,
+        )  # fmt: skip
+        _hold_still(ax, surface, Camera(elevation, float(azimuth)), 0.5)
+        yield _pixels(figure)
+
+
+def evolution_frames(
+    surfaces: Sequence[Surface], *, names: Sequence[str], metric: str = "loss"
+) -> Iterator[Frame]:
+    """One surface after the other, all with the same levels: a surface along training.
+
+    Args:
+        surfaces: In order.
+        names: What to write above each, for example the step.
+        metric: Which metric of the surfaces.
+
+    Raises:
+        ValueError: If the numbers of surfaces and names differ, or there is none.
+    """
+    if not surfaces or len(surfaces) != len(names):
+        raise ValueError(f"Got {len(surfaces)} surfaces and {len(names)} names; give one each.")
+    values = np.concatenate([metric_of(surface, metric).ravel() for surface in surfaces])
+    levels = contour_levels(values)
+    for surface, name in zip(surfaces, names, strict=True):
+        figure = Figure(figsize=(5, 4), dpi=100, layout="constrained")
+        ax = plot_surface(surface, metric=metric, levels=levels, ax=figure.add_subplot())
+        ax.set_title(name, loc="right")
+        yield _pixels(figure)
+
+
+def write_animation(
+    frames: Iterable[Frame], path: str | os.PathLike[str], *, per_second: float = 12.0
+) -> Path:
+    """Write frames as ``.gif``, or as ``.mp4`` through the ffmpeg of the system.
+
+    Args:
+        frames: Pictures of one size.
+        path: Where.
+        per_second: Frames per second.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the suffix is neither, or there is no frame.
+        FileNotFoundError: If an MP4 is wanted and ffmpeg is not installed.
+    """
+    path = Path(path)
+    if path.suffix not in (".gif", ".mp4"):
+        raise ValueError(f"An animation is written as .gif or .mp4; not {path.name!r}.")
+    if path.suffix == ".mp4" and shutil.which("ffmpeg") is None:
+        raise FileNotFoundError(
+            "MP4 needs ffmpeg, which is not installed (Debian: apt install ffmpeg); write a .gif "
+            "instead."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures = [Image.fromarray(frame) for frame in frames]
+    if not pictures:
+        raise ValueError("No frame was given; an animation needs at least one.")
+    if path.suffix == ".mp4":
+        _write_mp4(pictures, path, per_second)
+        return path
+    palette = _palette(pictures)
+    first, *rest = (p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures)
+    first.save(
+        path, save_all=True, append_images=rest, duration=1000 / per_second, loop=0, optimize=True
+    )
+    return path
+
+
+def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+    """One palette for all frames, so that still parts do not flicker; rare colours count too."""
+    some = [np.asarray(pictures[k]) for k in np.linspace(0, len(pictures) - 1, 6).astype(int)]
+    colors, counts = np.unique(np.concatenate(some).reshape(-1, 3), axis=0, return_counts=True)
+    palette = Image.fromarray(colors[None]).quantize(255)
+    entries = (palette.getpalette() or [])[: 3 * 255]
+    palette.putpalette([*entries, *colors[counts.argmax()].tolist()])  # the ground stays exact
+    return palette
+
+
+def _write_mp4(pictures: Sequence[Image.Image], path: Path, per_second: float) -> None:
+    width, height = (side - side % 2 for side in pictures[0].size)  # H.264 wants even sides
+    command = [
+        "ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
+        "-s", f"{width}x{height}", "-r", str(per_second), "-i", "-", "-pix_fmt", "yuv420p",
+        "-movflags", "+faststart", os.fspath(path.resolve()),
+    ]  # fmt: skip
+    data = b"".join(picture.crop((0, 0, width, height)).tobytes() for picture in pictures)
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    if done.returncode:
+        raise OSError(f"ffmpeg failed on {path}: {done.stderr.decode(errors='replace').strip()}")
+
+
+def _hold_still(ax: Axes, surface: Surface, camera: Camera, height: float) -> None:
+    """The same window for every azimuth: the circle around the ground, and the height above."""
+    sides = np.array([np.ptp(surface.alpha), np.ptp(surface.beta)])
+    sides /= sides.max()
+    radius = np.linalg.norm(sides) / 2
+    u, v, _ = camera.project(sides[:1] / 2, sides[1:] / 2, np.zeros(1))
+    deep = radius * np.sin(np.radians(camera.elevation))
+    ax.set_xlim(u[0] - radius, u[0] + radius)
+    ax.set_ylim(v[0] - deep, v[0] + deep + height * np.cos(np.radians(camera.elevation)))
+
+
+def _pixels(figure: Figure) -> Frame:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

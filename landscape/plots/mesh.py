@@ -1,0 +1,190 @@
+"""A surface and its paths as a mesh for ParaView, Blender and the like: PLY, OBJ or VTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+
+from landscape.analysis.projection import Projection
+from landscape.analysis.surface import Surface
+from landscape.plots.surface import check_plane, contour_levels, metric_of
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles and polylines that share their vertices.
+
+    Attributes:
+        vertices: Shape (vertex, 3): α, β and height. First the measured points, β by β.
+        values: The metric at each vertex as measured, shape (vertex,); on paths interpolated.
+        triangles: Indices of vertices, shape (triangle, 3), counter-clockwise from above.
+        polylines: Indices of vertices, one array per path.
+        metric: Name of the metric.
+    """
+
+    vertices: np.ndarray
+    values: np.ndarray
+    triangles: np.ndarray
+    polylines: list[np.ndarray]
+    metric: str
+
+
+def surface_mesh(
+    surface: Surface,
+    *,
+    paths: Sequence[Projection] = (),
+    metric: str = "loss",
+    ceiling: float | None = None,
+    height: float = 0.5,
+) -> Mesh:
+    """Triangulate a surface; paths lie on it, as polylines.
+
+    Heights are logarithmic when every value is positive, and run from 0 at the smallest value to
+    `height` times the longer side at the ceiling. Triangles above the ceiling, and those with a
+    corner that was not measured or is not finite, are left out.
+
+    Args:
+        surface: What to triangulate.
+        paths: Projections on the same plane; points beside the surface are left out.
+        metric: Which metric of the surface.
+        ceiling: Highest value; default: as for `plot_surface`.
+        height: Height of the ceiling in units of the longer side.
+
+    Raises:
+        ValueError: If the metric is unknown, a path belongs to another plane or no value is
+            finite.
+    """
+    values = metric_of(surface, metric)
+    top = float(contour_levels(values, ceiling=ceiling)[-1])
+    low = float(values[np.isfinite(values)].min())
+    raise_by = np.log if low > 0 else np.asarray
+    with np.errstate(invalid="ignore"):
+        share = (raise_by(values) - raise_by(low)) / (raise_by(top) - raise_by(low))
+    scale = height * max(np.ptp(surface.alpha), np.ptp(surface.beta))
+    z = scale * np.nan_to_num(np.minimum(share, 1.0))
+    x, y = np.meshgrid(surface.alpha, surface.beta)
+    vertices = [np.stack([x, y, z], axis=-1).reshape(-1, 3)]
+    attribute, polylines, count = [values.ravel()], [], values.size
+    at = RegularGridInterpolator(
+        (surface.beta, surface.alpha), np.stack([z, values], axis=-1), bounds_error=False
+    )
+    for path in paths:
+        check_plane(surface, path)
+        found = at(path.coordinates[:, ::-1])
+        inside = np.isfinite(found).all(axis=1)
+        vertices.append(np.column_stack([path.coordinates, found[:, 0]])[inside])
+        attribute.append(found[inside, 1])
+        polylines.append(count + np.arange(inside.sum()))
+        count += int(inside.sum())
+    return Mesh(
+        vertices=np.concatenate(vertices),
+        values=np.concatenate(attribute),
+        triangles=_triangles(np.isfinite(values), share <= 1.0),
+        polylines=[line for line in polylines if len(line) > 1],
+        metric=metric,
+    )
+
+
+def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> Path:
+    """Write a mesh as text; the suffix chooses the format.
+
+    ``.ply``: the metric is a property of the vertices, paths are edges. ``.vtp``: the metric is
+    point data, paths are lines. ``.obj``: the metric, scaled to 0 … 1, is the texture coordinate,
+    for OBJ knows no attributes; paths are lines.
+
+    Raises:
+        ValueError: If the suffix is none of these.
+    """
+    path = Path(path)
+    if path.suffix not in _WRITERS:
+        raise ValueError(f"A mesh is written as {', '.join(_WRITERS)}; not {path.name!r}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_WRITERS[path.suffix](mesh), encoding="ascii")
+    return path
+
+
+def _triangles(finite: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Two triangles per cell whose corners are finite, unless all are above the ceiling."""
+    rows, columns = finite.shape
+    index = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = (
+        part.ravel() for part in (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1])
+    )
+    both = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
+    return both[finite.ravel()[both].all(axis=1) & below.ravel()[both].any(axis=1)]
+
+
+def _ply(mesh: Mesh) -> str:
+    edges = [pair for line in mesh.polylines for pair in pairwise(line)]
+    head = [
+        "ply", "format ascii 1.0", "comment written by landscape",
+        f"element vertex {len(mesh.vertices)}",
+        *(f"property double {name}" for name in ("x", "y", "z", _word(mesh.metric))),
+        f"element face {len(mesh.triangles)}", "property list uchar int vertex_indices",
+        f"element edge {len(edges)}", "property int vertex1", "property int vertex2",
+        "end_header",
+    ]  # fmt: skip
+    points = np.column_stack([mesh.vertices, mesh.values])
+    faces = np.column_stack([np.full(len(mesh.triangles), 3), mesh.triangles])
+    return "\n".join([*head, *_rows(points), *_rows(faces), *_rows(edges), ""])
+
+
+def _obj(mesh: Mesh) -> str:
+    finite = mesh.values[np.isfinite(mesh.values)]
+    span = np.ptp(finite) or 1.0
+    texture = np.nan_to_num((mesh.values - finite.min()) / span, posinf=1.0)
+    both = np.repeat(mesh.triangles + 1, 2, axis=1).reshape(-1, 3, 2)
+    return "\n".join(
+        [
+            "# written by landscape",
+            f"# texture coordinate: {mesh.metric}, from {finite.min():.9g} to {finite.max():.9g}",
+            *(f"v {row}" for row in _rows(mesh.vertices)),
+            *(f"vt {u:.9g} 0" for u in texture),
+            *("f " + " ".join(f"{v}/{t}" for v, t in face) for face in both),
+            *("l " + " ".join(map(str, line + 1)) for line in mesh.polylines),
+            "",
+        ]
+    )
+
+
+def _vtp(mesh: Mesh) -> str:
+    def cells(name: str, lists: Sequence[np.ndarray]) -> str:
+        ends = np.cumsum([len(item) for item in lists])
+        flat = np.concatenate(lists) if len(lists) else np.zeros(0, int)
+        return f"<{name}>{_array('connectivity', flat)}{_array('offsets', ends)}</{name}>"
+
+    return (
+        '<?xml version="1.0"?>\n<VTKFile type="PolyData" version="0.1" byte_order="LittleEndian">'
+        f'\n<PolyData><Piece NumberOfPoints="{len(mesh.vertices)}" NumberOfVerts="0" '
+        f'NumberOfLines="{len(mesh.polylines)}" NumberOfStrips="0" '
+        f'NumberOfPolys="{len(mesh.triangles)}">\n<PointData Scalars="{_word(mesh.metric)}">'
+        f"{_array(_word(mesh.metric), mesh.values)}</PointData>\n<Points>"
+        f"{_array('points', mesh.vertices)}</Points>\n"
+        f"{cells('Lines', mesh.polylines)}\n{cells('Polys', list(mesh.triangles))}\n"
+        "</Piece></PolyData></VTKFile>\n"
+    )
+
+
+def _array(name: str, data: np.ndarray) -> str:
+    kind = "Float64" if data.dtype.kind == "f" else "Int64"
+    several = f' NumberOfComponents="{data.shape[1]}"' if data.ndim == 2 else ""
+    text = "\n".join(_rows(data.reshape(len(data), -1)))
+    return f'<DataArray type="{kind}" Name="{name}"{several} format="ascii">\n{text}\n</DataArray>'
+
+
+def _rows(table: np.ndarray | Sequence[tuple[int, ...]]) -> list[str]:
+    return [" ".join(format(value, ".9g") for value in row) for row in np.asarray(table)]
+
+
+def _word(name: str) -> str:
+    """A name that every format takes: letters, digits and underscores."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name) or "value"
+
+
+_WRITERS = {".ply": _ply, ".obj": _obj, ".vtp": _vtp}

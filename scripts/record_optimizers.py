@@ -1,0 +1,48 @@
+"""Record every optimizer on one task, one file each; finished files are kept when run again."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from landscape.optim.registry import OPTIMIZERS
+from landscape.recording.many import record_runs
+from landscape.recording.outcome import outcome_table, outcomes
+from landscape.recording.training import Run
+
+HERE = Path(__file__).parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", default="fashion-mnist/mlp")
+    parser.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS), metavar="NAME")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--every", type=int, default=10, help="record every n-th state")
+    parser.add_argument("--workers", type=int, default=2, help="parallel processes")
+    parser.add_argument("--data", type=Path, default=HERE / "data" / "optimizers")
+    parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
+    args = parser.parse_args()
+    if args.smoke:
+        args.task, args.steps, args.workers = "digits/mlp-16", 20, 1
+
+    folder = args.data / args.task.replace("/", "-")
+    runs = {}
+    for name in args.optimizers:
+        extra = name in OPTIMIZERS and OPTIMIZERS[name].extra
+        if extra and importlib.util.find_spec("pytorch_optimizer") is None:
+            print(f"{name}: left out, needs pip install 'landscape[{extra}]'")
+            continue
+        run = Run(args.task, name, steps=args.steps, batch_size=args.batch_size, every=args.every)
+        runs[folder / f"{name}.h5"] = run
+    for path, new in record_runs(runs, workers=args.workers):
+        print(f"{path}: {'recorded' if new else 'was there'}", flush=True)
+    table = outcome_table(outcomes(runs))
+    (folder / "outcomes.md").write_text(table + "\n")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Record one optimizer under every learning-rate schedule, and with a growing batch instead."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from landscape.recording.many import record_runs
+from landscape.recording.outcome import outcome_table, outcomes
+from landscape.recording.training import Run
+from landscape.schedules import NAMES
+
+HERE = Path(__file__).parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", default="fashion-mnist/mlp")
+    parser.add_argument("--optimizer", default="momentum")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--every", type=int, default=10, help="record every n-th state")
+    parser.add_argument("--workers", type=int, default=2, help="parallel processes")
+    parser.add_argument("--data", type=Path, default=HERE / "data" / "schedules")
+    parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
+    args = parser.parse_args()
+    if args.smoke:
+        args.task, args.steps, args.workers = "digits/mlp-16", 20, 1
+
+    common = {"steps": args.steps, "every": args.every}
+    runs = {
+        args.data / f"{name}.h5": Run(args.task, args.optimizer, schedule=name, name=name, **common)
+        for name in NAMES
+    }
+    runs[args.data / "growing-batch.h5"] = Run(
+        args.task, args.optimizer, final_batch_size=1024, name="growing batch", **common
+    )
+    for path, new in record_runs(runs, workers=args.workers):
+        print(f"{path}: {'recorded' if new else 'was there'}", flush=True)
+    print(outcome_table(outcomes(runs)))
+
+
+if __name__ == "__main__":
+    main()

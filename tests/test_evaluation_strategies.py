@@ -1,0 +1,190 @@
+"""Every strategy gives the numbers of the plain one in double precision, or says why it cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from test_objective_restoration import assert_unchanged, built, state_of, unsettled
+from torch import nn
+
+import landscape as ls
+from landscape.evaluation.choice import STRATEGIES
+from landscape.evaluation.softmax import few_classes
+
+
+def classify(model, batch):
+    return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def error(model, batch):
+    return (model(batch[0]).argmax(-1) != batch[1]).float()
+
+
+class Residual(nn.Module):
+    """Convolutions with batch norm after them and before them, a skip, a grouped layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8))
+        self.second = nn.Conv2d(8, 8, 3, padding=1, groups=2)
+        self.norm = nn.BatchNorm2d(8, affine=False)
+        self.before = nn.BatchNorm2d(8)  # follows a sum: cannot be folded
+        self.hidden = nn.Linear(8, 6)
+        self.hidden_norm = nn.BatchNorm1d(6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        x = self.before(self.norm(self.second(x)) + x).relu()
+        return self.head(self.hidden_norm(self.hidden(x.mean((2, 3)))).relu())
+
+
+def residual():
+    torch.manual_seed(0)
+    model = Residual()
+    images = torch.randn(41, 2, 6, 6)
+    for _ in range(20):
+        model(images)
+    return model, classify, (images, torch.arange(41) % 3)
+
+
+def mlp():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 16, bias=False),
+        nn.Tanh(), nn.Linear(16, 5),
+    )  # fmt: skip
+    return net, classify, (torch.randn(41, 3, 4), torch.arange(41) % 5)
+
+
+WORKS = {"mlp": mlp, "residual": residual, "gpt": lambda: built("gpt"),
+         "dropout": lambda: built("mlp with dropout"),
+         "regression": lambda: built("regression")}  # fmt: skip
+SUITED = {
+    "sequential": set(WORKS),
+    "channels last": {"residual"},
+    "folded": {"residual"},
+    "linear": {"mlp", "dropout"},
+    "stacked": {"mlp", "residual", "dropout"},
+}
+
+
+def measured(work, directions=2, points=13, **options):
+    model, loss, data = work
+    metrics = {"error": error} if loss is classify else {}
+    objective = ls.Objective(model, loss, data, metrics=metrics, **options)
+    rng = np.random.default_rng(0)
+    restriction = objective.restrict(
+        objective.parameters(), 0.05 * rng.normal(size=(directions, objective.layout.size))
+    )
+    return restriction(rng.normal(size=(points, directions))), objective
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", WORKS)
+def test_agrees_with_double_precision(name, strategy, directions):
+    if name not in SUITED[strategy]:
+        if strategy != "stacked":  # what torch.func can run is its own business
+            with pytest.raises(ValueError, match="cannot be used here"):
+                measured(WORKS[name](), strategy=strategy)
+        return
+    reference, _ = measured(WORKS[name](), directions, precision="double", batch_size=64)
+    found, objective = measured(WORKS[name](), directions, strategy=strategy, batch_size=16)
+    assert objective.choice.strategy == strategy
+    np.testing.assert_allclose(found.mean[0], reference.mean[0], rtol=1e-5)
+    np.testing.assert_allclose(found.mean[1:], reference.mean[1:], atol=1.1 / 41)  # ties
+    assert found.mean[0].std() > 0
+
+
+@pytest.mark.parametrize("strategy", [None, *STRATEGIES])
+@pytest.mark.parametrize("name", ["batch norm", "mlp with dropout"])
+def test_leaves_the_model_as_it_was(name, strategy, monkeypatch):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
+    model, loss, data = unsettled(name)
+    model.requires_grad_(True)
+    before = state_of(model)
+    objective = ls.Objective(model, loss, data, strategy=strategy)
+    origin = objective.parameters()
+    restriction = objective.restrict(origin, np.stack([np.sin(origin), np.cos(origin)]))
+    try:
+        restriction(np.random.default_rng(0).normal(size=(70, 2)))
+    except ValueError as problem:
+        assert "cannot be used here" in str(problem)  # noqa: PT017 - both are right
+    assert_unchanged(model, before)
+
+
+def test_a_choice_is_made_once_and_told(monkeypatch):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
+    model, loss, data = mlp()
+    objective = ls.Objective(model, loss, data)
+    plane = ls.random_plane(objective.parameters(), objective.layout)
+    surface = ls.loss_surface(objective, plane, resolution=9)
+    told = surface.provenance["evaluation"]
+    assert told["strategy"] in STRATEGIES
+    assert min(told["tried"].values()) == pytest.approx(told["seconds_per_point"], abs=1e-7)
+    assert any(name.startswith("sequential") for name in told["tried"])
+    assert objective.choice is not None
+    chosen = objective.choice
+    ls.loss_surface(objective, plane, resolution=9)
+    assert objective.choice is chosen
+
+
+def test_little_work_is_not_worth_a_choice():
+    model, loss, data = mlp()
+    objective = ls.Objective(model, loss, data)
+    plane = ls.random_plane(objective.parameters(), objective.layout)
+    surfaces = [ls.loss_surface(objective, plane, resolution=5) for _ in range(2)]
+    assert objective.choice is None
+    np.testing.assert_array_equal(surfaces[0].values, surfaces[1].values)
+
+
+def test_a_strategy_with_other_numbers_is_refused():
+    class Coupled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+
+        def forward(self, x):
+            x = self.linear(x)
+            return x - x.mean(0)  # samples are not independent
+
+    data = (torch.randn(20, 4), torch.arange(20) % 3)
+    objective = ls.Objective(Coupled(), classify, data, strategy="linear", batch_size=20)
+    restriction = objective.restrict(objective.parameters(), np.eye(15)[:2])
+    with pytest.raises(ValueError, match="numbers differ"):
+        restriction(np.random.default_rng(0).normal(size=(9, 2)))
+
+
+def test_unknown_strategies_are_refused():
+    model, loss, data = mlp()
+    with pytest.raises(ValueError, match="strategy must be one of sequential"):
+        ls.Objective(model, loss, data, strategy="fast")
+
+
+def test_cross_entropy_over_few_classes_is_the_same():
+    logits, target = 30 * torch.randn(50, 7), torch.arange(50) % 7
+    logits[3, 2], logits[4, 1], logits[5, 0] = torch.inf, -torch.inf, torch.nan
+    ignored = target.clone()
+    ignored[::3] = -100
+    with few_classes(), torch.profiler.profile() as seen:
+        F.cross_entropy(logits, target, reduction="none")
+    assert "aten::gather" in {event.key for event in seen.key_averages()}
+    for t in (target, ignored):
+        for options in ({}, {"reduction": "none"}, {"reduction": "sum"}, {"label_smoothing": 0.1}):
+            wanted = F.cross_entropy(logits, t, **options)
+            with few_classes():
+                found = F.cross_entropy(logits, t, **options)
+            torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-6, atol=1e-6)
+
+
+def test_metrics_share_one_forward_pass():
+    model, loss, data = mlp()
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append("hook"))
+    model[1].register_forward_hook(lambda *_: calls.append("layer"))
+    objective = ls.Objective(model, loss, data, metrics={"error": error})
+    objective.at(objective.parameters())
+    assert calls == ["layer", "hook", "hook"]

@@ -1,0 +1,122 @@
+"""Meshes: the right vertices in the right places, read back by other programs."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from test_plots import make_path, make_surface
+
+from landscape.plots.mesh import surface_mesh, write_mesh
+
+# 4 β by 3 α, no symmetry, no two values alike
+VALUES = np.exp(np.array([[0.0, 1, 2], [3, 5, 4], [6, 8, 7], [9, 10, 11]]))
+
+
+def mesh(**changes):
+    return surface_mesh(
+        make_surface(VALUES, **changes), paths=[make_path()], ceiling=float(np.exp(11)), height=0.5
+    )
+
+
+def test_vertices_lie_at_their_coordinates():
+    made = mesh()
+    surface = make_surface(VALUES)
+    for j in range(4):
+        for i in range(3):
+            # log heights: 0 at the minimum, half of the longer side (6) at the ceiling exp(11)
+            expected = [surface.alpha[i], surface.beta[j], 3.0 * np.log(VALUES[j, i]) / 11]
+            np.testing.assert_allclose(made.vertices[3 * j + i], expected, atol=1e-12)
+    np.testing.assert_array_equal(made.values[:12], VALUES.ravel())
+    assert made.triangles.shape == (12, 3)
+
+
+def test_triangles_face_upwards_and_cover_the_plane():
+    made = mesh()
+    a, b, c = np.moveaxis(made.vertices[made.triangles][..., :2], 1, 0)
+    areas = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    assert (areas > 0).all()
+    assert areas.sum() / 2 == pytest.approx(6.0)  # the box [-2, 4] x [0, 1]
+
+
+def test_what_is_missing_or_above_the_ceiling_has_no_triangles():
+    values = VALUES.copy()
+    values[0, 0] = np.nan
+    # The cell of the missing corner loses both triangles (both have that corner).
+    top = float(np.exp(11))
+    assert len(surface_mesh(make_surface(values), ceiling=top).triangles) == 10
+    low = surface_mesh(make_surface(VALUES), ceiling=float(np.exp(5.5)))
+    assert len(low.triangles) == 8  # the last row of cells has corners above only
+    assert np.isfinite(low.vertices).all()
+
+
+def test_paths_are_polylines_on_the_surface():
+    made = mesh()
+    (line,) = made.polylines
+    np.testing.assert_allclose(made.vertices[line][:, :2], make_path().coordinates)
+    low, high = made.values[:12].min(), made.values[:12].max()
+    assert ((made.values[line] > low) & (made.values[line] < high)).all()
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".obj"])
+def test_trimesh_reads_the_same_mesh(tmp_path, suffix):
+    trimesh = pytest.importorskip("trimesh")
+    made = mesh()
+    read = trimesh.load(
+        write_mesh(made, tmp_path / f"m{suffix}"), process=False, maintain_order=True
+    )
+    if not hasattr(read, "faces"):
+        (read,) = (g for g in read.geometry.values() if hasattr(g, "faces"))
+    corners = np.asarray(read.vertices)[np.asarray(read.faces)]
+    # nine significant digits are written
+    np.testing.assert_allclose(corners, made.vertices[made.triangles], rtol=1e-8, atol=1e-8)
+
+
+def test_ply_holds_the_values_and_the_edges(tmp_path):
+    trimesh = pytest.importorskip("trimesh")
+    made = mesh()
+    read = trimesh.load(write_mesh(made, tmp_path / "m.ply"), process=False)
+    raw = read.metadata["_ply_raw"]
+    np.testing.assert_allclose(
+        np.asarray(raw["vertex"]["data"]["loss"]).ravel(), made.values, rtol=1e-8
+    )
+    ends = [np.asarray(raw["edge"]["data"][f"vertex{k}"]).ravel() for k in (1, 2)]
+    np.testing.assert_array_equal(ends, [made.polylines[0][:-1], made.polylines[0][1:]])
+
+
+def test_vtp_holds_points_values_lines_and_triangles(tmp_path):
+    made = mesh()
+    piece = ET.parse(write_mesh(made, tmp_path / "m.vtp")).find(".//Piece")
+
+    def numbers(place: str) -> np.ndarray:
+        return np.array(piece.find(place).text.split(), float)
+
+    np.testing.assert_allclose(
+        numbers("Points/DataArray").reshape(-1, 3), made.vertices, rtol=1e-8, atol=1e-8
+    )
+    np.testing.assert_allclose(numbers("PointData/DataArray[@Name='loss']"), made.values, rtol=1e-8)
+    np.testing.assert_array_equal(
+        numbers("Polys/DataArray[@Name='connectivity']").reshape(-1, 3), made.triangles
+    )
+    np.testing.assert_array_equal(numbers("Lines/DataArray[@Name='offsets']"), [3])
+
+
+def test_vtk_reads_the_vtp_file(tmp_path):
+    vtk = pytest.importorskip("vtk")
+    made = mesh()
+    reader = vtk.vtkXMLPolyDataReader()
+    reader.SetFileName(str(write_mesh(made, tmp_path / "m.vtp")))
+    reader.Update()
+    read = reader.GetOutput()
+    assert read.GetNumberOfPolys() == len(made.triangles)
+    assert read.GetNumberOfLines() == 1
+    points = [read.GetPoint(k) for k in range(read.GetNumberOfPoints())]
+    np.testing.assert_allclose(points, made.vertices, rtol=1e-6, atol=1e-6)
+    loss = read.GetPointData().GetArray("loss")
+    assert loss.GetValue(4) == pytest.approx(made.values[4], rel=1e-6)
+
+
+def test_unknown_formats_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"\.ply, \.obj, \.vtp; not 'm\.stl'"):
+        write_mesh(mesh(), tmp_path / "m.stl")
