@@ -186,7 +186,7 @@ def record_run(
     }
     model.train()
     with (
-        _threads(run.threads),
+        _conditions(run, torch.device(device)),
         Recorder(
             path,
             model,
@@ -234,12 +234,14 @@ def _evaluation(
 
 
 @contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Let torch use `count` threads for a while."""
+def _conditions(run: Run, device: torch.device) -> Iterator[None]:
+    """The number of threads and the random generators (of dropout) that a run is made with."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(run.threads or before)
     try:
-        yield
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(run.seed)
+            yield
     finally:
         torch.set_num_threads(before)
 
