@@ -1,12 +1,14 @@
 """Kill recording processes with SIGKILL at random moments; check every file that is left.
 
-    python benchmarks/crash.py --trials 100
+    python benchmarks/crash.py --trials 100 --resumed 20
 
 Each trial forks a process that trains the digits MLP under a `Recorder` and publishes, in shared
 memory, the last step that the recorder acknowledged (`Recorder.committed`). The process is killed
 at a uniformly random moment of the run. The file it leaves must open, hold every acknowledged
-step, and agree bit for bit, state by state, with an undisturbed twin run. Prints one JSON line
-per trial and fails on the first violation.
+step, and agree bit for bit with an undisturbed twin run. The first `--resumed` runs are then
+restarted from their last checkpoint, which they save every 20 steps, and recorded to the end in
+the same file, which must equal the twin's throughout. Prints one JSON line per trial and fails on
+the first violation.
 """
 
 from __future__ import annotations
@@ -59,12 +61,23 @@ def twin() -> np.ndarray:
 
 
 def record(path: Path, acknowledged: mmap.mmap) -> None:
+    """Train from the last checkpoint, if there is one, and record."""
     task, optimizer = parts()
-    with ls.Recorder(path, task.model, optimizer) as recorder:
-        for number in range(STEPS):
+    checkpoint = path.with_suffix(".ckpt")
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        task.model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+    with ls.Recorder(path, task.model, optimizer, resume=True) as recorder:
+        for number in range(recorder.step, STEPS):
             loss = step(task, optimizer, number)
             recorder.log(loss=loss)
             acknowledged[:8] = struct.pack("q", recorder.committed)
+            if number % 20 == 19:
+                recorder.flush()
+                saved = {"model": task.model.state_dict(), "optimizer": optimizer.state_dict()}
+                torch.save(saved, checkpoint.with_suffix(".partial"))
+                os.replace(checkpoint.with_suffix(".partial"), checkpoint)
 
 
 def killed(path: Path, delay: float) -> int:
@@ -105,9 +118,19 @@ def check(path: Path, acknowledged: int, states: np.ndarray) -> dict[str, int]:
         return {"states": len(run), "updates": run.updates}
 
 
+def resume(path: Path, states: np.ndarray) -> int:
+    """Record the rest of a killed run; the step it went on from."""
+    record(path, mmap.mmap(-1, 8))
+    with ls.Trajectory(path) as run:
+        if not run.complete or len(run) != len(states) or run.updates != STEPS:
+            raise SystemExit(f"the resumed run has {len(run)} states and {run.updates} updates")
+    return check(path, STEPS, states)["states"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--resumed", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -122,8 +145,12 @@ def main() -> None:
             delay = random.uniform(0, whole)
             acknowledged = killed(path, delay)
             held = check(path, acknowledged, states)
-            print(json.dumps({"trial": trial, "acknowledged": acknowledged, **held}), flush=True)
+            line = {"trial": trial, "acknowledged": acknowledged, **held}
+            if trial < options.resumed:
+                line["resumed"] = resume(path, states)
+            print(json.dumps(line), flush=True)
             path.unlink(missing_ok=True)
+            path.with_suffix(".ckpt").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

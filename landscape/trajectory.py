@@ -20,9 +20,11 @@ and MAY hold
     evaluation     float32 (S, P)    the parameters that would be evaluated at state s, where they
                                      differ from the stepped ones (averages, slow weights)
     random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`
-    scalars/NAME   float64 (U,)      row u: a number about update u + 1, for example the
-                                     mini-batch loss before that update, or the learning rate;
-                                     NaN where it was not given
+    scalars        float64 (U, C)    row u: numbers about update u + 1, for example the mini-batch
+                                     loss before that update, or the learning rate; NaN where
+                                     one was not given
+    scalar_names   bytes (C,)        what the columns of `scalars` are called, UTF-8; columns with
+                                     an empty name are to be ignored
     layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
     sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; the root attribute
                                      `sketch` = (k, seed) fixes it, see `recording.sketch`
@@ -96,10 +98,7 @@ class Trajectory:
             self.buffers_layout = _layout(file, "buffers_layout", "[]")
             states, self.updates = _counts(file)
             self.steps: np.ndarray = _rows(file, "step", states, ())[:states]
-            self.scalars: dict[str, np.ndarray] = {
-                name: _rows(file, f"scalars/{name}", self.updates, ())[: self.updates]
-                for name in _members(file, "scalars")
-            }
+            self.scalars = _scalars(file, self.updates)
             self.layer_scalars = tuple(_members(file, "layers"))
             for name in self.layer_scalars:
                 _rows(file, f"layers/{name}", self.updates, (len(self.layout),))
@@ -263,6 +262,20 @@ def _rows(
     return data
 
 
+def _scalars(file: h5py.File, updates: int) -> dict[str, np.ndarray]:
+    if "scalars" not in file:
+        return {}
+    table, names = _dataset(file, "scalars"), _dataset(file, "scalar_names")
+    if table.ndim != 2 or names.ndim != 1 or names.dtype.kind != "S":
+        raise SchemaError(f"{file.filename}: the scalars are not a table; the file is damaged.")
+    try:
+        called = [name.decode() for name in names[: table.shape[1]]]
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{file.filename}: the scalars' names are damaged ({error}).") from error
+    values = _rows(file, "scalars", updates, (None,))[:updates]
+    return {name: values[:, c].copy() for c, name in enumerate(called) if name}
+
+
 def _members(file: h5py.File, name: str) -> Iterator[str]:
     group = file.get(name)
     return map(str, group) if isinstance(group, h5py.Group) else iter(())
@@ -271,7 +284,8 @@ def _members(file: h5py.File, name: str) -> Iterator[str]:
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     linked = isinstance(file.get(name, getlink=True), h5py.HardLink)
     found = file.get(name) if linked else None
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+    inside = isinstance(found, h5py.Dataset) and found.file.filename == file.filename
+    if not isinstance(found, h5py.Dataset) or not inside or found.is_virtual or found.external:
         raise SchemaError(f"{file.filename} has no data {name!r}; the file is damaged.")
     return found
 

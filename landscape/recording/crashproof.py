@@ -1,9 +1,15 @@
-"""CrashproofFile: what HDF5 writes through, so that a failing disk is no worse than a kill.
+"""CrashproofFile: what HDF5 writes through, so that the file is whole after each single write.
 
-HDF5 cannot be told to forget what it has not written: after a failed write it tries again at every
-later call and finally crashes the interpreter at exit. Here the first failure is remembered and
-everything after it is discarded, so that HDF5 never sees an error and the file stays exactly as it
-would be had the process been killed at that moment.
+HDF5 changes its indexes in place and in any order, so a process that is killed between two writes
+can leave an index that points nowhere. Here what is new goes to the file at once, since nothing
+refers to it yet; what changes is held until `settle` and then written so that every reader in
+between finds what it looks for: the length of the file first, then the index nodes from the root
+down, then the rest.
+
+HDF5 also cannot be told to forget what it has not written: after a failed write it tries again at
+every later call and finally crashes the interpreter at exit. Here the first failure is remembered
+and everything after it is discarded, so that HDF5 never sees an error and a failing disk leaves
+what a kill at that moment would have left.
 """
 
 from __future__ import annotations
@@ -14,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 _END = slice(40, 48)  # where an HDF5 superblock of version 0 says how long the file is
+_CHUNK_INDEX = b"TREE\x01"  # how a node of an index of chunks begins; its level follows
+_LARGE = 16384  # bytes; writes of this size are rows, which never change
 
 
 class CrashproofFile(io.FileIO):
@@ -32,6 +40,10 @@ class CrashproofFile(io.FileIO):
     def __init__(self, path: Path) -> None:
         super().__init__(path, "r+")
         self.error: OSError | None = None
+        self._first_new = os.fstat(self.fileno()).st_size  # what lies before may be referred to
+        self._written: set[int] = set()  # where something was written beyond that
+        self._held: dict[int, bytes] = {}
+        self._length: int | None = None
         try:
             _lock(self.fileno())
         except OSError:
@@ -39,44 +51,87 @@ class CrashproofFile(io.FileIO):
             raise
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer`; with zeros beyond the end."""
+        """Fill `buffer` as if everything held were written; with zeros beyond the end."""
         view = memoryview(buffer).cast("B")
+        start = self.tell()
         count = super().readinto(view) or 0
         view[count:] = bytes(len(view) - count)
+        for place, data in self._held.items():
+            low, high = max(start, place), min(start + len(view), place + len(data))
+            if low < high:
+                view[low - start : high - start] = data[low - place : high - place]
         return len(view)
 
     def write(self, data: Any) -> int:
-        """Write all of `data`, or nothing any more after a failure."""
+        """Write `data` where nothing was before; hold it where it changes something."""
         view = memoryview(data).cast("B")
-        try:
-            if self.error is None:
-                if self.tell() == 0 and len(view) >= _END.stop:
-                    # The file gets its length before it claims to have it.
-                    self._grow(int.from_bytes(view[_END], "little"))
-                done = 0
-                while done < len(view):
-                    done += super().write(view[done:]) or 0
-        except OSError as error:
-            self.error = error
+        place = self.tell()
+        if place >= self._first_new and place not in self._written:
+            self._put(place, view)
+            if len(view) < _LARGE:
+                self._written.add(place)
+        else:
+            old = self._held.get(place)
+            if old is not None and len(old) > len(view):
+                self._held[place] = bytes(view) + old[len(view) :]
+            else:
+                self._held[place] = bytes(view)
+            self.seek(place + len(view))
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the length of the file, unless something failed before."""
-        try:
-            if self.error is None:
-                super().truncate(size)
-        except OSError as error:
-            self.error = error
+        """Set the length of the file when everything held is written."""
+        self._length = size
         return size or 0
+
+    def settle(self) -> None:
+        """Write what is held, in an order that leaves the file whole after each write.
+
+        Raises:
+            OSError: The first failure until now, if there was one.
+        """
+        for place, data in sorted(self._held.items(), key=_order):
+            if place == 0 and len(data) >= _END.stop:
+                self._grow(int.from_bytes(data[_END], "little"))
+            self._put(place, memoryview(data))
+        self._held.clear()
+        if self._length is not None and self.error is None:
+            self._resize(self._length)
+        self._length = None
+        self.check()
 
     def check(self) -> None:
         """Raise the first failure, if there was one."""
         if self.error is not None:
             raise self.error
 
+    def _put(self, place: int, view: memoryview) -> None:
+        try:
+            self.seek(place)
+            done = 0 if self.error is None else len(view)
+            while done < len(view):
+                done += super().write(view[done:]) or 0
+        except OSError as error:
+            self.error = error
+
     def _grow(self, size: int) -> None:
         if os.fstat(self.fileno()).st_size < size:
-            super().truncate(size)
+            self._resize(size)
+
+    def _resize(self, size: int) -> None:
+        try:
+            if self.error is None:
+                super().truncate(size)
+        except OSError as error:
+            self.error = error
+
+
+def _order(held: tuple[int, bytes]) -> tuple[int, int]:
+    """Superblock, index nodes by falling level, the rest."""
+    place, data = held
+    if place == 0:
+        return (0, 0)
+    return (1, -data[5]) if data[:5] == _CHUNK_INDEX else (2, 0)
 
 
 def _lock(handle: int) -> None:

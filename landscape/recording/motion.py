@@ -8,6 +8,7 @@ from torch import Tensor
 
 from landscape.layout import Layout
 
+NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
 _PIECE = 65536  # elements per float32 dot product, so that its rounding stays near 1e-7
 
 

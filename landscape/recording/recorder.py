@@ -11,14 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from landscape.layout import Layout
 from landscape.recording.gradients import Gradients
 from landscape.recording.hyperparameters import hyperparameters
-from landscape.recording.motion import Motion, Numbers
-from landscape.recording.random_state import random_state as present_random_state
+from landscape.recording.motion import NAMES, Motion, Numbers
+from landscape.recording.random_state import random_state
 from landscape.recording.resume import resumed
 from landscape.recording.selection import Selection, selected_layout
 from landscape.recording.size import Size
@@ -260,8 +261,11 @@ class Recorder:
             step.slot = self._stream.slot()
             self._snapshot.fill_state(step.slot)
         if self._random_state:
-            step.random_state = present_random_state(cuda=self._snapshot.device.type == "cuda")
+            step.random_state = self._present_random_state()
         return step
+
+    def _present_random_state(self) -> np.ndarray:
+        return random_state(cuda=self._snapshot.device.type == "cuda")
 
     def _finish_step(self) -> None:
         step = self._pending
@@ -302,6 +306,9 @@ class Recorder:
             run=self._run,
             overwrite=self._overwrite or self._resume is not False,
             dtype=self._dtype,
+            layers=NAMES if self._gradient is not None else (),
+            evaluation=self._has_evaluation,
+            random_state=self._present_random_state().size if self._random_state else 0,
             sketch=self._sketch,
         )
         return writer, None

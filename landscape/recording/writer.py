@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -21,6 +21,8 @@ from landscape.trajectory import SCHEMA, VERSION, Trajectory
 
 RowType = Literal["float32", "float16-delta"]
 
+_NAME_BYTES = 128  # of a scalar's name
+_NAMES = 16  # columns that the table of scalars grows by
 _AHEAD = 256  # rows a data set is extended by; readers look at the counter only
 
 
@@ -36,6 +38,9 @@ class TrajectoryWriter:
         dtype: ``float32`` stores what it is given; ``float16-delta`` stores the difference from
             the first state in half precision: half the size, and an error of up to 2⁻¹¹ (0.05 %)
             of each parameter's distance from its start, which is 1 to 3 % of a single small step.
+        layers: Names of the numbers that updates will come with for each tensor.
+        evaluation: Whether states will come with evaluation parameters.
+        random_state: Length of the random states that states will come with; 0: none.
         sketch: Size and seed of the random projection that updates will come with.
 
     Raises:
@@ -52,6 +57,9 @@ class TrajectoryWriter:
         run: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         dtype: RowType = "float32",
+        layers: Sequence[str] = (),
+        evaluation: bool = False,
+        random_state: int = 0,
         sketch: tuple[int, int] | None = None,
     ) -> None:
         if dtype not in ("float32", "float16-delta"):
@@ -73,13 +81,27 @@ class TrajectoryWriter:
             with h5py.File(partial, "w") as file:
                 file.attrs.update(schema=SCHEMA, version=VERSION, complete=0)
                 file["n_committed"] = np.zeros(2, np.int64)
-                half = dtype == "float16-delta"
-                _table(file, "parameters", layout.size, "<f2" if half else "<f4")
-                _column(file, "step", np.int64)
                 for name, text in texts.items():
                     file.create_dataset(name, data=text, dtype=h5py.string_dtype())
+                # Everything is made now; later the data sets only grow, which a kill cannot tear.
+                half = dtype == "float16-delta"
+                _table(file, "parameters", layout.size, "<f2" if half else "<f4")
+                if half:
+                    file["origin"] = np.zeros(layout.size, np.float32)
+                if "buffers_layout" in texts and buffers_layout is not None:
+                    _table(file, "buffers", buffers_layout.size, "<f4")
+                if evaluation:
+                    _table(file, "evaluation", layout.size, "<f4")
+                if random_state:
+                    _table(file, "random_state", random_state, "|u1")
                 if sketch is not None:
                     file.attrs["sketch"] = sketch
+                    _table(file, "sketch", sketch[0], "<f4")
+                for name in layers:
+                    _table(file, f"layers/{name}", len(layout), "<f8")
+                _columns(file, "step", np.int64)
+                _columns(file, "scalar_names", f"S{_NAME_BYTES}")
+                _columns(file, "scalars", np.float64, width=_NAMES)
             os.replace(partial, self.path)
         except OSError as error:
             raise _named(error, self.path, "created") from error
@@ -111,7 +133,9 @@ class TrajectoryWriter:
         self._file = h5py.File(self._disk, "r+")
         self._committed = self._data("n_committed")
         self._states, self._updates = (int(n) for n in self._committed[()])
-        self._origin = self._data("origin")[()] if "origin" in self._file else None
+        half = "origin" in self._file and self._states > 0
+        self._origin = self._data("origin")[()] if half else None
+        self._names = [n.decode() for n in self._data("scalar_names")[()] if n]
         self._steps: list[int] = []
         self._rows: list[tuple[Mapping[str, float], Mapping[str, np.ndarray]]] = []
 
@@ -145,7 +169,7 @@ class TrajectoryWriter:
         if data.dtype == np.float16:
             if self._origin is None:
                 self._origin = np.array(parameters, np.float32)
-                self._file["origin"] = self._origin
+                self._data("origin")[()] = self._origin
             with np.errstate(over="ignore"):  # beyond 65504 it is stored as infinite
                 parameters = (parameters - self._origin).astype(np.float16)
         _write_row(data, row, parameters)
@@ -155,9 +179,6 @@ class TrajectoryWriter:
             "random_state": random_state,
         }.items():
             if values is not None:
-                if name not in self._file:
-                    dtype = "|u1" if values.dtype == np.uint8 else "<f4"
-                    _table(self._file, name, values.size, dtype)
                 _write_row(self._data(name), row, values)
         self._disk.check()
         self._steps.append(step)
@@ -170,11 +191,16 @@ class TrajectoryWriter:
 
         Args:
             scalars: Numbers about the update.
-            layers: Numbers about each tensor, shape (tensors,); the name ``sketch`` is kept for
-                the random projection.
+            layers: Numbers about each tensor, shape (tensors,), by their announced names; and the
+                random projection as ``sketch``.
         """
         for name in scalars:
-            check_scalar_name(name)
+            if name not in self._names:
+                check_scalar_name(name)
+                _write_block(
+                    self._data("scalar_names"), len(self._names), np.array([name.encode()])
+                )
+                self._names.append(name)
         self._rows.append((dict(scalars), dict(layers or {})))
         self._updates += 1
 
@@ -182,10 +208,10 @@ class TrajectoryWriter:
         """Make everything appended so far count, in an order that a kill cannot tear."""
         self._write_columns()
         self._file.flush()
-        self._disk.check()
+        self._disk.settle()
         self._committed[...] = (self._states, self._updates)
         self._file.flush()
-        self._disk.check()
+        self._disk.settle()
 
     def close(self) -> None:
         """Commit, mark the file complete and close it."""
@@ -194,15 +220,20 @@ class TrajectoryWriter:
             for name, count in (("step", self._states), ("parameters", self._states)):
                 self._data(name).resize(count, axis=0)
             self._file.attrs["complete"] = 1
-            self.discard()
-            self._disk.check()
+            self._finish()
 
     def abort(self) -> None:
         """Commit and close without marking the file complete."""
         if self._file:
             self.commit()
-            self.discard()
-            self._disk.check()
+            self._finish()
+
+    def _finish(self) -> None:
+        try:
+            self._file.close()
+            self._disk.settle()
+        finally:
+            self._disk.close()
 
     def discard(self) -> None:
         """Close without committing what was appended since."""
@@ -225,30 +256,18 @@ class TrajectoryWriter:
         if self._steps:
             first = self._states - len(self._steps)
             _write_block(self._data("step"), first, np.array(self._steps, np.int64))
-        first = self._updates - len(self._rows)
-        for name in self._names("scalars", (scalars for scalars, _ in self._rows)):
-            if f"scalars/{name}" not in self._file:
-                _column(self._file, f"scalars/{name}", np.float64, math.nan)
-            values = [float(scalars.get(name, math.nan)) for scalars, _ in self._rows]
-            _write_block(self._data(f"scalars/{name}"), first, np.array(values))
-        for name in self._names("layers", (layers for _, layers in self._rows)):
-            path = "sketch" if name == "sketch" else f"layers/{name}"
-            if path not in self._file:
-                width = next(layers[name].size for _, layers in self._rows if name in layers)
-                dtype = "<f4" if name == "sketch" else "<f8"
-                _table(self._file, path, width, dtype, fill=math.nan)
-            empty = np.full(self._data(path).shape[1], math.nan)
-            block = np.array([layers.get(name, empty) for _, layers in self._rows])
-            _write_block(self._data(path), first, block)
+        if self._rows:
+            first = self._updates - len(self._rows)
+            block = [[float(row.get(n, math.nan)) for n in self._names] for row, _ in self._rows]
+            _write_block(self._data("scalars"), first, np.array(block))
+            layers = self._file.get("layers")
+            held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
+            for path in [*held, *({"sketch"} & set(self._file))]:
+                empty = np.full(self._data(path).shape[1], math.nan)
+                name = path.rpartition("/")[2]
+                rows = [numbers.get(name, empty) for _, numbers in self._rows]
+                _write_block(self._data(path), first, np.array(rows))
         self._steps, self._rows = [], []
-
-    def _names(self, group: str, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Names in `rows` and, so that no row of an older column stays unset, in the file."""
-        found = self._file.get(group)
-        held = list(map(str, found)) if isinstance(found, h5py.Group) and self._rows else []
-        if group == "layers" and "sketch" in self._file and self._rows:
-            held.append("sketch")
-        return list(dict.fromkeys([*held, *(name for row in rows for name in row)]))
 
     def _data(self, name: str) -> h5py.Dataset:
         found = self._file[name]
@@ -265,8 +284,12 @@ def _table(file: h5py.Group, name: str, width: int, dtype: str, fill: float = 0)
     )
 
 
-def _column(file: h5py.Group, name: str, dtype: Any, fill: float = 0) -> None:
-    file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(1024,), fillvalue=fill)
+def _columns(file: h5py.Group, name: str, dtype: Any, width: int | None = None) -> None:
+    """A growing list of values, or a table of so many columns, which may become more."""
+    shape, most = ((0,), (None,)) if width is None else ((0, width), (None, None))
+    chunks = (1024,) if width is None else (64, width)
+    fill = math.nan if width is not None else None
+    file.create_dataset(name, shape, dtype, maxshape=most, chunks=chunks, fillvalue=fill)
 
 
 def _write_row(data: h5py.Dataset, row: int, values: np.ndarray) -> None:
@@ -283,7 +306,13 @@ def _write_row(data: h5py.Dataset, row: int, values: np.ndarray) -> None:
 
 def _write_block(data: h5py.Dataset, first: int, block: np.ndarray) -> None:
     _reserve(data, first + len(block))
-    data[first : first + len(block)] = block
+    if block.ndim == 1:
+        data[first : first + len(block)] = block
+        return
+    width = block.shape[1]
+    if data.shape[1] < width:
+        data.resize(math.ceil(width / _NAMES) * _NAMES, axis=1)
+    data[first : first + len(block), :width] = block
 
 
 def _reserve(data: h5py.Dataset, rows: int) -> None:
@@ -292,9 +321,11 @@ def _reserve(data: h5py.Dataset, rows: int) -> None:
 
 
 def check_scalar_name(name: str) -> None:
-    """Refuse a name that HDF5 would read as a path."""
+    """Refuse a name that would be mistaken for a path, or is too long to be stored."""
     if not name or "/" in name or name == "." or "\0" in name:
         raise ValueError(f"A scalar cannot be called {name!r}; use a name without '/'.")
+    if len(name.encode()) > _NAME_BYTES:
+        raise ValueError(f"The name of a scalar has at most {_NAME_BYTES} bytes; not {name!r}.")
 
 
 def _named(error: OSError, path: Path, what: str) -> OSError:
