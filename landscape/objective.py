@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
-from landscape.evaluation.choice import STRATEGIES, Choice, choose
+from landscape.evaluation.choice import STRATEGIES, Choice, choose, plain_seconds
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.metrics import Metric
 from landscape.evaluation.repeatable import check_repeatable
@@ -26,7 +26,7 @@ from landscape.restriction import Evaluation, Restriction
 
 __all__ = ["Evaluation", "Objective", "Restriction"]
 
-_WORTH_CHOOSING = 64  # points
+_WORTH_CHOOSING = 1.0  # seconds of work, done and to come
 
 Precision = Literal["single", "double", "bfloat16"]
 
@@ -122,7 +122,7 @@ class Objective:
         self.choice: Choice | None = None
         self._strategy, self._batch_size = strategy, batch_size
         self._plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
-        self._asked = 0
+        self._asked, self._seconds = 0, None
         self._repeatable = False
         self._settings = dict(settings or {}, precision=precision, batch_norm=batch_norm)
         if weight_decay is not None:
@@ -172,7 +172,7 @@ class Objective:
         return Restriction(self, origin, directions, buffers, buffer_directions)
 
     def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
-        """How to evaluate these points: chosen once, when there are enough points to pay for it."""
+        """How to evaluate these points: chosen once, when there is enough work to pay for it."""
         if len(coordinates) <= 1:
             return self._plain
         self._asked += len(coordinates)
@@ -180,15 +180,18 @@ class Objective:
             free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
             check_repeatable(work, self.data, rebatch=free)
             self._repeatable = True
-        if self.choice is None and (self._asked >= _WORTH_CHOOSING or self._strategy is not None):
-            fixed = self.batch_norm != "frozen" or not self.data.joined
-            self.choice = choose(
-                work,
-                self.data,
-                coordinates,
-                strategy=self._strategy,
-                batch_size=self.data.batch_size if fixed else self._batch_size,
-            )
+        if self.choice is None:
+            if self._seconds is None:
+                self._seconds = plain_seconds(work, self.data, coordinates)
+            if self._strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
+                fixed = self.batch_norm != "frozen" or not self.data.joined
+                self.choice = choose(
+                    work,
+                    self.data,
+                    coordinates,
+                    strategy=self._strategy,
+                    batch_size=self.data.batch_size if fixed else self._batch_size,
+                )
         return self.choice or self._plain
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,8 +18,11 @@ from landscape.evaluation.borrow import borrowed
 from landscape.evaluation.choice import STRATEGIES, Choice
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import mean_and_error
+from landscape.evaluation.processes import measure_units
+from landscape.evaluation.units import Units
 from landscape.evaluation.work import Work
 from landscape.progress import Interrupted, Progress
+from landscape.provenance import fingerprint
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
@@ -122,6 +127,47 @@ class Restriction:
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
         return replace(self._evaluation(coordinates, totals, computed), observed_error=error)
+
+    def in_units(
+        self,
+        coordinates: np.ndarray,
+        *,
+        what: str,
+        folder: str | os.PathLike[str] | None = None,
+        processes: int = 1,
+        shard: tuple[int, int] = (0, 1),
+        progress: Progress | None = None,
+    ) -> Evaluation:
+        """Measure unit by unit: kept in a folder, in several processes, or only a share of them.
+
+        Args:
+            coordinates: Shape (points, K).
+            what: Text that says what is measured; a folder is only continued under its own.
+            folder: Where finished units are kept; None uses a temporary one.
+            processes: How many processes work.
+            shard: (i, n): only every n-th unit, from the i-th (from 0).
+            progress: Told of finished points.
+
+        Returns:
+            What is in the folder at the end; `computed` is False where other shards are missing.
+
+        Raises:
+            ValueError: If the folder belongs to another measurement, or the objective cannot be
+                sent to other processes.
+            RuntimeError: If a unit failed three times.
+            Interrupted: On Ctrl-C, with the points measured until then.
+        """
+        names = self.objective.names
+        key = fingerprint(coordinates, np.frombuffer(what.encode(), np.uint8))
+        with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place:
+            units = Units(place, key=key, points=len(coordinates))
+            try:
+                measure_units(
+                    self, coordinates, units, processes=processes, shard=shard, progress=progress
+                )
+            except KeyboardInterrupt:
+                raise Interrupted(Evaluation(names, *units.collect(len(names)))) from None
+            return Evaluation(names, *units.collect(len(names)))
 
     def _measure(
         self,

@@ -86,7 +86,7 @@ class Result:
         """
         with opened(path) as file:
             group = file.get(name)
-            if not isinstance(group, h5py.Group):
+            if not isinstance(group, h5py.Group) or group.file.filename != file.filename:
                 raise SchemaError(f"{path}: no group {name!r}; it holds {sorted(groups(file))}.")
             return read_group(group, {cls.schema: cls})
 
@@ -130,8 +130,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     with _locked(path.parent):
         try:
             if path.exists():
-                with opened(path):
-                    pass
+                with opened(path) as old:
+                    if "schema" in old.attrs:
+                        raise SchemaError(
+                            f"{path} is a recorded run, which is never changed; save results in "
+                            "another file."
+                        )
                 shutil.copyfile(path, partial)
             with h5py.File(partial, "r+" if path.exists() else "w") as file:
                 yield file
@@ -273,7 +277,7 @@ def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise KeyError(name)
     data = group[name]
-    if not isinstance(data, h5py.Dataset):
+    if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
         raise KeyError(name)
     if kind.plain is dict:
         return json.loads(str(data.asstr()[()]))

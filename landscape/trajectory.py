@@ -284,7 +284,8 @@ def _members(file: h5py.File, name: str) -> Iterator[str]:
 def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     linked = isinstance(file.get(name, getlink=True), h5py.HardLink)
     found = file.get(name) if linked else None
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+    inside = isinstance(found, h5py.Dataset) and found.file.filename == file.filename
+    if not isinstance(found, h5py.Dataset) or not inside or found.is_virtual or found.external:
         raise SchemaError(f"{file.filename} has no data {name!r}; the file is damaged.")
     return found
 

@@ -36,14 +36,17 @@ def main() -> None:
         for run in runs
     ]
     with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 3.4))
-        left, right = figure.subplots(1, 2)
+        figure = Figure(figsize=(7, 3.6))
+        left, right = figure.subplots(1, 2, width_ratios=(2, 3))
         styles = looks([path.optimizer for path in paths])
         for run, style in zip(runs, styles, strict=True):
             metrics = script.measured(f"path/{run.name}", lambda run=run: ls.path_metrics(run))
             left.plot(metrics.step, running_mean(metrics.losses, 15), **style.line)
         left.set(xlabel="optimizer step", ylabel="mini-batch loss (mean of 15)", yscale="log")
         ls.plot_surface(surface, paths=paths, ax=right)
+        right.set_aspect("auto")
+        first, second = surface.explained
+        right.set(xlabel=f"PC 1 ({first:.0%} of variation)", ylabel=f"PC 2 ({second:.0%})")
         ends = [f"{r.name} {float(objective.at(r.final).mean[0, 0]):.3f}" for r in runs]
         script.save(figure, f"Training loss at the end: {', '.join(ends)}.")
 

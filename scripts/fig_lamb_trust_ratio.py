@@ -12,10 +12,8 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 from landscape.analysis.layers import layer_metrics
-from landscape.plots.path import running_mean
+from landscape.plots.layers import plot_layers
 from landscape.plots.style import styled
-
-COLORS = ("#000000", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00")
 
 
 def main() -> None:
@@ -28,13 +26,11 @@ def main() -> None:
             run = script.run("conv", name, steps=200, batch_size=64)
             layers = script.measured(f"layers/{name}", lambda run=run: layer_metrics(run))
             kept = [i for i, layer in enumerate(layers.layers) if layer.endswith("weight")]
-            for i, color in zip(kept, COLORS, strict=False):
-                share = running_mean(layers.update_to_weight[i], 9)
-                ax.plot(layers.step, share, color=color, label=layers.layers[i])
-            ax.set(yscale="log", xlabel="optimizer step", title=run.name)
+            plot_layers(layers, only="weight", smooth=9, ax=ax)
+            ax.get_legend().remove()
+            ax.label_outer()
             late = np.nanmedian(layers.update_to_weight[kept][:, len(layers.step) // 2 :], axis=1)
             said.append(f"{run.name} {late.min():.2g} to {late.max():.2g}")
-        grid[0].set_ylabel("‖update‖ / ‖weights‖ (mean of 9)")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         script.save(
             figure, f"Median share over the second half, by weight tensor: {'; '.join(said)}."

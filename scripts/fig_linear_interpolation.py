@@ -7,7 +7,7 @@ walks it. Beyond the end (α > 1) the loss mostly falls further: the runs stoppe
 from __future__ import annotations
 
 import numpy as np
-from fig_optimizers_on_plane import MODEL, OPTIMIZERS, STEPS
+from fig_optimizers_on_plane import MODEL, all_runs
 from gallery import Script
 from matplotlib.figure import Figure
 
@@ -17,7 +17,7 @@ from landscape.plots.style import styled
 
 def main() -> None:
     script = Script("fig_linear_interpolation", __doc__)
-    runs = [script.run(MODEL, name, steps=STEPS, every=2) for name in OPTIMIZERS]
+    runs = all_runs(script)
     objective = script.objective(MODEL)
     lines = [ls.line_between(run.initial, run.final) for run in runs]
     profile = script.measured(

@@ -16,9 +16,12 @@ OPTIMIZERS = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "look
 MODEL, STEPS = "mlp", 400
 
 
-def main() -> None:
-    script = Script("fig_optimizers_on_plane", __doc__)
-    runs = [script.run(MODEL, name, steps=STEPS, every=2) for name in OPTIMIZERS]
+def all_runs(script: Script) -> list[ls.Trajectory]:
+    return [script.run(MODEL, name, steps=STEPS, every=2) for name in OPTIMIZERS]
+
+
+def measure(script: Script) -> tuple[ls.Surface, list[ls.Projection]]:
+    runs = all_runs(script)
     objective = script.objective(MODEL, samples=2000)
     plane = ls.pca_plane(runs)
     resolution = (7, 5) if script.smoke else (45, 33)
@@ -30,6 +33,14 @@ def main() -> None:
         script.measured(f"projection/pca/{name}", lambda run=run: ls.project(run, plane))
         for name, run in zip(OPTIMIZERS, runs, strict=True)
     ]
+    return surface, paths
+
+
+def main() -> None:
+    script = Script("fig_optimizers_on_plane", __doc__)
+    surface, paths = measure(script)
+    objective = script.objective(MODEL, samples=2000)
+    runs = all_runs(script)
     with styled("paper", columns=2):
         figure = Figure(figsize=(7, 4.4))
         ls.plot_surface(surface, paths=paths, ax=figure.add_subplot())

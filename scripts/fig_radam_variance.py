@@ -12,6 +12,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 from landscape.analysis.adaptive_rate import adaptive_rate_variance
+from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.style import look, styled
 
 
@@ -22,21 +23,11 @@ def main() -> None:
         "adaptive-rate",
         lambda: adaptive_rate_variance(steps=np.geomspace(5, last, 30), samples=samples),
     )
-    adam, radam = look("adam"), look("radam")
     with styled("paper", columns=2):
         figure = Figure(figsize=(7, 2.8))
         left, right = figure.subplots(1, 2)
-        left.loglog(rate.step, rate.closed_form, color="black", label="closed form")
-        left.errorbar(
-            rate.step, rate.simulated, 2 * rate.standard_error, fmt=".", color=adam.color,
-            label="Adam, simulated",
-        )  # fmt: skip
-        left.loglog(
-            rate.step, rate.rectified, radam.marker, color=radam.color, label="RAdam, simulated"
-        )
-        left.set(xlabel="step", ylabel="variance of the adaptive rate")
-        left.legend()
-        right.semilogx(rate.step, rate.rectification, **radam.line)
+        plot_adaptive_rate(rate, ax=left)
+        right.semilogx(rate.step, rate.rectification, **look("radam").line)
         right.set(xlabel="step", ylabel="RAdam's factor on the step", ylim=(0, 1))
         off = np.abs(rate.closed_form / rate.simulated - 1)[rate.step >= 20].max()
         low, high = (f(rate.rectified[rate.step >= 20]) for f in (np.min, np.max))

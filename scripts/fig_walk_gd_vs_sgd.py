@@ -36,7 +36,6 @@ def main() -> None:
             ls.plot_path(path, quantity="distance", smooth=1, ax=grid[2, column])
             grid[0, column].set_xlim(first, last)
             within = (path.step >= first) & (path.step <= last)
-            grid[2, column].set_ylim(0)
             said.append(
                 f"{run.name}: {int(walk.barrier.sum())} of {len(walk.step)} segments rise above "
                 f"both ends, {walk.interior_minimum.mean():.0%} have their minimum inside, mean "

@@ -40,6 +40,7 @@ class Script:
         parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
         self.smoke: bool = parser.parse_args().smoke
         self.name = name
+        self.new = False  # whether anything was recorded or measured
         self.data = ROOT / "data" / ("smoke" if self.smoke else "gallery")
         self.figures = self.data if self.smoke else ROOT / "figures"
         self.file = self.data / f"{name}.results.h5"
@@ -78,12 +79,14 @@ class Script:
         label = "-".join([name, optimizer, f"steps={steps}", *told])
         path = self.data / f"{re.sub(r'[^A-Za-z0-9.=]+', '-', label).strip('-')}.h5"
         if not path.exists():
+            self.new = True
             ls.record_run(ls.Run(name, optimizer, steps=steps, **options), path, task=task)
         return ls.Trajectory(path)
 
     def measured(self, name: str, measure: Callable[[], Result]) -> Any:
         """The result called `name`: the kept one, or a new one from `measure`."""
         if name not in self.results:
+            self.new = True
             measure().save(self.file, name)
             self.results = ls.load_results(self.file)
         return self.results[name]
@@ -95,9 +98,12 @@ class Script:
             save_figure(figure, path, results=self.results, title=caption)
             if kind == "png" and path.stat().st_size > LARGEST:
                 reduce_colors(path)
-        (self.figures / f"{self.name}.txt").write_text(caption + "\n")
-        print(f"{self.figures / self.name}.png\n{caption}")
-        print(f"({time.perf_counter() - STARTED:.0f} s)")
+        text = self.figures / f"{self.name}.txt"
+        took = f"Took {time.perf_counter() - STARTED:.0f} s."
+        if not self.new and text.exists():  # only drawn again: what measuring took stays true
+            took = text.read_text().splitlines()[-1]
+        text.write_text(f"{caption}\n{took}\n")
+        print(f"{self.figures / self.name}.png\n{caption}\n{took}")
 
 
 def reduce_colors(path: Path) -> None:
@@ -120,16 +126,19 @@ def main() -> None:
         "",
         "Each figure comes from one script and has the numbers it shows in its caption. "
         "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
-        "smallest setting. Colours belong to optimizers and are the same everywhere.",
+        "smallest setting. Times are those of two processor cores that had other work besides. "
+        "Colours belong to optimizers and are the same everywhere.",
     ]
     for script in sorted((ROOT / "scripts").glob("fig_*.py")):
         name = script.stem
         caption = ROOT / "figures" / f"{name}.txt"
         if caption.exists():
             what = ast.get_docstring(ast.parse(script.read_text())) or ""
-            page += ["", f"## {name}", "", what, "", f"![{name}]({name}.png)", ""]
-            page += [caption.read_text().strip(), ""]
-            page += [f"`python scripts/{name}.py` · [PDF]({name}.pdf)"]
+            film = (ROOT / "figures" / f"{name}.gif").exists()
+            page += ["", f"## {name}", "", what, ""]
+            page += [f"![{name}]({name}.{'gif' if film else 'png'})", ""]
+            page += [*caption.read_text().strip().splitlines(), ""]
+            page += [f"`python scripts/{name}.py`" + ("" if film else f" · [PDF]({name}.pdf)")]
     if not smoke:
         (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
 

@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+import torch
 from claims import averages, geometry, optimizers, walks
 from claims.claim import Claim, load, save, table
 from claims.setting import SCRATCH, data_name
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="run also what is already done")
     parser.add_argument("--out", type=Path, default=Path("figures") / "reproduction.md")
     args = parser.parse_args()
+    torch.set_num_threads(1)  # small networks are no faster on more, and busy computers slower
     claims: list[Claim] = []
     for number, (name, run) in enumerate(EXPERIMENTS.items(), 1):
         done = SCRATCH / f"{name}.json"

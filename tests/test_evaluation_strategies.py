@@ -101,7 +101,8 @@ def test_agrees_with_double_precision(name, strategy, directions):
 
 @pytest.mark.parametrize("strategy", [None, *STRATEGIES])
 @pytest.mark.parametrize("name", ["batch norm", "mlp with dropout"])
-def test_leaves_the_model_as_it_was(name, strategy):
+def test_leaves_the_model_as_it_was(name, strategy, monkeypatch):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
     model, loss, data = unsettled(name)
     model.requires_grad_(True)
     before = state_of(model)
@@ -115,7 +116,8 @@ def test_leaves_the_model_as_it_was(name, strategy):
     assert_unchanged(model, before)
 
 
-def test_a_choice_is_made_once_and_told():
+def test_a_choice_is_made_once_and_told(monkeypatch):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
     model, loss, data = mlp()
     objective = ls.Objective(model, loss, data)
     plane = ls.random_plane(objective.parameters(), objective.layout)
@@ -128,6 +130,15 @@ def test_a_choice_is_made_once_and_told():
     chosen = objective.choice
     ls.loss_surface(objective, plane, resolution=9)
     assert objective.choice is chosen
+
+
+def test_little_work_is_not_worth_a_choice():
+    model, loss, data = mlp()
+    objective = ls.Objective(model, loss, data)
+    plane = ls.random_plane(objective.parameters(), objective.layout)
+    surfaces = [ls.loss_surface(objective, plane, resolution=5) for _ in range(2)]
+    assert objective.choice is None
+    np.testing.assert_array_equal(surfaces[0].values, surfaces[1].values)
 
 
 def test_a_strategy_with_other_numbers_is_refused():

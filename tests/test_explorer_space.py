@@ -152,17 +152,20 @@ def test_cameras_are_linked_when_two_are_compared(page):
     page.wait_for_timeout(300)
     box = page.locator(".stage").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = page.evaluate("explorer.lands[1].camera().eye")
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 60, y + 30)
-    page.wait_for_timeout(200)
-    eyes = "explorer.lands.map(l => Object.values(l.plot._fullLayout.scene._scene.getCamera().eye))"
-    first, second = page.evaluate(eyes)
-    assert first == pytest.approx(second, abs=1e-3)  # while dragging
+    agree = """() => { const [a, b] = explorer.lands.map(l => l.camera().eye);
+      return Math.hypot(a.x - b.x, a.y - b.y, a.z - b.z) < 1e-3; }"""
+    page.wait_for_function(agree)  # while dragging
     page.mouse.up()
-    page.wait_for_timeout(300)
-    first, second = page.evaluate(eyes)
-    assert first == pytest.approx(second, abs=1e-3)
+    page.wait_for_function("explorer.state.camera !== null")
+    page.wait_for_function(agree)
+    after = page.evaluate("explorer.lands[1].camera().eye")
+    assert abs(after["z"] - before["z"]) + abs(after["x"] - before["x"]) > 0.1
+    wanted = page.evaluate("explorer.state.camera")[:3]
+    assert list(after.values()) == pytest.approx(wanted, abs=1e-3)
 
 
 def test_without_the_private_camera_runs_are_still_drawn(page):

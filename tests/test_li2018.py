@@ -335,10 +335,12 @@ def test_command_line(tmp_path, monkeypatch, capsys):
 
     theirs = as_the_tool_writes(tmp_path / "a_weights_xnorm=filter.h5_[x].h5", lambda x, y: x + y)
     out = tmp_path / "a.results.h5"
-    assert "surface/random from a_weights" in run("import", theirs, "--out", out)
-    assert "already" in run("import", theirs, "--out", out, fails=True)
+    assert "surface/random from a_weights" in run(
+        "import", "--format", "li2018", theirs, "--out", out
+    )
+    assert "already" in run("import", "--format", "li2018", theirs, "--out", out, fails=True)
     run("export", out, "surface/random", "--out", tmp_path / "b.h5")
     back, first = (li2018.read_measured(path) for path in (tmp_path / "b.h5", theirs))
     np.testing.assert_array_equal(back.loss, first.loss)
     assert "it holds surface/random" in run("export", out, "surface/pca", fails=True)
-    assert "must be li2018" in run("import", theirs, "--format", "vtk", fails=True)
+    assert "'checkpoints', 'li2018'" in run("import", theirs, "--format", "vtk", fails=True)

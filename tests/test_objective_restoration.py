@@ -250,3 +250,12 @@ def test_a_signal_handler_of_the_users_is_respected():
     finally:
         signal.signal(signal.SIGINT, previous)
     assert len(heard) >= 15
+
+
+def test_reading_a_loader_leaves_the_random_state():
+    data = torch.utils.data.TensorDataset(*built("mlp with dropout")[2])
+    model = nn.Sequential(nn.Flatten(), nn.Linear(72, 3))
+    for given_data in (data, torch.utils.data.DataLoader(data, batch_size=4, shuffle=True)):
+        before = torch.get_rng_state()
+        ls.Objective(model, classify, given_data)
+        assert torch.equal(torch.get_rng_state(), before)

@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import landscape as ls
+from landscape.analysis.adaptive_rate import adaptive_rate_variance
+from landscape.analysis.layers import LayerMetrics
+from landscape.analysis.walk_statistics import walk_statistics
 from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.results import plot_results
 from landscape.plots.style import look, looks, styled
@@ -402,3 +405,51 @@ def test_fills_grow_lighter_with_the_loss(ax, paths):
     colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
     lightness = colors @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(lightness) > 0).all()
+
+
+def make_layers() -> LayerMetrics:
+    return LayerMetrics(
+        name="LAMB", optimizer="lamb", step=np.arange(3), layers=("a.weight", "a.bias"),
+        weight_norm=np.array([[2.0, 2, 2], [1, 1, 1]]),
+        update_norm=np.array([[np.nan, 0.2, 0.4], [np.nan, 0.1, 0.1]]),
+        learning_rate=np.full(3, 0.1),
+    )  # fmt: skip
+
+
+def test_layers_draw_what_was_measured_and_are_chosen_by_name(ax):
+    ls.plot_layers(make_layers(), only="weight", ax=ax)
+    (line,) = ax.lines
+    np.testing.assert_allclose(line.get_ydata(), [np.nan, 0.1, 0.2])
+    assert (line.get_label(), ax.get_yscale()) == ("a.weight", "log")
+    with pytest.raises(ValueError, match="quantity must be one of update_to_weight"):
+        ls.plot_layers(make_layers(), quantity="speed")
+    with pytest.raises(ValueError, match="No tensor has 'conv' in its name"):
+        ls.plot_layers(make_layers(), only="conv")
+
+
+def test_statistics_are_bars_with_their_intervals(ax):
+    statistics = walk_statistics(make_walk())
+    ls.plot_walk_statistics(statistics, ax=ax)
+    for k, bars in enumerate(b for b in ax.containers if hasattr(b, "patches")):
+        heights = [bar.get_height() for bar in bars.patches]
+        np.testing.assert_array_equal(heights, statistics.fraction[:, k])
+    assert f"({statistics.segments[0]} segments)" in ax.get_xticklabels()[0].get_text()
+
+
+def test_the_adaptive_rate_shows_simulation_and_closed_form(ax):
+    rate = adaptive_rate_variance(steps=[6, 20, 60], samples=50)
+    ls.plot_adaptive_rate(rate, ax=ax)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), rate.closed_form)
+    assert {text.get_text() for text in ax.get_legend().get_texts()} == {
+        "closed form", "Adam, simulated", "RAdam, simulated"
+    }  # fmt: skip
+
+
+def test_plot_results_draws_the_other_kinds_too(tmp_path):
+    others = {
+        "layers/lamb": make_layers(),
+        "walk-statistics/sgd": walk_statistics(make_walk()),
+        "rate": adaptive_rate_variance(steps=[6, 20], samples=20),
+    }
+    drawn = plot_results(others, tmp_path, formats=("svg",))
+    assert [entry.file.stem for entry in drawn] == ["layers-lamb", "walk-statistics-sgd", "rate"]

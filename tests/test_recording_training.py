@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 import landscape as ls
@@ -206,3 +207,22 @@ def test_command_line_errors(arguments, expected):
     done = CliRunner().invoke(app, ["record", *arguments])
     assert isinstance(done.exception, ValueError)
     assert expected in str(done.exception)
+
+
+def test_dropout_draws_from_the_runs_seed_and_not_from_the_users_generator(tmp_path):
+    def task():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+        return ls.Task(
+            model=model, loss=lambda m, b: m(b[0]).square().mean(dim=1), train=(torch.ones(8, 2),)
+        )
+
+    run = Run("mine:task", "sgd", steps=4)
+    recorded = []
+    for name in ("a.h5", "b.h5"):
+        held = task()
+        torch.rand(len(recorded) + 1)
+        before = torch.get_rng_state()
+        recorded.append(states(record_run(run, tmp_path / name, task=held)))
+        assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(*recorded)

@@ -222,3 +222,29 @@ class TestRefusals:
             file["a/values"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "a/values")
         with pytest.raises(SchemaError, match="no 'values'"):
             Sample.load(tmp_path / "x.h5", "a")
+
+
+def test_a_recorded_run_takes_no_results(tmp_path):
+    path = tmp_path / "run.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["schema"] = "landscape/trajectory"
+    before = path.read_bytes()
+    with pytest.raises(SchemaError, match="recorded run, which is never changed"):
+        sample().save(path, "layers/sgd")
+    assert path.read_bytes() == before
+    assert not (tmp_path / "run.h5.partial").exists()
+
+
+def test_neither_raw_files_nor_groups_of_other_files_are_read(tmp_path):
+    sample().save(tmp_path / "a.h5", "group/sample")
+    raw = tmp_path / "raw.bin"
+    raw.write_bytes(np.zeros(12).tobytes())
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["group"] = h5py.ExternalLink(str(tmp_path / "a.h5"), "/group")
+    with pytest.raises(SchemaError, match="no group"):
+        Sample.load(tmp_path / "b.h5", "group/sample")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["group/sample/values"]
+        file.create_dataset("group/sample/values", (2, 2, 3), "<f8", external=[(str(raw), 0, 96)])
+    with pytest.raises(SchemaError, match="no 'values'"):
+        Sample.load(tmp_path / "a.h5", "group/sample")

@@ -79,6 +79,8 @@ def project(
     Raises:
         ValueError: If run and plane belong to different models.
     """
+    if every < 1:
+        raise ValueError(f"every must be at least 1; got {every}.")
     shown = np.unique(np.append(np.arange(0, len(trajectory), every), len(trajectory) - 1))
     coordinates, residual = np.zeros((len(shown), 2)), np.zeros(len(shown))
     losses: tuple[list[float], list[float]] = ([], [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -84,6 +86,9 @@ def loss_surface(
     paths: Sequence[Projection] = (),
     margin: float = 0.15,
     resume: Surface | None = None,
+    units: str | os.PathLike[str] | None = None,
+    processes: int = 1,
+    shard: tuple[int, int] = (0, 1),
 ) -> Surface:
     """Measure every metric on a regular grid of a plane.
 
@@ -98,13 +103,21 @@ def loss_surface(
         margin: Share of the box added on every side for ``trajectory``.
         resume: A surface measured before, perhaps unfinished: if it is of the same plane, grid,
             data and settings, only its missing points are measured.
+        units: A folder that keeps what has been measured, unit by unit; after a crash the same
+            call goes on where it stopped. Several machines may share it.
+        processes: Measure in this many processes; needs a model and a loss that can be pickled,
+            and in a script an ``if __name__ == "__main__":``.
+        shard: (i, n): measure only the i-th of n parts (from 0), for job arrays; the surface then
+            lacks the other parts. With a shared `units` folder any later call puts them together,
+            without one `merge_surfaces` does.
 
     Returns:
         The surface.
 
     Raises:
         ValueError: If the extent is empty, the resolution below two, or the plane belongs to
-            another model.
+            another model, or the folder of units to another measurement.
+        RuntimeError: If processes failed three times at the same points.
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
     Source: Li et al. 2018, arXiv:1712.09913, section 4.
@@ -132,9 +145,25 @@ def loss_surface(
     )
     known = resume if resume is not None and resume.continues(blank) else blank
     missing = np.flatnonzero(~known.computed)
+    index, count = shard
+    if not 0 <= index < count or processes < 1:
+        raise ValueError(
+            f"shard is (i, n) with 0 ≤ i < n and processes at least 1; got {shard}, {processes}."
+        )
     with Progress("surface", len(missing)) as progress:
         try:
-            found = restriction(grid[missing], progress=progress)
+            if units is None and processes == 1 and count == 1:
+                found = restriction(grid[missing], progress=progress)
+            else:
+                what = json.dumps([blank.settings, blank.metrics, blank.provenance["plane_hash"]])
+                found = restriction.in_units(
+                    grid[missing],
+                    what=what,
+                    folder=units,
+                    processes=processes,
+                    shard=shard,
+                    progress=progress,
+                )
         except Interrupted as stop:
             raise Interrupted(_filled(known, missing, stop.partial)) from None
     whole = _filled(known, missing, found)
@@ -143,6 +172,34 @@ def loss_surface(
     return replace(
         whole, provenance={**blank.provenance, "evaluation": objective.choice.describe()}
     )
+
+
+def merge_surfaces(parts: Sequence[Surface]) -> Surface:
+    """Put together surfaces that hold different points of one measurement.
+
+    Args:
+        parts: Surfaces of the same plane, grid, data and settings, for example all shards.
+
+    Returns:
+        One surface; where several parts hold a point, the first one's value.
+
+    Raises:
+        ValueError: If there is none, or they are of different measurements.
+    """
+    if not parts:
+        raise ValueError("There is no surface to merge.")
+    merged = parts[0]
+    for part in parts[1:]:
+        if not merged.continues(part):
+            raise ValueError("The surfaces differ in plane, grid, metrics, data or settings.")
+        new = part.computed & ~merged.computed
+        merged = replace(
+            merged,
+            values=np.where(new, part.values, merged.values),
+            standard_error=np.where(new, part.standard_error, merged.standard_error),
+            computed=merged.computed | new,
+        )
+    return merged
 
 
 def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:

@@ -88,6 +88,12 @@ def build_objective(
             f"{run.path} {said}; pass --task package.module:function to run your own code, or "
             "--task data/model."
         )
+    for other in runs[1:] if not task else ():
+        if other.run.get("task") != name:
+            raise ValueError(
+                f"{other.path} says task {other.run.get('task')!r}, {run.path} {name!r}: one model "
+                "and data set cannot measure both. Measure them apart, or name one with --task."
+            )
     loaded = load_task(name, seed=int(run.run.get("seed", 0)))
     data = {"train": loaded.train, "test": loaded.test}.get(split)
     if data is None:

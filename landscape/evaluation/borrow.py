@@ -70,7 +70,7 @@ def borrowed(
     owned = [(p, p.data) for p in model.parameters()]
     attributes = [(module, dict(module.__dict__)) for module in model.modules()]
     tables = [(module._buffers, dict(module._buffers)) for module in model.modules()]
-    with _random_state(device):
+    with random_state_kept(device):
         try:
             flat = torch.empty(layout.size, device=device, dtype=dtype)
             named = dict(model.named_parameters())
@@ -122,7 +122,8 @@ def _like(tensor: Tensor, flat: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _random_state(device: torch.device) -> Iterator[None]:
+def random_state_kept(device: torch.device) -> Iterator[None]:
+    """Give the random generators of Python, numpy and torch back as they were."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:

@@ -114,6 +114,18 @@ def choose(
     return trials.best
 
 
+def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
+    """What a point costs the plain strategy, from one pass over some of the samples."""
+    batches = data.batches(most=_TIMED)
+    samples = sum(count for _, count in batches)
+    clock = time.perf_counter if work.loan.flat.is_cuda else time.thread_time
+    with sequential(work) as measure:
+        measure(coordinates[:1], batches[:1])
+        begin = clock()
+        measure(coordinates[:1], batches)[0, 0, 0].item()
+        return (clock() - begin) * data.size / samples
+
+
 def agree(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
     """Whether two sets of totals have the same means, up to the rounding of `dtype`."""
     first, second = a[..., 0] / a[..., 2], b[..., 0] / b[..., 2]

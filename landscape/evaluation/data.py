@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from landscape.evaluation.borrow import random_state_kept
 from landscape.provenance import fingerprint
 
 
@@ -42,7 +43,8 @@ class HeldData:
         samples: int | None = None,
         seed: int = 0,
     ) -> None:
-        whole, batches = _read(data)
+        with random_state_kept(torch.device("cpu")):  # a loader draws from them, even unshuffled
+            whole, batches = _read(data)
         if whole is None and samples is not None:
             raise ValueError("samples= needs batches of equal structure that can be joined.")
         if whole is not None:

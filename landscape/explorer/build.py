@@ -24,7 +24,8 @@ PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
 
 _SCRIPTS = (
     "data", "state", "format", "colour", "ticks", "chart", "curves", "camera", "terrain",
-    "markers", "runs", "fallback", "land", "legend", "table", "player", "notes", "export", "page",
+    "markers", "labels", "runs", "fallback", "land", "legend", "table", "player",
+    "notes", "export", "page",
 )  # fmt: skip
 """Parts of the program, in the order in which they are put together."""
 

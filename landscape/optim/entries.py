@@ -69,7 +69,7 @@ SHIPPED = (
     _E("radam", "RAdam", "torch.optim:RAdam", 0.005, "arXiv:1908.03265", PINK, "--",
        note="adapts from ρ > 5, as the authors' code does; the paper says ρ > 4"),
     _E("adafactor", "Adafactor", "torch.optim:Adafactor", 0.02, "arXiv:1804.04235", ORANGE, "-"),
-    _E("muon", "Muon + AdamW", "landscape.optim.muon:MuonAdamW", 0.005,
+    _E("muon", "Muon + AdamW", "landscape.optim.muon:MuonAdamW", 0.01,
        "Jordan 2024; arXiv:2502.16982", PINK, "-"),
     _E("lbfgs", "L-BFGS", "torch.optim:LBFGS", 1.0, "Liu & Nocedal 1989", BLACK, "--",
        {"max_iter": 1, "max_eval": 26, "history_size": 10,
@@ -102,9 +102,9 @@ def _more(
 
 
 FROM_PYTORCH_OPTIMIZER = (
-    _more("lion", "Lion", "Lion", 0.0005, "arXiv:2302.06675", "#332288 -"),
+    _more("lion", "Lion", "Lion", 0.001, "arXiv:2302.06675", "#332288 -"),
     _more("adan", "Adan", "Adan", 0.005, "arXiv:2208.06677", "#332288 --"),
-    _more("soap", "SOAP", "SOAP", 0.003, "arXiv:2409.11321", "#332288 -."),
+    _more("soap", "SOAP", "SOAP", 0.006, "arXiv:2409.11321", "#332288 -."),
     _more("shampoo", "Shampoo", "Shampoo", 0.1, "arXiv:1802.09568", "#117733 -"),
     _more("prodigy", "Prodigy", "Prodigy", 1.0, "arXiv:2306.06101", "#117733 --"),
     _more("adabelief", "AdaBelief", "AdaBelief", 0.002, "arXiv:2010.07468", "#117733 -."),

@@ -29,7 +29,7 @@ class MuonAdamW(Around):
         momentum: Muon's momentum.
 
     Raises:
-        ValueError: If a hyper-parameter is out of range.
+        ValueError: If a hyper-parameter is out of range or torch is older than 2.9.
     """
 
     def __init__(
@@ -40,6 +40,8 @@ class MuonAdamW(Around):
         weight_decay: float = 0.01,
         momentum: float = 0.95,
     ) -> None:
+        if not hasattr(torch.optim, "Muon"):
+            raise ValueError(f"muon needs torch 2.9 or newer; this is {torch.__version__}.")
         given: list[Any] = list(params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         matrices: list[dict[str, Any]] = []

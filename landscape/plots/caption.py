@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 
 def conditions(settings: Mapping[str, Any]) -> str:
@@ -20,15 +23,22 @@ def conditions(settings: Mapping[str, Any]) -> str:
         whole = population in (None, samples)
         parts.append(f"{samples} samples" if whole else f"{samples} of {population} samples")
     if "batch_norm" in settings:
-        parts.append(f"batch norm {settings['batch_norm']}")
+        policy = settings["batch_norm"]
+        parts.append("batch norm " + ("of each batch" if policy == "batch" else str(policy)))
     if "kind" in settings:
         parts.append(_directions(settings))
     return " · ".join(parts)
 
 
 def write_above(ax: Axes, text: str) -> None:
-    """Put a small grey line above the axes, on the left."""
-    ax.set_title(text, loc="left", color="0.35", fontsize="x-small", wrap=True)
+    """Put small grey lines above the axes, on the left, about as wide as the axes' column."""
+    figure, place = ax.get_figure(), ax.get_subplotspec()
+    columns = place.get_gridspec().ncols if place is not None else 1
+    size = FontProperties(size="x-small").get_size_in_points()
+    width = 72 * figure.get_size_inches()[0] / columns if isinstance(figure, Figure) else 400
+    # A letter is about half as wide as it is high; what stands beside the axes takes a quarter.
+    lines = textwrap.fill(text, max(20, int(0.72 * width / (size / 2))))
+    ax.set_title(lines, loc="left", color="0.35", fontsize=size)
 
 
 def _directions(settings: Mapping[str, Any]) -> str:

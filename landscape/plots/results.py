@@ -10,17 +10,23 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from landscape.analysis.adaptive_rate import AdaptiveRate
+from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.line import Profile
 from landscape.analysis.path import PathMetrics
 from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
 from landscape.analysis.walk import Walk
+from landscape.analysis.walk_statistics import WalkStatistics
+from landscape.plots.adaptive_rate import plot_adaptive_rate
+from landscape.plots.layers import plot_layers
 from landscape.plots.path import plot_path
 from landscape.plots.profile import plot_profile
 from landscape.plots.save import FORMATS, save_figure
 from landscape.plots.style import rank, styled
 from landscape.plots.surface import belongs, is_square, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
+from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.store import Result
 
 R = TypeVar("R", bound=Result)
@@ -93,6 +99,7 @@ def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         yield _paths(paths)
     for name, profile in _all(results, Profile).items():
         yield _profile(name, profile)
+    yield from _others(results)
 
 
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
@@ -175,6 +182,24 @@ def _profile(name: str, profile: Profile) -> _Drawing:
         rise = np.nanmax(between - np.fmin.accumulate(between, axis=1))
         sentence += f"; from start to end it never rises by more than {rise:.2g}"
     return _Drawing(_slug(name), figure, sentence + ".", {name: profile})
+
+
+def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
+    for name, layers in _all(results, LayerMetrics).items():
+        figure = Figure()
+        plot_layers(layers, ax=figure.add_subplot())
+        sentence = f"Updates over weights of {layers.name}, tensor by tensor."
+        yield _Drawing(_slug(name), figure, sentence, {name: layers})
+    for name, statistics in _all(results, WalkStatistics).items():
+        figure = Figure()
+        plot_walk_statistics(statistics, ax=figure.add_subplot())
+        sentence = f"Shares of segments of the walk of {statistics.name} with a property."
+        yield _Drawing(_slug(name), figure, sentence, {name: statistics})
+    for name, rate in _all(results, AdaptiveRate).items():
+        figure = Figure()
+        plot_adaptive_rate(rate, ax=figure.add_subplot())
+        sentence = "The variance of Adam's adaptive rate, simulated and in closed form."
+        yield _Drawing(_slug(name), figure, sentence, {name: rate})
 
 
 def _share_legend(figure: Figure) -> None:

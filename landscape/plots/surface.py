@@ -148,7 +148,8 @@ def draw_paths(ax: Axes, paths: Sequence[Projection]) -> None:
         handles=handles,
         title="Run: largest distance from the plane (hollow: start, solid: end)",
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.2),
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=5,  # below the labels of the axis, however tall the axes are
         ncols=min(3, len(paths)),
         handlelength=3,
     )

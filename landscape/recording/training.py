@@ -185,8 +185,10 @@ def record_run(
         "train_samples": data.size,
     }
     model.train()
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with (
         _threads(run.threads),
+        torch.random.fork_rng(devices),  # dropout draws from the global generators
         Recorder(
             path,
             model,
@@ -198,6 +200,7 @@ def record_run(
         ) as recorder,
         Progress(f"record {run.name}", run.steps, unit="step") as progress,
     ):
+        torch.manual_seed(run.seed)
         for step in range(run.steps):
             if run.final_batch_size is not None and not entry.full_batch:
                 batch_size = ramped_batch(

@@ -118,7 +118,7 @@ def line() -> list[Claim]:
         for seed in SEEDS:
             task = load("mlp-64-64-tanh", seed=seed)
             measure = objective(task, samples=2000, batch_size=2000)
-            with recorded(name, "mlp-64-64-tanh", lr=lr, steps=600, batch=100, seed=seed) as run:
+            with recorded(name, task, lr=lr, steps=600, batch=100, seed=seed) as run:
                 restore(task.model, run, -1)
                 way = ls.line_between(run.initial, run.final)
             profile = ls.loss_line(measure, way, extent=(0, 1), resolution=51)

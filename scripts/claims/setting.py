@@ -43,15 +43,13 @@ def objective(task: ls.Task, *, test: bool = False, **options: Any) -> ls.Object
 
 @contextmanager
 def recorded(
-    optimizer: str, model: str, *, lr: float, steps: int, batch: int, seed: int
+    optimizer: str, task: ls.Task, *, lr: float, steps: int, batch: int, seed: int
 ) -> Iterator[ls.Trajectory]:
-    """A run recorded at every step; its file is deleted afterwards."""
-    run = ls.Run(
-        f"{data_name()}/{model}", optimizer, lr=lr, steps=steps, batch_size=batch, seed=seed
-    )
+    """A run recorded at every step, of the task's model; its file is deleted afterwards."""
+    run = ls.Run("claims", optimizer, lr=lr, steps=steps, batch_size=batch, seed=seed)
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=SCRATCH) as folder:
-        path = ls.record_run(run, Path(folder) / "run.h5", task=load(model, seed=seed))
+        path = ls.record_run(run, Path(folder) / "run.h5", task=task)
         with ls.Trajectory(path) as trajectory:
             yield trajectory
 

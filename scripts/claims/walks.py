@@ -11,7 +11,7 @@ from .setting import SCRATCH, SEEDS, load, objective, recorded
 
 MODEL = "mlp-64-32-relu-bn"
 STEPS = 840
-SOURCE = "Xing et al. 2018"
+SOURCE = "Xing et al. 2018, arXiv:1802.08770"
 RATES = (0.01, 0.03, 0.1, 0.3)
 PAPER_RATE = 0.1
 
@@ -76,7 +76,7 @@ def ladder() -> list[Claim]:
         for column, batch in enumerate(batches):
             with recorded(
                 "gd" if batch is None else "sgd",
-                MODEL, lr=0.1, steps=120, batch=batch or 1, seed=seed,
+                load(MODEL, seed=seed), lr=0.1, steps=120, batch=batch or 1, seed=seed,
             ) as run:  # fmt: skip
                 path = ls.path_metrics(run)
             cosine[row, column] = np.nanmean(path.cosine[81:])
@@ -104,7 +104,7 @@ def _measured(rate: float, seed: int) -> ls.WalkStatistics:
         return known
     task = load(MODEL, seed=seed)
     measure = objective(task, samples=2000, batch_size=2000, batch_norm="batch")
-    with recorded("sgd", MODEL, lr=rate, steps=STEPS, batch=100, seed=seed) as run:
+    with recorded("sgd", task, lr=rate, steps=STEPS, batch=100, seed=seed) as run:
         windows = ["first", "middle", "last"] if rate == PAPER_RATE else ["last"]
         walk = ls.walk(measure, run, windows=windows)
     found = ls.walk_statistics(walk)

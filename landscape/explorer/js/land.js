@@ -53,7 +53,7 @@ class Land {
     const layout = space ? spaceLayout(this.terrain, camera) : flatLayout(this.terrain, this.room());
     const token = (this.token = {});
     await Plotly.react(this.plot, trace, layout, {
-      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, doubleClick: 'reset',
+      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, plotGlPixelRatio: Math.min(2, Math.max(1, devicePixelRatio)), doubleClick: 'reset',
     });
     if (token !== this.token) return;
     if (this.fresh) this.listen();
@@ -73,10 +73,7 @@ class Land {
       this.place();
       if (!this.space && Land.active === this) this.onRange?.(this);
     };
-    this.plot.on('plotly_relayouting', (change) => {
-      moved();
-      if (change['scene.camera'] && Land.active === this) this.onCamera?.(this, change['scene.camera']);
-    });
+    this.plot.on('plotly_relayouting', moved);
     this.plot.on('plotly_relayout', (change) => {
       moved();
       if (change['scene.camera'] && Land.active === this) this.keep(change['scene.camera']);
@@ -97,12 +94,14 @@ class Land {
   keepAfterWheel() {
     clearTimeout(this.wheeling);
     this.wheeling = setTimeout(() => {
-      const camera = this.space && this.plot._fullLayout?.scene?._scene?.getCamera?.();
-      if (camera) {
-        this.onCamera?.(this, camera);
-        this.keep(camera);
-      }
+      if (this.space) this.keep(this.camera());
     }, 250);
+  }
+
+  /** The camera as it is now; Plotly's layout lags behind while it is being turned. */
+  camera() {
+    const { scene } = this.plot._fullLayout;
+    return scene._scene?.getCamera?.() ?? scene.camera;
   }
 
   /** Take over the camera of another landscape; while one is being set, only the newest waits. */
@@ -143,7 +142,10 @@ class Land {
     const look = () => {
       if (!this.space || !this.box.isConnected) { this.following = false; return; }
       const project = this.projector();
-      if (project && project.signature !== this.signature) this.place();
+      if (project && project.signature !== this.signature) {
+        this.place();
+        if (Land.active === this) this.onCamera?.(this, this.camera());
+      }
       requestAnimationFrame(look);
     };
     requestAnimationFrame(look);

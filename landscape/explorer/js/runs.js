@@ -163,23 +163,3 @@ function penned(texts) {
   }
   return d;
 }
-
-/** Names beside their markers, pushed apart from top to bottom where they would overlap. */
-function placeLabels(items, frame) {
-  const line = 15;
-  const placed = [];
-  for (const item of [...items].sort((a, b) => a.y - b.y)) {
-    item.wide ??= item.label.getComputedTextLength?.() || 60;
-    const left = item.x + 11 + item.wide > frame.x + frame.width;
-    let x = left ? item.x - 11 - item.wide : item.x + 11;
-    for (const { x: mx, y: my } of left ? [] : items) {
-      if (Math.abs(my - item.y) < 10 && mx > item.x && mx - 6 < x + item.wide) x = Math.max(x, Math.min(mx + 11, item.x + 26));
-    }
-    let y = item.y + 4;
-    for (const other of placed) {
-      if (x < other.x + other.wide + 6 && other.x < x + item.wide + 6 && y < other.y + line) y = other.y + line;
-    }
-    placed.push({ x, y, wide: item.wide });
-    item.label.setAttribute('transform', `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-  }
-}

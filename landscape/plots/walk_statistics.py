@@ -1,0 +1,41 @@
+"""Shares of a walk's segments with a property, window by window."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from landscape.analysis.walk_statistics import WalkStatistics
+from landscape.plots.style import axes_or_new
+
+_COLORS = ("#D55E00", "#0072B2", "#009E73")
+_HATCHES = ("", "//", "..")
+
+
+def plot_walk_statistics(statistics: WalkStatistics, *, ax: Axes | None = None) -> Axes:
+    """Draw shares as bars with their intervals, one group per window.
+
+    The intervals take segments of one run as independent, which neighbours are not.
+
+    Args:
+        statistics: What to draw.
+        ax: Where to draw; default: new axes.
+    """
+    ax = axes_or_new(ax)
+    count = len(statistics.properties)
+    places = np.arange(len(statistics.windows))
+    for k, name in enumerate(statistics.properties):
+        share = statistics.fraction[:, k]
+        away = np.abs(np.stack([share - statistics.low[:, k], statistics.high[:, k] - share]))
+        ax.bar(
+            places + (k - (count - 1) / 2) * 0.8 / count, share, 0.8 / count, yerr=away,
+            color=_COLORS[k % 3], hatch=_HATCHES[k % 3], edgecolor="white", label=name,
+        )  # fmt: skip
+    ticks = [
+        f"{window}\n({n} segments)"
+        for window, n in zip(statistics.windows, statistics.segments, strict=True)
+    ]
+    ax.set_xticks(places, ticks)
+    ax.set(ylim=(0, 1.05), ylabel="share of segments", title=statistics.name)
+    ax.legend()
+    return ax
