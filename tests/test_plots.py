@@ -161,7 +161,9 @@ def test_a_huge_corner_does_not_hide_the_bowl():
 def test_a_flat_surface_and_one_without_numbers(ax):
     assert plot_surface(make_surface(np.ones((3, 4))), ax=ax) is ax
     with pytest.raises(ValueError, match="No value of the surface is finite"):
-        plot_surface(make_surface(np.full((3, 4), np.nan)))
+        contour_levels(np.full((3, 4), np.nan))
+    empty = plot_surface(make_surface(np.full((3, 4), np.nan)), ax=Figure().add_subplot())
+    assert [text.get_text() for text in empty.texts] == ["no finite loss was measured"]
 
 
 def test_surface_labels_limits_and_norm(ax):
