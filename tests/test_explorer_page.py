@@ -270,3 +270,17 @@ def test_labels_cover_neither_each_other_nor_a_marker(page, step):
     for k, label in enumerate(labels):
         assert not any(meet(label, other) for other in labels[k + 1 :])
         assert not any(meet(label, marker) for n, marker in enumerate(markers) if n != k)
+
+
+def test_the_page_follows_the_system_between_light_and_dark(page):
+    theme = "document.documentElement.dataset.theme"
+    for scheme, ink in (("dark", "#f3f3f0"), ("light", "#000000")):
+        page.emulate_media(color_scheme=scheme)
+        page.settle()
+        assert page.evaluate(theme) == scheme
+        # full-batch gradient descent is black on paper and nearly white on black
+        assert page.evaluate("explorer.colour({color: '#000000'})") == ink
+    page.keyboard.press("t")
+    page.settle()
+    assert page.evaluate(theme) == "dark"  # the choice wins over the system
+    page.emulate_media(color_scheme="light")

@@ -60,4 +60,4 @@ function applyTheme() {
   for (const run of runs) root.style.setProperty(`--run-${run.index}`, runColour(run));
 }
 
-systemDark.addEventListener('change', () => { if (state.theme === 'auto') { waiting ??= (requestAnimationFrame(flush), new Set()); waiting.add('theme'); } });
+systemDark.addEventListener('change', () => state.theme === 'auto' && announce(['theme']));

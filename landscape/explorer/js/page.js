@@ -145,7 +145,10 @@ async function unpackPlotly() {
 async function start() {
   applyTheme();
   onChange((changed) => changed.has('theme') && applyTheme());
-  if (state.view === '3d' && !hasWebGL()) switchView('3d'), (state.view = 'contour');
+  if (state.view === '3d' && !hasWebGL()) {
+    switchView('3d'); // says why
+    state.view = 'contour';
+  }
   document.body.classList.toggle('space', state.view === '3d');
   document.body.classList.toggle('no-land', !surfaces.length);
   const dialogs = { help: makeHelp(), notes: makeNotes() };
@@ -166,7 +169,7 @@ async function start() {
     captions();
   }
   // For the console and for tests.
-  window.explorer = { state, initial, setState, runs, surfaces, lands, charts, curvesCsv };
+  window.explorer = { state, initial, setState, runs, surfaces, lands, charts, curvesCsv, colour: runColour };
   document.documentElement.dataset.ready = 'true';
 }
 

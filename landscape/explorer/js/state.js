@@ -49,6 +49,11 @@ function setState(patch) {
   const changed = Object.keys(patch).filter((name) => String(state[name]) !== String(patch[name]));
   if (!changed.length) return;
   Object.assign(state, patch);
+  announce(changed);
+}
+
+/** Have listeners called in the next frame. */
+function announce(changed) {
   if (!waiting) {
     waiting = new Set();
     requestAnimationFrame(flush);
