@@ -97,7 +97,7 @@ def choose(
     start = batch_size or data.batch_size
     if strategy is None:
         trials.run("sequential", start, 1)
-        limit = trials.clock() + max(0.15, 0.04 * trials.best.seconds * len(coordinates))
+        limit = trials.clock() + max(0.3, 0.05 * trials.best.seconds * len(coordinates))
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
             slow = name == "stacked" and per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
@@ -106,7 +106,7 @@ def choose(
     else:
         if problem := trials.run(strategy, start, _CHUNK if strategy in CHUNKED else 1):
             raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
-        limit = trials.clock() + max(0.15, 0.04 * trials.best.seconds * len(coordinates))
+        limit = trials.clock() + max(0.3, 0.05 * trials.best.seconds * len(coordinates))
     if batch_size is None and data.joined:
         trials.climb(_batch_sizes(start, data.size), limit)
     if trials.best.strategy in CHUNKED:
@@ -180,7 +180,8 @@ class _Trials:
                     measure(points, batches)[0, 0, 0].item()  # waits for the device
                     seconds = self.clock() - begin
                     best, spent = min(best, seconds), spent + seconds
-                    if spent > 0.2:
+                    hopeless = best / samples * self.data.size / chunk > 1.3 * self.best.seconds
+                    if spent > 0.2 or hopeless:
                         break
         except UnsuitableError as error:
             return str(error)
