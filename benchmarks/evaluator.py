@@ -134,7 +134,8 @@ def benchmark(
     begin = time.perf_counter()
     one_pass(work, size, device)
     per_pass = time.perf_counter() - begin
-    side = min(work.resolution, max(3, math.isqrt(int(seconds / per_pass))))
+    least = 3 if peers else 2  # the peers measure squares; one point alone is never batched
+    side = min(work.resolution, max(least, math.isqrt(int(seconds / per_pass))))
     points = side * side
 
     def raw(points: int) -> None:

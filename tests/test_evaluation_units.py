@@ -161,3 +161,21 @@ def test_a_run_killed_at_any_moment_goes_on_where_it_stopped(wanted, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in done} == done  # only what was lost ran again
     found = ls.Surface.load(tmp_path / "out.h5", "surface")
     np.testing.assert_array_equal(found.values, wanted.values)
+
+
+def test_shards_of_the_command_line_share_a_folder(runs, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from landscape.cli import app
+
+    line = ["surface", str(runs["sgd"]), "--resolution", "9x8", "--units", str(tmp_path / "u")]
+    for part in ("2/3", "1/3", "3/3"):
+        out = str(tmp_path / f"{part[0]}.h5")
+        done = CliRunner().invoke(app, [*line, "--shard", part, "--out", out])
+        assert done.exit_code == 0, done.output
+    computed = [
+        int(ls.Surface.load(tmp_path / f"{k}.h5", "surface/pca").computed.sum()) for k in (2, 1, 3)
+    ]
+    assert computed == [32, 64, 72]
+    refused = CliRunner().invoke(app, [*line, "--shard", "4/3"])
+    assert "--shard must be I/N" in str(refused.exception)

@@ -50,6 +50,14 @@ def surface(
     precision: Precision = "single",
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
+    processes: Annotated[int, typer.Option(help="Measure in this many processes.")] = 1,
+    units: Annotated[
+        str | None,
+        typer.Option(help="Folder that keeps finished points, so that a crash loses nothing."),
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="Measure part I of N, as I/N; share --units to put them together.")
+    ] = "1/1",
     seed: Seed = 0,
 ) -> None:
     """Measure the loss on a plane, and project the runs on it with their true loss.
@@ -80,6 +88,9 @@ def surface(
             resolution=size,
             paths=paths,
             resume=Surface.find(path, unfinished),
+            units=units,
+            processes=processes,
+            shard=_shard(shard),
         )
     except Interrupted as stop:
         if stop.partial.computed.any():
@@ -100,6 +111,13 @@ def surface(
             f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
             f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
         )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise ValueError(f"--shard must be I/N with 1 ≤ I ≤ N, for example 2/8; not {text!r}.")
+    return int(index) - 1, int(count)
 
 
 def line(

@@ -8,7 +8,7 @@ plain first, the variants next, then batch sizes and chunks of the best one, whi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,16 +97,16 @@ def choose(
     start = batch_size or data.batch_size
     if strategy is None:
         trials.run("sequential", start, 1)
-        limit = time.perf_counter() + max(0.15, 0.04 * trials.best.seconds * len(coordinates))
+        limit = trials.clock() + max(0.3, 0.05 * trials.best.seconds * len(coordinates))
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
             slow = name == "stacked" and per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
-            if name != "sequential" and not slow and time.perf_counter() < limit:
+            if name != "sequential" and not slow and trials.clock() < limit:
                 trials.run(name, start, _CHUNK if name in CHUNKED else 1)
     else:
         if problem := trials.run(strategy, start, _CHUNK if strategy in CHUNKED else 1):
             raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
-        limit = time.perf_counter() + max(0.15, 0.04 * trials.best.seconds * len(coordinates))
+        limit = trials.clock() + max(0.3, 0.05 * trials.best.seconds * len(coordinates))
     if batch_size is None and data.joined:
         trials.climb(_batch_sizes(start, data.size), limit)
     if trials.best.strategy in CHUNKED:
@@ -118,12 +118,17 @@ def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
     """What a point costs the plain strategy, from one pass over some of the samples."""
     batches = data.batches(most=_TIMED)
     samples = sum(count for _, count in batches)
-    clock = time.perf_counter if work.loan.flat.is_cuda else time.thread_time
+    clock = _clock(work)
     with sequential(work) as measure:
         measure(coordinates[:1], batches[:1])
         begin = clock()
         measure(coordinates[:1], batches)[0, 0, 0].item()
         return (clock() - begin) * data.size / samples
+
+
+def _clock(work: Work) -> Callable[[], float]:
+    """On a CPU the time that this thread computes: a busy machine then misleads less."""
+    return time.perf_counter if work.loan.flat.is_cuda else time.thread_time
 
 
 def agree(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
@@ -149,6 +154,7 @@ class _Trials:
         self.look = data.batches(_LOOK, most=_LOOK)
         self.tried: dict[str, float] = {}
         self.best = Choice("sequential", None)
+        self.clock = _clock(work)
         with sequential(work) as measure:
             self._wanted = measure(self._points(8), self.look)
 
@@ -163,8 +169,6 @@ class _Trials:
         samples = sum(count for _, count in batches)
         points = self._points(chunk)
         best = np.inf
-        # On a CPU the time that this thread computes: a busy machine then misleads less.
-        clock = time.perf_counter if self.work.loan.flat.is_cuda else time.thread_time
         try:
             with STRATEGIES[name](self.work) as measure:
                 found = measure(self._points(8), self.look)
@@ -172,11 +176,12 @@ class _Trials:
                     return "its numbers differ from the plain strategy's"
                 spent = 0.0
                 for _ in range(4):
-                    begin = clock()
+                    begin = self.clock()
                     measure(points, batches)[0, 0, 0].item()  # waits for the device
-                    seconds = clock() - begin
+                    seconds = self.clock() - begin
                     best, spent = min(best, seconds), spent + seconds
-                    if spent > 0.2:
+                    hopeless = best / samples * self.data.size / chunk > 1.3 * self.best.seconds
+                    if spent > 0.2 or hopeless:
                         break
         except UnsuitableError as error:
             return str(error)
@@ -198,7 +203,7 @@ class _Trials:
             moved = False
             for size in sizes:
                 before = self.best
-                if time.perf_counter() > limit:
+                if self.clock() > limit:
                     return
                 self.run(before.strategy, size, before.chunk)
                 if self.best.batch_size == before.batch_size:
@@ -210,7 +215,7 @@ class _Trials:
     def climb_chunks(self, limit: float) -> None:
         """Try other numbers of points at once."""
         for chunk in _around(self.best.chunk):
-            if time.perf_counter() > limit or chunk > len(self.coordinates):
+            if self.clock() > limit or chunk > len(self.coordinates):
                 return
             assert self.best.batch_size is not None
             self.run(self.best.strategy, self.best.batch_size, chunk)
