@@ -63,7 +63,8 @@ class _Affine(Result):
         spread = np.linalg.eigvalsh(self.gram)
         if spread[0] <= 1e-12 * spread[-1] or spread[-1] == 0:
             raise ValueError(
-                f"The directions of the {name} are zero or parallel; choose points that differ."
+                f"The directions of the {name} are zero or parallel; choose points that differ, or "
+                "for random directions ignore fewer kinds of parameters."
             )
 
     def coordinates(self, vector: np.ndarray) -> tuple[np.ndarray, float]:

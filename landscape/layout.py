@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
@@ -172,7 +173,7 @@ class Layout:
 
 
 def _kind(owner: str, shape: tuple[int, ...]) -> Kind:
-    if "norm" in owner.lower():
+    if re.search(r"[Nn]orm(\dd)?($|[A-Z_])", owner):  # BatchNorm2d, LlamaRMSNorm; not NormedLinear
         return "norm"
     return "weight" if len(shape) >= 2 else "bias"
 

@@ -22,6 +22,7 @@ from landscape.evaluation.metrics import Metric
 from landscape.evaluation.repeatable import check_repeatable
 from landscape.evaluation.work import Work
 from landscape.layout import Layout
+from landscape.provenance import fingerprint
 from landscape.restriction import Evaluation, Restriction
 
 __all__ = ["Evaluation", "Objective", "Restriction"]
@@ -124,16 +125,27 @@ class Objective:
         self._plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
         self._asked, self._seconds = 0, None
         self._repeatable = False
-        self._settings = dict(settings or {}, precision=precision, batch_norm=batch_norm)
+        self._settings = dict(settings or {}, precision=precision)
+        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
+            self._settings["batch_norm"] = batch_norm
         if weight_decay is not None:
             self._settings["weight_decay"] = weight_decay
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the numbers depend on: data, precision, batch-norm policy, device."""
+        """What the numbers depend on: data, precision, batch-norm policy, device, fixed tensors.
+
+        `fixed_hash` is that of the model's buffers (running statistics) and frozen parameters.
+        """
         if "data_hash" not in self._settings:
             self._settings.update(self.data.describe(), device=str(self.device))
-        return dict(self._settings)
+        trainable = {entry.name for entry in self.layout}
+        frozen = [p for name, p in self.model.named_parameters() if name not in trainable]
+        fixed = [t.detach().cpu() for t in (*frozen, *self.model.buffers())]
+        if not fixed:
+            return dict(self._settings)
+        parts = [t.reshape(-1).view(torch.uint8).numpy() if t.numel() else t.numpy() for t in fixed]
+        return {**self._settings, "fixed_hash": fingerprint(*parts)}
 
     @property
     def names(self) -> tuple[str, ...]:

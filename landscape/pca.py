@@ -28,8 +28,9 @@ def pca_plane(
     `explained` is σ_k² / Σ σ² over *all* components: the share of the total squared distance from
     the origin. High shares are no sign of structure: a random walk reaches them too (Antognini &
     Sohl-Dickstein 2018, arXiv:1806.08805), so the same shares of a random walk with these steps
-    are stored beside them as `explained_null`. The shares of each run alone, about the same
-    origin, are in ``settings["explained_per_run"]``, one row per run.
+    are stored beside them as `explained_null` (None when the runs start at different points: what
+    such walks would show depends on the gaps between the starts). The shares of each run alone,
+    about the same origin, are in ``settings["explained_per_run"]``, one row per run.
 
     Args:
         trajectories: One run, or several that share a layout.
@@ -83,6 +84,9 @@ def pca_plane(
     totals = np.bincount(owner, np.diag(gram))
     per_run = [np.bincount(owner, points[:, axis] ** 2) / totals for axis in (0, 1)]
     steps = [run.steps[r] for run, r in zip(runs, rows, strict=True)]
+    null = None  # where runs start apart, most of what is seen may be the gap between the starts
+    if all(np.array_equal(run.initial, runs[0].initial) for run in runs):
+        null = random_walk_shares(steps, origin=origin, weight=weight)[:2]
     settings = {
         "kind": "PCA" if len(runs) == 1 else "joint PCA",
         "runs": [run.name for run in runs],
@@ -96,7 +100,7 @@ def pca_plane(
     return Plane(
         **affine(centre, list(directions), ["PC 1", "PC 2"], settings),
         explained=values[:2] / (weights * np.diag(gram)).sum(),
-        explained_null=random_walk_shares(steps, origin=origin, weight=weight)[:2],
+        explained_null=null,
     )
 
 

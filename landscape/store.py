@@ -146,6 +146,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
             partial.unlink(missing_ok=True)
 
 
+def remove(path: str | os.PathLike[str], name: str) -> None:
+    """Delete group `name` of `path`, where it exists."""
+    with opened(path) as file:
+        if name not in file:
+            return
+    with replacing(path) as file:
+        del file[name]
+
+
 def groups(file: h5py.File) -> dict[str, str]:
     """Name to schema of every group in a file that carries one."""
     found: dict[str, str] = {}
@@ -165,7 +174,7 @@ def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:
     cls = known.get(str(schema))
     if cls is None:
         raise SchemaError(f"{where} has schema {schema!r}; expected one of {sorted(known)}.")
-    check_version(where, cls.schema, int(group.attrs.get("version", 0)), cls.version)
+    check_version(where, cls.schema, group.attrs.get("version"), cls.version)
     values: dict[str, Any] = {}
     for name, kind in _fields(cls).items():
         try:
@@ -173,7 +182,7 @@ def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:
         except KeyError:
             if not kind.optional:
                 raise SchemaError(f"{where} has no {name!r}; the file is damaged.") from None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError, MemoryError) as error:
             raise SchemaError(f"{where}: {name!r} cannot be read ({error}).") from error
     try:
         return cls(**values)
@@ -181,15 +190,15 @@ def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:
         raise SchemaError(f"{where} does not fit its schema: {error}") from error
 
 
-def check_version(where: str, schema: str, found: int, known: int) -> None:
-    """Refuse what a newer version of this package wrote."""
+def check_version(where: str, schema: str, found: Any, known: int) -> None:
+    """Refuse what a newer version of this package wrote, and what is no version at all."""
+    if not isinstance(found, int | np.integer) or found < 1:
+        raise SchemaError(f"{where} has no valid version of {schema}; the file is damaged.")
     if found > known:
         raise SchemaError(
             f"{where} is {schema} version {found}; this package reads up to {known}. "
             "Upgrade: pip install --upgrade landscape"
         )
-    if found < 1:
-        raise SchemaError(f"{where} has no valid version of {schema}; the file is damaged.")
 
 
 class _Field(typing.NamedTuple):
@@ -280,7 +289,10 @@ def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
     if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
         raise KeyError(name)
     if kind.plain is dict:
-        return json.loads(str(data.asstr()[()]))
+        found = json.loads(str(data.asstr()[()]))
+        if not isinstance(found, dict):
+            raise ValueError(f"expected names and values, found a {type(found).__name__}")
+        return found
     return tuple(data.asstr()[()]) if kind.dtype is None else data[()]
 
 

@@ -238,9 +238,7 @@ def _check(file: h5py.File) -> None:
     if found != SCHEMA:
         what = "a results file" if found is None and len(file) else f"of schema {found!r}"
         raise SchemaError(f"{file.filename} is {what}, not a recorded run ({SCHEMA}).")
-    version = file.attrs.get("version", 0)
-    number = int(version) if isinstance(version, int | np.integer) else 0
-    check_version(file.filename, SCHEMA, number, VERSION)
+    check_version(file.filename, SCHEMA, file.attrs.get("version"), VERSION)
 
 
 def _counts(file: h5py.File) -> tuple[int, int]:

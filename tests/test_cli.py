@@ -204,17 +204,19 @@ def test_debug_shows_the_traceback(cli, monkeypatch):
 
 
 INTERRUPTED = """
-import os, signal
-calls = 0
+import os, signal, time
+start = None
 
 def task(seed):
     import parabola
     plain = parabola.task(seed)
     def loss(model, batch):
-        global calls
-        calls += 1
-        if calls == 50 and "STOP" in os.environ:
-            os.kill(os.getpid(), signal.SIGINT)
+        global start
+        if "STOP" in os.environ:
+            time.sleep(0.005)  # slow enough that it cannot finish before it is stopped
+            start = start or time.monotonic()
+            if time.monotonic() > start + 3:
+                os.kill(os.getpid(), signal.SIGINT)
         return plain.loss(model, batch)
     return type(plain)(model=plain.model, loss=loss, train=plain.train)
 """
@@ -224,20 +226,23 @@ def test_ctrl_c_keeps_what_was_measured_and_the_same_command_goes_on(cli, tmp_pa
     Path("parabola.py").write_text(TASK)
     Path("stops.py").write_text(INTERRUPTED)
     cli("record parabola:task --optimizer adam --steps 5")
-    line = "surface data/adam.h5 --resolution 20x10 --task stops:task"
+    line = "surface data/adam.h5 --resolution 200x100 --task stops:task"
     command = [sys.executable, "-m", "landscape", *line.split()]
     environment = {**os.environ, "STOP": "1"}
     stopped = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert stopped.returncode == 130, stopped.stderr
     assert "the same command measures the rest" in stopped.stdout
-    partial = Surface.load(tmp_path / "data/adam.results.h5", "surface/pca")
+    partial = Surface.load(tmp_path / "data/adam.results.h5", "unfinished/pca")
     done = int(partial.computed.sum())
-    assert 0 < done < 200
+    assert 0 < done < 20_000
     assert np.isfinite(partial.loss[partial.computed]).all()
     assert np.isnan(partial.loss[~partial.computed]).all()
     cli(line)
     finished = Surface.load(tmp_path / "data/adam.results.h5", "surface/pca")
     assert finished.computed.all()
+    assert Surface.find(tmp_path / "data/adam.results.h5", "unfinished/pca") is None
+    kept = partial.computed
+    np.testing.assert_array_equal(finished.loss[kept], partial.loss[kept])
     cli(line + " --out fresh.h5")
     fresh = Surface.load(tmp_path / "fresh.h5", "surface/pca")
     # How points are evaluated is chosen by timing; the ways differ by rounding (float32, 32 terms).
@@ -264,3 +269,25 @@ def test_runs_of_two_tasks_are_not_measured_with_one(cli):
 def test_every_of_projections(cli, runs):
     error = cli(f"surface {runs['sgd']} --resolution 2 --every 0 --out a.h5", expect=2)
     assert "every must be at least 1" in error
+
+
+def test_surface_is_measured_anew_when_the_loss_changed(cli):
+    Path("parabola.py").write_text(TASK)
+    cli("record parabola:task --optimizer adam --steps 3")
+    line = "surface data/adam.h5 --task parabola:task --resolution 3"
+    cli(line)
+    Path("doubled.py").write_text(TASK.replace(".square().mean()", ".square().mean() * 2"))
+    before = Surface.load("data/adam.results.h5", "surface/pca")
+    cli(line.replace("parabola", "doubled"))
+    after = Surface.load("data/adam.results.h5", "surface/pca")
+    np.testing.assert_allclose(after.loss, 2 * before.loss, rtol=1e-5)
+
+
+def test_results_are_not_written_into_a_run(cli, runs):
+    Path("run.h5").write_bytes(runs["sgd"].read_bytes())
+    assert "is a recorded run" in cli("path run.h5 --out run.h5", expect=2)
+    assert Path("run.h5").read_bytes() == runs["sgd"].read_bytes()
+
+
+def test_version(cli):
+    assert cli("--version").startswith("landscape ")

@@ -120,6 +120,10 @@ def test_an_interrupted_surface_is_finished_where_it_stopped(skew):
     wanted = formula(skew, whole.alpha, whole.beta)
     np.testing.assert_allclose(whole.loss, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
     assert len(calls) - before >= 20 - measured
+    # Nor do points that are measured differently now: they are not kept.
+    wrong = dataclasses.replace(partial, values=partial.values + 1)
+    again = ls.loss_surface(interrupted, skew, resolution=(4, 5), resume=wrong)
+    np.testing.assert_allclose(again.values, whole.values, rtol=1e-12)
     # A surface of another grid is no help, and does no harm.
     other = ls.loss_surface(interrupted, skew, resolution=(5, 4), resume=partial)
     wanted = formula(skew, other.alpha, other.beta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import explorer_sample as sample
 import numpy as np
@@ -249,3 +250,23 @@ def test_a_panel_is_saved_as_a_picture(page, tmp_path):
             assert len(content) > 2000
             if form == "svg":
                 assert b"var(--" not in content
+                sizes = re.findall(rb'<svg[^>]*? width="(\d+)"', content)
+                assert len(set(sizes)) == 1  # ground and runs at one scale
+
+
+@pytest.mark.parametrize("step", [0, 30, 60])
+def test_labels_cover_neither_each_other_nor_a_marker(page, step):
+    set_state(page, step=step)
+    labels, markers = page.evaluate(
+        """() => ['label', 'marker'].map(part => explorer.lands[0].layer.items.map(item => {
+        const {left, right, top, bottom} = item[part].getBoundingClientRect();
+        return [left, right, top, bottom]; }))"""
+    )
+    assert len(labels) == 3
+
+    def meet(a, b):  # pixels shared both ways, a pixel of the halo apart
+        return min(a[1], b[1]) - max(a[0], b[0]) > 1 and min(a[3], b[3]) - max(a[2], b[2]) > 4
+
+    for k, label in enumerate(labels):
+        assert not any(meet(label, other) for other in labels[k + 1 :])
+        assert not any(meet(label, marker) for n, marker in enumerate(markers) if n != k)

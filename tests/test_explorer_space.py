@@ -52,17 +52,24 @@ def page(browser_page, address):
 
 
 def centroids(page):
-    """Centres of the three markers in the picture, in CSS pixels."""
+    """Centres of the three markers in CSS pixels, once WebGL has come to rest."""
     style = page.add_style_tag(content=".runs, .tip { display: none !important }")
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    style.evaluate("node => node.remove()")
-    pixels = np.asarray(picture).astype(int)
-    found = []
-    for colour in ((255, 0, 255), (0, 255, 0), (0, 255, 255)):
-        rows, columns = np.nonzero(np.abs(pixels - colour).max(axis=2) < 40)
-        assert len(rows) > 20, f"marker {colour} is not in the picture"
-        found.append((columns.mean() + 0.5, rows.mean() + 0.5))
-    return np.array(found)
+    before = None
+    for _ in range(60):
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        pixels = np.asarray(picture).astype(int)
+        found = [
+            np.argwhere(np.abs(pixels - colour).max(axis=2) < 40)
+            for colour in ((255, 0, 255), (0, 255, 0), (0, 255, 255))
+        ]
+        if min(map(len, found)) > 20:
+            centres = np.array([(spots.mean(axis=0) + 0.5)[::-1] for spots in found])
+            if before is not None and np.array_equal(centres, before):
+                style.evaluate("node => node.remove()")
+                return centres
+            before = centres
+        page.wait_for_timeout(150)
+    raise AssertionError("the markers did not appear")
 
 
 def freeze_axes(page):
@@ -93,7 +100,8 @@ def test_the_overlay_stands_where_webgl_draws(page):
             page.evaluate("camera => explorer.setState({camera})", camera)
             page.settle()
             page.wait_for_timeout(150)
-            error = np.abs(centroids(page) - np.array(page.evaluate(PLACES, STATES))).max()
+            drawn = centroids(page)
+            error = np.abs(drawn - np.array(page.evaluate(PLACES, STATES))).max()
             assert error < 1.5, (scale, camera)  # pixels
     box = page.locator(".stage").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -103,14 +111,17 @@ def test_the_overlay_stands_where_webgl_draws(page):
     page.mouse.move(x + 90, y + 40, steps=2)
     page.mouse.up()
     page.mouse.move(5, 5)
-    page.wait_for_timeout(300)
+    drawn = centroids(page)
     after = np.array(page.evaluate(PLACES, STATES))
     assert np.abs(after - before).max() > 20  # it did turn
-    assert np.abs(centroids(page) - after).max() < 1.5
-    assert page.evaluate("explorer.state.camera") != CAMERAS[-1]
+    assert np.abs(drawn - after).max() < 1.5
+    page.wait_for_function(
+        "camera => explorer.state.camera.join() !== camera.join()", arg=CAMERAS[-1]
+    )
     page.set_viewport_size({"width": 1000, "height": 640})
     page.wait_for_timeout(500)
-    assert np.abs(centroids(page) - np.array(page.evaluate(PLACES, STATES))).max() < 1.5
+    drawn = centroids(page)
+    assert np.abs(drawn - np.array(page.evaluate(PLACES, STATES))).max() < 1.5
     page.problems.append("the page was changed by this test")
 
 
@@ -160,12 +171,13 @@ def test_cameras_are_linked_when_two_are_compared(page):
       return Math.hypot(a.x - b.x, a.y - b.y, a.z - b.z) < 1e-3; }"""
     page.wait_for_function(agree)  # while dragging
     page.mouse.up()
-    page.wait_for_function("explorer.state.camera !== null")
+    page.wait_for_function(
+        """() => { const {camera} = explorer.state, {x, y, z} = explorer.lands[0].camera().eye;
+        return camera && Math.hypot(camera[0] - x, camera[1] - y, camera[2] - z) < 1e-3; }"""
+    )
     page.wait_for_function(agree)
     after = page.evaluate("explorer.lands[1].camera().eye")
     assert abs(after["z"] - before["z"]) + abs(after["x"] - before["x"]) > 0.1
-    wanted = page.evaluate("explorer.state.camera")[:3]
-    assert list(after.values()) == pytest.approx(wanted, abs=1e-3)
 
 
 def test_without_the_private_camera_runs_are_still_drawn(page):

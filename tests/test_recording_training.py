@@ -49,6 +49,19 @@ def test_a_stored_run_repeats_bitwise(run, tmp_path):
     assert np.isfinite(a.scalars["loss"]).all()
 
 
+def test_dropout_repeats_and_leaves_the_generator_alone(tmp_path):
+    final = []
+    for k in range(2):
+        torch.manual_seed(100 + k)
+        task = ls.load_task("digits/mlp-16")
+        task.model.insert(1, torch.nn.Dropout())
+        state = torch.random.get_rng_state()
+        path = record_run(Run("digits/mlp", "sgd", steps=3), tmp_path / f"{k}.h5", task=task)
+        assert torch.equal(torch.random.get_rng_state(), state)
+        final.append(ls.Trajectory(path).final)
+    np.testing.assert_array_equal(*final)
+
+
 def test_threads_belong_to_the_run(tmp_path):
     threads = torch.get_num_threads()
     path = record_run(Run("digits/mlp-16", "sgd", steps=2, threads=threads + 1), tmp_path / "a.h5")

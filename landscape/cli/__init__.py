@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from landscape.cli import data, exchange, look, measure, paths, record, scenes
+from landscape.provenance import version as version_of
 
 app = typer.Typer(
     name="landscape",
@@ -23,10 +24,19 @@ for module in (record, measure, paths, look, scenes, exchange, data):
 app.add_typer(data.app, name="data")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"landscape {version_of('landscape')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the full traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Say the version.")
     ] = False,
 ) -> None:
     """What did the optimizer walk through? Record a run, measure the loss around it, look."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscape.store import SchemaError
+from landscape.store import SchemaError, opened
 from landscape.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -51,11 +52,23 @@ def run_key(run: Trajectory) -> str:
 
 
 def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
-    """Where the results of these runs go."""
-    if out is not None:
-        return out
+    """Where the results of these runs go; checked before anything is measured for it.
+
+    Raises:
+        SchemaError: If a file is there that is no results file.
+        PermissionError: If the folder cannot be written to.
+    """
     first = runs[0].path
-    return first.with_name("joint.results.h5" if len(runs) > 1 else f"{first.stem}.results.h5")
+    if out is None:
+        out = first.with_name("joint.results.h5" if len(runs) > 1 else f"{first.stem}.results.h5")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(out.parent, os.W_OK):
+        raise PermissionError(f"{out.parent} cannot be written to; choose another --out.")
+    if out.exists():
+        with opened(out) as file:
+            if "schema" in file.attrs:
+                raise SchemaError(f"{out} is a recorded run; choose another --out for results.")
+    return out
 
 
 def build_objective(

@@ -17,7 +17,7 @@ def plot(
         str, typer.Option("--format", help="png, pdf, svg; separated by commas.")
     ] = "png,pdf",
 ) -> None:
-    """Draw everything that results files hold.
+    """Draw everything that results files hold; several files get a folder each.
 
     Example: landscape plot data/joint.results.h5 --out figures
     """
@@ -25,7 +25,8 @@ def plot(
     from landscape.plots.results import plot_results
 
     for file in files:
-        written = plot_results(load_results(file), out, formats=formats.split(","))
+        folder = out if len(files) == 1 else out / file.name.removesuffix(".h5")
+        written = plot_results(load_results(file), folder, formats=formats.split(","))
         for figure, sentence in written:
             typer.echo(f"{figure}: {sentence}")
 

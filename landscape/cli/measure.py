@@ -24,6 +24,7 @@ from landscape.cli.lines import lines_of, said_of, said_of_walk
 from landscape.directions import Plane, random_plane
 from landscape.pca import pca_plane
 from landscape.progress import Interrupted
+from landscape.store import remove
 from landscape.trajectory import Trajectory
 
 
@@ -69,6 +70,7 @@ def surface(
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
+    unfinished = f"unfinished/{plane}"
     paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
     try:
         measured = loss_surface(
@@ -77,10 +79,11 @@ def surface(
             extent=box,
             resolution=size,
             paths=paths,
-            resume=Surface.find(path, name),
+            resume=Surface.find(path, unfinished),
         )
     except Interrupted as stop:
-        stop.partial.save(path, name)
+        if stop.partial.computed.any():
+            stop.partial.save(path, unfinished)
         typer.echo(
             f"\nStopped. {int(stop.partial.computed.sum())} of {stop.partial.computed.size} points "
             f"are in {path}; the same command measures the rest."
@@ -88,6 +91,7 @@ def surface(
         raise typer.Exit(130) from None
     found.save(path, f"plane/{plane}")
     measured.save(path, name)
+    remove(path, unfinished)
     typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
     for trajectory in trajectories:
         shown = project(trajectory, found, objective=objective, every=every)

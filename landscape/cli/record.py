@@ -14,6 +14,7 @@ Settings = Annotated[
 
 
 def record(
+    context: typer.Context,
     task: Annotated[
         str | None,
         typer.Argument(help="data/model, such as digits/mlp; or package.module:function."),
@@ -63,8 +64,11 @@ def record(
     from landscape.recording.training import Run, record_run
 
     if again is not None:
-        if optimizer:
-            raise ValueError("--from FILE already says how to train; leave out --optimizer.")
+        given = [name for name in context.params if _given(context, name)]
+        if extra := set(given) - {"task", "again", "out", "device", "overwrite"}:
+            raise ValueError(
+                f"--from FILE already says how to train; leave out {', '.join(sorted(extra))}."
+            )
         run = Run.stored(again, task=task)
         out = out or again.with_name(f"{again.stem}-again.h5")
     elif task and optimizer:
@@ -93,6 +97,11 @@ def record(
     path = out or Path("data") / f"{run.optimizer}.h5"
     record_run(run, path, device=chosen_device(device), overwrite=overwrite)
     typer.echo(f"{path}: {run.steps} steps of {run.name} on {run.task}, lr {run.lr:g}")
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _settings(given: list[str] | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,10 @@ class HeldData:
     def batches(
         self, batch_size: int | None = None, *, most: int | None = None
     ) -> list[tuple[Any, int]]:
-        """Batches of a given size, as views, and how many samples each holds.
+        """Batches of about one size, as views, and how many samples each holds.
 
         Args:
-            batch_size: Samples per batch; None takes `batch_size` of the data.
+            batch_size: Most samples per batch; None takes `batch_size` of the data.
             most: Stop after the batch that holds this sample; None gives all.
         """
         size = batch_size or self.batch_size
@@ -92,8 +93,11 @@ class HeldData:
                     samples += found[-1][1]
             return found
         found = []
-        for start in range(0, end, size):
-            stop = min(start + size, self.size)
+        count = -(-self.size // size)  # sizes differ by one at most: no batch is a lonely sample
+        edges = [self.size * i // count for i in range(count + 1)]
+        for start, stop in pairwise(edges):
+            if start >= end:
+                break
             part = map_tensors(self._whole, lambda t, a=start, b=stop: t[a:b])
             found.append((part, stop - start))
         return found

@@ -27,6 +27,11 @@ def mean_of(value: Any) -> Tensor:
     if isinstance(value, tuple):
         total, weight = value
         return total.sum() / weight.sum()
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"The loss returned a {type(value).__name__}; it must return a tensor (one value per "
+            "sample, or their mean) or a pair (sum, weight)."
+        )
     return value.mean()
 
 

@@ -54,16 +54,22 @@ def plot_surface(
         ax: Where to draw; default: new axes.
 
     Returns:
-        The axes; those of the colour bar are ``ax.child_axes[0]``.
+        The axes; those of the colour bar are ``ax.child_axes[0]``. Where no value is finite they
+        say so, without a colour bar.
 
     Raises:
-        ValueError: If the metric is unknown, a path belongs to another plane, or no point has a
-            finite value.
+        ValueError: If the metric is unknown or a path belongs to another plane.
     """
     values = metric_of(surface, metric)
     for path in paths:
         check_plane(surface, path)
     ax = axes_or_new(ax)
+    if not np.isfinite(values).any():
+        ax.set(xlim=surface.alpha[[0, -1]], ylim=surface.beta[[0, -1]])
+        ax.text(0.5, 0.5, f"no finite {metric} was measured", ha="center", transform=ax.transAxes)
+        _finish(ax, surface)
+        draw_paths(ax, paths)
+        return ax
     if levels is None:
         levels = contour_levels(values, lines=lines, ceiling=ceiling)
     top = levels[-1]

@@ -135,7 +135,12 @@ class Run:
             raise ValueError(f"{path} says task {said!r}; name it again to run your own code.")
         if task not in (None, said):
             raise ValueError(f"{path} says task {said!r}, not {task!r}.")
-        return cls(**{key: value for key, value in settings.items() if key in known})
+        try:
+            return cls(**{k: v for k, v in settings.items() if k in known}).resolved()
+        except TypeError as error:
+            raise ValueError(
+                f"{path} stores settings of a run that make no sense: {error}"
+            ) from error
 
 
 def record_run(
@@ -185,10 +190,8 @@ def record_run(
         "train_samples": data.size,
     }
     model.train()
-    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with (
-        _threads(run.threads),
-        torch.random.fork_rng(devices),  # dropout draws from the global generators
+        _conditions(run, torch.device(device)),
         Recorder(
             path,
             model,
@@ -200,7 +203,6 @@ def record_run(
         ) as recorder,
         Progress(f"record {run.name}", run.steps, unit="step") as progress,
     ):
-        torch.manual_seed(run.seed)
         for step in range(run.steps):
             if run.final_batch_size is not None and not entry.full_batch:
                 batch_size = ramped_batch(
@@ -237,12 +239,14 @@ def _evaluation(
 
 
 @contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Let torch use `count` threads for a while."""
+def _conditions(run: Run, device: torch.device) -> Iterator[None]:
+    """The number of threads and the random generators (of dropout) that a run is made with."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(run.threads or before)
     try:
-        yield
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(run.seed)
+            yield
     finally:
         torch.set_num_threads(before)
 

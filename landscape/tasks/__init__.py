@@ -7,6 +7,7 @@ Add a data set: one file, one line in `DATA`. Add a model: one file, one line in
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,12 @@ def _users_task(name: str, seed: int) -> Task:
         raise ValueError(
             f"task {name!r} cannot be imported ({error}); give package.module:function, seen "
             "from the working folder."
+        ) from error
+    try:
+        inspect.signature(function).bind(seed=seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be a function of seed: def {attribute}(seed): ..."
         ) from error
     task = function(seed=seed)
     if not isinstance(task, Task):

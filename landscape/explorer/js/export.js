@@ -17,14 +17,35 @@ function standalone(node) {
   return copy;
 }
 
-/** The SVG text of a picture {plot?, layers, width, height}. */
-async function pictureSvg({ plot, layers, width, height }) {
-  const whole = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height, viewBox: `0 0 ${width} ${height}` },
-    svg('rect', { width, height, fill: themeColour('paper') }));
+/** Title and visible runs above a picture, in as many rows as they need: [SVG group, height]. */
+function pictureHead(title, width) {
+  const font = `11px ${getComputedStyle(document.body).fontFamily.replaceAll('"', "'")}`;
+  const pen = el('canvas').getContext('2d');
+  const group = svg('g', { style: `font: ${font}; fill: ${themeColour('ink')}` }, svg('text', { x: 8, y: 17, 'font-weight': 600 }, title));
+  pen.font = `600 ${font}`;
+  let [x, y] = [8 + pen.measureText(title).width + 16, 17];
+  pen.font = font;
+  for (const run of visibleRuns()) {
+    const wide = 9 + pen.measureText(run.name).width + 16;
+    if (x + wide > width) [x, y] = [12, y + 16];
+    group.append(svg('path', { d: markerPath(run), transform: `translate(${x} ${y - 4}) scale(0.8)`, fill: runColour(run) }), svg('text', { x: x + 9, y }, run.name));
+    x += wide;
+  }
+  return [group, y + 9];
+}
+
+/** The SVG text of a picture {title, plot?, layers, width, height}. */
+async function pictureSvg({ title, plot, layers, width, height }) {
+  const [head, top] = pictureHead(title, width);
+  head.setAttribute('transform', `translate(0 ${-top})`);
+  const whole = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height: height + top, viewBox: `0 ${-top} ${width} ${height + top}` },
+    svg('rect', { y: -top, width, height: height + top, fill: themeColour('paper') }), head);
   if (plot) {
+    // A scale of 2 gives WebGL twice the pixels; the picture keeps its size.
     const address = await Plotly.toImage(plot, { format: 'svg', width, height, scale: 2 });
     const ground = new DOMParser().parseFromString(decodeURIComponent(address.slice(address.indexOf(',') + 1)), 'image/svg+xml').documentElement;
     whole.append(document.importNode(ground, true));
+    Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` }).forEach(([name, value]) => whole.lastChild.setAttribute(name, value));
   }
   for (const layer of layers) {
     const copy = standalone(layer);
@@ -42,7 +63,7 @@ async function pictureBlob(picture, format) {
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
   await image.decode();
-  const canvas = el('canvas', { width: 2 * picture.width, height: 2 * picture.height });
+  const canvas = el('canvas', { width: 2 * image.naturalWidth, height: 2 * image.naturalHeight });
   canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
   return new Promise((done) => { canvas.toBlob(done, 'image/png'); });
 }

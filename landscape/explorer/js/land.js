@@ -26,7 +26,6 @@ class Land {
     this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; this.under = null; this.pointer = null; });
     this.stage.addEventListener('click', (event) => this.choose(event));
     for (const name of ['pointerdown', 'wheel']) this.stage.addEventListener(name, () => { Land.active = this; }, { capture: true, passive: true });
-    this.stage.addEventListener('wheel', () => this.keepAfterWheel(), { capture: true, passive: true });
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
 
@@ -74,27 +73,22 @@ class Land {
       if (!this.space && Land.active === this) this.onRange?.(this);
     };
     this.plot.on('plotly_relayouting', moved);
-    this.plot.on('plotly_relayout', (change) => {
-      moved();
-      if (change['scene.camera'] && Land.active === this) this.keep(change['scene.camera']);
-    });
+    this.plot.on('plotly_relayout', moved);
     if (this.space) {
       this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; this.hover(this.pointer); });
       this.plot.on('plotly_unhover', () => { this.under = null; this.hover(this.pointer); });
     }
   }
 
-  /** Remember the camera that the pointer left here. */
-  keep(camera) {
-    this.kept = cameraNumbers(camera);
-    setState({ camera: this.kept });
-  }
-
-  /** After the wheel Plotly tells the camera from before the turn: ask again when it has come to rest. */
-  keepAfterWheel() {
-    clearTimeout(this.wheeling);
-    this.wheeling = setTimeout(() => {
-      if (this.space) this.keep(this.camera());
+  /** Others follow the camera that the pointer turns here; it is remembered when it comes to rest. */
+  turned() {
+    if (Land.active !== this) return;
+    this.onCamera?.(this, this.camera());
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      if (!this.space) return;
+      this.kept = cameraNumbers(this.camera());
+      setState({ camera: this.kept });
     }, 250);
   }
 
@@ -144,7 +138,7 @@ class Land {
       const project = this.projector();
       if (project && project.signature !== this.signature) {
         this.place();
-        if (Land.active === this) this.onCamera?.(this, this.camera());
+        this.turned();
       }
       requestAnimationFrame(look);
     };
@@ -216,7 +210,7 @@ class Land {
   }
 
   picture() {
-    return { plot: this.plot, width: this.stage.clientWidth, height: this.stage.clientHeight, layers: [this.layer.svg], title: 'landscape' };
+    return { plot: this.plot, width: this.stage.clientWidth, height: this.stage.clientHeight, layers: [this.layer.svg], title: `${content.title}, step ${Math.floor(state.step)}` };
   }
 }
 
