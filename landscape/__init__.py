@@ -11,7 +11,7 @@ from typing import Any
 
 _HOMES = {
     "Recorder": "recording.recorder",
-    "RecordingStopped": "recording.recorder",
+    "RecordingStopped": "recording.stream",
     "import_checkpoints": "recording.imported",
     "SketchedPath": "recording.sketch",
     "Run": "recording.training",

@@ -40,9 +40,7 @@ not compressed.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -50,7 +48,14 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from landscape.layout import Layout
+from landscape.checked import (
+    checked_rows,
+    checked_scalars,
+    dataset,
+    members,
+    stored_layout,
+    table_of_json,
+)
 from landscape.store import SchemaError, check_version, opened
 
 SCHEMA = "landscape/trajectory"
@@ -92,22 +97,22 @@ class Trajectory:
         with opened(path) as file:
             _check(file)
             self.complete = bool(file.attrs.get("complete", 0))
-            self.run = _table(file, "run")
-            self.provenance = _table(file, "provenance")
-            self.layout = _layout(file, "layout")
-            self.buffers_layout = _layout(file, "buffers_layout", "[]")
+            self.run = table_of_json(file, "run")
+            self.provenance = table_of_json(file, "provenance")
+            self.layout = stored_layout(file, "layout")
+            self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
             states, self.updates = _counts(file)
-            self.steps: np.ndarray = _rows(file, "step", states, ())[:states]
-            self.scalars = _scalars(file, self.updates)
-            self.layer_scalars = tuple(_members(file, "layers"))
+            self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
+            self.scalars = checked_scalars(file, self.updates)
+            self.layer_scalars = tuple(members(file, "layers"))
             for name in self.layer_scalars:
-                _rows(file, f"layers/{name}", self.updates, (len(self.layout),))
-            _rows(file, "parameters", states, (self.layout.size,), ("float32", "float16"))
+                checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
+            checked_rows(file, "parameters", states, (self.layout.size,), ("float32", "float16"))
             for name in ("buffers", "evaluation", "random_state", "sketch"):
                 if name in file:
                     width = {"buffers": self.buffers_layout.size, "evaluation": self.layout.size}
                     count = self.updates if name == "sketch" else states
-                    _rows(file, name, count, (width.get(name),), ("float32", "uint8"))
+                    checked_rows(file, name, count, (width.get(name),), ("float32", "uint8"))
             sketch = file.attrs.get("sketch")
             self.holds: dict[str, Any] = {
                 "dtype": "float16-delta" if "origin" in file else "float32",
@@ -211,7 +216,7 @@ class Trajectory:
     def _data(self, name: str) -> h5py.Dataset:
         if self._file is None:
             self._file = self._open.enter_context(opened(self.path))
-        return _dataset(self._file, name)
+        return dataset(self._file, name)
 
     def _optional(self, name: str, index: int) -> np.ndarray | None:
         row = range(len(self))[index]
@@ -237,80 +242,7 @@ def _check(file: h5py.File) -> None:
 
 
 def _counts(file: h5py.File) -> tuple[int, int]:
-    counts = _dataset(file, "n_committed")[()]
+    counts = dataset(file, "n_committed")[()]
     if np.shape(counts) != (2,) or counts.dtype.kind != "i" or counts.min() < 0:
         raise SchemaError(f"{file.filename}: the counter reads {counts}; the file is damaged.")
     return int(counts[0]), int(counts[1])
-
-
-def _rows(
-    file: h5py.File,
-    name: str,
-    count: int,
-    width: tuple[int | None, ...],
-    types: tuple[str, ...] = ("int64", "float64"),
-) -> h5py.Dataset:
-    data = _dataset(file, name)
-    fits = len(data.shape) == 1 + len(width) and data.shape[0] >= count and data.dtype.name in types
-    if not fits or any(w not in (None, n) for w, n in zip(width, data.shape[1:], strict=True)):
-        raise SchemaError(
-            f"{file.filename}: {count} rows of shape {width} are announced for {name!r}, the data "
-            f"is {data.dtype} of shape {data.shape}; the file is damaged."
-        )
-    return data
-
-
-def _scalars(file: h5py.File, updates: int) -> dict[str, np.ndarray]:
-    if "scalars" not in file:
-        return {}
-    table, names = _dataset(file, "scalars"), _dataset(file, "scalar_names")
-    if table.ndim != 2 or names.ndim != 1 or names.dtype.kind != "S":
-        raise SchemaError(f"{file.filename}: the scalars are not a table; the file is damaged.")
-    try:
-        called = [name.decode() for name in names[: table.shape[1]]]
-    except UnicodeDecodeError as error:
-        raise SchemaError(f"{file.filename}: the scalars' names are damaged ({error}).") from error
-    values = _rows(file, "scalars", updates, (None,))[:updates]
-    return {name: values[:, c].copy() for c, name in enumerate(called) if name}
-
-
-def _members(file: h5py.File, name: str) -> Iterator[str]:
-    group = file.get(name)
-    return map(str, group) if isinstance(group, h5py.Group) else iter(())
-
-
-def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    linked = isinstance(file.get(name, getlink=True), h5py.HardLink)
-    found = file.get(name) if linked else None
-    inside = isinstance(found, h5py.Dataset) and found.file.filename == file.filename
-    if not isinstance(found, h5py.Dataset) or not inside or found.is_virtual or found.external:
-        raise SchemaError(f"{file.filename} has no data {name!r}; the file is damaged.")
-    return found
-
-
-def _text(file: h5py.File, name: str, default: str | None) -> str:
-    if name not in file and default is not None:
-        return default
-    data = _dataset(file, name)
-    if h5py.check_string_dtype(data.dtype) is None or data.shape != ():
-        raise SchemaError(f"{file.filename}: {name!r} is not a text; the file is damaged.")
-    return str(data.asstr()[()])
-
-
-def _table(file: h5py.File, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(_text(file, name, "{}"))
-    except ValueError as error:
-        raise SchemaError(f"{file.filename}: {name!r} cannot be read ({error}).") from error
-    if not isinstance(found, dict):
-        raise SchemaError(f"{file.filename}: {name!r} is not a JSON table; the file is damaged.")
-    return found
-
-
-def _layout(file: h5py.File, name: str, default: str | None = None) -> Layout:
-    try:
-        return Layout.from_json(_text(file, name, default))
-    except SchemaError:
-        raise
-    except ValueError as error:
-        raise SchemaError(f"{file.filename}: {error}") from error

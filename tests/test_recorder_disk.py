@@ -16,9 +16,8 @@ import torch
 from test_recorder import made, train
 
 import landscape as ls
-from landscape.recording.recorder import RecordingStopped
 from landscape.recording.size import Size
-from landscape.recording.stream import Stream
+from landscape.recording.stream import RecordingStopped, Stream
 from landscape.recording.writer import TrajectoryWriter
 
 

@@ -33,12 +33,12 @@ class Motion:
         self._initial, self._theta = initial.clone(), current.clone()
         self._update, self._gradient = update, torch.empty(0)
 
-    def before(self) -> Tensor | None:
+    def before(self) -> np.ndarray | None:
         """What `sums` returned for the step into `current`, as far as it is known."""
         if self._update is None:
             return None
-        found = torch.full((5, len(self._sizes)), torch.nan, dtype=torch.float64)
-        found[0] = self._dot(self._update, self._update)
+        found = np.full((5, len(self._sizes)), np.nan)
+        found[0] = self._dot(self._update, self._update).cpu()
         return found
 
     def sums(self, theta: Tensor, gradient: Tensor | None) -> Tensor:

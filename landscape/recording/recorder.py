@@ -25,13 +25,9 @@ from landscape.recording.selection import Selection, selected_layout
 from landscape.recording.size import Size
 from landscape.recording.sketch import Sketch
 from landscape.recording.snapshot import Evaluation, Flat, Snapshot
-from landscape.recording.stream import Step, Stream
-from landscape.recording.writer import RowType, TrajectoryWriter, check_scalar_name
+from landscape.recording.stream import RecordingStopped, Step, Stream
+from landscape.recording.writer import RowType, TrajectoryWriter, check_scalar_name, refuse_existing
 from landscape.trajectory import NoStateError
-
-
-class RecordingStopped(UserWarning):
-    """The file could not be written any more; training went on without being recorded."""
 
 
 class Recorder:
@@ -78,7 +74,6 @@ class Recorder:
 
     Attributes:
         step: Number of optimizer steps so far.
-        committed: Number of the last step that is safe on disk; -1 before the first.
 
     Raises:
         FileExistsError: If the file exists and neither `overwrite` nor `resume` is given.
@@ -115,11 +110,8 @@ class Recorder:
         if every is not None and every < 1:
             raise ValueError(f"every must be at least 1, or None; got {every}.")
         self.path, self._overwrite, self._resume = Path(path), overwrite, resume
-        if self.path.exists() and not overwrite and resume is False:
-            raise FileExistsError(
-                f"{self.path} exists. Nothing recorded is overwritten unasked: choose another "
-                "name, delete it, or pass overwrite=True (--overwrite) or resume=True."
-            )
+        if not overwrite and resume is False:
+            refuse_existing(self.path)
         self._layout = layout = selected_layout(model, parameters)
         stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
         if not stepped & {id(p) for p in model.parameters()}:
@@ -140,10 +132,9 @@ class Recorder:
         self._dtype: RowType = dtype
         self._has_evaluation, self._random_state = evaluation is not None, random_state
         self._run = {"optimizer": type(optimizer).__name__, "every": every, **(run or {})}
+        values, saved = sum(self._snapshot.sizes.values()), layout.size * (dtype != "float32")
         numbers = 8 * (12 + 5 * len(layout) * motion) + 4 * (sketch or 0)
-        state = 4 * sum(self._snapshot.sizes.values())
-        state -= 2 * layout.size if dtype == "float16-delta" else 0
-        self.size = Size(state=state, update=numbers, every=every, steps=steps)
+        self.size = Size(4 * values - 2 * saved, numbers, every=every, steps=steps)
         self._stream: Stream | None = None
         self._hooks: list[Any] = []
         self._pending: Step | None = None
@@ -188,15 +179,13 @@ class Recorder:
         if self.size.total is not None:
             print(f"recording to {self.path}: {self.size}", file=sys.stderr)
         writer, update = self._opened(theta)
-        before = None
         if self._gradient is not None:
             self._motion = Motion(self._layout, self._initial, theta, update)
-            before = self._motion.before()
         self._stream = Stream(
             writer,
             self._snapshot.sizes,
             pinned=self._snapshot.device.type == "cuda",
-            numbers=Numbers(None if before is None else before.numpy()),
+            numbers=Numbers(None if self._motion is None else self._motion.before()),
             step=self.step if writer.states else -1,
         )
         if not writer.states:

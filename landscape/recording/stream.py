@@ -30,6 +30,10 @@ _MEMORY = 256 << 20  # bytes of slots
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
+class RecordingStopped(UserWarning):
+    """The file could not be written any more; training went on without being recorded."""
+
+
 Slot = dict[str, Tensor]  # room for one state: parameters, buffers, evaluation
 
 

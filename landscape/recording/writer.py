@@ -16,14 +16,13 @@ import numpy as np
 from landscape.layout import Layout
 from landscape.provenance import provenance
 from landscape.recording.crashproof import CrashproofFile
+from landscape.recording.tables import COLUMNS, make_columns, make_table, write_block, write_row
 from landscape.store import SchemaError
 from landscape.trajectory import SCHEMA, VERSION, Trajectory
 
 RowType = Literal["float32", "float16-delta"]
 
 _NAME_BYTES = 128  # of a scalar's name
-_NAMES = 16  # columns that the table of scalars grows by
-_AHEAD = 256  # rows a data set is extended by; readers look at the counter only
 
 
 class TrajectoryWriter:
@@ -65,11 +64,8 @@ class TrajectoryWriter:
         if dtype not in ("float32", "float16-delta"):
             raise ValueError(f"dtype must be one of 'float32', 'float16-delta'; not {dtype!r}.")
         self.path = Path(path)
-        if self.path.exists() and not overwrite:
-            raise FileExistsError(
-                f"{self.path} exists. Nothing recorded is overwritten unasked: choose another "
-                "name, delete it, or pass overwrite=True (--overwrite)."
-            )
+        if not overwrite:
+            refuse_existing(self.path)
         texts = {"layout": layout.to_json(), "run": json.dumps(dict(run or {}))}
         texts["provenance"] = json.dumps(provenance())
         if buffers_layout is not None and buffers_layout.size:
@@ -85,23 +81,23 @@ class TrajectoryWriter:
                     file.create_dataset(name, data=text, dtype=h5py.string_dtype())
                 # Everything is made now; later the data sets only grow, which a kill cannot tear.
                 half = dtype == "float16-delta"
-                _table(file, "parameters", layout.size, "<f2" if half else "<f4")
+                make_table(file, "parameters", layout.size, "<f2" if half else "<f4")
                 if half:
                     file["origin"] = np.zeros(layout.size, np.float32)
                 if "buffers_layout" in texts and buffers_layout is not None:
-                    _table(file, "buffers", buffers_layout.size, "<f4")
+                    make_table(file, "buffers", buffers_layout.size, "<f4")
                 if evaluation:
-                    _table(file, "evaluation", layout.size, "<f4")
+                    make_table(file, "evaluation", layout.size, "<f4")
                 if random_state:
-                    _table(file, "random_state", random_state, "|u1")
+                    make_table(file, "random_state", random_state, "|u1")
                 if sketch is not None:
                     file.attrs["sketch"] = sketch
-                    _table(file, "sketch", sketch[0], "<f4")
+                    make_table(file, "sketch", sketch[0], "<f4")
                 for name in layers:
-                    _table(file, f"layers/{name}", len(layout), "<f8")
-                _columns(file, "step", np.int64)
-                _columns(file, "scalar_names", f"S{_NAME_BYTES}")
-                _columns(file, "scalars", np.float64, width=_NAMES)
+                    make_table(file, f"layers/{name}", len(layout), "<f8")
+                make_columns(file, "step", np.int64)
+                make_columns(file, "scalar_names", f"S{_NAME_BYTES}")
+                make_columns(file, "scalars", np.float64, width=COLUMNS)
             os.replace(partial, self.path)
         except OSError as error:
             raise _named(error, self.path, "created") from error
@@ -172,14 +168,14 @@ class TrajectoryWriter:
                 self._data("origin")[()] = self._origin
             with np.errstate(over="ignore"):  # beyond 65504 it is stored as infinite
                 parameters = (parameters - self._origin).astype(np.float16)
-        _write_row(data, row, parameters)
+        write_row(data, row, parameters)
         for name, values in {
             "buffers": buffers,
             "evaluation": evaluation,
             "random_state": random_state,
         }.items():
             if values is not None:
-                _write_row(self._data(name), row, values)
+                write_row(self._data(name), row, values)
         self._disk.check()
         self._steps.append(step)
         self._states += 1
@@ -197,9 +193,7 @@ class TrajectoryWriter:
         for name in scalars:
             if name not in self._names:
                 check_scalar_name(name)
-                _write_block(
-                    self._data("scalar_names"), len(self._names), np.array([name.encode()])
-                )
+                write_block(self._data("scalar_names"), len(self._names), np.array([name.encode()]))
                 self._names.append(name)
         self._rows.append((dict(scalars), dict(layers or {})))
         self._updates += 1
@@ -255,18 +249,18 @@ class TrajectoryWriter:
     def _write_columns(self) -> None:
         if self._steps:
             first = self._states - len(self._steps)
-            _write_block(self._data("step"), first, np.array(self._steps, np.int64))
+            write_block(self._data("step"), first, np.array(self._steps, np.int64))
         if self._rows:
             first = self._updates - len(self._rows)
             block = [[float(row.get(n, math.nan)) for n in self._names] for row, _ in self._rows]
-            _write_block(self._data("scalars"), first, np.array(block))
+            write_block(self._data("scalars"), first, np.array(block))
             layers = self._file.get("layers")
             held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
             for path in [*held, *({"sketch"} & set(self._file))]:
                 empty = np.full(self._data(path).shape[1], math.nan)
                 name = path.rpartition("/")[2]
                 rows = [numbers.get(name, empty) for _, numbers in self._rows]
-                _write_block(self._data(path), first, np.array(rows))
+                write_block(self._data(path), first, np.array(rows))
         self._steps, self._rows = [], []
 
     def _data(self, name: str) -> h5py.Dataset:
@@ -276,48 +270,13 @@ class TrajectoryWriter:
         return found
 
 
-def _table(file: h5py.Group, name: str, width: int, dtype: str, fill: float = 0) -> None:
-    chunk = math.ceil(width / math.ceil(width / 65536))
-    rows = 1 if width > 1024 or dtype != "<f8" else 16
-    file.create_dataset(
-        name, (0, width), dtype, maxshape=(None, width), chunks=(rows, chunk), fillvalue=fill
-    )
-
-
-def _columns(file: h5py.Group, name: str, dtype: Any, width: int | None = None) -> None:
-    """A growing list of values, or a table of so many columns, which may become more."""
-    shape, most = ((0,), (None,)) if width is None else ((0, width), (None, None))
-    chunks = (1024,) if width is None else (64, width)
-    fill = math.nan if width is not None else None
-    file.create_dataset(name, shape, dtype, maxshape=most, chunks=chunks, fillvalue=fill)
-
-
-def _write_row(data: h5py.Dataset, row: int, values: np.ndarray) -> None:
-    """Write one row chunk by chunk, past HDF5's chunk cache: as fast as a plain file."""
-    _reserve(data, row + 1)
-    width = data.chunks[1]  # pyright: ignore[reportOptionalSubscript]
-    row_values = np.ascontiguousarray(values, data.dtype)
-    for start in range(0, row_values.size, width):
-        part = row_values[start : start + width]
-        if part.size < width:
-            part = np.concatenate([part, np.zeros(width - part.size, part.dtype)])
-        data.id.write_direct_chunk((row, start), part)
-
-
-def _write_block(data: h5py.Dataset, first: int, block: np.ndarray) -> None:
-    _reserve(data, first + len(block))
-    if block.ndim == 1:
-        data[first : first + len(block)] = block
-        return
-    width = block.shape[1]
-    if data.shape[1] < width:
-        data.resize(math.ceil(width / _NAMES) * _NAMES, axis=1)
-    data[first : first + len(block), :width] = block
-
-
-def _reserve(data: h5py.Dataset, rows: int) -> None:
-    if data.shape[0] < rows:
-        data.resize(math.ceil(rows / _AHEAD) * _AHEAD, axis=0)
+def refuse_existing(path: Path) -> None:
+    """Raise a FileExistsError that says what to do if there is such a file."""
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists. Nothing recorded is overwritten unasked: choose another name, delete "
+            "it, or pass overwrite=True (--overwrite)."
+        )
 
 
 def check_scalar_name(name: str) -> None:
