@@ -93,11 +93,10 @@ class HeldData:
                     samples += found[-1][1]
             return found
         found = []
-        count = -(-self.size // size)  # sizes differ by one at most: no batch is a lonely sample
-        edges = [self.size * i // count for i in range(count + 1)]
-        for start, stop in pairwise(edges):
-            if start >= end:
-                break
+        count = -(-end // size)
+        end = min(count * size, self.size)
+        # Sizes differ by one at most: no batch is a lonely sample.
+        for start, stop in pairwise(end * i // count for i in range(count + 1)):
             part = map_tensors(self._whole, lambda t, a=start, b=stop: t[a:b])
             found.append((part, stop - start))
         return found
