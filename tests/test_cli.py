@@ -291,3 +291,17 @@ def test_results_are_not_written_into_a_run(cli, runs):
 
 def test_version(cli):
     assert cli("--version").startswith("landscape ")
+
+
+def test_shards_share_their_units(cli):
+    Path("parabola.py").write_text(TASK)
+    cli("record parabola:task --optimizer adam --steps 3")
+    line = "surface data/adam.h5 --task parabola:task --resolution 9x8 --units points"
+    assert "of 72 points, part 1/2" in cli(line + " --shard 1/2 --out a.h5")
+    assert set(ls.load_results("a.h5")) == {"unfinished/pca"}
+    cli(line + " --shard 2/2 --out b.h5")
+    cli(line + " --out whole.h5")
+    whole = ls.load_results("whole.h5")["surface/pca"]
+    part = ls.load_results("a.h5")["unfinished/pca"]
+    assert whole.computed.all()
+    np.testing.assert_array_equal(whole.loss[part.computed], part.loss[part.computed])

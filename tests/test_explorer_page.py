@@ -115,6 +115,35 @@ def test_a_step_moves_the_table_and_every_panel(page, results, step):
         assert drawn == pytest.approx(wanted, abs=0.01)
 
 
+@pytest.mark.parametrize("step", [10, 24, 39, 60])
+def test_a_step_moves_the_walk_and_the_colour_bar(page, results, step):
+    set_state(page, step=step)
+    page.settle()
+    series = page.evaluate(
+        "explorer.charts.walk.series.map(s => [s.name, Array.from(s.x), Array.from(s.raw)])"
+    )
+    assert bool(series) == (step <= 40)  # the walk was measured from step 10 to 40
+    for name, x, raw in series:
+        walk = results[f"walk/{list(sample.RUNS).index(name)}"]
+        first = int(min(x))
+        assert first == max(10, step - 2)
+        rows = slice(first - 10, first - 10 + len(x) // 11)
+        np.testing.assert_allclose(raw, walk.loss[rows].ravel(), rtol=1e-6)  # stored as float32
+        np.testing.assert_allclose(x, (walk.step[rows, None] + walk.alpha).ravel(), rtol=1e-6)
+    needles = page.evaluate(
+        """explorer.lands[0].bar.needles.map(([needle, run]) => [run.name,
+        Number(/translate\\(([-\\d.]+)/.exec(needle.getAttribute('transform'))[1])])"""
+    )
+    assert len(needles) == len(sample.RUNS)
+    for name, drawn in needles:
+        projection = results[f"projection/pca/{list(sample.RUNS).index(name)}"]
+        loss = projection.loss[np.searchsorted(projection.step, step, side="right") - 1]
+        wanted = page.evaluate(
+            "v => { const bar = explorer.lands[0].bar; return bar.x(bar.terrain.clamp(v)); }", loss
+        )
+        assert drawn == pytest.approx(wanted, abs=0.1)  # written with one decimal
+
+
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_hover_on_the_contour_is_the_stored_loss(page, results, scale):
     set_state(page, scale=scale, hidden=[0, 1, 2])

@@ -173,7 +173,7 @@ def loss_line(
             raise Interrupted from None
     return Profile(
         alpha=alpha,
-        metrics=tuple(objective.metrics),
+        metrics=objective.names,
         values=np.stack([mean for mean, _ in found]),
         standard_error=np.stack([error for _, error in found]),
         names=tuple(names),

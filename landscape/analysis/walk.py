@@ -198,7 +198,7 @@ def walk(
             step=start[done],
             next_step=end[done],
             alpha=alpha,
-            metrics=tuple(objective.metrics),
+            metrics=objective.names,
             values=np.stack([mean for mean, _ in found]),
             standard_error=np.stack([error for _, error in found]),
             windows=None if windows is None else tuple(_name(w) for w in windows),

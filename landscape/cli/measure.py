@@ -69,7 +69,7 @@ def surface(
     from landscape.analysis.projection import project
     from landscape.analysis.surface import Surface, loss_surface
 
-    size = inputs.grid_size(resolution)
+    size, part = inputs.grid_size(resolution), _shard(shard)
     box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
     trajectories = inputs.open_runs(runs)
     found = _plane(plane, trajectories, origin, seed)
@@ -87,10 +87,10 @@ def surface(
             extent=box,
             resolution=size,
             paths=paths,
-            resume=Surface.find(path, unfinished),
+            resume=Surface.find(path, unfinished) if units is None and part == (0, 1) else None,
             units=units,
             processes=processes,
-            shard=_shard(shard),
+            shard=part,
         )
     except Interrupted as stop:
         if stop.partial.computed.any():
@@ -100,6 +100,13 @@ def surface(
             f"are in {path}; the same command measures the rest."
         )
         raise typer.Exit(130) from None
+    if not measured.computed.all():
+        measured.save(path, unfinished)
+        typer.echo(
+            f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
+            f"{shard}; when the other parts are done, the same command without --shard finishes."
+        )
+        return
     found.save(path, f"plane/{plane}")
     measured.save(path, name)
     remove(path, unfinished)

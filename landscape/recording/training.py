@@ -74,7 +74,7 @@ class Run:
     evaluation: bool = True
     threads: int | None = None
 
-    def resolved(self) -> Run:
+    def resolved(self) -> Self:
         """This run with every default filled in.
 
         Raises:

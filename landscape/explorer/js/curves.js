@@ -137,5 +137,6 @@ function makeCurves(side, more) {
     }
   });
   drawAll();
+  charts.walk = walkChart;
   return charts;
 }
