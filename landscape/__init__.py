@@ -60,7 +60,7 @@ _HOMES = {
     "Projection": "analysis.projection",
     "project": "analysis.projection",
     "load_results": "analysis",
-    "SchemaError": "store",
+    "SchemaError": "files",
     "Interrupted": "progress",
     "plot_surface": "plots.surface",
     "plot_profile": "plots.profile",

@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from landscape.files import SchemaError
 from landscape.layout import Layout
-from landscape.store import SchemaError
 
 
 def checked_rows(

@@ -56,7 +56,7 @@ from landscape.checked import (
     stored_layout,
     table_of_json,
 )
-from landscape.store import SchemaError, check_version, opened
+from landscape.files import SchemaError, check_version, opened
 
 SCHEMA = "landscape/trajectory"
 VERSION = 1

@@ -20,7 +20,8 @@ from hypothesis.extra import numpy as hnp
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from landscape.analysis import load_results
-from landscape.store import Result, SchemaError, replacing
+from landscape.files import SchemaError, replacing
+from landscape.store import Result
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,7 +16,8 @@ from landscape.analysis.surface import Surface
 from landscape.analysis.walk import Walk
 from landscape.analysis.walk_statistics import WalkStatistics
 from landscape.directions import Line, Plane
-from landscape.store import Result, SchemaError, groups, opened, read_group
+from landscape.files import SchemaError, groups, opened
+from landscape.store import Result, read_group
 
 RESULTS: dict[str, type[Result]] = {
     cls.schema: cls

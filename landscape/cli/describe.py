@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from landscape.analysis import load_results
-from landscape.store import opened
+from landscape.files import opened
 from landscape.trajectory import SCHEMA, Trajectory
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscape.store import SchemaError, opened
+from landscape.files import SchemaError, opened
 from landscape.trajectory import Trajectory
 
 if TYPE_CHECKING:

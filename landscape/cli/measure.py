@@ -22,9 +22,9 @@ from landscape.cli.inputs import (
 )
 from landscape.cli.lines import lines_of, said_of, said_of_walk
 from landscape.directions import Plane, random_plane
+from landscape.files import remove
 from landscape.pca import pca_plane
 from landscape.progress import Interrupted
-from landscape.store import remove
 from landscape.trajectory import Trajectory
 
 

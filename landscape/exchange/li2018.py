@@ -39,8 +39,9 @@ from landscape.analysis.surface import Surface
 from landscape.directions import Line, Plane, inner
 from landscape.exchange import li2018_file as raw
 from landscape.exchange.li2018_file import FilePath
+from landscape.files import SchemaError, opened
 from landscape.provenance import fingerprint, provenance
-from landscape.store import Result, SchemaError, opened
+from landscape.store import Result
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ import numpy as np
 from landscape.analysis.line import Profile
 from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
-from landscape.store import replacing
+from landscape.files import replacing
 
 _THEIRS = {"loss": "train_loss", "error": "train_acc", "test_error": "test_acc"}
 

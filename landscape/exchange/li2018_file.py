@@ -13,8 +13,8 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from landscape.files import SchemaError, groups, opened
 from landscape.provenance import fingerprint
-from landscape.store import SchemaError, groups, opened
 
 FilePath = str | os.PathLike[str]
 _NOT_METRICS = ("xcoordinates", "ycoordinates", "dir_file")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
+from landscape.files import SchemaError
 from landscape.optim.registry import find
 from landscape.recording.training import Run, record_run
-from landscape.store import SchemaError
 from landscape.trajectory import Trajectory
 
 

@@ -13,11 +13,11 @@ from typing import Any, Literal, Self
 import h5py
 import numpy as np
 
+from landscape.files import SchemaError
 from landscape.layout import Layout
 from landscape.provenance import provenance
 from landscape.recording.crashproof import CrashproofFile
 from landscape.recording.tables import COLUMNS, make_columns, make_table, write_block, write_row
-from landscape.store import SchemaError
 from landscape.trajectory import SCHEMA, VERSION, Trajectory
 
 RowType = Literal["float32", "float16-delta"]
