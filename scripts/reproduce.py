@@ -38,8 +38,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=EXPERIMENTS, help="run only this")
     parser.add_argument("--again", action="store_true", help="run also what is already done")
+    parser.add_argument("--smoke", action="store_true", help="two quick claims, in seconds")
     parser.add_argument("--out", type=Path, default=Path("figures") / "reproduction.md")
     args = parser.parse_args()
+    if args.smoke:
+        args.only, args.again, args.out = ["curvature", "null"], True, SCRATCH / "smoke.md"
     torch.set_num_threads(1)  # small networks are no faster on more, and busy computers slower
     claims: list[Claim] = []
     for number, (name, run) in enumerate(EXPERIMENTS.items(), 1):
