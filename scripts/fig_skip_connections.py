@@ -24,7 +24,7 @@ from landscape.plots.style import styled
 from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 
-RESOLUTION, SAMPLES, DIRECTIONS = 21, 128, 10
+RESOLUTION, SAMPLES, DIRECTIONS = 31, 128, 10  # in the paper 51, 50,000 and 1
 NETS = {
     "with skips": ("cifar10/resnet56", "resnet56_sgd_lr0.1_bs128_wd0.0005_model_300.t7"),
     "without skips": (

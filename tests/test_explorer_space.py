@@ -27,6 +27,13 @@ DRAW_STATES = """async states => {
   await Plotly.restyle(land.plot, { visible: false }, [0]);
 }"""
 
+# Plotly promises a scene before WebGL has it; until then its axes have placeholder ranges.
+SCENE_IS_DRAWN = """() => {
+  const scene = explorer.lands[0].plot._fullLayout.scene;
+  return scene?._scene && Object.keys(scene._scene.traces).length > 0
+    && scene.zaxis.range.join() !== '-1,6';
+}"""
+
 PLACES = """states => {
   const land = explorer.lands[0], item = land.layer.items[0];
   const box = land.stage.getBoundingClientRect();
@@ -45,9 +52,11 @@ def address(tmp_path_factory):
 def page(browser_page, address):
     browser_page.reuse(address)
     # few pixels: WebGL runs in software here
-    browser_page.set_viewport_size({"width": 920, "height": 560})
+    browser_page.set_viewport_size({"width": 920, "height": 800})
     browser_page.evaluate("explorer.setState({view: '3d'})")
     browser_page.settle()
+    browser_page.wait_for_function(SCENE_IS_DRAWN)
+    browser_page.wait_for_timeout(500)
     return browser_page
 
 
@@ -118,7 +127,7 @@ def test_the_overlay_stands_where_webgl_draws(page):
     page.wait_for_function(
         "camera => explorer.state.camera.join() !== camera.join()", arg=CAMERAS[-1]
     )
-    page.set_viewport_size({"width": 1000, "height": 640})
+    page.set_viewport_size({"width": 1000, "height": 860})
     page.wait_for_timeout(500)
     drawn = centroids(page)
     assert np.abs(drawn - np.array(page.evaluate(PLACES, STATES))).max() < 1.5

@@ -67,7 +67,9 @@ def record(
         given = [name for name in context.params if _given(context, name)]
         if extra := set(given) - {"task", "again", "out", "device", "overwrite"}:
             raise ValueError(
-                f"--from FILE already says how to train; leave out {', '.join(sorted(extra))}."
+                "--from FILE already says how to train; leave out "
+                + ", ".join(f"--{name.replace('_', '-')}" for name in sorted(extra))
+                + "."
             )
         run = Run.stored(again, task=task)
         out = out or again.with_name(f"{again.stem}-again.h5")

@@ -107,6 +107,10 @@ function flatLayout(terrain, room) {
 function spaceLayout(terrain, camera) {
   const { ratio } = aspectOf(terrain.surface);
   const [xTitle, yTitle] = axisTitles({ ...terrain.surface, explained: null });
+  // Ranges are given: Plotly forgets those it found itself when a 3-D plot changes its size.
+  const ranged = (low, high) => (terrain.empty ? {} : { range: [low - (high - low) / 32, high + (high - low) / 32] });
+  const { alpha, beta } = terrain.surface;
+  const height = terrain.log ? Math.log10 : (value) => value;
   const axis = (title) => ({
     ...axisLook(title), showbackground: false, showspikes: false, gridcolor: themeColour('rule'), nticks: 6, title: { text: escaped(title), font: { size: 11, color: themeColour('quiet') } },
   });
@@ -116,8 +120,8 @@ function spaceLayout(terrain, camera) {
     uirevision: 'space', hovermode: 'closest',
     scene: {
       camera, dragmode: 'turntable', aspectmode: 'manual', aspectratio: { x: 1.3 * Math.sqrt(ratio), y: 1.3 / Math.sqrt(ratio), z: 0.7 },
-      xaxis: axis(xTitle), yaxis: axis(yTitle),
-      zaxis: { ...axis(terrain.surface.metrics[terrain.metric]), type: terrain.log ? 'log' : 'linear', tickmode: 'array', tickvals: ticks, ticktext: ticks.map(tickText) },
+      xaxis: { ...axis(xTitle), ...ranged(alpha[0], alpha.at(-1)) }, yaxis: { ...axis(yTitle), ...ranged(beta[0], beta.at(-1)) },
+      zaxis: { ...ranged(height(terrain.low), height(terrain.top)), ...axis(terrain.surface.metrics[terrain.metric]), type: terrain.log ? 'log' : 'linear', tickmode: 'array', tickvals: ticks, ticktext: ticks.map(tickText) },
     },
   };
 }
