@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import torch
+
 import landscape as ls
 from landscape.plots.results import plot_results
 
@@ -18,6 +20,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE / "data" / "quickstart")
     parser.add_argument("--figures", type=Path, default=HERE / "figures" / "quickstart")
     args = parser.parse_args()
+    torch.set_num_threads(1)  # a network this small is no faster on more, and slower when busy
     steps, resolution, window = (30, (9, 7), 5) if args.smoke else (300, (51, 41), 20)
 
     print(f"1. Record: {len(OPTIMIZERS)} optimizers, {steps} steps each, on digits/mlp")
