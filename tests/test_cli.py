@@ -21,6 +21,8 @@ from landscape.cli import main
 def cli(monkeypatch, tmp_path, capsys):
     """Run a command line in an empty folder; returns (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
+    for module in ("parabola", "stops", "doubled"):  # of another test, in another folder
+        monkeypatch.delitem(sys.modules, module, raising=False)
 
     def run(line: str, expect: int = 0) -> str:
         monkeypatch.setattr(sys, "argv", ["landscape", *line.split()])
