@@ -129,7 +129,7 @@ def choose(
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
             slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
-            hopeless = name == "stacked" and slow or trials.best.strategy == "linear"
+            hopeless = (name == "stacked" and slow) or trials.best.strategy == "linear"
             if name != "sequential" and not hopeless and trials.more:
                 trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
     trials.share(free=batch_size is None and data.joined)
