@@ -180,3 +180,39 @@ def test_shards_of_the_command_line_share_a_folder(runs, tmp_path, monkeypatch):
     assert computed == [32, 64, 72]
     refused = CliRunner().invoke(app, [*line, "--shard", "4/3"])
     assert "--shard must be I/N" in str(refused.exception)
+
+
+def test_shards_without_a_shared_folder_are_merged(runs, tmp_path):
+    from typer.testing import CliRunner
+
+    from landscape.cli import app
+
+    def run(*line):
+        done = CliRunner().invoke(app, [str(word) for word in line])
+        return done.output if done.exit_code == 0 else f"refused: {done.exception}"
+
+    grid = ["--resolution", "9x8", "--samples", "60"]
+    part = {k: tmp_path / f"part{k}.h5" for k in (1, 2, 3)}
+    for k, path in part.items():
+        said = run("surface", runs["sgd"], *grid, "--shard", f"{k}/3", "--out", path)
+        assert "landscape merge" in said
+    whole = tmp_path / "whole.h5"
+    run("surface", runs["sgd"], *grid, "--out", whole)
+    out = tmp_path / "out.h5"
+    assert "64 of 72 points" in run("merge", part[1], part[2], "--out", out)
+    assert "unfinished/pca" in ls.load_results(out)
+    assert "all 72 points" in run("merge", part[3], "--out", out)
+    found, wanted = ls.load_results(out), ls.Surface.load(whole, "surface/pca")
+    assert set(found) == {"surface/pca", "plane/pca"}
+    # Batches of one choice or another: float32 rounding.
+    np.testing.assert_allclose(found["surface/pca"].values, wanted.values, rtol=1e-5, atol=1e-6)
+    assert "the plane shows" in run("project", runs["sgd"], "--onto", out, "--samples", "60")
+
+    other = tmp_path / "other.h5"
+    run("surface", runs["sgd"], "--resolution", "9x8", "--samples", "50", "--out", other)
+    said = run("merge", part[1], other, "--out", out)
+    assert "other.h5: surface 'pca' is another measurement" in said
+    assert "data_hash differs" in said
+    assert "is a recorded run" in run("merge", runs["sgd"], "--out", out)
+    run("path", runs["sgd"], "--out", tmp_path / "path.h5")
+    assert "path.h5 holds no surface" in run("merge", tmp_path / "path.h5", "--out", out)

@@ -67,14 +67,30 @@ class Surface(Result):
         """The first metric, shape (beta, alpha)."""
         return self.values[0]
 
-    def continues(self, other: Surface) -> bool:
-        """Whether both are measurements of the same points, with the same settings."""
-        return (
-            np.array_equal(self.alpha, other.alpha)
-            and np.array_equal(self.beta, other.beta)
-            and self.metrics == other.metrics
-            and self.settings == other.settings
-            and self.provenance.get("plane_hash") == other.provenance.get("plane_hash")
+    def differences(self, other: Surface) -> str:
+        """What keeps both from being measurements of the same points; empty when nothing does."""
+        if self.provenance.get("plane_hash") != other.provenance.get("plane_hash"):
+            return "the planes differ"
+        for axis in ("alpha", "beta"):
+            mine, theirs = getattr(self, axis), getattr(other, axis)
+            if not np.array_equal(mine, theirs):
+                ends = [f"{a.size} points from {a[0]:g} to {a[-1]:g}" for a in (mine, theirs)]
+                return f"{axis} differs ({ends[0]}; {ends[1]})"
+        if self.metrics != other.metrics:
+            return f"the metrics differ ({', '.join(self.metrics)}; {', '.join(other.metrics)})"
+        for key in sorted({*self.settings, *other.settings}):
+            if (mine := self.settings.get(key)) != (theirs := other.settings.get(key)):
+                return f"{key} differs ({mine}; {theirs})"
+        return ""
+
+    def merged(self, other: Surface) -> Surface:
+        """Both together; where both hold a point, this one's value."""
+        new = other.computed & ~self.computed
+        return replace(
+            self,
+            values=np.where(new, other.values, self.values),
+            standard_error=np.where(new, other.standard_error, self.standard_error),
+            computed=self.computed | new,
         )
 
 
@@ -146,7 +162,11 @@ def loss_surface(
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
     known = blank
-    if resume is not None and resume.continues(blank) and _still_holds(resume, restriction, grid):
+    if (
+        resume is not None
+        and not resume.differences(blank)
+        and _still_holds(resume, restriction, grid)
+    ):
         known = resume
     missing = np.flatnonzero(~known.computed)
     index, count = shard
@@ -204,16 +224,10 @@ def merge_surfaces(parts: Sequence[Surface]) -> Surface:
     if not parts:
         raise ValueError("There is no surface to merge.")
     merged = parts[0]
-    for part in parts[1:]:
-        if not merged.continues(part):
-            raise ValueError("The surfaces differ in plane, grid, metrics, data or settings.")
-        new = part.computed & ~merged.computed
-        merged = replace(
-            merged,
-            values=np.where(new, part.values, merged.values),
-            standard_error=np.where(new, part.standard_error, merged.standard_error),
-            computed=merged.computed | new,
-        )
+    for number, part in enumerate(parts[1:], start=2):
+        if problem := merged.differences(part):
+            raise ValueError(f"Surface {number} is another measurement than the first: {problem}.")
+        merged = merged.merged(part)
     return merged
 
 

@@ -56,7 +56,8 @@ def surface(
         typer.Option(help="Folder that keeps finished points, so that a crash loses nothing."),
     ] = None,
     shard: Annotated[
-        str, typer.Option(help="Measure part I of N, as I/N; share --units to put them together.")
+        str,
+        typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
     ] = "1/1",
     seed: Seed = 0,
 ) -> None:
@@ -101,11 +102,14 @@ def surface(
         )
         raise typer.Exit(130) from None
     if not measured.computed.all():
+        found.save(path, f"plane/{plane}")
         measured.save(path, unfinished)
         typer.echo(
             f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
-            f"{shard}; when the other parts are done, the same command without --shard finishes."
-        )
+            f"{shard}; when the other parts are done, "
+            + ("landscape merge puts them together." if units is None
+               else "the same command without --shard finishes.")
+        )  # fmt: skip
         return
     found.save(path, f"plane/{plane}")
     measured.save(path, name)
