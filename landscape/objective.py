@@ -123,7 +123,8 @@ class Objective:
         self.choice: Choice | None = None
         self._strategy, self._batch_size = strategy, batch_size
         self._plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
-        self._asked, self._seconds = 0, None
+        self._asked = 0
+        self._seconds: float | None = None
         self._repeatable = False
         self._settings = dict(settings or {}, precision=precision)
         if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
@@ -205,6 +206,18 @@ class Objective:
                     batch_size=self.data.batch_size if fixed else self._batch_size,
                 )
         return self.choice or self._plain
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """How points are evaluated, for provenance."""
+        return (self.choice or self._plain).describe()
+
+    @property
+    def seconds_per_point(self) -> float | None:
+        """What a point is expected to cost; None before anything was timed."""
+        if self.choice is not None and math.isfinite(self.choice.seconds):
+            return self.choice.seconds
+        return self._seconds
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

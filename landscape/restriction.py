@@ -16,9 +16,9 @@ from torch import Tensor
 from landscape.evaluation.batchnorm import norms_of
 from landscape.evaluation.borrow import borrowed
 from landscape.evaluation.choice import STRATEGIES, Choice
+from landscape.evaluation.engine import Engine, measure_units
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import mean_and_error
-from landscape.evaluation.processes import measure_units
 from landscape.evaluation.units import Units
 from landscape.evaluation.work import Work
 from landscape.progress import Interrupted, Progress
@@ -121,6 +121,8 @@ class Restriction:
             with held_back() as check, self._work(check) as work:
                 with self._arithmetic():
                     choice = objective.choice_for(work, coordinates)
+                    if progress is not None and objective.seconds_per_point is not None:
+                        progress.expect(objective.seconds_per_point)
                     self._measure(work, choice, coordinates, totals, computed, progress)
                 if objective.precision == "bfloat16":
                     error = self._spot_check(work, coordinates, totals)
@@ -134,17 +136,17 @@ class Restriction:
         *,
         what: str,
         folder: str | os.PathLike[str] | None = None,
-        processes: int = 1,
+        engine: Engine | None = None,
         shard: tuple[int, int] = (0, 1),
         progress: Progress | None = None,
     ) -> Evaluation:
-        """Measure unit by unit: kept in a folder, in several processes, or only a share of them.
+        """Measure unit by unit: kept in a folder, by several workers, or only a share of them.
 
         Args:
             coordinates: Shape (points, K).
             what: Text that says what is measured; a folder is only continued under its own.
             folder: Where finished units are kept; None uses a temporary one.
-            processes: How many processes work.
+            engine: Whose workers measure; None measures in this process.
             shard: (i, n): only every n-th unit, from the i-th (from 0).
             progress: Told of finished points.
 
@@ -153,7 +155,7 @@ class Restriction:
 
         Raises:
             ValueError: If the folder belongs to another measurement, or the objective cannot be
-                sent to other processes.
+                sent to the workers.
             RuntimeError: If a unit failed three times.
             Interrupted: On Ctrl-C, with the points measured until then.
         """
@@ -163,7 +165,7 @@ class Restriction:
             units = Units(place, key=key, points=len(coordinates))
             try:
                 measure_units(
-                    self, coordinates, units, processes=processes, shard=shard, progress=progress
+                    self, coordinates, units, engine=engine, shard=shard, progress=progress
                 )
             except KeyboardInterrupt:
                 raise Interrupted(Evaluation(names, *units.collect(len(names)))) from None

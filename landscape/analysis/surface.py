@@ -18,6 +18,7 @@ from landscape.store import Result
 
 if TYPE_CHECKING:
     from landscape.analysis.projection import Projection
+    from landscape.evaluation.engine import Engine
     from landscape.objective import Evaluation, Objective
     from landscape.restriction import Restriction
 
@@ -104,7 +105,7 @@ def loss_surface(
     margin: float = 0.15,
     resume: Surface | None = None,
     units: str | os.PathLike[str] | None = None,
-    processes: int = 1,
+    engine: Engine | None = None,
     shard: tuple[int, int] = (0, 1),
 ) -> Surface:
     """Measure every metric on a regular grid of a plane.
@@ -123,8 +124,8 @@ def loss_surface(
             measured; otherwise all of them.
         units: A folder that keeps what has been measured, unit by unit; after a crash the same
             call goes on where it stopped. Several machines may share it.
-        processes: Measure in this many processes; needs a model and a loss that can be pickled,
-            and in a script an ``if __name__ == "__main__":``.
+        engine: Whose workers measure, such as ``Processes(("cuda:0", "cuda:1"))`` or
+            ``RayActors(4)``; None measures in this process.
         shard: (i, n): measure only the i-th of n parts (from 0), for job arrays; the surface then
             lacks the other parts. With a shared `units` folder any later call puts them together,
             without one `merge_surfaces` does.
@@ -135,7 +136,7 @@ def loss_surface(
     Raises:
         ValueError: If the extent is empty, the resolution below two, or the plane belongs to
             another model, or the folder of units to another measurement.
-        RuntimeError: If processes failed three times at the same points.
+        RuntimeError: If workers failed three times at the same points.
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
     Source: Li et al. 2018, arXiv:1712.09913, section 4.
@@ -170,13 +171,11 @@ def loss_surface(
         known = resume
     missing = np.flatnonzero(~known.computed)
     index, count = shard
-    if not 0 <= index < count or processes < 1:
-        raise ValueError(
-            f"shard is (i, n) with 0 ≤ i < n and processes at least 1; got {shard}, {processes}."
-        )
+    if not 0 <= index < count:
+        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
     with Progress("surface", len(missing)) as progress:
         try:
-            if units is None and processes == 1 and count == 1:
+            if units is None and engine is None and count == 1:
                 found = restriction(grid[missing], progress=progress)
             else:
                 what = json.dumps([blank.settings, blank.metrics, blank.provenance["plane_hash"]])
@@ -184,18 +183,15 @@ def loss_surface(
                     grid[missing],
                     what=what,
                     folder=units,
-                    processes=processes,
+                    engine=engine,
                     shard=shard,
                     progress=progress,
                 )
         except Interrupted as stop:
             raise Interrupted(_filled(known, missing, stop.partial)) from None
     whole = _filled(known, missing, found)
-    if objective.choice is None:
-        return whole
-    return replace(
-        whole, provenance={**blank.provenance, "evaluation": objective.choice.describe()}
-    )
+    told = {"evaluation": objective.evaluation, "cost": progress.cost}
+    return replace(whole, provenance={**blank.provenance, **told})
 
 
 def _still_holds(surface: Surface, restriction: Restriction, grid: np.ndarray) -> bool:
