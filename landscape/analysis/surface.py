@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -190,7 +190,10 @@ def loss_surface(
         except Interrupted as stop:
             raise Interrupted(_filled(known, missing, stop.partial)) from None
     whole = _filled(known, missing, found)
-    told = {"evaluation": objective.evaluation, "cost": progress.cost}
+    told: dict[str, Any] = {"evaluation": objective.evaluation, "cost": progress.cost}
+    if found.observed_error is not None:  # of the lower precision, at a few points
+        error = (float(e) for e in found.observed_error)
+        told["observed_error"] = dict(zip(objective.names, error, strict=True))
     return replace(whole, provenance={**blank.provenance, **told})
 
 

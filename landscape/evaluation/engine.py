@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
 from types import ModuleType
@@ -24,9 +24,7 @@ from landscape.evaluation.units import Units
 from landscape.progress import Progress
 
 if TYPE_CHECKING:
-    from landscape.restriction import Restriction
-
-Measured = tuple[np.ndarray, np.ndarray]  # means and standard errors, shape (metrics, points)
+    from landscape.restriction import Evaluation, Restriction
 
 _ATTEMPTS = 3
 
@@ -34,7 +32,7 @@ _ATTEMPTS = 3
 class Worker(Protocol):
     """Measures one unit at a time."""
 
-    def submit(self, points: np.ndarray) -> Future[Measured]:
+    def submit(self, points: np.ndarray) -> Future[Evaluation]:
         """Measure points, shape (n, K); the future fails when the unit or the worker does."""
         ...
 
@@ -86,24 +84,24 @@ def measure_units(
         units.keep_choice(objective.choice)
     if engine is None:
         for number in missing:
-            found = restriction(coordinates[units.places(number)], progress=progress)
+            places = units.places(number)
+            found = restriction(coordinates[places], progress=progress, checks=0)
             units.save(number, found.mean, found.standard_error)
         return
     with engine.start(restriction) as workers:
         if progress is not None and objective.seconds_per_point is not None:
             progress.expect(objective.seconds_per_point, workers=len(workers))
-        _supervise(workers, coordinates, units, missing, progress)
+        for found in _supervised(workers, coordinates, units, missing):
+            objective.shrunk = found.shrunk or objective.shrunk
+            if progress is not None:
+                progress.advance(found.mean.shape[1])
 
 
-def _supervise(
-    workers: Sequence[Worker],
-    coordinates: np.ndarray,
-    units: Units,
-    missing: list[int],
-    progress: Progress | None,
-) -> None:
+def _supervised(
+    workers: Sequence[Worker], coordinates: np.ndarray, units: Units, missing: list[int]
+) -> Iterator[Evaluation]:
     queue, idle, failures = deque(missing), deque(workers), Counter[int]()
-    running: dict[Future[Measured], tuple[int, Worker]] = {}
+    running: dict[Future[Evaluation], tuple[int, Worker]] = {}
     while queue or running:
         while queue and idle:
             number, worker = queue.popleft(), idle.popleft()
@@ -113,10 +111,9 @@ def _supervise(
             idle.append(worker)
             problem = done.exception()
             if problem is None:
-                mean, error = done.result()
-                units.save(number, mean, error)
-                if progress is not None:
-                    progress.advance(mean.shape[1])
+                found = done.result()
+                units.save(number, found.mean, found.standard_error)
+                yield found
                 continue
             failures[number] += 1
             if failures[number] == _ATTEMPTS:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.evaluation.engine import Measured, packed, unpacked
+from landscape.evaluation.engine import packed, unpacked
 
 if TYPE_CHECKING:
-    from landscape.restriction import Restriction
+    from landscape.restriction import Evaluation, Restriction
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _Actor:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    def submit(self, points: np.ndarray) -> Future[Measured]:
+    def submit(self, points: np.ndarray) -> Future[Evaluation]:
         """Measure points once the actor lives: Ray refuses calls while it is being restarted."""
         alive = self._handle.alive.options(max_task_retries=-1).remote()
         return self._handle.measure.remote(points, alive).future()
@@ -115,7 +115,6 @@ class _Measurer:
     def alive(self) -> None:
         """Answer."""
 
-    def measure(self, points: np.ndarray, alive: None) -> Measured:
-        """Means and standard errors at points."""
-        found = self._restriction(points)
-        return found.mean, found.standard_error
+    def measure(self, points: np.ndarray, alive: None) -> Evaluation:
+        """Every metric at points."""
+        return self._restriction(points, checks=0)
