@@ -19,6 +19,7 @@ from torch import nn
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
 from landscape.evaluation.choice import STRATEGIES, Choice, choose, plain_seconds
 from landscape.evaluation.data import HeldData
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import Precision, check_precision
 from landscape.evaluation.repeatable import check_repeatable
@@ -187,21 +188,33 @@ class Objective:
         if len(coordinates) <= 1:
             return self.plain
         self._asked += len(coordinates)
+        while True:
+            try:
+                return self._chosen(work, coordinates)
+            except (RuntimeError, MemoryError) as problem:
+                before = self.data.batch_size
+                fixed = self.batch_norm != "frozen" or not self.data.joined or before == 1
+                if fixed or not out_of_memory(problem):
+                    raise
+                self.data.batch_size = (min(before, self.data.size) + 1) // 2
+                self.fit(self.plain, chunk=1, batch_size=self.data.batch_size)
+
+    def _chosen(self, work: Work, coordinates: np.ndarray) -> Choice:
+        fixed = self.batch_norm != "frozen" or not self.data.joined
         if not self._repeatable:
-            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
-            check_repeatable(work, self.data, rebatch=free)
+            check_repeatable(work, self.data, rebatch=self._batch_size is None and not fixed)
             self._repeatable = True
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, self.data, coordinates)
             if self._strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
-                fixed = self.batch_norm != "frozen" or not self.data.joined
+                given = fixed or self._batch_size is not None
                 self.choice = choose(
                     work,
                     self.data,
                     coordinates,
                     strategy=self._strategy,
-                    batch_size=self.data.batch_size if fixed else self._batch_size,
+                    batch_size=self.data.batch_size if given else None,
                 )
         return self.choice or self.plain
 
