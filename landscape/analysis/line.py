@@ -183,5 +183,5 @@ def loss_line(
             **objective.settings,
             "buffers": "the model's" if buffers is None else "recorded, interpolated",
         },
-        provenance=provenance(),
+        provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from landscape.progress import Progress
 
 if TYPE_CHECKING:
-    from landscape.objective import Evaluation, Objective
+    from landscape.objective import Objective
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -41,12 +41,16 @@ def measured(
         found = objective.restrict(origin, direction)(alpha[:, None], progress=progress)
         return found.mean, found.standard_error
     start, end = (b.astype(np.float64) for b in buffers)
-    parts: list[Evaluation] = []
-    for a in alpha:
-        share = min(max(float(a), 0.0), 1.0)
-        at = objective.restrict(origin, direction, buffers=(1 - share) * start + share * end)
-        parts.append(at(np.array([[a]]), progress=progress))
-    return (
-        np.concatenate([p.mean for p in parts], axis=1),
-        np.concatenate([p.standard_error for p in parts], axis=1),
-    )
+    mean = np.empty((len(objective.names), len(alpha)))
+    error = np.empty_like(mean)
+    inside = (alpha >= 0) & (alpha <= 1)
+    for places, held, moving in (
+        (inside, start, (end - start)[None]),
+        (alpha < 0, start, None),
+        (alpha > 1, end, None),
+    ):
+        if places.any():
+            at = objective.restrict(origin, direction, buffers=held, buffer_directions=moving)
+            found = at(alpha[places, None], progress=progress)
+            mean[:, places], error[:, places] = found.mean, found.standard_error
+    return mean, error

@@ -207,7 +207,7 @@ def walk(
                 **objective.settings,
                 "buffers": "recorded, interpolated" if recorded else "the model's",
             },
-            provenance=provenance(),
+            provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
         )
 
     found: list[tuple[np.ndarray, np.ndarray]] = []
