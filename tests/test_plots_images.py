@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -19,9 +20,13 @@ from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.render import render_surface
 from landscape.plots.style import look, styled
 
-# Root mean square over pixels and channels, of 255. A hinted glyph or an edge that another build
-# of the rasterizer shades otherwise moves it by less than 2; a path in another colour, a missing
-# colour bar or a label more by 4 and up (measured by perturbing each picture).
+# Text is set differently by other versions: 3.10 differs by 16 to 63 on every picture.
+pytestmark = pytest.mark.skipif(
+    not mpl.__version__.startswith("3.11."), reason="the kept pictures are matplotlib 3.11's"
+)
+
+# Root mean square over pixels and channels, of 255. The same build draws the same bytes; one run
+# in another colour, other dashes, no halo or no hatching change a picture by 4.6 and up.
 picture = pytest.mark.mpl_image_compare(tolerance=3, savefig_kwargs={"dpi": 64})
 
 
