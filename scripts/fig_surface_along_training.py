@@ -33,7 +33,7 @@ def main() -> None:
         for step in steps.tolist()
     ]
     with styled("screen"):
-        frames = list(ls.evolution_frames(found, pixels=100 if script.smoke else 340))
+        frames = list(ls.evolution_frames(found, pixels=200 if script.smoke else 340))
     film = ls.write_animation(
         [*frames, *frames[-1:] * 8], script.figures / f"{script.name}.gif", per_second=6
     )
