@@ -27,6 +27,8 @@ def conditions(settings: Mapping[str, Any]) -> str:
         parts.append("batch norm " + ("of each batch" if policy == "batch" else str(policy)))
     if "kind" in settings:
         parts.append(_directions(settings))
+    if "step" in settings:
+        parts.append("the plane moves: its centre is the state of each step")
     return " · ".join(parts)
 
 
