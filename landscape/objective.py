@@ -188,10 +188,7 @@ class Objective:
         if len(coordinates) <= 1:
             return self._plain
         self._asked += len(coordinates)
-        if not self._repeatable:
-            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
-            check_repeatable(work, self.data, rebatch=free)
-            self._repeatable = True
+        self.check_repeatable(work)
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, self.data, coordinates)
@@ -205,6 +202,13 @@ class Objective:
                     batch_size=self.data.batch_size if fixed else self._batch_size,
                 )
         return self.choice or self._plain
+
+    def check_repeatable(self, work: Work) -> None:
+        """Refuse, once, a model or loss that gives another number when it is asked again."""
+        if not self._repeatable:
+            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
+            check_repeatable(work, self.data, rebatch=free)
+            self._repeatable = True
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

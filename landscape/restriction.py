@@ -18,6 +18,7 @@ from landscape.evaluation.borrow import borrowed
 from landscape.evaluation.choice import STRATEGIES, Choice
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import mean_and_error
+from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.processes import measure_units
 from landscape.evaluation.units import Units
 from landscape.evaluation.work import Work
@@ -43,6 +44,8 @@ class Evaluation:
         computed: Which points were measured, shape (points,); all of them unless interrupted.
         observed_error: Largest difference to single precision at a few of the points, shape
             (metrics,); None unless the precision is lower.
+        covariance: Covariances of the means at different points, shape (metrics, points, points),
+            from `Restriction.paired`; None from other calls.
     """
 
     metrics: tuple[str, ...]
@@ -50,6 +53,7 @@ class Evaluation:
     standard_error: np.ndarray
     computed: np.ndarray
     observed_error: np.ndarray | None = None
+    covariance: np.ndarray | None = None
 
 
 class Restriction:
@@ -127,6 +131,31 @@ class Restriction:
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
         return replace(self._evaluation(coordinates, totals, computed), observed_error=error)
+
+    def paired(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
+        """Like a call, with the covariances between points that common samples make.
+
+        On the whole data set they are zero. On a subset every point runs by the plain strategy.
+        """
+        objective = self.objective
+        coordinates = np.asarray(coordinates, np.float64)
+        shape = (len(objective.names), len(coordinates), len(coordinates))
+        if objective.data.size >= objective.data.population:
+            found = self(coordinates, progress=progress)
+            return replace(found, covariance=np.zeros(shape))
+        try:
+            with held_back() as check, self._work(check) as work, self._arithmetic():
+                objective.check_repeatable(work)
+                totals, values = measure_paired(work, coordinates, objective.data.batches())
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        if progress is not None:
+            progress.advance(len(coordinates))
+        covariance = covariance_of_means(values.numpy(), population=objective.data.population)
+        if objective.weight_decay is not None:
+            covariance = np.concatenate([covariance, np.zeros_like(covariance[:1]), covariance[:1]])
+        found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
+        return replace(found, covariance=covariance)
 
     def in_units(
         self,

@@ -89,7 +89,12 @@ def test_lines_of_every_kind_and_layers(cli):
     cli("line data/sgd.h5 --kind update --step 2 --extent 0,2 --resolution 5 --samples 60")
     said = cli("walk data/sgd.h5 --window first --window 2-5 --length 2 --samples 60")
     assert "first, 2 segments: barrier" in said
+    assert " ± " in said.partition("median height")[2]
     assert "0.weight" in cli("layers data/sgd.h5")
+    anew = "--batch-norm recalibrated --out data/anew.h5"
+    cli(f"walk data/sgd.h5 --window 0-1 --samples 60 {anew}")
+    anew = ls.load_results("data/anew.h5")["walk/sgd"].settings
+    assert (anew["batch_norm"], anew["buffers"]) == ("recalibrated", "recalibrated at every point")
     one = ls.load_results("data/sgd.results.h5")
     assert set(one) == {"line/random", "line/update", "walk/sgd", "layers/sgd"}
     assert one["line/random"].loss.shape == (3, 5)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -249,6 +251,28 @@ def test_the_walk_is_continuous_and_its_floor_is_below(ax):
     np.testing.assert_array_equal(floor.get_ydata(), walk.loss.min(axis=1))
     at = floor.get_xdata() - walk.step
     np.testing.assert_allclose(at, walk.alpha[walk.loss.argmin(axis=1)])
+
+
+def test_a_walk_on_a_subset_shows_its_errors(ax):
+    certain = make_walk(steps=(0, 1, 2))
+    covariance = np.array([(0.04 + 0.01 * np.eye(5))] * 3)  # mostly common to all points
+    unsure = replace(certain, covariance=covariance, standard_error=np.full((3, 1, 5), 0.05**0.5))
+    ls.plot_walk(unsure, ax=ax)
+    (band,) = artists(ax, "error")
+    top = band.get_paths()[0].vertices[:, 1].max()
+    assert top == pytest.approx(certain.loss.max() + 0.05**0.5)
+    (bars,) = (c for c in ax.containers if isinstance(c, ErrorbarContainer))
+    segments = bars.lines[2][0].get_segments()
+    # The common part cancels; of the rest (1/4 + 1/4 + 1) is left.
+    np.testing.assert_allclose(
+        [np.ptp(segment[:, 1]) / 2 for segment in segments], 0.015**0.5, rtol=1e-9
+    )
+    np.testing.assert_allclose([s[:, 1].mean() for s in segments], certain.floor)
+    assert "± one standard error" in ax.get_title(loc="left")
+    fresh = Figure().add_subplot()
+    ls.plot_walk(certain, ax=fresh)
+    assert not artists(fresh, "error")
+    assert "standard error" not in fresh.get_title(loc="left")
 
 
 def test_a_walk_with_a_gap_has_a_panel_per_window():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float64
 
-from landscape.analysis.segment import Ends, measured
+from landscape.analysis.segment import Ends, describe_buffers, measured
 from landscape.analysis.shape import rounding
 from landscape.directions import Line
 from landscape.progress import Interrupted, Progress
@@ -174,14 +174,14 @@ def loss_line(
     return Profile(
         alpha=alpha,
         metrics=objective.names,
-        values=np.stack([mean for mean, _ in found]),
-        standard_error=np.stack([error for _, error in found]),
+        values=np.stack([line.mean for line in found]),
+        standard_error=np.stack([line.standard_error for line in found]),
         names=tuple(names),
         label=lines[0].labels[0],
         settings={
             **lines[0].settings,
             **objective.settings,
-            "buffers": "the model's" if buffers is None else "recorded, interpolated",
+            "buffers": describe_buffers(objective, recorded=buffers is not None),
         },
         provenance=provenance(),
     )

@@ -85,7 +85,9 @@ def said_of_walk(walk: Walk) -> Iterator[str]:
             f"{name} {found.fraction[w, p]:.0%} ({found.low[w, p]:.0%}–{found.high[w, p]:.0%})"
             for p, name in enumerate(found.properties)
         ]
+        error = np.nan if found.height_error is None else found.height_error[w]
+        unsure = f" ± {error:.1g}" if error > 0 else ""
         yield (
             f"{window}, {found.segments[w]} segments: {', '.join(shares)}; "
-            f"median height {found.height[w, 1]:.3g} above the floor"
+            f"median height {found.height[w, 1]:.3g}{unsure} above the floor"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from landscape.evaluation.metrics import sums
 from landscape.evaluation.work import Batches, Measure, Work, remembering
 
 Place = Callable[[Sequence[float]], None]
+Each = Callable[[int, int, Any], None]  # metric, point, what the metric returned for a batch
 
 
 @contextlib.contextmanager
@@ -23,8 +25,8 @@ def sequential(work: Work) -> Iterator[Measure]:
 
 
 @contextlib.contextmanager
-def one_by_one(work: Work, place: Place) -> Iterator[Measure]:
-    """Evaluate points one after another with a given way to place them."""
+def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterator[Measure]:
+    """Evaluate points one after another with a given way to place them; `each` is told values."""
     model, metrics = work.loan.model, work.metrics
     alone = len(metrics) == 1
     with contextlib.nullcontext() if alone else remembering(model) as forget:
@@ -42,8 +44,11 @@ def one_by_one(work: Work, place: Place) -> Iterator[Measure]:
                     work.check()
                     if forget is not None:
                         forget()
-                    for row, (name, metric) in zip(out, metrics.items(), strict=True):
-                        row[index] += sums(name, metric(model, batch), samples)
+                    for m, (name, metric) in enumerate(metrics.items()):
+                        value = metric(model, batch)
+                        out[m, index] += sums(name, value, samples)
+                        if each is not None:
+                            each(m, index, value)
             return out
 
         yield measure
