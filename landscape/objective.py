@@ -213,3 +213,8 @@ class Objective:
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""
         return self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)(np.zeros((1, 0)))
+
+    def gradient(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> np.ndarray:
+        """∂ loss / ∂ θ over the whole data at one point, without weight decay, shape (P,)."""
+        at = self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)
+        return at.gradient(np.zeros(0))

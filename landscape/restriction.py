@@ -20,6 +20,7 @@ from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.processes import measure_units
+from landscape.evaluation.slope import gradient_of
 from landscape.evaluation.units import Units
 from landscape.evaluation.work import Work
 from landscape.progress import Interrupted, Progress
@@ -156,6 +157,12 @@ class Restriction:
             covariance = np.concatenate([covariance, np.zeros_like(covariance[:1]), covariance[:1]])
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         return replace(found, covariance=covariance)
+
+    def gradient(self, point: np.ndarray) -> np.ndarray:
+        """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
+        with held_back() as check, self._work(check) as work, self._arithmetic():
+            work.place(np.asarray(point, np.float64).tolist())
+            return gradient_of(work, self.objective.data.batches()).cpu().numpy()
 
     def in_units(
         self,

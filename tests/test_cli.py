@@ -104,6 +104,25 @@ def test_lines_of_every_kind_and_layers(cli):
     np.testing.assert_allclose(
         one["line/update"].loss[0, [0, 2]], one["walk/sgd"].loss[2, [0, -1]], rtol=1e-5
     )
+    # Down the gradient of all the data, in steps of the recorded rate: full-batch descent.
+    cli(f"line {both} --kind gradient --step 2 --extent 0,1 --resolution 3 --out data/down.h5")
+    down = ls.load_results("data/down.h5")["line/gradient"]
+    assert [name.partition(",")[0] for name in down.names] == ["SGD", "Adam"]
+    assert "step 2, -0.2 · gradient" in down.names[0]
+    # The same first point, though the other was measured alone; this subset's own gradient.
+    np.testing.assert_allclose(down.loss[0, 0], one["line/update"].loss[0, 0], rtol=1e-5)
+    assert down.loss[0, 1] < down.loss[0, 0]
+    # Between any two points: of two runs, or of one.
+    cli(f"line {both} --kind between --points 2,4 --extent 0,1 --resolution 3 --out data/two.h5")
+    cli("line data/sgd.h5 --kind between --points 2,3 --extent 0,1 --resolution 3 --samples 60")
+    two = ls.load_results("data/two.h5")["line/between"]
+    own = ls.load_results("data/sgd.results.h5")["line/between"]
+    assert two.names == ("SGD step 2 to Adam step 4",)
+    assert own.names == ("SGD step 2 to SGD step 3",)
+    np.testing.assert_allclose(two.loss[0, 0], own.loss[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(own.loss[0], one["line/update"].loss[0, :3], rtol=1e-5)
+    assert "two steps" in cli("line data/sgd.h5 --kind between --points 2", expect=2)
+    assert "first or last" in cli("line data/sgd.h5 --kind between --points a,2", expect=2)
     assert "two runs or more" in cli("line data/sgd.h5 --kind between", expect=2)
     assert "initial-final, between" in cli("line data/sgd.h5 --kind along", expect=2)
     assert "up to step 6" in cli("line data/sgd.h5 --kind update --step 6", expect=2)

@@ -318,6 +318,25 @@ def test_profile_lines_ends_and_bands(ax):
     assert ax.get_xlim() == (-0.5, 1.5)
 
 
+def test_many_random_directions_are_a_median_with_a_band(ax):
+    values = 1 + np.arange(11.0)[:, None, None] * np.linspace(-1, 1, 21) ** 2
+    profile = make_profile(
+        values=values,
+        standard_error=np.zeros_like(values),
+        names=tuple(f"seed {s}" for s in range(11)),
+        settings={"kind": "random", "normalization": "filter"},
+    )
+    ls.plot_profile(profile, ax=ax)
+    ((median,), (spread,)) = (artists(ax, gid) for gid in ("median", "spread"))
+    np.testing.assert_allclose(median.get_ydata(), values[5, 0])
+    # 10 % and 90 % of eleven lines are the second and the last but one.
+    edges = spread.get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == (1, 1 + 9)
+    assert len(artists(ax, "each")) == 11
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["80 % of them", "median of 11 directions"]
+
+
 def results() -> dict:
     return {
         "surface/pca": make_surface(BOWL),

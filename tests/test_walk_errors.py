@@ -30,7 +30,8 @@ def samples() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def squared(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    return (F.linear(batch[0], model.weight)[:, 0] - batch[1]).square()
+    (weight,) = model.parameters()
+    return (F.linear(batch[0], weight)[:, 0] - batch[1]).square()
 
 
 def regression(**options) -> ls.Objective:

@@ -56,17 +56,21 @@ class Profile(Result):
         """The first metric, shape (line, alpha)."""
         return self.values[:, 0]
 
-    def band(self, *, share: float = 0.8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def band(
+        self, *, share: float = 0.8, metric: str = "loss"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Median over the lines, and the band that holds `share` of them at each place.
 
         Args:
             share: Between 0 and 1; 0.8 gives the quantiles 10 % and 90 %.
+            metric: Of which metric.
 
         Returns:
             Median, lower and upper quantile, each of shape (alpha,).
         """
         levels = [0.5, (1 - share) / 2, (1 + share) / 2]
-        median, low, high = np.quantile(self.loss, levels, axis=0)
+        values = self.values[:, self.metrics.index(metric)]
+        median, low, high = np.quantile(values, levels, axis=0)
         return median, low, high
 
     @property
