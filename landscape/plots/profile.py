@@ -10,6 +10,7 @@ from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import Look, axes_or_new, looks
 
 _MANY = 5  # random directions, from which on their spread is drawn instead of each by its look
+_SPREAD = "#0072B2"
 
 
 def plot_profile(profile: Profile, *, metric: str = "loss", ax: Axes | None = None) -> Axes:
@@ -51,7 +52,9 @@ def plot_profile(profile: Profile, *, metric: str = "loss", ax: Axes | None = No
     ax.set_xlim(profile.alpha[0], profile.alpha[-1])
     ax.set_xlabel(f"{profile.label} (0: start, 1: end)" if between else profile.label)
     ax.set_ylabel(metric)
-    write_above(ax, conditions({k: v for k, v in profile.settings.items() if k != "kind"}))
+    write_above(
+        ax, conditions({k: v for k, v in profile.settings.items() if k != "kind" or v == "random"})
+    )
     if len(profile.names) > 1:
         ax.legend()
     return ax
@@ -71,11 +74,10 @@ def _draw_line(
 def _draw_spread(ax: Axes, profile: Profile, metric: str) -> None:
     values = profile.values[:, profile.metrics.index(metric)]
     median, low, high = profile.band(share=0.8, metric=metric)
-    (style, *_) = looks(["median"])
     ax.plot(profile.alpha, values.T, color="0.8", linewidth=0.5, zorder=1, gid="each")
     ax.fill_between(
-        profile.alpha, low, high, color=style.color, alpha=0.2, linewidth=0, gid="spread",
+        profile.alpha, low, high, color=_SPREAD, alpha=0.2, linewidth=0, gid="spread",
         label="80 % of them",
     )  # fmt: skip
     of = f"median of {len(values)} directions"
-    ax.plot(profile.alpha, median, **style.line, label=of, gid="median")
+    ax.plot(profile.alpha, median, color=_SPREAD, label=of, gid="median")
