@@ -194,6 +194,7 @@ class Restriction:
     ) -> None:
         """Fill in totals and the mask, a chunk at a time; out of memory halves what is tried."""
         chunk, batch_size = choice.chunk, choice.batch_size
+        work = replace(work, threads=choice.threads)
         if chunk > 1:
             chunk = min(chunk, points_that_fit(work, batch_size))
         start = 0

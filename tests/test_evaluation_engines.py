@@ -49,8 +49,12 @@ class Threads:
         data = packed(restriction)
         self.calls = 0
         workers = [_Thread(self, data) for _ in range(self.count)]
-        yield workers
-        self.measured = [worker.sizes for worker in workers]
+        try:
+            yield workers
+        finally:
+            self.measured = [worker.sizes for worker in workers]
+            for worker in workers:
+                worker.pool.shutdown()
 
 
 class _Thread:
