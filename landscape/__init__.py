@@ -46,6 +46,7 @@ _HOMES = {
     "Surface": "analysis.surface",
     "loss_surface": "analysis.surface",
     "merge_surfaces": "analysis.surface",
+    "surfaces_along": "analysis.evolution",
     "Profile": "analysis.line",
     "loss_line": "analysis.line",
     "Walk": "analysis.walk",

@@ -201,9 +201,7 @@ class Objective:
 
     def _chosen(self, work: Work, coordinates: np.ndarray) -> Choice:
         fixed = self.batch_norm != "frozen" or not self.data.joined
-        if not self._repeatable:
-            check_repeatable(work, self.data, rebatch=self._batch_size is None and not fixed)
-            self._repeatable = True
+        self.check_repeatable(work)
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, self.data, coordinates)
@@ -244,6 +242,18 @@ class Objective:
             return self.choice.seconds
         return self._seconds
 
+    def check_repeatable(self, work: Work) -> None:
+        """Refuse, once, a model or loss that gives another number when it is asked again."""
+        if not self._repeatable:
+            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
+            check_repeatable(work, self.data, rebatch=free)
+            self._repeatable = True
+
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""
         return self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)(np.zeros((1, 0)))
+
+    def gradient(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> np.ndarray:
+        """∂ loss / ∂ θ over the whole data at one point, without weight decay, shape (P,)."""
+        at = self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)
+        return at.gradient(np.zeros(0))

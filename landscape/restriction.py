@@ -20,7 +20,9 @@ from landscape.evaluation.engine import Engine, measure_units
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.memory import out_of_memory, points_that_fit
 from landscape.evaluation.metrics import mean_and_error
+from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
+from landscape.evaluation.slope import gradient_of
 from landscape.evaluation.units import Units
 from landscape.evaluation.work import UnsuitableError, Work
 from landscape.progress import Interrupted, Progress
@@ -44,6 +46,8 @@ class Evaluation:
         observed_error: Largest difference to single precision at a few of the points, shape
             (metrics,); None unless the precision is lower.
         shrunk: What was made smaller because memory was short, or nothing.
+        covariance: Covariances of the means at different points, shape (metrics, points, points),
+            from `Restriction.paired`; None from other calls.
     """
 
     metrics: tuple[str, ...]
@@ -52,6 +56,7 @@ class Evaluation:
     computed: np.ndarray
     observed_error: np.ndarray | None = None
     shrunk: str = ""
+    covariance: np.ndarray | None = None
 
 
 class Restriction:
@@ -137,6 +142,46 @@ class Restriction:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
         found = self._evaluation(coordinates, totals, computed)
         return replace(found, observed_error=error, shrunk=objective.shrunk)
+
+    def paired(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
+        """Like a call, with the covariances between points that common samples make.
+
+        On the whole data set they are zero. On a subset every point runs by the plain strategy.
+        """
+        objective = self.objective
+        coordinates = np.asarray(coordinates, np.float64)
+        shape = (len(objective.names), len(coordinates), len(coordinates))
+        if objective.data.size >= objective.data.population:
+            found = self(coordinates, progress=progress)
+            return replace(found, covariance=np.zeros(shape))
+        try:
+            with (
+                held_back() as check,
+                self._work(check) as work,
+                arithmetic(objective.precision, objective.device),
+            ):
+                objective.check_repeatable(work)
+                totals, values = measure_paired(work, coordinates, objective.data.batches())
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        if progress is not None:
+            progress.advance(len(coordinates))
+        covariance = covariance_of_means(values.numpy(), population=objective.data.population)
+        if objective.weight_decay is not None:
+            covariance = np.concatenate([covariance, np.zeros_like(covariance[:1]), covariance[:1]])
+        found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
+        return replace(found, covariance=covariance)
+
+    def gradient(self, point: np.ndarray) -> np.ndarray:
+        """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
+        objective = self.objective
+        with (
+            held_back() as check,
+            self._work(check) as work,
+            arithmetic(objective.precision, objective.device),
+        ):
+            work.place(np.asarray(point, np.float64).tolist())
+            return gradient_of(work, objective.data.batches()).cpu().numpy()
 
     def in_units(
         self,

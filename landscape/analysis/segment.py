@@ -9,7 +9,7 @@ import numpy as np
 from landscape.progress import Progress
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective import Evaluation, Objective
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -21,8 +21,9 @@ def measured(
     alpha: np.ndarray,
     *,
     buffers: Ends | None = None,
+    paired: bool = False,
     progress: Progress | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Evaluation:
     """Metrics at origin + α · direction.
 
     Args:
@@ -32,25 +33,28 @@ def measured(
         alpha: Places, shape (points,).
         buffers: Floating-point buffers at α = 0 and 1, interpolated between and held constant
             beyond (a variance must stay positive); None leaves buffers to the objective.
+        paired: Whether to measure how the errors at different places go together.
         progress: Told of each finished point.
 
     Returns:
-        Means and standard errors, shape (metrics, points).
+        Means, standard errors and, if `paired`, covariances.
     """
     if buffers is None:
-        found = objective.restrict(origin, direction)(alpha[:, None], progress=progress)
-        return found.mean, found.standard_error
-    start, end = (b.astype(np.float64) for b in buffers)
-    mean = np.empty((len(objective.names), len(alpha)))
-    error = np.empty_like(mean)
-    inside = (alpha >= 0) & (alpha <= 1)
-    for places, held, moving in (
-        (inside, start, (end - start)[None]),
-        (alpha < 0, start, None),
-        (alpha > 1, end, None),
-    ):
-        if places.any():
-            at = objective.restrict(origin, direction, buffers=held, buffer_directions=moving)
-            found = at(alpha[places, None], progress=progress)
-            mean[:, places], error[:, places] = found.mean, found.standard_error
-    return mean, error
+        at, coordinates = objective.restrict(origin, direction), alpha[:, None]
+    else:  # a second coordinate moves the buffers only
+        start, end = (b.astype(np.float64) for b in buffers)
+        at = objective.restrict(
+            origin,
+            np.concatenate([direction, np.zeros_like(direction)]),
+            buffers=start,
+            buffer_directions=np.stack([np.zeros_like(start), end - start]),
+        )
+        coordinates = np.stack([alpha, alpha.clip(0, 1)], axis=1)
+    return (at.paired if paired else at)(coordinates, progress=progress)
+
+
+def describe_buffers(objective: Objective, *, recorded: bool) -> str:
+    """Which buffers a result was measured with, for its settings."""
+    if objective.batch_norm == "recalibrated":
+        return "recalibrated at every point"
+    return "recorded, interpolated" if recorded else "the model's"

@@ -107,6 +107,7 @@ def loss_surface(
     units: str | os.PathLike[str] | None = None,
     engine: Engine | None = None,
     shard: tuple[int, int] = (0, 1),
+    buffers: np.ndarray | None = None,
 ) -> Surface:
     """Measure every metric on a regular grid of a plane.
 
@@ -129,6 +130,8 @@ def loss_surface(
         shard: (i, n): measure only the i-th of n parts (from 0), for job arrays; the surface then
             lacks the other parts. With a shared `units` folder any later call puts them together,
             without one `merge_surfaces` does.
+        buffers: Recorded buffers to measure with, such as ``trajectory.buffers(index)``: the
+            batch-norm statistics of that state; default: the model's own.
 
     Returns:
         The surface.
@@ -147,7 +150,8 @@ def loss_surface(
     box = _box(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
-    restriction = objective.restrict(plane.origin, plane.directions)
+    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
+    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
     blank = Surface(
         alpha=alpha,
         beta=beta,
@@ -159,7 +163,7 @@ def loss_surface(
         labels=plane.labels,
         explained=plane.explained,
         explained_null=plane.explained_null,
-        settings={**plane.settings, **objective.settings},
+        settings={**plane.settings, **objective.settings, **recorded},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
     known = blank

@@ -22,7 +22,7 @@ from landscape.cli.inputs import (
     Split,
     TaskName,
 )
-from landscape.cli.lines import lines_of, said_of, said_of_walk
+from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
 from landscape.directions import Plane, random_plane
 from landscape.files import remove
 from landscape.pca import pca_plane
@@ -147,13 +147,21 @@ def line(
     kind: Annotated[
         str,
         typer.Option(
-            help="initial-final: of each run; between: from the first run's end to the others'; "
-            "random: --seeds filter-normalized directions around the first run's end; "
-            "update: along the first run's update after --step."
+            help="initial-final: of each run; between: from the first run's end to the others', or "
+            "between --points; random: --seeds filter-normalized directions around the first run's "
+            "end; update: along each run's update after --step; gradient: down the gradient of "
+            "the whole data at --step, in steps of the learning rate recorded there."
         ),
     ] = "initial-final",
     seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
-    step: Annotated[int, typer.Option(help="Step whose update is followed.")] = 0,
+    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0,
+    points: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps A,B (or first, last) that `between` joins: of the first run, and "
+            "of each other run or, alone, of the same."
+        ),
+    ] = None,
     resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
     extent: Annotated[
         str | None,
@@ -180,11 +188,15 @@ def line(
         extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
     trajectories = inputs.open_runs(runs)
-    lines, names, buffers = lines_of(kind, trajectories, seed=seed, seeds=seeds, step=step)
+    if kind not in KINDS:
+        raise ValueError(f"--kind must be one of {', '.join(KINDS)}; not {kind!r}.")
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
+    lines, names, buffers = lines_of(
+        kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
+    )
     profile = loss_line(
         objective,
         lines,
