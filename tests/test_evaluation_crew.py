@@ -91,7 +91,7 @@ def test_an_exception_in_a_thread_reaches_the_caller():
 def test_threads_are_tried_where_there_are_cores(monkeypatch):
     monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
     monkeypatch.setattr(choice, "_SHARE", 1e3)
-    whole, before = torch.get_num_threads(), threading.active_count()
+    whole = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         model, loss, data = WORKS["mlp"]()
