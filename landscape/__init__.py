@@ -31,6 +31,8 @@ _HOMES = {
     "TrajectoryWriter": "recording.writer",
     "Layout": "layout",
     "Objective": "objective",
+    "Processes": "evaluation.processes",
+    "RayActors": "evaluation.ray_actors",
     "Task": "tasks",
     "load_task": "tasks",
     "Line": "directions",

@@ -21,8 +21,9 @@ def measured(
     alpha: np.ndarray,
     *,
     buffers: Ends | None = None,
+    paired: bool = False,
     progress: Progress | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Evaluation:
     """Metrics at origin + α · direction.
 
     Args:
@@ -32,21 +33,28 @@ def measured(
         alpha: Places, shape (points,).
         buffers: Floating-point buffers at α = 0 and 1, interpolated between and held constant
             beyond (a variance must stay positive); None leaves buffers to the objective.
+        paired: Whether to measure how the errors at different places go together.
         progress: Told of each finished point.
 
     Returns:
-        Means and standard errors, shape (metrics, points).
+        Means, standard errors and, if `paired`, covariances.
     """
     if buffers is None:
-        found = objective.restrict(origin, direction)(alpha[:, None], progress=progress)
-        return found.mean, found.standard_error
-    start, end = (b.astype(np.float64) for b in buffers)
-    parts: list[Evaluation] = []
-    for a in alpha:
-        share = min(max(float(a), 0.0), 1.0)
-        at = objective.restrict(origin, direction, buffers=(1 - share) * start + share * end)
-        parts.append(at(np.array([[a]]), progress=progress))
-    return (
-        np.concatenate([p.mean for p in parts], axis=1),
-        np.concatenate([p.standard_error for p in parts], axis=1),
-    )
+        at, coordinates = objective.restrict(origin, direction), alpha[:, None]
+    else:  # a second coordinate moves the buffers only
+        start, end = (b.astype(np.float64) for b in buffers)
+        at = objective.restrict(
+            origin,
+            np.concatenate([direction, np.zeros_like(direction)]),
+            buffers=start,
+            buffer_directions=np.stack([np.zeros_like(start), end - start]),
+        )
+        coordinates = np.stack([alpha, alpha.clip(0, 1)], axis=1)
+    return (at.paired if paired else at)(coordinates, progress=progress)
+
+
+def describe_buffers(objective: Objective, *, recorded: bool) -> str:
+    """Which buffers a result was measured with, for its settings."""
+    if objective.batch_norm == "recalibrated":
+        return "recalibrated at every point"
+    return "recorded, interpolated" if recorded else "the model's"
