@@ -18,3 +18,9 @@ def chosen_device(name: str) -> str:
     if name != "cpu" and not torch.cuda.is_available():
         raise ValueError("device cuda was asked for, but torch sees no CUDA device; use cpu.")
     return name
+
+
+def gpu_or_none(name: str) -> str | None:
+    """The same for what numpy does on the processor: None stands for that."""
+    found = chosen_device(name)
+    return None if found == "cpu" else found

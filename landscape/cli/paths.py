@@ -58,17 +58,18 @@ def project(
         )
 
 
-def layers(runs: Runs, out: Out = None) -> None:
+def layers(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     """Measure weights and updates of every tensor: update-to-weight and trust ratios.
 
     Example: landscape layers data/sgd.h5
     """
     from landscape.analysis.layers import layer_metrics
+    from landscape.cli.device import gpu_or_none
 
     trajectories = inputs.open_runs(runs)
-    file = inputs.results_path(trajectories, out)
+    file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)
     for trajectory in trajectories:
-        found = layer_metrics(trajectory)
+        found = layer_metrics(trajectory, device=gpu)
         name = f"layers/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(f"{file}: {name}, median of ‖update‖ / ‖weights‖ along the run:")
