@@ -172,7 +172,7 @@ def test_surface_labels_limits_and_norm(ax):
     plot_surface(make_surface(BOWL), ax=ax)
     assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 4), (0, 1))
     assert ax.get_xlabel() == "PC 1 (70.0% of variation; random walk: 60.8%)"
-    assert ax.get_ylabel() == "PC 2 (10.0% of variation; random walk: 15.2%)"
+    assert ax.get_ylabel() == "PC 2 (10.0% of variation;\nrandom walk: 15.2%)"
     assert ax.get_title("left") == "toy · 10 of 40 samples · batch norm frozen"
     fills, lines = ax.collections[:2]
     assert isinstance(fills.norm, LogNorm)

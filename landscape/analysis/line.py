@@ -187,5 +187,5 @@ def loss_line(
             **objective.settings,
             "buffers": describe_buffers(objective, recorded=buffers is not None),
         },
-        provenance=provenance(),
+        provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )

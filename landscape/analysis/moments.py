@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analysis.arrays import Arrays
 from landscape.progress import Progress
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def moments(trajectory: Trajectory, *, device: str | None = None) -> Moments:
     """
     layers = [entry for entry in trajectory.layout if entry.size]
     count = len(trajectory)
-    on = _On(device)
+    on = Arrays(device)
     names = ("weight", "update", "turn", "along", "distance")
     sums = {name: on.load(np.zeros((len(layers), count))) for name in names}
     whole = on.load(np.zeros(len(layers)))
@@ -96,40 +97,8 @@ def moments(trajectory: Trajectory, *, device: str | None = None) -> Moments:
     return Moments(names=tuple(e.name for e in layers), whole=on.fetch(whole), **found)
 
 
-class _On:
-    """Where the sums are made: numpy's arrays, or torch's on a device."""
-
-    def __init__(self, device: str | None) -> None:
-        self._device = device
-        self._np: Any = np
-        if device is not None:
-            import torch
-
-            self._np = torch
-
-    def load(self, rows: np.ndarray) -> Any:
-        """Values in double precision; they travel to a device as they are stored."""
-        if self._device is None:
-            return rows.astype(np.float64)
-        return self._np.from_numpy(rows).to(self._device).double()
-
-    def fetch(self, values: Any) -> np.ndarray:
-        return values if self._device is None else values.cpu().numpy()
-
-    def dots(self, a: Any, b: Any) -> Any:
-        """Inner products of the rows; `b` may be a single row."""
-        return (
-            self._np.einsum("sp,p->s", a, b[0])
-            if len(b) == 1
-            else self._np.einsum("sp,sp->s", a, b)
-        )
-
-    def below(self, *parts: Any) -> Any:
-        return self._np.concatenate(parts)
-
-
 def _blocks(
-    trajectory: Trajectory, part: slice, rows: int, on: _On
+    trajectory: Trajectory, part: slice, rows: int, on: Arrays
 ) -> Iterator[tuple[int, Any, Any]]:
     """Row number, states, and updates into them (one more in front) of consecutive blocks."""
     before: Any = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from landscape.analysis.arrays import Arrays
 from landscape.directions import Plane
 from landscape.progress import Progress
 from landscape.provenance import fingerprint, provenance
@@ -130,18 +131,15 @@ def _locator(plane: Plane, device: str) -> Callable[[np.ndarray], tuple[np.ndarr
     """What `Plane.coordinates` does; on a GPU with the plane held there."""
     if device == "cpu":
         return plane.coordinates
-    import torch
-
-    held = torch.from_numpy(np.concatenate([plane.origin[None], plane.directions]))
-    origin, *directions = held.to(device, torch.float64)
-    axes = torch.stack(directions)
+    on = Arrays(device)
+    origin, axes = on.load(plane.origin[None].copy()), on.load(plane.directions.copy())
 
     def locate(vector: np.ndarray) -> tuple[np.ndarray, float]:
         if vector.shape != plane.origin.shape:
             return plane.coordinates(vector)  # which says what is wrong
-        offset = torch.from_numpy(vector).to(device).double() - origin
-        found = np.linalg.solve(plane.gram, (axes @ offset).cpu().numpy())
-        offset -= torch.from_numpy(found).to(device) @ axes
-        return found, float(torch.linalg.vector_norm(offset))
+        offset = on.load(vector[None]) - origin
+        found = np.linalg.solve(plane.gram, on.fetch(on.dots(axes, offset)))
+        offset = offset - on.load(found[None]) @ axes
+        return found, float(np.sqrt(on.fetch(on.dots(offset, offset))[0]))
 
     return locate

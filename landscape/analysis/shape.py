@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_EPSILON = {"double": np.finfo(np.float64).eps, "bfloat16": 2.0**-8}
+_EPSILON = {"double": np.finfo(np.float64).eps, "bfloat16": 2.0**-8, "tf32": 2.0**-11}
 
 
 def rounding(curves: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:

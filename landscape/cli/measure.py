@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from landscape.cli import engine as engines
 from landscape.cli import inputs
+from landscape.cli.device import chosen_device
 from landscape.cli.inputs import (
     BatchNorm,
     Device,
@@ -50,13 +52,18 @@ def surface(
     precision: Precision = "single",
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
-    processes: Annotated[int, typer.Option(help="Measure in this many processes.")] = 1,
+    processes: engines.Count = 1,
+    devices: engines.Devices = None,
+    engine: engines.Name = "processes",
+    ray_address: engines.Address = None,
+    gpus_per_worker: engines.Share = 0.0,
     units: Annotated[
         str | None,
         typer.Option(help="Folder that keeps finished points, so that a crash loses nothing."),
     ] = None,
     shard: Annotated[
-        str, typer.Option(help="Measure part I of N, as I/N; share --units to put them together.")
+        str,
+        typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
     ] = "1/1",
     seed: Seed = 0,
 ) -> None:
@@ -70,6 +77,11 @@ def surface(
     from landscape.analysis.surface import Surface, loss_surface
 
     size, part = inputs.grid_size(resolution), _shard(shard)
+    device = devices.partition(",")[0] if devices else chosen_device(device)
+    workers = engines.chosen_engine(
+        engine, count=processes, devices=devices, device=device, address=ray_address,
+        share=gpus_per_worker,
+    )  # fmt: skip
     box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
     trajectories = inputs.open_runs(runs)
     found = _plane(plane, trajectories, origin, seed)
@@ -89,7 +101,7 @@ def surface(
             paths=paths,
             resume=Surface.find(path, unfinished) if units is None and part == (0, 1) else None,
             units=units,
-            processes=processes,
+            engine=workers,
             shard=part,
         )
     except Interrupted as stop:
@@ -101,11 +113,14 @@ def surface(
         )
         raise typer.Exit(130) from None
     if not measured.computed.all():
+        found.save(path, f"plane/{plane}")
         measured.save(path, unfinished)
         typer.echo(
             f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
-            f"{shard}; when the other parts are done, the same command without --shard finishes."
-        )
+            f"{shard}; when the other parts are done, "
+            + ("landscape merge puts them together." if units is None
+               else "the same command without --shard finishes.")
+        )  # fmt: skip
         return
     found.save(path, f"plane/{plane}")
     measured.save(path, name)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.evaluation.crew import crew
 from landscape.evaluation.metrics import sums
 from landscape.evaluation.work import Batches, Measure, Work, remembering
 
@@ -29,26 +30,33 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
     """Evaluate points one after another with a given way to place them; `each` is told values."""
     model, metrics = work.loan.model, work.metrics
     alone = len(metrics) == 1
-    with contextlib.nullcontext() if alone else remembering(model) as forget:
+    with (
+        crew(work) as share,
+        contextlib.nullcontext() if alone else remembering(model) as forget,
+    ):
+        now = 0
+
+        @torch.inference_mode()
+        def of_batches(batches: Batches) -> Tensor:
+            out = torch.zeros((len(metrics), 3), dtype=torch.float64, device=work.origin.device)
+            for batch, samples in batches:
+                work.check()
+                if forget is not None:
+                    forget()
+                for m, (name, metric) in enumerate(metrics.items()):
+                    value = metric(model, batch)
+                    out[m] += sums(name, value, samples)
+                    if each is not None:
+                        each(m, now, value)
+            return out
 
         @torch.inference_mode()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
-            out = torch.zeros(
-                (len(metrics), len(coordinates), 3),
-                dtype=torch.float64,
-                device=work.loan.flat.device,
-            )
-            for index, point in enumerate(coordinates):
+            nonlocal now
+            out = []
+            for now, point in enumerate(coordinates):  # noqa: B007 - read above
                 place(point)
-                for batch, samples in batches:
-                    work.check()
-                    if forget is not None:
-                        forget()
-                    for m, (name, metric) in enumerate(metrics.items()):
-                        value = metric(model, batch)
-                        out[m, index] += sums(name, value, samples)
-                        if each is not None:
-                            each(m, index, value)
-            return out
+                out.append(share(of_batches, batches))
+            return torch.stack(out, dim=1)
 
         yield measure

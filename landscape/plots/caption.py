@@ -29,6 +29,8 @@ def conditions(settings: Mapping[str, Any]) -> str:
         parts.append(f"batch norm {policy}")
     if "kind" in settings:
         parts.append(_directions(settings))
+    if "step" in settings:
+        parts.append("the plane moves: its centre is the state of each step")
     return " · ".join(parts)
 
 
