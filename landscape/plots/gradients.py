@@ -49,7 +49,8 @@ def plot_gradient_histogram(
     if np.nanmax(zero) > _LEAST:
         low, high = (f"{100 * f(zero):.0f}" for f in (np.nanmin, np.nanmax))
         note = f"zero: {low if low == high else f'{low}–{high}'} % of the entries"
-        ax.text(0.02, 0.02, note, transform=ax.transAxes, fontsize="x-small", gid="zeros")
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        ax.text(0.02, 0.03, note, transform=ax.transAxes, fontsize="x-small", bbox=box, gid="zeros")
     ax.legend(loc="upper right", fontsize="x-small")
     figure = ax.get_figure()
     if bar and figure is not None:
