@@ -57,7 +57,7 @@ def trainer(task: str) -> tuple[nn.Module, torch.optim.Optimizer, Callable[[], t
 
 def overhead(options: argparse.Namespace, folder: Path) -> None:
     model, optimizer, step = trainer(options.task)
-    count = options.steps or (6 if options.task == "resnet20" else 400)
+    count = options.steps or (6 if options.task == "resnet20" else 2000)
     times: dict[bool, list[float]] = {True: [], False: []}
     for block in range(options.blocks + 1):
         for recorded in (True, False) if block % 2 else (False, True):
