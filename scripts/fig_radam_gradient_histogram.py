@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.plots.style import look, styled
-from landscape.recording.training import restore
+from landscape.recording.restored import restore
 
 LR, STEPS = 0.03, 100
 RUNS = {

@@ -59,6 +59,8 @@ class Size:
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free
+        if path.is_file():  # it is replaced, or holds a part already
+            free += path.stat().st_size
         needed = self.total if self.total is not None else 2 * self.state
         if needed > free:
             raise OSError(
