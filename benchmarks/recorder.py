@@ -9,8 +9,8 @@
 Overhead is paired: blocks of steps with and without a recorder take turns in one process, the
 recorder's block ends only when everything is on disk, and the medians of the blocks' times are
 compared, and so is the processor time of all threads, which a busy machine disturbs less. The
-stream writes the same bytes, in turns, through a `Recorder` and as a plain file; both
-count until the disk has everything (fsync).
+stream writes the same bytes, in turns, through a `Recorder` and as a plain file; both count until
+the disk has everything (fsync).
 """
 
 from __future__ import annotations
