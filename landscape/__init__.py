@@ -14,7 +14,7 @@ _HOMES = {
     "RecordingStopped": "recording.stream",
     "import_checkpoints": "recording.imported",
     "SketchedPath": "recording.sketch",
-    "Run": "recording.training",
+    "Run": "recording.run",
     "record_run": "recording.training",
     "record_runs": "recording.many",
     "outcomes": "recording.outcome",

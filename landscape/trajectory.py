@@ -17,6 +17,8 @@ and MAY hold
     origin         float32 (P,)      with float16 rows: what they are differences from
     buffers        float32 (S, B)    floating-point buffers (running statistics) of state s
     buffers_layout text              JSON, like `layout`
+    frozen         float32 (F,)      the parameters that were not trained, the same at every state
+    frozen_layout  text              JSON, like `layout`
     evaluation     float32 (S, P)    the parameters that would be evaluated at state s, where they
                                      differ from the stepped ones (averages, slow weights)
     random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`
@@ -81,6 +83,7 @@ class Trajectory:
         path: The file.
         layout: Names, shapes and kinds of the parameters.
         buffers_layout: The same for the stored buffers; empty when there are none.
+        frozen_layout: The same for parameters that were not trained; empty when there are none.
         steps: Optimizer step of every state, int64, shape (states,).
         updates: Number of recorded updates (optimizer steps).
         scalars: Name to float64 array of shape (updates,); see the format above.
@@ -107,6 +110,9 @@ class Trajectory:
             self.provenance = table_of_json(file, "provenance")
             self.layout = stored_layout(file, "layout")
             self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
+            self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
+            if self.frozen_layout.size:
+                checked_rows(file, "frozen", self.frozen_layout.size, (), ("float32",))
             states, self.updates = _counts(file)
             self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
             self.scalars = checked_scalars(file, self.updates)
@@ -167,6 +173,11 @@ class Trajectory:
     def buffers(self, index: int) -> np.ndarray | None:
         """The flat buffers of state `index`, float32, shape (B,); None when none were stored."""
         return self._optional("buffers", index)
+
+    @property
+    def frozen(self) -> np.ndarray | None:
+        """The parameters that were not trained, float32, shape (F,); None when none are stored."""
+        return self._data("frozen")[: self.frozen_layout.size] if self._holds("frozen") else None
 
     def evaluation(self, index: int) -> np.ndarray | None:
         """The parameters to evaluate at state `index` where they differ from the stepped ones.

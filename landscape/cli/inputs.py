@@ -96,7 +96,7 @@ def build_objective(
     """
     from landscape.cli.device import chosen_device
     from landscape.objective import Objective
-    from landscape.recording.training import restore
+    from landscape.recording.restored import restore
     from landscape.tasks import load_task
 
     run = runs[0]

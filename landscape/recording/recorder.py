@@ -24,7 +24,8 @@ from landscape.recording.selection import Selection, selected_layout
 from landscape.recording.size import Size
 from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.stream import Stream
-from landscape.recording.writer import RowType, TrajectoryWriter, check_scalar_name, refuse_existing
+from landscape.recording.tables import check_scalar_name
+from landscape.recording.writer import RowType, TrajectoryWriter, refuse_existing
 from landscape.trajectory import HISTOGRAM_BINS, NoStateError
 
 
@@ -64,6 +65,8 @@ class Recorder:
             arguments that returns tensors by name, by parameter, or in the order of the recorded
             parameters. Asked right before the next step; recorded beside each state.
         random_state: Store the global random generators with each state.
+        frozen: Store the parameters that are not trained, once, so that the file alone is enough
+            to evaluate a state.
         steps: How many steps are to come; the expected size is then printed, and refused when
             the disk cannot hold it.
         resume: Go on with an existing file after a restart: True finds the recorded state that
@@ -101,6 +104,7 @@ class Recorder:
         gradient_histogram: bool = False,
         evaluation: Evaluation | None = None,
         random_state: bool = False,
+        frozen: bool = True,
         steps: int | None = None,
         resume: bool | int = False,
         seed: int = 0,
@@ -133,7 +137,9 @@ class Recorder:
         saved = layout.size * (dtype != "float32")
         numbers = 8 * (12 + 5 * len(layout) * motion) + 4 * (sketch or 0)
         numbers += 4 * HISTOGRAM_BINS * gradient_histogram
-        self.size = Size(4 * values - 2 * saved, numbers, every=every, steps=steps)
+        self._frozen = Layout.of_frozen(model) if frozen else Layout(())
+        fixed = 4 * self._frozen.size
+        self.size = Size(4 * values - 2 * saved, numbers, every=every, steps=steps, fixed=fixed)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start
 
@@ -244,6 +250,7 @@ class Recorder:
             self.path,
             self._layout,
             buffers_layout=self._buffers_layout,
+            frozen=(self._frozen, self._snapshot.values(self._frozen)),
             run=self._run,
             overwrite=self._overwrite or self._resume is not False,
             dtype=self._dtype,
