@@ -1,0 +1,158 @@
+"""Samples in growing rounds, in a random order common to all points.
+
+The mean over the first n samples of a random order of N estimates the mean over all of them with
+the standard error σ/√n · √(1 - n/N) (Cochran 1977, Sampling Techniques, section 2.6). Because the
+order is the same at every point, neighbouring points err alike: a surface from few samples is
+bent, not rough. Means and squared deviations of two stretches of the order are put together as in
+Chan, Golub & LeVeque 1983 (Amer. Statistician 37).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+_FIRST = 256  # samples of the first round
+_GROWTH = 1.5
+_JUMP = 4  # a round grows at most this much: the spread is not known better
+Z = 2.0  # standard errors that hold 95 %
+
+
+class Stretches(Protocol):
+    """Something measured point by point over stretches of an order of samples.
+
+    Attributes:
+        size: N, all samples.
+        step: Rounds end at multiples of it; 0 where only all samples can be measured.
+        rows: Numbers that are averaged per sample.
+    """
+
+    size: int
+    step: int
+    rows: int
+
+    def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Means and sums of squared deviations over a stretch, each (rows, points)."""
+        ...
+
+    def metrics(
+        self, points: np.ndarray, mean: np.ndarray, m2: np.ndarray, count: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Metrics and their standard deviations over samples, each (metrics, points)."""
+        ...
+
+
+class Rounds:
+    """How far every point is measured, and what is known there.
+
+    Args:
+        stretches: What is measured.
+        points: How many points there are.
+        limit: Most samples, over all points, that may be measured; None: any.
+
+    Attributes:
+        count: Samples measured per point.
+        spent: Samples measured over all points.
+        short: Whether something was left out because of the limit.
+    """
+
+    def __init__(self, stretches: Stretches, points: int, *, limit: int | None = None) -> None:
+        self.stretches = stretches
+        self.limit = limit
+        self.size = stretches.size
+        self.count = np.zeros(points, int)
+        self.mean = np.zeros((stretches.rows, points))
+        self.m2 = np.zeros((stretches.rows, points))
+        self.spent = 0
+        self.short = False
+        self._rungs = _rungs(stretches.size, stretches.step)
+
+    @property
+    def passes(self) -> float:
+        """What was measured, in passes over all samples."""
+        return self.spent / self.size
+
+    def known(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Metrics and their errors as estimates of the mean over all samples, of 95 %.
+
+        Args:
+            points: Points that are measured.
+
+        Returns:
+            Two arrays of shape (metrics, points); the error is zero where all samples were used,
+            infinite where it is not known.
+        """
+        count = self.count[points]
+        value, deviation = self.stretches.metrics(
+            points, self.mean[:, points], self.m2[:, points], count
+        )
+        with np.errstate(invalid="ignore"):
+            error = Z * deviation * np.sqrt((1 - count / self.size) / np.maximum(count, 1))
+        error = np.where(np.isnan(error), np.inf, error)
+        error[:, count == self.size] = 0
+        error[~np.isfinite(value)] = 0  # more samples do not make it finite
+        return value, error
+
+    def begin(self, points: np.ndarray) -> None:
+        """Measure the first round where nothing is known."""
+        fresh = points[self.count[points] == 0]
+        self._advance(fresh, np.full(len(fresh), self._rungs[0]))
+
+    def reach(self, points: np.ndarray, allowed: np.ndarray) -> None:
+        """Take more samples until the errors are at most `allowed`, shape (metrics, points)."""
+        while True:
+            _, error = self.known(points)
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                excess = np.max(np.square(error / allowed), axis=0)
+            count = self.count[points]
+            open_ = (excess > 1) & (count < self.size) & (count > 0)
+            if not open_.any() or self.short:
+                return
+            now, excess = count[open_], np.minimum(excess[open_], _JUMP * 8)
+            # s²(1/n - 1/N) shrinks by `excess` when n grows to:
+            wanted = 1 / (1 / self.size + (1 / now - 1 / self.size) / excess)
+            wanted = np.clip(wanted, now + 1, _JUMP * now)
+            rung = np.searchsorted(self._rungs, wanted).clip(max=len(self._rungs) - 1)
+            self._advance(points[open_], self._rungs[rung])
+
+    def complete(self, points: np.ndarray) -> np.ndarray:
+        """Metrics on all samples, measured apart from what is known: it stays as it is."""
+        mean, m2 = self.stretches(points, 0, self.size)
+        self.spent += self.size * len(points)
+        return self.stretches.metrics(points, mean, m2, np.full(len(points), self.size))[0]
+
+    def _advance(self, points: np.ndarray, target: np.ndarray) -> None:
+        pairs = np.stack([self.count[points], target])
+        for start, stop in np.unique(pairs, axis=1).T if len(points) else ():
+            group = points[(pairs[0] == start) & (pairs[1] == stop)]
+            if self.limit is not None:
+                room = max(0, self.limit - self.spent) // int(stop - start)
+                self.short |= room < len(group)
+                group = group[:room]
+            if len(group):
+                mean, m2 = self.stretches(group, int(start), int(stop))
+                self._join(group, int(start), int(stop), mean, m2)
+
+    def _join(
+        self, points: np.ndarray, start: int, stop: int, mean: np.ndarray, m2: np.ndarray
+    ) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = mean - self.mean[:, points]
+            self.m2[:, points] += m2 + np.square(apart) * (start * (stop - start) / stop)
+            joined = self.mean[:, points] + apart * ((stop - start) / stop)
+        broken = ~np.isfinite(self.mean[:, points])
+        self.mean[:, points] = np.where(broken, self.mean[:, points], joined)
+        self.count[points] = stop
+        self.spent += (stop - start) * len(points)
+
+
+def _rungs(size: int, step: int) -> np.ndarray:
+    """Numbers of samples at which rounds end; the last is all."""
+    found = []
+    if step:
+        count = float(_FIRST)
+        while (rounded := -(-int(count) // step) * step) < 0.75 * size:
+            found.append(rounded)
+            count *= _GROWTH
+    return np.unique([*found, size])
