@@ -103,7 +103,7 @@ CASES: dict[str, Case] = {
     ),
     "gpt": Case(
         "GPT on tiny Shakespeare, random plane",
-        lambda: around("tiny-shakespeare/gpt-w32", steps=600), 1.0, 51, 1000, 500, 32,
+        lambda: around("tiny-shakespeare/gpt-w32", steps=600), 1.0, 51, 2000, 2000, 32, 200,
     ),
     "digits-plain": Case(
         "ResNet-56 without skips on digits, random plane",

@@ -128,6 +128,14 @@ class Restriction:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
         return replace(self._evaluation(coordinates, totals, computed), observed_error=error)
 
+    def decay(self, coordinates: np.ndarray) -> np.ndarray:
+        """The metric ``weight decay`` = λ/2 ‖θ‖² at points, shape (points,); zero without any."""
+        if self._squares is None:
+            return np.zeros(len(coordinates))
+        c = np.insert(coordinates, 0, 1.0, axis=1)
+        half = (self.objective.weight_decay or 0.0) / 2
+        return half * np.einsum("pi,ij,pj->p", c, self._squares, c)
+
     def in_units(
         self,
         coordinates: np.ndarray,
@@ -225,9 +233,8 @@ class Restriction:
         mean, error = mean_and_error(
             totals.cpu().numpy(), size=data.size, population=data.population
         )
-        if self._squares is not None and self.objective.weight_decay is not None:
-            c = np.insert(coordinates, 0, 1.0, axis=1)
-            decay = self.objective.weight_decay / 2 * np.einsum("pi,ij,pj->p", c, self._squares, c)
+        if self.objective.weight_decay is not None:
+            decay = self.decay(coordinates)
             mean = np.concatenate([mean, [decay, mean[0] + decay]])
             error = np.concatenate([error, [np.zeros_like(decay), error[0]]])
         mean[:, ~computed] = error[:, ~computed] = np.nan

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
+from landscape.analysis.fast.surface import measure_sparingly
 from landscape.directions import Plane
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import fingerprint, provenance
@@ -38,13 +39,24 @@ class Surface(Result):
         values: ``values[m, j, i]`` is metric m at (alpha[i], beta[j]); NaN and ±inf are kept.
         standard_error: Standard errors of `values` over the choice of samples; 0 when the whole
             data set was used, NaN when unknown.
-        computed: False where a point was not measured.
+        computed: False where a point was neither measured nor, for a surface with a tolerance,
+            estimated from others.
         gram: Inner products of the two directions.
         labels: What the axes are.
         explained: Share of variation along each axis, for planes from PCA.
         explained_null: The same shares for a random walk.
         settings: Plane, normalization, batch-norm policy, data, precision.
         provenance: Software, command, time, hash of the plane.
+        measured: Which points were measured; None: all that are computed. The others come from
+            interpolation.
+        samples: Samples each point was measured on; None: all.
+        error: Estimated error of `values` from interpolation and from the choice of samples, of
+            about 95 %, in the metrics' units; None without a tolerance.
+        trusted: False where the error is not known, or far beyond the tolerance; None: all.
+        moments: Of an unfinished surface with a tolerance, to go on with it: means and sums of
+            squared deviations per sample.
+        accuracy: How the error was kept and what was observed; see
+            `landscape.analysis.fast.surface`. None without a tolerance.
     """
 
     schema: ClassVar[str] = "landscape/surface"
@@ -59,6 +71,12 @@ class Surface(Result):
     labels: Annotated[tuple[str, ...], "direction"]
     explained: Float64[np.ndarray, " direction"] | None = None
     explained_null: Float64[np.ndarray, " direction"] | None = None
+    measured: Bool[np.ndarray, "beta alpha"] | None = None
+    samples: Int64[np.ndarray, "beta alpha"] | None = None
+    error: Float64[np.ndarray, "metric beta alpha"] | None = None
+    trusted: Bool[np.ndarray, "beta alpha"] | None = None
+    moments: Float64[np.ndarray, "moment row beta alpha"] | None = None
+    accuracy: dict | None = None
     settings: dict = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
@@ -90,6 +108,9 @@ def loss_surface(
     units: str | os.PathLike[str] | None = None,
     processes: int = 1,
     shard: tuple[int, int] = (0, 1),
+    tolerance: float | None = None,
+    budget: float | None = None,
+    seed: int = 0,
 ) -> Surface:
     """Measure every metric on a regular grid of a plane.
 
@@ -112,13 +133,21 @@ def loss_surface(
         shard: (i, n): measure only the i-th of n parts (from 0), for job arrays; the surface then
             lacks the other parts. With a shared `units` folder any later call puts them together,
             without one `merge_surfaces` does.
+        tolerance: Accept an error of this share of the surface's range (5 to 95 % of its values;
+            above it, of the height above the median), for example 0.01, and save what it allows:
+            points are interpolated and samples left out. Compared with all samples at random
+            points at the end; see `landscape.analysis.fast.surface`.
+        budget: Instead of a tolerance: the smallest error that this many passes over the data
+            give.
+        seed: Seed of the order of samples and of the random points, with either of the two.
 
     Returns:
         The surface.
 
     Raises:
         ValueError: If the extent is empty, the resolution below two, or the plane belongs to
-            another model, or the folder of units to another measurement.
+            another model, or the folder of units to another measurement; or if a tolerance is
+            not between 0 and 1, or combined with shards.
         RuntimeError: If processes failed three times at the same points.
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
@@ -130,7 +159,6 @@ def loss_surface(
     box = _box(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
-    restriction = objective.restrict(plane.origin, plane.directions)
     blank = Surface(
         alpha=alpha,
         beta=beta,
@@ -145,8 +173,19 @@ def loss_surface(
         settings={**plane.settings, **objective.settings},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
+    if tolerance is not None or budget is not None:
+        if shard != (0, 1):
+            raise ValueError(
+                "A tolerance chooses its points by what others gave, so it takes no shard; use "
+                "processes=, or measure all points on several machines."
+            )
+        return measure_sparingly(
+            objective, plane, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
+            resume=resume, units=units, processes=processes,
+        )  # fmt: skip
+    restriction = objective.restrict(plane.origin, plane.directions)
     known = blank
-    if resume is not None and resume.continues(blank) and _still_holds(resume, restriction, grid):
+    if resume is not None and resume.measured is None and resume.continues(blank) and _still_holds(resume, restriction, grid):
         known = resume
     missing = np.flatnonzero(~known.computed)
     index, count = shard

@@ -18,14 +18,14 @@ class Check:
 
     Attributes:
         points: Which points.
-        values: The metrics there on all samples, shape (metrics, points).
+        moments: Means and sums of squared deviations there over all samples.
         errors: Distance of the surface from them relative to its range, same shape.
-        passed: Whether the 95 % quantile of the errors, where they count relative to the height
+        passed: Whether the 95 % quantile of the first metric's errors, where they count relative to the height
             of high points, is within the tolerance.
     """
 
     points: np.ndarray
-    values: np.ndarray
+    moments: tuple[np.ndarray, np.ndarray]
     errors: np.ndarray
     passed: bool
 
@@ -62,11 +62,11 @@ def check(
     if avoid is not None:
         inexact = np.setdiff1d(inexact, avoid)
     drawn = np.sort(rng.choice(inexact, min(points, len(inexact)), replace=False))
-    values = rounds.complete(drawn)
+    values, moments = rounds.complete(drawn)
     flat = filled.values.reshape(len(values), -1)[:, drawn]
     apart = _apart(values, flat)
     scale = filled.scale.reshape(len(values), -1)[:, drawn]
     high = 0.0
     if len(drawn):
-        high = np.quantile(apart / scale, 0.95, axis=1, method="higher").max()
-    return Check(drawn, values, apart / filled.span[:, None], bool(high <= tolerance))
+        high = np.quantile(apart[0] / scale[0], 0.95, method="higher")
+    return Check(drawn, moments, apart / filled.span[:, None], bool(high <= tolerance))

@@ -6,7 +6,8 @@ error is at most `decay` times the largest of those about it on the level before
 assumed: it is the 95 % quantile of that ratio over the points that were measured. A point is left
 to the interpolation only while this estimate stays within its share of the tolerance, so that
 cliffs and chaos are measured to the last point. Errors count relative to the range of the surface
-(5 to 95 %), or to the height above its median where that is larger.
+(5 to 95 %), or to the height above its median where that is larger. The first metric decides;
+the others, measured at the same points on the same samples, are estimated alike.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Filled:
         measured: Which points were measured on any samples, shape (rows, columns).
         scale: What errors count relative to, shape (metrics, rows, columns).
         span: Range of every metric, 5 to 95 %.
-        decay: How the interpolation's error shrinks from level to level.
+        decay: How the first metric's interpolation error shrinks from level to level.
     """
 
     values: np.ndarray
@@ -66,7 +67,8 @@ class Refinement:
         self.rounds, self.shape, self.metrics = rounds, shape, metrics
         self.levels = nested_levels(shape)
         self.number = np.arange(shape[0] * shape[1]).reshape(shape)
-        self._decay = 0.25
+        self._decay = np.full(metrics, 0.5)  # that of other metrics is not learned
+        self._decay[0] = 0.25
         self._low, self._middle = np.zeros(metrics), np.zeros(metrics)
         self._span = np.full(metrics, np.nan)
 
@@ -102,22 +104,26 @@ class Refinement:
                 guess, error, basis = np.full((3, self.metrics, len(new)), np.inf)
                 unsure = np.zeros(guess.shape)
             scale = self._scale(guess)
-            urgency = np.max(error / scale, axis=0)
+            urgency = error[0] / scale[0]
             asked = (k < _FULL) | (urgency > _POINTS * tolerance)
             self.rounds.begin(new[asked][np.argsort(-urgency[asked], kind="stable")])
             known = self.rounds.count[new] > 0
             found, _ = self.rounds.known(new[known])
             share = _SAMPLES if self.rounds.stretches.step else 1.0
-            self.rounds.reach(new[known], share * tolerance * self._scale(found))
+            self.rounds.reach(new[known], share * tolerance * self._scale(found)[0])
             found, inexact = self.rounds.known(new[known])
             observed = _apart(found, guess[:, known]) / self._scale(found)
             if k >= 2:
-                ratios.append(_ratios(observed, basis[:, known], tolerance))
+                ratios.append(_ratios(observed[0], basis[0, known], tolerance))
                 self._learn(np.concatenate(ratios))
             values[:, new], gap[:, new], doubt[:, new] = guess, error, unsure
             detail[:, new] = error / scale
-            values[:, new[known]], gap[:, new[known]] = found, 0
-            doubt[:, new[known]], detail[:, new[known]] = inexact, observed if k else 0
+            # A few samples, where the limit ended a round, can be worse than the neighbours.
+            better = np.flatnonzero(known)[inexact[0] <= np.hypot(error[0], unsure[0])[known]]
+            kept = np.isin(np.flatnonzero(known), better)
+            values[:, new[better]], gap[:, new[better]] = found[:, kept], 0
+            doubt[:, new[better]] = inexact[:, kept]
+            detail[:, new[known]] = observed if k else 0
         values, gap, doubt = (a.reshape(-1, *self.shape) for a in (values, gap, doubt))
         return Filled(
             values=values,
@@ -126,7 +132,7 @@ class Refinement:
             measured=self.rounds.count.reshape(self.shape) > 0,
             scale=self._scale(values),
             span=self._span.copy(),
-            decay=self._decay,
+            decay=float(self._decay[0]),
         )
 
     def _guess(
@@ -139,14 +145,14 @@ class Refinement:
             guess, torn = predict(values[m], level, low=self._low[m], span=self._span[m])
             basis = around(detail[m], level, coarse)
             with np.errstate(invalid="ignore"):
-                error = self._decay * basis * self._scale(guess[None], m)[0]
+                error = self._decay[m] * basis * self._scale(guess[None], m)[0]
             error = np.where(torn | (k == 1), np.inf, error + spread(gap[m], level))
             found.append((guess, error, spread(doubt[m], level), basis))
         return tuple(np.stack(part) for part in zip(*found, strict=True))
 
     def _learn(self, ratios: np.ndarray) -> None:
         if len(ratios) >= _ENOUGH:
-            self._decay = float(np.clip(np.quantile(ratios, 0.95), *_DECAY))
+            self._decay[0] = np.clip(np.quantile(ratios, 0.95), *_DECAY)
 
     def _look(self, values: np.ndarray) -> None:
         """Range, minimum and median of every metric, of the finite values seen so far."""

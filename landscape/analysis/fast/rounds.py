@@ -16,6 +16,7 @@ import numpy as np
 _FIRST = 256  # samples of the first round
 _GROWTH = 1.5
 _JUMP = 4  # a round grows at most this much: the spread is not known better
+_TOGETHER = 256  # points that are measured at once; Ctrl-C loses at most these
 Z = 2.0  # standard errors that hold 95 %
 
 
@@ -100,11 +101,11 @@ class Rounds:
         self._advance(fresh, np.full(len(fresh), self._rungs[0]))
 
     def reach(self, points: np.ndarray, allowed: np.ndarray) -> None:
-        """Take more samples until the errors are at most `allowed`, shape (metrics, points)."""
+        """Take more samples until the first metric's errors are at most `allowed`."""
         while True:
             _, error = self.known(points)
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                excess = np.max(np.square(error / allowed), axis=0)
+                excess = np.square(error[0] / allowed)
             count = self.count[points]
             open_ = (excess > 1) & (count < self.size) & (count > 0)
             if not open_.any() or self.short:
@@ -116,11 +117,36 @@ class Rounds:
             rung = np.searchsorted(self._rungs, wanted).clip(max=len(self._rungs) - 1)
             self._advance(points[open_], self._rungs[rung])
 
-    def complete(self, points: np.ndarray) -> np.ndarray:
-        """Metrics on all samples, measured apart from what is known: it stays as it is."""
+    def complete(self, points: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Metrics on all samples, and their moments; what is known stays as it is."""
+        if not len(points):
+            return self.known(points)[0], (self.mean[:, :0], self.m2[:, :0])
         mean, m2 = self.stretches(points, 0, self.size)
         self.spent += self.size * len(points)
-        return self.stretches.metrics(points, mean, m2, np.full(len(points), self.size))[0]
+        full = np.full(len(points), self.size)
+        return self.stretches.metrics(points, mean, m2, full)[0], (mean, m2)
+
+    def adopt(self, points: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
+        """Know points by moments over all samples."""
+        self.mean[:, points], self.m2[:, points] = mean, m2
+        self.count[points] = self.size
+
+    def restore(self, count: np.ndarray, moments: np.ndarray) -> None:
+        """Go on from the state of an earlier measurement, if it is one of the same points.
+
+        Args:
+            count: Samples per point, shape (points,).
+            moments: Means and sums of squared deviations, shape (2, rows, ...).
+        """
+        mean, m2 = moments.reshape(2, len(moments[0]), -1)
+        if mean.shape != self.mean.shape or not len(done := np.flatnonzero(count)):
+            return
+        least = done[[int(np.argmin(count[done]))]]
+        again, _ = self.stretches(least, 0, int(count[least[0]]))
+        # Ways of evaluating agree to 1e-4; another loss, model or data does not.
+        if np.allclose(again, mean[:, least], rtol=1e-3, equal_nan=True):
+            self.count, self.mean, self.m2 = count.copy(), mean.copy(), m2.copy()
+            self.spent = int(count.sum())
 
     def _advance(self, points: np.ndarray, target: np.ndarray) -> None:
         pairs = np.stack([self.count[points], target])
@@ -130,9 +156,10 @@ class Rounds:
                 room = max(0, self.limit - self.spent) // int(stop - start)
                 self.short |= room < len(group)
                 group = group[:room]
-            if len(group):
-                mean, m2 = self.stretches(group, int(start), int(stop))
-                self._join(group, int(start), int(stop), mean, m2)
+            for first in range(0, len(group), _TOGETHER):
+                some = group[first : first + _TOGETHER]
+                mean, m2 = self.stretches(some, int(start), int(stop))
+                self._join(some, int(start), int(stop), mean, m2)
 
     def _join(
         self, points: np.ndarray, start: int, stop: int, mean: np.ndarray, m2: np.ndarray
