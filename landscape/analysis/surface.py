@@ -185,7 +185,12 @@ def loss_surface(
         )  # fmt: skip
     restriction = objective.restrict(plane.origin, plane.directions)
     known = blank
-    if resume is not None and resume.measured is None and resume.continues(blank) and _still_holds(resume, restriction, grid):
+    if (
+        resume is not None
+        and resume.measured is None
+        and resume.continues(blank)
+        and _still_holds(resume, restriction, grid)
+    ):
         known = resume
     missing = np.flatnonzero(~known.computed)
     index, count = shard

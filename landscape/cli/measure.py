@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 from landscape.cli import inputs
+from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
 from landscape.cli.inputs import (
     BatchNorm,
     Device,
@@ -58,6 +59,17 @@ def surface(
     shard: Annotated[
         str, typer.Option(help="Measure part I of N, as I/N; share --units to put them together.")
     ] = "1/1",
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            help="Accept an error of this share of the surface's range, such as 1%: saves samples "
+            "and points, and says what error was observed."
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Instead: the smallest error that so many passes over the data give."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Measure the loss on a plane, and project the runs on it with their true loss.
@@ -80,6 +92,8 @@ def surface(
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
     unfinished = f"unfinished/{plane}"
     paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    if tolerance is None and budget is None:
+        propose_tolerance(objective, found, size)
     try:
         measured = loss_surface(
             objective,
@@ -91,6 +105,9 @@ def surface(
             units=units,
             processes=processes,
             shard=part,
+            tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
+            budget=budget,
+            seed=seed,
         )
     except Interrupted as stop:
         if stop.partial.computed.any():
@@ -111,6 +128,8 @@ def surface(
     measured.save(path, name)
     remove(path, unfinished)
     typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
+    for sentence in said_of_accuracy(measured):
+        typer.echo(f"  {sentence}")
     for trajectory in trajectories:
         shown = project(trajectory, found, objective=objective, every=every)
         shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")

@@ -20,8 +20,8 @@ class Check:
         points: Which points.
         moments: Means and sums of squared deviations there over all samples.
         errors: Distance of the surface from them relative to its range, same shape.
-        passed: Whether the 95 % quantile of the first metric's errors, where they count relative to the height
-            of high points, is within the tolerance.
+        passed: Whether the 95 % quantile of the first metric's errors, relative to the scale
+            that errors count against, is within the tolerance.
     """
 
     points: np.ndarray

@@ -39,7 +39,8 @@ class Level:
     @property
     def at(self) -> tuple[np.ndarray, np.ndarray]:
         """Index of its points in arrays of the finest grid, after any leading axes."""
-        return np.ix_(self.rows, self.columns)
+        rows, columns = np.ix_(self.rows, self.columns)
+        return rows, columns
 
 
 def nested_levels(shape: tuple[int, int]) -> list[Level]:
@@ -73,7 +74,8 @@ def predict(
         Values of shape (rows, columns), and where there is none because some but not all of the
         nearest four are finite, or they are not finite in different ways.
     """
-    assert level.cubic is not None and level.linear is not None
+    assert level.cubic is not None
+    assert level.linear is not None
     finite = np.isfinite(coarse)
     bend = _BEND * span
     with np.errstate(over="ignore"):

@@ -98,8 +98,8 @@ class Refinement:
             new = self.number[level.at][level.new]
             if k:
                 coarse = self.levels[k - 1]
-                held = (a[:, self.number[coarse.at]] for a in (values, gap, doubt, detail))
-                guess, error, unsure, basis = (a[:, level.new] for a in self._guess(*held, k))
+                held = [a[:, self.number[coarse.at]] for a in (values, gap, doubt, detail)]
+                guess, error, unsure, basis = (a[:, level.new] for a in self._guess(held, k))
             else:
                 guess, error, basis = np.full((3, self.metrics, len(new)), np.inf)
                 unsure = np.zeros(guess.shape)
@@ -135,10 +135,9 @@ class Refinement:
             decay=float(self._decay[0]),
         )
 
-    def _guess(
-        self, values: np.ndarray, gap: np.ndarray, doubt: np.ndarray, detail: np.ndarray, k: int
-    ) -> tuple[np.ndarray, ...]:
+    def _guess(self, held: list[np.ndarray], k: int) -> tuple[np.ndarray, ...]:
         """Values of level k, errors, doubts and what the errors rest on, from the level before."""
+        values, gap, doubt, detail = held
         level, coarse = self.levels[k], self.levels[k - 1]
         found = []
         for m in range(self.metrics):

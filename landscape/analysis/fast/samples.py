@@ -178,5 +178,7 @@ def _forms(objective: Objective, origin: np.ndarray, directions: np.ndarray) -> 
         return dict.fromkeys(objective.metrics, "mean")
     few = np.arange(min(2, objective.data.size))
     metrics = {name: looking(name, metric) for name, metric in objective.metrics.items()}
-    objective.part(few, metrics=metrics).restrict(origin, directions)(np.zeros((1, len(directions))))
+    objective.part(few, metrics=metrics).restrict(origin, directions)(
+        np.zeros((1, len(directions)))
+    )
     return forms

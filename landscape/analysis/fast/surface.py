@@ -10,8 +10,8 @@ What is stated, and how it is known (kept as `Surface.accuracy`):
     check             the error observed at random points on all samples, which nothing was fitted
                       to or chosen by: their number, and its median, 95 % and largest for every
                       metric
-    attempts          how often that check asked for more; each time half the error was allowed,
-                      and other points were drawn
+    attempts          how often that check asked for more; each time two thirds of the error
+                      were allowed, and other points were drawn
     reached           whether the last check kept the tolerance
     decay             how much smaller the interpolation's error is from level to level
     passes, full      passes over all samples that were measured (the checks' included), and those
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from landscape.directions import Plane
     from landscape.objective import Objective
 
-_ATTEMPTS = 10
+_ATTEMPTS = 12
 _COARSEST = 0.16  # the tolerance with which a budget begins
+_STRICTER = 1.5  # after every check that failed
 _UNTRUSTED = 3.0  # times the tolerance
 
 
@@ -103,16 +104,15 @@ def _measure(
             filled = refinement.fill(allowed)
         rounds.limit = None
         return filled, check(filled, rounds, tolerance=math.inf, rng=rng), 1
-    allowed = tolerance
-    for attempt in range(1, _ATTEMPTS + 1):
+    allowed, attempt = tolerance, 1
+    while True:
         filled = refinement.fill(allowed)
         found = check(filled, rounds, tolerance=tolerance, rng=rng, avoid=drawn)
-        if found.passed:
-            break
+        if found.passed or attempt == _ATTEMPTS:
+            return filled, found, attempt
         rounds.adopt(found.points, *found.moments)
         drawn = np.union1d(drawn, found.points)
-        allowed /= 2
-    return filled, found, attempt
+        allowed, attempt = allowed / _STRICTER, attempt + 1
 
 
 def _finished(
