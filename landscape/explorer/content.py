@@ -125,7 +125,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "beta": packed(surface.beta),
         "metrics": [
             *surface.metrics,
-            *(f"error of {name}" for name in surface.metrics[: len(maps)]),
+            *(f"error of {name}" for name in erring),
         ],
         "values": [packed(values) for values in (*surface.values, *maps)],
         "error": [packed(values) for values in (*surface.standard_error, *(0 * m for m in maps))],

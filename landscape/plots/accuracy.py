@@ -30,17 +30,9 @@ def mark_untrusted(ax: Axes, surface: Surface) -> None:
              closed=True)
         for j, i in zip(*np.nonzero(~surface.trusted), strict=True)
     ]  # fmt: skip
-    ax.add_patch(
-        PathPatch(
-            Path.make_compound_path(*cells),
-            facecolor="none",
-            edgecolor="0.25",
-            hatch="xxxx",
-            linewidth=0,
-            zorder=2.4,
-            gid="untrusted",
-        )  # fmt: skip
-    )
+    outline = Path.make_compound_path(*cells)
+    look = {"facecolor": "none", "edgecolor": "0.25", "linewidth": 0, "zorder": 2.4}
+    ax.add_patch(PathPatch(outline, hatch="xxxx", gid="untrusted", **look))
 
 
 def stated_error(surface: Surface, metric: str) -> str:
