@@ -1,0 +1,240 @@
+"""Surfaces at a fraction of the cost against the truth: work, stated error, true error.
+
+    python benchmarks/fast_cases.py digits-random ...    the truth, first
+    python benchmarks/fast_surface.py digits-random ...  replays and runs; adds to results.json
+    python benchmarks/fast_surface.py --table            what is known so far, as Markdown
+
+Where the truth is a table of every sample at every point, the method is replayed on it: the same
+code, reading from the table instead of running the model. Where it was only affordable at random
+points of the plane, `landscape.loss_surface` runs for real, with its time, and is compared there.
+Errors are relative to the 5 to 95 % range of the surface; work is in passes over the data, the 30
+passes of every check included.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from fast_cases import CASES, FOLDER, table_of
+
+import landscape as ls
+from landscape.analysis.fast.refine import Refinement
+from landscape.analysis.fast.rounds import Rounds
+from landscape.analysis.fast.surface import _measure
+
+RESULTS = FOLDER / "results.json"
+SEEDS, TOLERANCE = (0, 1, 2), 0.01
+
+
+class Replay:
+    """A table of losses as something to measure, with the samples in a random order."""
+
+    rows = 1
+
+    def __init__(self, blocks: list[np.ndarray], points: np.ndarray, *, seed: int, step: int):
+        self.blocks, self.points, self.step = blocks, points, step
+        self.starts = np.cumsum([0, *(block.shape[1] for block in blocks)])
+        self.size = int(self.starts[-1])
+        self.order = np.random.default_rng(seed).permutation(self.size)
+
+    def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        index = np.sort(self.order[start:stop])
+        mean, m2 = np.zeros(len(points)), np.zeros(len(points))
+        for k, point in enumerate(points):
+            losses = np.concatenate(
+                [
+                    block[self.points[point]][index[(index >= a) & (index < b)] - a]
+                    for block, a, b in zip(
+                        self.blocks, self.starts[:-1], self.starts[1:], strict=True
+                    )
+                ]
+            ).astype(np.float64)
+            mean[k] = losses.mean()
+            m2[k] = np.square(losses - mean[k]).sum()
+        return mean[None], m2[None]
+
+    def metrics(
+        self, points: np.ndarray, mean: np.ndarray, m2: np.ndarray, count: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        with np.errstate(all="ignore"):
+            return mean, np.sqrt(m2 / np.maximum(count - 1, 1))
+
+
+def truth_of(blocks: list[np.ndarray], points: np.ndarray) -> np.ndarray:
+    total = np.array(
+        [sum(float(block[p].astype(np.float64).sum()) for block in blocks) for p in points]
+    )
+    return total / sum(block.shape[1] for block in blocks)
+
+
+def quantiles(errors: np.ndarray) -> list[float]:
+    return [round(float(q), 6) for q in np.quantile(errors, (0.5, 0.95, 1))]
+
+
+def replayed(name: str, *, every: int, step: int, seed: int) -> dict[str, Any]:
+    """Points and samples together (step 32), or points alone (step 0), at every point."""
+    alpha, _, blocks, seconds = table_of(name)
+    side = len(alpha)
+    points = np.arange(side * side).reshape(side, side)[::every, ::every]
+    truth = truth_of(blocks, points.ravel()).reshape(points.shape)
+    stretches = Replay(blocks, points.ravel(), seed=seed, step=step)
+    rounds = Rounds(stretches, points.size)
+    refinement = Refinement(rounds, points.shape, metrics=1)
+    filled, found, attempts = _measure(refinement, rounds, TOLERANCE, seed)
+    span = float(np.ptp(np.quantile(truth, (0.05, 0.95))))
+    errors = np.abs(filled.values[0] - truth) / span
+    stated = max(float(np.quantile(filled.error[0], 0.95)) / span, found.quantiles()[1])
+    return {
+        "case": name,
+        "mode": "points and samples" if step else "points",
+        "points": points.size,
+        "truth points": points.size,
+        "samples": stretches.size,
+        "seed": seed,
+        "passes": round(rounds.passes, 1),
+        "saving": round(points.size / rounds.passes, 1),
+        "measured": round(float(filled.measured.mean()), 4),
+        "median samples": int(np.median(rounds.count[rounds.count > 0])),
+        "attempts": attempts,
+        "decay": round(filled.decay, 3),
+        "stated": round(stated, 5),
+        "check": list(found.quantiles()),
+        "true": quantiles(errors),
+        "covered": round(float((errors * span <= filled.error[0] + 1e-6 * span).mean()), 4),
+        "full seconds": round(seconds * points.size / side**2),
+    }
+
+
+def samples_alone(name: str, seed: int) -> dict[str, Any]:
+    """Every point of the table measured, on as many samples as the tolerance asks."""
+    _, _, blocks, _ = table_of(name)
+    points = np.arange(len(blocks[0]))
+    truth = truth_of(blocks, points)
+    stretches = Replay(blocks, points, seed=seed, step=32)
+    rounds = Rounds(stretches, len(points))
+    rounds.begin(points)
+    span = float(np.ptp(np.quantile(truth, (0.05, 0.95))))
+    scale = np.maximum(span, np.abs(truth - np.median(truth)))
+    rounds.reach(points, TOLERANCE * scale)
+    values, error = rounds.known(points)
+    wrong = np.abs(values[0] - truth) / span
+    return {
+        "case": name,
+        "mode": "samples",
+        "points": len(points),
+        "truth points": len(points),
+        "samples": stretches.size,
+        "seed": seed,
+        "passes": round(rounds.passes, 1),
+        "saving": round(len(points) / rounds.passes, 1),
+        "median samples": int(np.median(rounds.count)),
+        "stated": round(float(np.quantile(error, 0.95)) / span, 5),
+        "true": quantiles(wrong),
+        "covered": round(float((wrong * span <= error[0] + 1e-6 * span).mean()), 4),
+    }
+
+
+def run(name: str, seed: int, *, resolution: int | None = None) -> dict[str, Any]:
+    """`loss_surface` with the tolerance, for real; compared where the truth is known."""
+    case = CASES[name]
+    task, plane = case.build()
+    train = tuple(part[: case.samples] for part in task.train)
+    objective = ls.Objective(task.model, task.loss, train, batch_size=case.batch)
+    began, cpu = time.perf_counter(), time.process_time()
+    surface = ls.loss_surface(
+        objective, plane, extent=case.extent, resolution=case.resolution, tolerance=TOLERANCE,
+        seed=seed,
+    )  # fmt: skip
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    surface.save(FOLDER / "fast.results.h5", f"surface/{name}-{seed}")
+    said = surface.accuracy
+    assert said is not None
+    assert surface.error is not None
+    _, _, blocks, spent = table_of(name)
+    index = np.load(FOLDER / f"{name}.grid.npz")["index"]
+    truth = truth_of(blocks, np.arange(len(index)))
+    wrong = np.abs(surface.loss.ravel()[index] - truth)
+    span = said["span"][0]
+    counts = np.asarray(surface.samples)
+    return {
+        "case": name,
+        "mode": "points and samples",
+        "points": surface.loss.size,
+        "truth points": len(index),
+        "samples": case.samples,
+        "seed": seed,
+        "passes": round(said["passes"], 1),
+        "saving": round(said["full"] / said["passes"], 1),
+        "measured": round(float((counts > 0).mean()), 4),
+        "median samples": int(np.median(counts[counts > 0])),
+        "attempts": said["attempts"],
+        "decay": round(said["decay"], 3),
+        "stated": said["stated"][0],
+        "check": [said["check"][q][0] for q in ("median", "95 %", "largest")],
+        "true": quantiles(wrong / span),
+        "covered": round(float((wrong <= surface.error[0].ravel()[index] + 1e-6 * span).mean()), 4),
+        "seconds": round(seconds, 1),
+        "processor seconds": round(cpu, 1),
+        "full seconds": round(spent / len(index) * surface.loss.size),
+    }
+
+
+def keep(row: dict[str, Any]) -> None:
+    rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    same = ("case", "mode", "points", "seed")
+    rows = [r for r in rows if any(r[k] != row[k] for k in same)]
+    RESULTS.write_text(json.dumps([*rows, row], indent=1))
+    print(json.dumps(row), flush=True)
+
+
+def table() -> str:
+    rows = json.loads(RESULTS.read_text())
+    lines = [
+        "| surface | mode | points | samples | work saved | stated | true, 95 % | held |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["case"], row["mode"], row["points"], row["samples"]), []).append(row)
+    for (case, mode, points, samples), found in groups.items():
+        saved, stated, true = (
+            [pick(row) for row in found]
+            for pick in (lambda r: r["saving"], lambda r: r["stated"], lambda r: r["true"][1])
+        )
+        held = sum(t <= s for s, t in zip(stated, true, strict=True))
+        lines.append(
+            f"| {CASES[case].what} | {mode} | {points:,} | {samples:,} "
+            f"| {min(saved):.1f} to {max(saved):.1f}× "
+            f"| {100 * min(stated):.2f} to {100 * max(stated):.2f} % "
+            f"| {100 * min(true):.2f} to {100 * max(true):.2f} % | {held} of {len(found)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    if "--table" in sys.argv:
+        print(table())
+        return
+    for argument in sys.argv[1:]:
+        name, _, which = argument.partition(":")
+        seeds = [int(which)] if which else SEEDS
+        for seed in seeds:
+            if CASES[name].scatter:
+                if CASES[name].samples > 1000:
+                    keep(samples_alone(name, seed))
+                keep(run(name, seed))
+                continue
+            for every in (1, 2) if CASES[name].resolution > 100 else (1,):
+                for step in (0, 32):
+                    keep(replayed(name, every=every, step=step, seed=seed))
+            keep(samples_alone(name, seed))
+
+
+if __name__ == "__main__":
+    main()
