@@ -139,8 +139,8 @@ def samples_alone(name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def run(name: str, seed: int, *, resolution: int | None = None) -> dict[str, Any]:
-    """`loss_surface` with the tolerance, for real; compared where the truth is known."""
+def measure(name: str, seed: int) -> None:
+    """`loss_surface` with the tolerance, for real, with its time."""
     case = CASES[name]
     task, plane = case.build()
     train = tuple(part[: case.samples] for part in task.train)
@@ -150,8 +150,15 @@ def run(name: str, seed: int, *, resolution: int | None = None) -> dict[str, Any
         objective, plane, extent=case.extent, resolution=case.resolution, tolerance=TOLERANCE,
         seed=seed,
     )  # fmt: skip
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    surface.save(FOLDER / "fast.results.h5", f"surface/{name}-{seed}")
+    took = {"seconds": time.perf_counter() - began, "processor seconds": time.process_time() - cpu}
+    surface.save(FOLDER / f"{name}-{seed}.results.h5", f"surface/{name}")
+    (FOLDER / f"{name}-{seed}.time.json").write_text(json.dumps(took))
+    print(name, seed, took, surface.accuracy, flush=True)
+
+
+def compared(name: str, seed: int) -> dict[str, Any]:
+    """A surface that was measured, where the truth is known."""
+    surface = ls.Surface.load(FOLDER / f"{name}-{seed}.results.h5", f"surface/{name}")
     said = surface.accuracy
     assert said is not None
     assert surface.error is not None
@@ -166,7 +173,7 @@ def run(name: str, seed: int, *, resolution: int | None = None) -> dict[str, Any
         "mode": "points and samples",
         "points": surface.loss.size,
         "truth points": len(index),
-        "samples": case.samples,
+        "samples": CASES[name].samples,
         "seed": seed,
         "passes": round(said["passes"], 1),
         "saving": round(said["full"] / said["passes"], 1),
@@ -178,9 +185,8 @@ def run(name: str, seed: int, *, resolution: int | None = None) -> dict[str, Any
         "check": [said["check"][q][0] for q in ("median", "95 %", "largest")],
         "true": quantiles(wrong / span),
         "covered": round(float((wrong <= surface.error[0].ravel()[index] + 1e-6 * span).mean()), 4),
-        "seconds": round(seconds, 1),
-        "processor seconds": round(cpu, 1),
         "full seconds": round(spent / len(index) * surface.loss.size),
+        **json.loads((FOLDER / f"{name}-{seed}.time.json").read_text()),
     }
 
 
@@ -226,9 +232,11 @@ def main() -> None:
         seeds = [int(which)] if which else SEEDS
         for seed in seeds:
             if CASES[name].scatter:
-                if CASES[name].samples > 1000:
+                if not (FOLDER / f"{name}-{seed}.results.h5").exists():
+                    measure(name, seed)
+                if table_of(name)[2]:
                     keep(samples_alone(name, seed))
-                keep(run(name, seed))
+                    keep(compared(name, seed))
                 continue
             for every in (1, 2) if CASES[name].resolution > 100 else (1,):
                 for step in (0, 32):
