@@ -107,20 +107,20 @@ CASES: dict[str, Case] = {
     ),
     "digits-plain": Case(
         "ResNet-56 without skips on digits, random plane",
-        lambda: around("digits/resnet56-noskip-w8", steps=300), 1.0, 51, 1498, 749, 107,
+        lambda: around("digits/resnet56-noskip-w8", steps=300), 1.0, 51, 100, 100, 50,
     ),
     "resnet20": Case(
         "ResNet-20 on CIFAR-10, random plane",
         lambda: published("cifar10/resnet20-padding", HE, "resnet20-12fca82f.th"),
-        1.0, 21, 10_000, 1000, 50,
+        1.0, 21, 200, 200, 50,
     ),
     "resnet56": Case(
         "ResNet-56 with skips on CIFAR-10, random plane",
-        lambda: published("cifar10/resnet56", LI, SKIPS), 1.0, 21, 2000, 500, 50,
+        lambda: published("cifar10/resnet56", LI, SKIPS), 1.0, 21, 500, 500, 50,
     ),
     "resnet56-plain": Case(
         "ResNet-56 without skips on CIFAR-10, random plane",
-        lambda: published("cifar10/resnet56-noskip", LI, PLAIN), 1.0, 21, 2000, 500, 50,
+        lambda: published("cifar10/resnet56-noskip", LI, PLAIN), 1.0, 21, 100, 100, 50,
     ),
 }  # fmt: skip
 

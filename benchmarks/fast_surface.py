@@ -3,6 +3,7 @@
     python benchmarks/fast_cases.py digits-random ...    the truth, first
     python benchmarks/fast_surface.py digits-random ...  replays and runs; adds to results.json
     python benchmarks/fast_surface.py --table            what is known so far, as Markdown
+    python benchmarks/fast_surface.py --missed           how narrow a feature may be
 
 Where the truth is a table of every sample at every point, the method is replayed on it: the same
 code, reading from the table instead of running the model. Where it was only affordable at random
@@ -222,10 +223,48 @@ def table() -> str:
     return "\n".join(lines)
 
 
+class Formula(Replay):
+    """A closed form: one sample."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__([values.reshape(-1, 1)], np.arange(values.size), seed=0, step=0)
+
+
+def missed(*, trials: int = 40) -> str:
+    """How often a bump or a ridge of some width, anywhere on a bowl, stays unseen.
+
+    Its height is twice the bowl's at the border of the first axis; unseen is what leaves an error
+    of more than a tenth of the range anywhere, with a tolerance of a hundredth.
+    """
+    lines = ["| feature, width σ / extent | 51×51: missed, measured | 101×101 |", "|---|---|---|"]
+    rng = np.random.default_rng(0)
+    for kind in ("bump", "ridge"):
+        for width in (0.01, 0.02, 0.04, 0.08, 0.16):
+            cells = []
+            for side in (51, 101):
+                x, y = np.meshgrid(*[np.linspace(-1, 1, side)] * 2)
+                unseen, work = 0, 0.0
+                for _ in range(trials):
+                    (a, b), turn = rng.uniform(-0.9, 0.9, 2), rng.uniform(0, np.pi)
+                    along, across = (x - a) * np.cos(turn), (y - b) * np.sin(turn)
+                    far = (x - a) ** 2 + (y - b) ** 2 if kind == "bump" else (along + across) ** 2
+                    truth = x**2 + 2 * y**2 + 2 * np.exp(-far / (2 * width**2))
+                    rounds = Rounds(Formula(truth), truth.size)
+                    found = Refinement(rounds, truth.shape, metrics=1).fill(TOLERANCE)
+                    unseen += bool((np.abs(found.values[0] - truth) > 0.1 * found.scale[0]).any())
+                    work += float(found.measured.mean()) / trials
+                cells.append(f"{unseen / trials:.0%}, {work:.0%}")
+            lines.append(f"| {kind} {width / 2:.3f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     if "--table" in sys.argv:
         print(table())
+        return
+    if "--missed" in sys.argv:
+        print(missed())
         return
     for argument in sys.argv[1:]:
         name, _, which = argument.partition(":")

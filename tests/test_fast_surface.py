@@ -225,6 +225,16 @@ def test_batch_means_save_points_and_no_samples():
     assert found.accuracy["passes"] < 41 * 41 / 3
 
 
+def test_a_small_surface_is_measured_whole():
+    found = ls.loss_surface(
+        ls.Objective(Point(), bumpy, DATA[:100]), PLANE, resolution=9, tolerance=0.01
+    )
+    full = ls.loss_surface(ls.Objective(Point(), bumpy, DATA[:100]), PLANE, resolution=9)
+    np.testing.assert_allclose(found.values, full.values, rtol=1e-5)
+    assert found.accuracy["passes"] == 81
+    assert found.accuracy["stated"] == [0.0]
+
+
 def test_a_budget_is_kept():
     objective = ls.Objective(Point(), bumpy, DATA)
     errors = []

@@ -22,7 +22,7 @@ from landscape.analysis.fast.rounds import Rounds
 _DECAY = (0.1, 1.0)  # least and most
 _SAMPLES, _POINTS = 0.8, 0.6  # shares of the tolerance; their squares add up to 1
 _FULL = 2  # levels that are measured everywhere
-_ENOUGH = 20  # points from which the decay is learned
+_ENOUGH = 20  # points from which anything is learned
 
 
 @dataclass
@@ -106,7 +106,8 @@ class Refinement:
             scale = self._scale(guess)
             urgency = error[0] / scale[0]
             asked = (k < _FULL) | (urgency > _POINTS * tolerance)
-            self.rounds.begin(new[asked][np.argsort(-urgency[asked], kind="stable")])
+            shuffled = np.random.default_rng(k).permutation(np.flatnonzero(asked))
+            self.rounds.begin(new[shuffled[np.argsort(-urgency[shuffled], kind="stable")]])
             known = self.rounds.count[new] > 0
             found, _ = self.rounds.known(new[known])
             share = _SAMPLES if self.rounds.stretches.step else 1.0
@@ -116,6 +117,8 @@ class Refinement:
             if k >= 2:
                 ratios.append(_ratios(observed[0], basis[0, known], tolerance))
                 self._learn(np.concatenate(ratios))
+            if k == 1 and known.sum() >= _ENOUGH:  # the limit left some out: as bad as the worst
+                error = np.minimum(error, observed.max(axis=1, keepdims=True) * scale)
             values[:, new], gap[:, new], doubt[:, new] = guess, error, unsure
             detail[:, new] = error / scale
             # A few samples, where the limit ended a round, can be worse than the neighbours.

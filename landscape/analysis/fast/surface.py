@@ -107,6 +107,10 @@ def _measure(
     allowed, attempt = tolerance, 1
     while True:
         filled = refinement.fill(allowed)
+        left = np.flatnonzero(rounds.count < rounds.size)
+        if len(left) <= 2 * POINTS:  # to measure them all is hardly more than to check
+            rounds.adopt(left, *rounds.complete(left)[1])
+            filled = refinement.fill(allowed)
         found = check(filled, rounds, tolerance=tolerance, rng=rng, avoid=drawn)
         if found.passed or attempt == _ATTEMPTS:
             return filled, found, attempt
