@@ -55,18 +55,21 @@ def raw_batch_size(work: Workload, device: str) -> int:
     return min(sizes, key=lambda size: min(times[size]))
 
 
-def ours(work: Workload, **options: object) -> tuple[Run, ls.Objective, ls.Plane]:
+def ours(work: Workload, **options: object) -> tuple[Run, ls.Objective, ls.Plane, float]:
+    """What measures points, and the seconds that choosing how took."""
     objective = ls.Objective(work.model, work.loss, work.data, **options)
     plane = ls.random_plane(objective.parameters(), objective.layout, seed=1)
     restriction = objective.restrict(plane.origin, plane.directions)
     rng = np.random.default_rng(0)
     grid = rng.uniform(-1, 1, size=(work.resolution**2, 2))
+    begin = time.perf_counter()
     restriction.prepare(grid)
+    choosing = time.perf_counter() - begin
 
     def run(points: int) -> None:
         restriction(grid[:points])
 
-    return run, objective, plane
+    return run, objective, plane, choosing
 
 
 def loss_landscapes(work: Workload) -> Run:
@@ -142,10 +145,8 @@ def benchmark(
         for _ in range(points):
             one_pass(work, size, device)
 
-    begin = clock()
-    run, objective, plane = ours(work)
-    choosing = clock() - begin
-    plain, _, _ = ours(work, strategy="sequential")
+    run, objective, plane, choosing = ours(work)
+    plain, _, _, _ = ours(work, strategy="sequential")
     runs: dict[str, Run] = {"raw": raw, "landscape": run, "landscape, sequential": plain}
     for peer in (loss_landscapes, landscaper) if peers else ():
         try:

@@ -202,6 +202,7 @@ class Objective:
                     work,
                     self.data,
                     coordinates,
+                    seconds=self._seconds,
                     strategy=self._strategy,
                     batch_size=self.data.batch_size if fixed else self._batch_size,
                 )

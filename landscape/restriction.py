@@ -188,6 +188,7 @@ class Restriction:
     ) -> None:
         """Fill in totals and the mask, a chunk at a time; out of memory halves what is tried."""
         chunk, batch_size = choice.chunk, choice.batch_size
+        work = replace(work, threads=choice.threads)
         start = 0
         while start < len(coordinates):
             try:

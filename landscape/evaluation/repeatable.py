@@ -9,7 +9,7 @@ from landscape.evaluation.data import HeldData, map_tensors
 from landscape.evaluation.sequential import sequential
 from landscape.evaluation.work import Work
 
-_LOOK = 32
+_LOOK = 16
 _TOLERANCE = 1e-4  # float32 in other batches rounds otherwise; randomness moves far more
 
 
