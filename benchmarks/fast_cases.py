@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 import landscape as ls
+from landscape.analysis.surface import Extent
 from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 
@@ -43,7 +44,7 @@ class Case:
 
     what: str
     build: Callable[[], tuple[ls.Task, ls.Plane]]
-    extent: float | tuple[float, float, float, float]
+    extent: Extent
     resolution: int
     samples: int
     block: int
@@ -51,21 +52,21 @@ class Case:
     scatter: int = 0
 
 
-def trained(name: str, optimizer: str = "adam", *, steps: int, **options: float) -> ls.Trajectory:
+def trained(name: str, optimizer: str = "adam", *, steps: int) -> ls.Trajectory:
     """A recorded run of a task, made when it is not there yet."""
     file = FOLDER / f"{name.replace('/', '-')}-{optimizer}.h5"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         every = max(1, steps // 50)
-        ls.record_run(ls.Run(name, optimizer, steps=steps, every=every, **options), file)
+        ls.record_run(ls.Run(name, optimizer, steps=steps, every=every), file)
     return ls.Trajectory(file)
 
 
-def around(name: str, *, steps: int, **options: float) -> tuple[ls.Task, ls.Plane]:
+def around(name: str, *, steps: int) -> tuple[ls.Task, ls.Plane]:
     """A trained net and a random filter-normalized plane around it."""
     from landscape.recording.training import restore
 
-    run, task = trained(name, steps=steps, **options), ls.load_task(name)
+    run, task = trained(name, steps=steps), ls.load_task(name)
     restore(task.model, run, -1)
     return task, ls.random_plane(run.final, run.layout)
 
@@ -104,6 +105,10 @@ CASES: dict[str, Case] = {
     "gpt": Case(
         "GPT on tiny Shakespeare, random plane",
         lambda: around("tiny-shakespeare/gpt-w32", steps=600), 1.0, 51, 2000, 2000, 32, 200,
+    ),
+    "gpt-all": Case(
+        "GPT on all of tiny Shakespeare, random plane",
+        lambda: around("tiny-shakespeare/gpt-w32", steps=600), 1.0, 51, 15_685, 15_685, 32, 200,
     ),
     "digits-plain": Case(
         "ResNet-56 without skips on digits, random plane",

@@ -25,9 +25,7 @@ def measured(work, **how):
     return restriction(rng.normal(size=(7, 2)))
 
 
-@pytest.mark.parametrize(
-    ("strategy", "name"), [(s, n) for s in SHARED for n in sorted(SUITED[s])]
-)
+@pytest.mark.parametrize(("strategy", "name"), [(s, n) for s in SHARED for n in sorted(SUITED[s])])
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_change_nothing_but_rounding(strategy, name, threads):
     how = {"strategy": strategy, "batch_size": 5, "chunk": 4 if strategy == "linear" else 1}

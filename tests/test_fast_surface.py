@@ -272,6 +272,18 @@ def test_it_goes_on_where_it_was_interrupted():
     assert resumed < Stopped.calls - 1000
 
 
+def test_a_line_with_a_tolerance_is_the_line_within_it():
+    line = ls.line_between(np.zeros(2, np.float32), np.array([2, 0], np.float32))
+    full = ls.loss_line(ls.Objective(Point(), bumpy, DATA), line, resolution=21)
+    found = ls.loss_line(
+        ls.Objective(Point(), bumpy, DATA), line, resolution=21, tolerance=0.03, seed=1
+    )
+    span = np.ptp(np.quantile(full.loss, (0.05, 0.95)))
+    assert (found.standard_error > 0).any()
+    assert 2 * found.standard_error.max() <= 0.03 * span * 1.05  # the range is estimated too
+    assert np.quantile(np.abs(found.loss - full.loss), 0.95) <= 0.03 * span
+
+
 def test_what_makes_no_sense_is_refused():
     objective = ls.Objective(Point(), bumpy, DATA[:50])
     for wrong in ({"tolerance": 0.0}, {"tolerance": 2.0}, {"budget": 10}):

@@ -147,6 +147,8 @@ def walk(
     length: int = 40,
     every: int = 1,
     points: int = 10,
+    tolerance: float | None = None,
+    seed: int = 0,
 ) -> Walk:
     """Measure the loss between consecutive recorded states.
 
@@ -164,6 +166,10 @@ def walk(
         every: Measure every n-th segment of those in the windows.
         points: Intervals per segment; the segment is measured at points + 1 places, both ends
             included.
+        tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
+            its range along each segment (5 to 95 %). Short segments, along which it hardly
+            changes, ask for all samples; so do recorded batch-norm statistics.
+        seed: Seed of the order of samples, with a tolerance.
 
     Returns:
         The walk over all windows, in order of steps, without repetition.
@@ -206,6 +212,7 @@ def walk(
             settings={
                 **objective.settings,
                 "buffers": "recorded, interpolated" if recorded else "the model's",
+                **({} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}),
             },
             provenance=provenance(),
         )
@@ -225,6 +232,8 @@ def walk(
                         direction,
                         alpha,
                         buffers=ends if recorded else None,
+                        tolerance=tolerance,
+                        seed=seed,
                         progress=progress,
                     )
                 )

@@ -33,7 +33,13 @@ STRATEGIES: dict[str, Strategy] = {
     "stacked": stacked,
 }
 CHUNKED = ("linear", "stacked")
-SHARED = ("sequential", "channels last", "folded", "linear", "onednn")  # threads can share their batches
+SHARED = (
+    "sequential",
+    "channels last",
+    "folded",
+    "linear",
+    "onednn",
+)  # threads can share their batches
 
 _LOOK = 4  # samples in each of two batches on which strategies must agree
 _CHUNK = 32  # points that batched strategies start with
@@ -166,9 +172,7 @@ def _around(start: int, most: int) -> tuple[list[int], list[int]]:
 class _Trials:
     """What was timed so far, and the best of it."""
 
-    def __init__(
-        self, work: Work, data: HeldData, coordinates: np.ndarray, seconds: float
-    ) -> None:
+    def __init__(self, work: Work, data: HeldData, coordinates: np.ndarray, seconds: float) -> None:
         self.work, self.data, self.coordinates = work, data, coordinates
         self.look = data.batches(_LOOK, most=2 * _LOOK)
         self.tried: dict[str, float] = {}
@@ -219,9 +223,7 @@ class _Trials:
             return str(error)
         except torch.OutOfMemoryError:
             return "out of memory"
-        trial = replace(
-            trial, batch_size=size if self.data.joined else None, seconds=best * whole
-        )
+        trial = replace(trial, batch_size=size if self.data.joined else None, seconds=best * whole)
         name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)
         self.tried[", ".join(map(str, name))] = trial.seconds
         if not self.best.seconds <= trial.seconds:

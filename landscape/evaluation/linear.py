@@ -53,9 +53,7 @@ def batched_linear(work: Work) -> Iterator[Measure]:
 
         @torch.inference_mode()
         def of_batches(batches: Batches) -> Tensor:
-            out = folder.origin.new_zeros(
-                (len(work.metrics), folder.count, 3), dtype=torch.float64
-            )
+            out = folder.origin.new_zeros((len(work.metrics), folder.count, 3), dtype=torch.float64)
             with shortcuts(folder.fresh):
                 for batch, samples in batches:
                     work.check()

@@ -18,6 +18,7 @@ class Check:
 
     Attributes:
         points: Which points.
+        values: The metrics there on all samples, shape (metrics, points).
         moments: Means and sums of squared deviations there over all samples.
         errors: Distance of the surface from them relative to its range, same shape.
         passed: Whether the 95 % quantile of the first metric's errors, relative to the scale
@@ -25,6 +26,7 @@ class Check:
     """
 
     points: np.ndarray
+    values: np.ndarray
     moments: tuple[np.ndarray, np.ndarray]
     errors: np.ndarray
     passed: bool
@@ -69,4 +71,4 @@ def check(
     high = 0.0
     if len(drawn):
         high = np.quantile(apart[0] / scale[0], 0.95, method="higher")
-    return Check(drawn, moments, apart / filled.span[:, None], bool(high <= tolerance))
+    return Check(drawn, values, moments, apart / filled.span[:, None], bool(high <= tolerance))

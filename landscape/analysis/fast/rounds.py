@@ -117,6 +117,10 @@ class Rounds:
             rung = np.searchsorted(self._rungs, wanted).clip(max=len(self._rungs) - 1)
             self._advance(points[open_], self._rungs[rung])
 
+    def finish(self, points: np.ndarray) -> None:
+        """Take all samples that are left."""
+        self._advance(points, np.full(len(points), self.size))
+
     def complete(self, points: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """Metrics on all samples, and their moments; what is known stays as it is."""
         if not len(points):

@@ -8,8 +8,8 @@ What is stated, and how it is known (kept as `Surface.accuracy`):
     stated            for every metric, the error that 95 % of the points keep, relative to its
                       range: the larger of what was estimated everywhere and of what was observed
     check             the error observed at random points on all samples, which nothing was fitted
-                      to or chosen by: their number, and its median, 95 % and largest for every
-                      metric
+                      to or chosen by: how many, where (index in the flat surface), their values
+                      (None: not finite), and the median, 95 % and largest error of every metric
     attempts          how often that check asked for more; each time two thirds of the error
                       were allowed, and other points were drawn
     reached           whether the last check kept the tolerance
@@ -109,7 +109,7 @@ def _measure(
         filled = refinement.fill(allowed)
         left = np.flatnonzero(rounds.count < rounds.size)
         if len(left) <= 2 * POINTS:  # to measure them all is hardly more than to check
-            rounds.adopt(left, *rounds.complete(left)[1])
+            rounds.finish(left)
             filled = refinement.fill(allowed)
         found = check(filled, rounds, tolerance=tolerance, rng=rng, avoid=drawn)
         if found.passed or attempt == _ATTEMPTS:
@@ -145,11 +145,13 @@ def _finished(
         "tolerance": tolerance,
         "seed": blank.settings["order_seed"],
         "span": [float(v) for v in filled.span],
-        "stated": [v if math.isfinite(v) else None for v in stated],
+        "stated": [_number(v) for v in stated],
         "check": {
             "points": len(found.points),
+            "at": found.points.tolist(),
+            "values": [[_number(v) for v in row] for row in found.values],
             **{
-                name: [v if math.isfinite(v) else None for v in column]
+                name: [_number(v) for v in column]
                 for name, column in zip(
                     ("median", "95 %", "largest"), zip(*checks, strict=True), strict=True
                 )
@@ -177,6 +179,10 @@ def _finished(
             **({} if choice is None else {"evaluation": choice.describe()}),
         },
     )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _unfinished(blank: Surface, rounds: Rounds) -> Surface:
