@@ -7,10 +7,9 @@
 
 Where the truth is a table of every sample at every point, the method is replayed on it: the same
 code, reading from the table instead of running the model. Where it was only affordable at random
-points of the plane, `landscape.loss_surface` runs for real, with its time, and is compared there and at
-the check points of the other seeds, which are measured on all samples too.
-Errors are relative to the 5 to 95 % range of the surface; work is in passes over the data, the 30
-passes of every check included.
+points, `landscape.loss_surface` runs for real, with its time, and is compared there and at the
+check points of all seeds, which are measured on all samples too. Errors are relative to the 5 to
+95 % range of the surface; work is in passes over the data, the 30 of every check included.
 """
 
 from __future__ import annotations

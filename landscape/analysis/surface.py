@@ -53,8 +53,8 @@ class Surface(Result):
         error: Estimated error of `values` from interpolation and from the choice of samples, of
             about 95 %, in the metrics' units; None without a tolerance.
         trusted: False where the error is not known, or far beyond the tolerance; None: all.
-        moments: Of an unfinished surface with a tolerance, to go on with it: means and sums of
-            squared deviations per sample.
+        moments: Of an unfinished surface with a tolerance, to go on with it: what is known of the
+            samples' means and deviations.
         accuracy: How the error was kept and what was observed; see
             `landscape.analysis.fast.surface`. None without a tolerance.
     """

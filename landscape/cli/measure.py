@@ -117,7 +117,7 @@ def surface(
             f"are in {path}; the same command measures the rest."
         )
         raise typer.Exit(130) from None
-    if not measured.computed.all():
+    if not measured.computed.all() and measured.accuracy is None:
         measured.save(path, unfinished)
         typer.echo(
             f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape.analysis.fast.refine import Filled, _apart
+from landscape.analysis.fast.refine import Filled, apart
 from landscape.analysis.fast.rounds import Rounds
 
 POINTS = 30
@@ -66,9 +66,9 @@ def check(
     drawn = np.sort(rng.choice(inexact, min(points, len(inexact)), replace=False))
     values, moments = rounds.complete(drawn)
     flat = filled.values.reshape(len(values), -1)[:, drawn]
-    apart = _apart(values, flat)
+    wrong = apart(values, flat)
     scale = filled.scale.reshape(len(values), -1)[:, drawn]
     high = 0.0
     if len(drawn):
-        high = np.quantile(apart[0] / scale[0], 0.95, method="higher")
-    return Check(drawn, values, moments, apart / filled.span[:, None], bool(high <= tolerance))
+        high = np.quantile(wrong[0] / scale[0], 0.95, method="higher")
+    return Check(drawn, values, moments, wrong / filled.span[:, None], bool(high <= tolerance))

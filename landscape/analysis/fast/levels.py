@@ -37,6 +37,11 @@ class Level:
     linear: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
+    def sides(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its rows and columns."""
+        return self.rows, self.columns
+
+    @property
     def at(self) -> tuple[np.ndarray, np.ndarray]:
         """Index of its points in arrays of the finest grid, after any leading axes."""
         rows, columns = np.ix_(self.rows, self.columns)
@@ -52,7 +57,7 @@ def nested_levels(shape: tuple[int, int]) -> list[Level]:
     for k in range(1, depth):
         old = np.outer(np.isin(rows[k], rows[k - 1]), np.isin(columns[k], columns[k - 1]))
         cubic, linear = (
-            (_weights(rows[k], rows[k - 1], n), _weights(columns[k], columns[k - 1], n))
+            (interpolation(rows[k], rows[k - 1], n), interpolation(columns[k], columns[k - 1], n))
             for n in (4, 2)
         )
         found.append(Level(rows[k], columns[k], ~old, cubic, linear))
@@ -134,8 +139,8 @@ def _halvings(n: int) -> list[np.ndarray]:
     return found
 
 
-def _weights(fine: np.ndarray, coarse: np.ndarray, count: int) -> np.ndarray:
-    """Lagrange weights of the `count` coarse places about each fine one."""
+def interpolation(fine: np.ndarray, coarse: np.ndarray, count: int) -> np.ndarray:
+    """Lagrange weights of the `count` coarse places about each fine one, (fine, coarse)."""
     count = min(count, len(coarse))
     found = np.zeros((len(fine), len(coarse)))
     for row, x in zip(found, fine, strict=True):

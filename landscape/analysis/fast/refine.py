@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape.analysis.fast.control import Control
 from landscape.analysis.fast.levels import around, nested_levels, predict, spread
 from landscape.analysis.fast.rounds import Rounds
 
 _DECAY = (0.1, 1.0)  # least and most
 _SAMPLES, _POINTS = 0.8, 0.6  # shares of the tolerance; their squares add up to 1
 _FULL = 2  # levels that are measured everywhere
+_WORTH = 2  # times the control points' passes that the others need without them
 _ENOUGH = 20  # points from which anything is learned
 
 
@@ -61,10 +63,13 @@ class Refinement:
         rounds: Measures.
         shape: Rows and columns of the surface.
         metrics: Number of metrics.
+        full: Levels that are measured everywhere.
     """
 
-    def __init__(self, rounds: Rounds, shape: tuple[int, int], *, metrics: int) -> None:
-        self.rounds, self.shape, self.metrics = rounds, shape, metrics
+    def __init__(
+        self, rounds: Rounds, shape: tuple[int, int], *, metrics: int, full: int = _FULL
+    ) -> None:
+        self.rounds, self.shape, self.metrics, self.full = rounds, shape, metrics, full
         self.levels = nested_levels(shape)
         self.number = np.arange(shape[0] * shape[1]).reshape(shape)
         self._decay = np.full(metrics, 0.5)  # that of other metrics is not learned
@@ -81,7 +86,9 @@ class Refinement:
         if np.isnan(self._span).any():
             first = self.number[self.levels[0].at].ravel()
             self.rounds.begin(first)
-            self._look(self.rounds.known(first[self.rounds.count[first] > 0])[0])
+            begun = first[self.rounds.count[first] > 0]
+            self._look(self.rounds.known(begun)[0])
+            self._control(begun, tolerance)
         while True:
             before, span = self.rounds.spent, self._span.copy()
             filled = self._round(tolerance)
@@ -89,6 +96,21 @@ class Refinement:
             steady = np.all(np.abs(self._span - span) <= 0.05 * span)
             if self.rounds.short or (self.rounds.spent == before and steady):
                 return filled
+
+    def _control(self, begun: np.ndarray, tolerance: float) -> None:
+        """Measure control points on all samples, where this costs less than it saves."""
+        found, error = self.rounds.known(begun)
+        control = Control(self.levels[0], self.shape)
+        points = sum(int(level.new.sum()) for level in self.levels[: self.full])
+        n, size = self.rounds.count[begun], self.rounds.size
+        with np.errstate(all="ignore"):
+            excess = np.square(error[0] / (_SAMPLES * tolerance * self._scale(found)[0]))
+            needed = 1 / (1 / size + (1 / n - 1 / size) / np.maximum(excess, 1))
+        passes = points * float(np.mean(np.nan_to_num(needed, nan=size))) / size
+        room = self.rounds.limit is None or 4 * len(control.points) * size < self.rounds.limit
+        if self.rounds.stretches.step and passes > _WORTH * len(control.points) and room:
+            self.rounds.finish(control.points)
+            self.rounds.control = control
 
     def _round(self, tolerance: float) -> Filled:
         points = self.shape[0] * self.shape[1]
@@ -105,7 +127,7 @@ class Refinement:
                 unsure = np.zeros(guess.shape)
             scale = self._scale(guess)
             urgency = error[0] / scale[0]
-            asked = (k < _FULL) | (urgency > _POINTS * tolerance)
+            asked = (k < self.full) | (urgency > _POINTS * tolerance)
             shuffled = np.random.default_rng(k).permutation(np.flatnonzero(asked))
             self.rounds.begin(new[shuffled[np.argsort(-urgency[shuffled], kind="stable")]])
             known = self.rounds.count[new] > 0
@@ -113,7 +135,8 @@ class Refinement:
             share = _SAMPLES if self.rounds.stretches.step else 1.0
             self.rounds.reach(new[known], share * tolerance * self._scale(found)[0])
             found, inexact = self.rounds.known(new[known])
-            observed = _apart(found, guess[:, known]) / self._scale(found)
+            noise = np.hypot(inexact, unsure[:, known])
+            observed = apart(found, guess[:, known], noise) / self._scale(found)
             if k >= 2:
                 ratios.append(_ratios(observed[0], basis[0, known], tolerance))
                 self._learn(np.concatenate(ratios))
@@ -177,12 +200,16 @@ class Refinement:
         return np.maximum(np.where(np.isfinite(height), height, 0), span)
 
 
-def _apart(found: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """Distance of what was found from what was guessed; 0 where both are the same non-number."""
+def apart(found: np.ndarray, guess: np.ndarray, noise: np.ndarray | float = 0.0) -> np.ndarray:
+    """Distance of what was found from what was guessed; 0 where both are the same non-number.
+
+    What the choice of samples explains, `noise` of 95 %, is no distance: it is taken off in
+    quadrature.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(found - guess)
+        distance = np.sqrt((np.square(found - guess) - np.square(noise)).clip(min=0))
     alike = (found == guess) | (np.isnan(found) & np.isnan(guess))
-    return np.where(alike, 0, np.where(np.isfinite(found) & np.isfinite(guess), apart, np.inf))
+    return np.where(alike, 0, np.where(np.isfinite(found) & np.isfinite(guess), distance, np.inf))
 
 
 def _ratios(observed: np.ndarray, basis: np.ndarray, tolerance: float) -> np.ndarray:

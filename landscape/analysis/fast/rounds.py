@@ -9,11 +9,15 @@ Chan, Golub & LeVeque 1983 (Amer. Statistician 37).
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-_FIRST = 256  # samples of the first round
+if TYPE_CHECKING:
+    from landscape.analysis.fast.control import Control
+
+_FIRST = 256  # samples of the first round ...
+_PARTS = 4  # ... and the stretches it is taken in
 _GROWTH = 1.5
 _JUMP = 4  # a round grows at most this much: the spread is not known better
 _TOGETHER = 256  # points that are measured at once; Ctrl-C loses at most these
@@ -53,13 +57,14 @@ class Rounds:
         limit: Most samples, over all points, that may be measured; None: any.
 
     Attributes:
+        control: Points on all samples by which the others are corrected, or None.
         count: Samples measured per point.
         spent: Samples measured over all points.
         short: Whether something was left out because of the limit.
     """
 
     def __init__(self, stretches: Stretches, points: int, *, limit: int | None = None) -> None:
-        self.stretches = stretches
+        self.stretches, self._metrics = stretches, stretches.metrics
         self.limit = limit
         self.size = stretches.size
         self.count = np.zeros(points, int)
@@ -67,12 +72,20 @@ class Rounds:
         self.m2 = np.zeros((stretches.rows, points))
         self.spent = 0
         self.short = False
+        self.control: Control | None = None
         self._rungs = _rungs(stretches.size, stretches.step)
+        self._start = min(len(self._rungs), _PARTS) - 1
+        self.parts = np.full((len(self._rungs), stretches.rows, points), np.nan)
 
     @property
     def passes(self) -> float:
         """What was measured, in passes over all samples."""
         return self.spent / self.size
+
+    @property
+    def state(self) -> np.ndarray:
+        """All that is known: means, squared deviations, means over every stretch."""
+        return np.stack([self.mean, self.m2, *self.parts])
 
     def known(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Metrics and their errors as estimates of the mean over all samples, of 95 %.
@@ -85,9 +98,11 @@ class Rounds:
             infinite where it is not known.
         """
         count = self.count[points]
-        value, deviation = self.stretches.metrics(
-            points, self.mean[:, points], self.m2[:, points], count
-        )
+        value, deviation = self._metrics(points, self.mean[:, points], self.m2[:, points], count)
+        if self.control is not None:
+            better, left = self._corrected(points)
+            use = left < deviation
+            value, deviation = np.where(use, better, value), np.where(use, left, deviation)
         with np.errstate(invalid="ignore"):
             error = Z * deviation * np.sqrt((1 - count / self.size) / np.maximum(count, 1))
         error = np.where(np.isnan(error), np.inf, error)
@@ -98,7 +113,7 @@ class Rounds:
     def begin(self, points: np.ndarray) -> None:
         """Measure the first round where nothing is known."""
         fresh = points[self.count[points] == 0]
-        self._advance(fresh, np.full(len(fresh), self._rungs[0]))
+        self._advance(fresh, np.full(len(fresh), self._rungs[self._start]))
 
     def reach(self, points: np.ndarray, allowed: np.ndarray) -> None:
         """Take more samples until the first metric's errors are at most `allowed`."""
@@ -128,10 +143,10 @@ class Rounds:
         mean, m2 = self.stretches(points, 0, self.size)
         self.spent += self.size * len(points)
         full = np.full(len(points), self.size)
-        return self.stretches.metrics(points, mean, m2, full)[0], (mean, m2)
+        return self._metrics(points, mean, m2, full)[0], (mean, m2)
 
     def adopt(self, points: np.ndarray, mean: np.ndarray, m2: np.ndarray) -> None:
-        """Know points by moments over all samples."""
+        """Know points by moments over all samples; stretches that are not known stay so."""
         self.mean[:, points], self.m2[:, points] = mean, m2
         self.count[points] = self.size
 
@@ -140,22 +155,25 @@ class Rounds:
 
         Args:
             count: Samples per point, shape (points,).
-            moments: Means and sums of squared deviations, shape (2, rows, ...).
+            moments: Its `state`, shape (2 + stretches, rows, ...).
         """
-        mean, m2 = moments.reshape(2, len(moments[0]), -1)
-        if mean.shape != self.mean.shape or not len(done := np.flatnonzero(count)):
+        state = moments.reshape(*moments.shape[:2], -1)
+        if state.shape != self.state.shape or not len(done := np.flatnonzero(count)):
             return
+        mean = state[0]
         least = done[[int(np.argmin(count[done]))]]
         again, _ = self.stretches(least, 0, int(count[least[0]]))
         # Ways of evaluating agree to 1e-4; another loss, model or data does not.
         if np.allclose(again, mean[:, least], rtol=1e-3, equal_nan=True):
-            self.count, self.mean, self.m2 = count.copy(), mean.copy(), m2.copy()
+            self.count, self.mean, self.m2 = count.copy(), mean.copy(), state[1].copy()
+            self.parts = state[2:].copy()
             self.spent = int(count.sum())
 
     def _advance(self, points: np.ndarray, target: np.ndarray) -> None:
-        pairs = np.stack([self.count[points], target])
-        for start, stop in np.unique(pairs, axis=1).T if len(points) else ():
-            group = points[(pairs[0] == start) & (pairs[1] == stop)]
+        """Measure stretch by stretch, so that every one is known by itself."""
+        for number, stop in enumerate(self._rungs):
+            start = self._rungs[number - 1] if number else 0
+            group = points[(self.count[points] == start) & (target >= stop)]
             if self.limit is not None:
                 room = max(0, self.limit - self.spent) // int(stop - start)
                 self.short |= room < len(group)
@@ -164,6 +182,20 @@ class Rounds:
                 some = group[first : first + _TOGETHER]
                 mean, m2 = self.stretches(some, int(start), int(stop))
                 self._join(some, int(start), int(stop), mean, m2)
+                self.parts[number][:, some] = mean
+
+    def _corrected(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert self.control is not None
+        everywhere = np.arange(self.count.size)
+        _, deviation = self._metrics(everywhere, self.mean, self.m2, self.count)
+        at = self.control.points
+        full = np.full(len(at), self.size)
+        exact, _ = self._metrics(at, self.mean[:, at], self.m2[:, at], full)
+        ones = np.ones(self.count.size, int)
+        parts = np.stack([self._metrics(everywhere, p, 0 * p, ones)[0] for p in self.parts])
+        sizes = np.diff(self._rungs, prepend=0)
+        value, left = self.control.corrected(exact, parts, sizes, deviation)
+        return value[:, points], left[:, points]
 
     def _join(
         self, points: np.ndarray, start: int, stop: int, mean: np.ndarray, m2: np.ndarray
@@ -182,7 +214,9 @@ def _rungs(size: int, step: int) -> np.ndarray:
     """Numbers of samples at which rounds end; the last is all."""
     found = []
     if step:
-        count = float(_FIRST)
+        first = -(-_FIRST // _PARTS // step) * step
+        found = [k * first for k in range(1, _PARTS) if k * first < 0.75 * size]
+        count = float(_PARTS * first)
         while (rounded := -(-int(count) // step) * step) < 0.75 * size:
             found.append(rounded)
             count *= _GROWTH

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from landscape.restriction import Restriction
 
 _STEP = 32
+_LESS = 20  # times fewer passes than points: what choosing a way to evaluate may cost
 
 
 class Part:
@@ -78,6 +79,8 @@ class Samples:
         self._what, self._processes, self._progress = f"{what} seed {seed}", processes, progress
         self._units = None if units is None else Path(units)
         self._whole = objective.restrict(origin, directions)
+        few = np.linspace(0, len(coordinates) - 1, max(2, len(coordinates) // _LESS))
+        self._whole.prepare(coordinates[few.round().astype(int)])  # for all parts
         forms = _forms(objective, origin, directions)
         self._ratios = {name for name, form in forms.items() if form == "ratio"}
         separate = "mean" not in forms.values() and objective.data.joined

@@ -196,5 +196,5 @@ def _unfinished(blank: Surface, rounds: Rounds) -> Surface:
         computed=known.reshape(shape),
         measured=known.reshape(shape),
         samples=rounds.count.reshape(shape),
-        moments=np.stack([rounds.mean, rounds.m2]).reshape(2, -1, *shape),
+        moments=rounds.state.reshape(*rounds.state.shape[:2], *shape),
     )
