@@ -78,8 +78,12 @@ class Control:
         deviation: np.ndarray,
     ) -> tuple[float, np.ndarray, np.ndarray]:
         with np.errstate(all="ignore"):
-            residual = parts - parts[:, :, self.points] @ weights.T
-            known = np.isfinite(residual)
+            at = parts[:, :, self.points]
+            usable = np.isfinite(exact) & np.isfinite(at).all(axis=0)
+            blind = (~usable).astype(float) @ (weights.T != 0) > 0
+            exact, at = (np.where(usable, a, 0) for a in (exact, at))
+            residual = parts - at @ weights.T
+            known = np.isfinite(residual) & ~blind
             count = np.where(known, sizes[:, None, None], 0)
             filled = np.where(known, residual, 0)
             mean = (count * filled).sum(axis=0) / count.sum(axis=0)
@@ -89,11 +93,11 @@ class Control:
             telling = np.isfinite(share) & (degrees > 0)
             pooled = np.array(
                 [
-                    s[t].sum() / d[t].sum() if t.any() else np.inf
+                    np.minimum(s, d)[t].sum() / d[t].sum() if t.any() else np.inf
                     for s, d, t in zip(share, degrees, telling, strict=True)
                 ]
             )
             prior = pooled[:, None] * np.square(deviation)
             left = _CAUTION * np.sqrt((_WEIGHT * prior + square) / (_WEIGHT + degrees))
-            left = np.where(telling, left, np.inf)
+            left = np.where(telling & ~blind, left, np.inf)
         return float(pooled[0]), exact @ weights.T + mean, left
