@@ -191,8 +191,8 @@ class Rounds:
         at = self.control.points
         full = np.full(len(at), self.size)
         exact, _ = self._metrics(at, self.mean[:, at], self.m2[:, at], full)
-        ones = np.ones(self.count.size, int)
-        parts = np.stack([self._metrics(everywhere, p, 0 * p, ones)[0] for p in self.parts])
+        ones, none = np.ones(self.count.size, int), np.zeros_like(self.mean)
+        parts = np.stack([self._metrics(everywhere, p, none, ones)[0] for p in self.parts])
         sizes = np.diff(self._rungs, prepend=0)
         value, left = self.control.corrected(exact, parts, sizes, deviation)
         return value[:, points], left[:, points]
