@@ -2,6 +2,7 @@
 
     python benchmarks/fast_cases.py digits-random ...    the truth, first
     python benchmarks/fast_surface.py digits-random ...  replays and runs; adds to results.json
+    python benchmarks/fast_surface.py lenet:everywhere   samples alone, for real
     python benchmarks/fast_surface.py --table            what is known so far, as Markdown
     python benchmarks/fast_surface.py --missed           how narrow a feature may be
 
@@ -21,11 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from fast_cases import CASES, FOLDER, table_of
+from fast_cases import CASES, FOLDER, grid, table_of
 
 import landscape as ls
 from landscape.analysis.fast.refine import Refinement
 from landscape.analysis.fast.rounds import Rounds
+from landscape.analysis.fast.samples import Samples
 from landscape.analysis.fast.surface import _measure
 
 RESULTS = FOLDER / "results.json"
@@ -77,22 +79,22 @@ def quantiles(errors: np.ndarray) -> list[float]:
     return [round(float(q), 6) for q in np.quantile(errors, (0.5, 0.95, 1))]
 
 
-def replayed(name: str, *, every: int, step: int, seed: int) -> dict[str, Any]:
-    """Points and samples together (step 32), or points alone (step 0), at every point."""
+def replayed(name: str, *, every: int, step: int, seed: int, full: int = 2) -> dict[str, Any]:
+    """Points and samples together, points alone (step 0), or samples alone (full 99)."""
     alpha, _, blocks, seconds = table_of(name)
     side = len(alpha)
     points = np.arange(side * side).reshape(side, side)[::every, ::every]
     truth = truth_of(blocks, points.ravel()).reshape(points.shape)
     stretches = Replay(blocks, points.ravel(), seed=seed, step=step)
     rounds = Rounds(stretches, points.size)
-    refinement = Refinement(rounds, points.shape, metrics=1)
+    refinement = Refinement(rounds, points.shape, metrics=1, full=full)
     filled, found, attempts = _measure(refinement, rounds, TOLERANCE, seed)
     span = float(np.ptp(np.quantile(truth, (0.05, 0.95))))
     errors = np.abs(filled.values[0] - truth) / span
     stated = max(float(np.quantile(filled.error[0], 0.95)) / span, found.quantiles()[1])
     return {
         "case": name,
-        "mode": "points and samples" if step else "points",
+        "mode": "samples" if full > 2 else "points and samples" if step else "points",
         "points": points.size,
         "truth points": points.size,
         "samples": stretches.size,
@@ -111,32 +113,37 @@ def replayed(name: str, *, every: int, step: int, seed: int) -> dict[str, Any]:
     }
 
 
-def samples_alone(name: str, seed: int) -> dict[str, Any]:
-    """Every point of the table measured, on as many samples as the tolerance asks."""
-    _, _, blocks, _ = table_of(name)
-    points = np.arange(len(blocks[0]))
-    truth = truth_of(blocks, points)
-    stretches = Replay(blocks, points, seed=seed, step=32)
+def everywhere(name: str, seed: int) -> dict[str, Any]:
+    """Samples alone, for real: every point measured, on as many samples as the tolerance asks."""
+    case = CASES[name]
+    task, plane = case.build()
+    train = tuple(part[: case.samples] for part in task.train)
+    objective = ls.Objective(task.model, task.loss, train, batch_size=case.batch)
+    alpha, beta = grid(case, plane)
+    points = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
+    began, cpu = time.perf_counter(), time.process_time()
+    stretches = Samples(objective, plane.origin, plane.directions, points, seed=seed)
     rounds = Rounds(stretches, len(points))
-    rounds.begin(points)
-    span = float(np.ptp(np.quantile(truth, (0.05, 0.95))))
-    scale = np.maximum(span, np.abs(truth - np.median(truth)))
-    rounds.reach(points, TOLERANCE * scale)
-    values, error = rounds.known(points)
-    wrong = np.abs(values[0] - truth) / span
+    shape = (len(beta), len(alpha))
+    refinement = Refinement(rounds, shape, metrics=1, full=99)
+    filled, found, attempts = _measure(refinement, rounds, TOLERANCE, seed)
+    stated = float(np.quantile(filled.error[0], 0.95) / filled.span[0])
     return {
         "case": name,
         "mode": "samples",
         "points": len(points),
-        "truth points": len(points),
-        "samples": stretches.size,
+        "truth points": len(found.points),
+        "samples": case.samples,
         "seed": seed,
         "passes": round(rounds.passes, 1),
         "saving": round(len(points) / rounds.passes, 1),
         "median samples": int(np.median(rounds.count)),
-        "stated": round(float(np.quantile(error, 0.95)) / span, 5),
-        "true": quantiles(wrong),
-        "covered": round(float((wrong * span <= error[0] + 1e-6 * span).mean()), 4),
+        "attempts": attempts,
+        "stated": round(max(stated, found.quantiles()[1]), 5),
+        "check": list(found.quantiles()),
+        "true": list(found.quantiles()),
+        "seconds": time.perf_counter() - began,
+        "processor seconds": time.process_time() - cpu,
     }
 
 
@@ -281,19 +288,20 @@ def main() -> None:
         return
     for argument in sys.argv[1:]:
         name, _, which = argument.partition(":")
+        if which == "everywhere":
+            keep(everywhere(name, 0))
+            continue
         seeds = [int(which)] if which else SEEDS
         for seed in seeds:
             if CASES[name].scatter:
                 if not (FOLDER / f"{name}-{seed}.results.h5").exists():
                     measure(name, seed)
-                if (FOLDER / f"{name}.grid.npz").exists():
-                    keep(samples_alone(name, seed))
                 keep(compared(name, seed))
                 continue
             for every in (1, 2) if CASES[name].resolution > 100 else (1,):
                 for step in (0, 32):
                     keep(replayed(name, every=every, step=step, seed=seed))
-            keep(samples_alone(name, seed))
+                keep(replayed(name, every=every, step=32, seed=seed, full=99))
 
 
 if __name__ == "__main__":
