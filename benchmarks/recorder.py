@@ -8,7 +8,8 @@
 
 Overhead is paired: blocks of steps with and without a recorder take turns in one process, the
 recorder's block ends only when everything is on disk, and the medians of the blocks' times are
-compared. The stream writes the same bytes, in turns, through a `Recorder` and as a plain file.
+compared. The stream writes the same bytes, in turns, through a `Recorder` and as a plain file; both
+count until the disk has everything (fsync).
 """
 
 from __future__ import annotations
@@ -119,32 +120,46 @@ def stream(options: argparse.Namespace, folder: Path) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     for p in model.parameters():
         p.grad = torch.ones_like(p)
-    ratios = []
-    for _ in range(options.blocks):
+
+    def plain() -> float:
         begin = time.perf_counter()
         with open(folder / "plain.bin", "wb", buffering=0) as file:
-            for _ in range(steps):
-                optimizer.step()
+            for step in range(steps + 1):
                 for p in model.parameters():
                     file.write(p.detach().numpy())
-        plain = time.perf_counter() - begin
-        (folder / "plain.bin").unlink()
-        row = {"plain_mb_per_s": round(4e-6 * size * steps / plain)}
-        for motion in (False, True):
-            recorder = ls.Recorder(
-                folder / "run.h5", model, optimizer, overwrite=True, motion=motion
-            ).start()
-            begin = time.perf_counter()
+                if step < steps:
+                    optimizer.step()
+            os.fsync(file.fileno())
+        return time.perf_counter() - begin
+
+    def recorded(motion: bool) -> float:
+        recorder = ls.Recorder(folder / "run.h5", model, optimizer, overwrite=True, motion=motion)
+        begin = time.perf_counter()
+        with recorder:
             for _ in range(steps):
                 optimizer.step()
-            recorder.close()
-            row["with_motion" if motion else "states_only"] = round(
-                plain / (time.perf_counter() - begin), 3
-            )
-            (folder / "run.h5").unlink()
-        ratios.append(row)
+        with open(folder / "run.h5", "rb") as file:
+            os.fsync(file.fileno())
+        return time.perf_counter() - begin
+
+    ways = {
+        "plain": plain,
+        "states_only": lambda: recorded(False),
+        "with_motion": lambda: recorded(True),
+    }
+    speeds: list[dict[str, float]] = []
+    for block in range(options.blocks + 1):  # the first one warms up
+        seconds = {}
+        for name in ways if block % 2 else reversed(ways):
+            os.sync()
+            seconds[name] = ways[name]()
+            for left in folder.iterdir():
+                left.unlink()
+        row = {"plain_mb_per_s": round(4e-6 * size * (steps + 1) / seconds["plain"])}
+        row |= {name: round(seconds["plain"] / seconds[name], 3) for name in list(ways)[1:]}
+        speeds += [row] * (block > 0)
         print(json.dumps(row), flush=True)
-    medians = {name: float(np.median([row[name] for row in ratios])) for name in ratios[0]}
+    medians = {name: float(np.median([row[name] for row in speeds])) for name in speeds[0]}
     print(json.dumps({"steps": steps, "parameters": size, "median_of_plain_speed": medians}))
 
 

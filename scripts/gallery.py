@@ -112,7 +112,9 @@ def reduce_colors(path: Path) -> None:
         texts, dots = PngInfo(), image.info["dpi"]
         for key in ("Title", "Software", "Description"):
             texts.add_itxt(key, str(image.info[key]))
-        reduced = image.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+        colors = image.convert("RGB")
+        palette = colors.quantize(256)  # dithers only towards a palette that is given
+        reduced = colors.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     reduced.save(path, pnginfo=texts, optimize=True, dpi=dots)
 
 
@@ -134,11 +136,11 @@ def main() -> None:
         caption = ROOT / "figures" / f"{name}.txt"
         if caption.exists():
             what = ast.get_docstring(ast.parse(script.read_text())) or ""
-            film = (ROOT / "figures" / f"{name}.gif").exists()
+            film, still = ((ROOT / "figures" / f"{name}.{k}").exists() for k in ("gif", "pdf"))
             page += ["", f"## {name}", "", what, ""]
             page += [f"![{name}]({name}.{'gif' if film else 'png'})", ""]
             page += [*caption.read_text().strip().splitlines(), ""]
-            page += [f"`python scripts/{name}.py`" + ("" if film else f" · [PDF]({name}.pdf)")]
+            page += [f"`python scripts/{name}.py`" + (f" · [PDF]({name}.pdf)" if still else "")]
     if not smoke:
         (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
 

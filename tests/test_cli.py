@@ -101,7 +101,12 @@ def test_lines_of_every_kind_and_layers(cli):
     cli("line data/sgd.h5 --kind update --step 2 --extent 0,2 --resolution 5 --samples 60")
     said = cli("walk data/sgd.h5 --window first --window 2-5 --length 2 --samples 60")
     assert "first, 2 segments: barrier" in said
+    assert " ± " in said.partition("median height")[2]
     assert "0.weight" in cli("layers data/sgd.h5")
+    anew = "--batch-norm recalibrated --out data/anew.h5"
+    cli(f"walk data/sgd.h5 --window 0-1 --samples 60 {anew}")
+    anew = ls.load_results("data/anew.h5")["walk/sgd"].settings
+    assert (anew["batch_norm"], anew["buffers"]) == ("recalibrated", "recalibrated at every point")
     one = ls.load_results("data/sgd.results.h5")
     assert set(one) == {"line/random", "line/update", "walk/sgd", "layers/sgd"}
     assert one["line/random"].loss.shape == (3, 5)
@@ -111,6 +116,25 @@ def test_lines_of_every_kind_and_layers(cli):
     np.testing.assert_allclose(
         one["line/update"].loss[0, [0, 2]], one["walk/sgd"].loss[2, [0, -1]], rtol=1e-5
     )
+    # Down the gradient of all the data, in steps of the recorded rate: full-batch descent.
+    cli(f"line {both} --kind gradient --step 2 --extent 0,1 --resolution 3 --out data/down.h5")
+    down = ls.load_results("data/down.h5")["line/gradient"]
+    assert [name.partition(",")[0] for name in down.names] == ["SGD", "Adam"]
+    assert "step 2, -0.2 · gradient" in down.names[0]
+    # The same first point, though the other was measured alone; this subset's own gradient.
+    np.testing.assert_allclose(down.loss[0, 0], one["line/update"].loss[0, 0], rtol=1e-5)
+    assert down.loss[0, 1] < down.loss[0, 0]
+    # Between any two points: of two runs, or of one.
+    cli(f"line {both} --kind between --points 2,4 --extent 0,1 --resolution 3 --out data/two.h5")
+    cli("line data/sgd.h5 --kind between --points 2,3 --extent 0,1 --resolution 3 --samples 60")
+    two = ls.load_results("data/two.h5")["line/between"]
+    own = ls.load_results("data/sgd.results.h5")["line/between"]
+    assert two.names == ("SGD step 2 to Adam step 4",)
+    assert own.names == ("SGD step 2 to SGD step 3",)
+    np.testing.assert_allclose(two.loss[0, 0], own.loss[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(own.loss[0], one["line/update"].loss[0, :3], rtol=1e-5)
+    assert "two steps" in cli("line data/sgd.h5 --kind between --points 2", expect=2)
+    assert "first or last" in cli("line data/sgd.h5 --kind between --points a,2", expect=2)
     assert "two runs or more" in cli("line data/sgd.h5 --kind between", expect=2)
     assert "initial-final, between" in cli("line data/sgd.h5 --kind along", expect=2)
     assert "up to step 6" in cli("line data/sgd.h5 --kind update --step 6", expect=2)

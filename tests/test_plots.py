@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -170,7 +172,7 @@ def test_surface_labels_limits_and_norm(ax):
     plot_surface(make_surface(BOWL), ax=ax)
     assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 4), (0, 1))
     assert ax.get_xlabel() == "PC 1 (70.0% of variation; random walk: 60.8%)"
-    assert ax.get_ylabel() == "PC 2 (10.0% of variation; random walk: 15.2%)"
+    assert ax.get_ylabel() == "PC 2 (10.0% of variation;\nrandom walk: 15.2%)"
     assert ax.get_title("left") == "toy · 10 of 40 samples · batch norm frozen"
     fills, lines = ax.collections[:2]
     assert isinstance(fills.norm, LogNorm)
@@ -251,6 +253,28 @@ def test_the_walk_is_continuous_and_its_floor_is_below(ax):
     np.testing.assert_allclose(at, walk.alpha[walk.loss.argmin(axis=1)])
 
 
+def test_a_walk_on_a_subset_shows_its_errors(ax):
+    certain = make_walk(steps=(0, 1, 2))
+    covariance = np.array([(0.04 + 0.01 * np.eye(5))] * 3)  # mostly common to all points
+    unsure = replace(certain, covariance=covariance, standard_error=np.full((3, 1, 5), 0.05**0.5))
+    ls.plot_walk(unsure, ax=ax)
+    (band,) = artists(ax, "error")
+    top = band.get_paths()[0].vertices[:, 1].max()
+    assert top == pytest.approx(certain.loss.max() + 0.05**0.5)
+    (bars,) = (c for c in ax.containers if isinstance(c, ErrorbarContainer))
+    segments = bars.lines[2][0].get_segments()
+    # The common part cancels; of the rest (1/4 + 1/4 + 1) is left.
+    np.testing.assert_allclose(
+        [np.ptp(segment[:, 1]) / 2 for segment in segments], 0.015**0.5, rtol=1e-9
+    )
+    np.testing.assert_allclose([s[:, 1].mean() for s in segments], certain.floor)
+    assert "± one standard error" in ax.get_title(loc="left")
+    fresh = Figure().add_subplot()
+    ls.plot_walk(certain, ax=fresh)
+    assert not artists(fresh, "error")
+    assert "standard error" not in fresh.get_title(loc="left")
+
+
 def test_a_walk_with_a_gap_has_a_panel_per_window():
     first = ls.plot_walk([make_walk(), make_walk(name="again")])
     panels = first.figure.axes
@@ -292,6 +316,25 @@ def test_profile_lines_ends_and_bands(ax):
     assert curves[0].get_color() == OPTIMIZERS["adam"].color
     assert len(ax.collections) == 2
     assert ax.get_xlim() == (-0.5, 1.5)
+
+
+def test_many_random_directions_are_a_median_with_a_band(ax):
+    values = 1 + np.arange(11.0)[:, None, None] * np.linspace(-1, 1, 21) ** 2
+    profile = make_profile(
+        values=values,
+        standard_error=np.zeros_like(values),
+        names=tuple(f"seed {s}" for s in range(11)),
+        settings={"kind": "random", "normalization": "filter"},
+    )
+    ls.plot_profile(profile, ax=ax)
+    ((median,), (spread,)) = (artists(ax, gid) for gid in ("median", "spread"))
+    np.testing.assert_allclose(median.get_ydata(), values[5, 0])
+    # 10 % and 90 % of eleven lines are the second and the last but one.
+    edges = spread.get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == (1, 1 + 9)
+    assert len(artists(ax, "each")) == 11
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["80 % of them", "median of 11 directions"]
 
 
 def results() -> dict:

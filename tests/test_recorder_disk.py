@@ -68,11 +68,16 @@ def test_a_failing_write_stops_the_recording_and_nothing_else(tmp_path, monkeypa
 
 def test_a_full_disk_is_noticed_before_the_file_is_hurt(tmp_path, monkeypatch):
     states, _ = train(model := made(), adam(model), 12)
-    usage = [10**9] * (7 + 1)  # states 0 to 6, and once to know the expected size
+    original, written = TrajectoryWriter.append_state, []
 
-    def free(path):
-        return type("", (), {"free": usage.pop() if usage else 1000})
+    def append_state(self, step, *args, **kwargs):
+        written.append(step)
+        original(self, step, *args, **kwargs)
 
+    def free(path):  # room for seven states, besides what is left untouched
+        return type("", (), {"free": (7.5 - len(written)) * 4 * (94 + 8) + (1 << 20)})
+
+    monkeypatch.setattr(TrajectoryWriter, "append_state", append_state)
     model = made()
     optimizer = adam(model)
     monkeypatch.setattr("landscape.recording.stream.shutil.disk_usage", free)
@@ -195,12 +200,12 @@ def test_the_expected_size_is_printed_and_right(tmp_path, capsys):
 
 def test_slots_are_bounded_and_a_slow_disk_slows_training(tmp_path, monkeypatch):
     """With every slot taken, the next one is waited for; memory cannot grow."""
-    monkeypatch.setattr("landscape.recording.stream._MEMORY", 3 * 4 * (94 + 8))
+    monkeypatch.setattr("landscape.recording.slots._MEMORY", 3 * 4 * (2 * 94 + 8))
     taken = []
     original = Stream.slot
 
     def counted(self):
-        taken.append(self._slots.qsize())
+        taken.append(self._slots.free)
         return original(self)
 
     monkeypatch.setattr(Stream, "slot", counted)

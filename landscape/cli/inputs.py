@@ -13,7 +13,7 @@ from landscape.files import SchemaError, opened
 from landscape.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from landscape.analysis.walk import Window
+    from landscape.analysis.windows import Window
     from landscape.objective import Objective
 
 Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).")]
@@ -31,7 +31,13 @@ Samples = Annotated[
     int | None, typer.Option(help="Measure on a random subset of this many samples.")
 ]
 Precision = Annotated[str, typer.Option(help="single or double.")]
-BatchNorm = Annotated[str, typer.Option(help="frozen (running statistics) or batch.")]
+BatchNorm = Annotated[
+    str,
+    typer.Option(
+        help="frozen (stored running statistics; between states interpolated), recalibrated (anew "
+        "at every point) or batch (of each batch)."
+    ),
+]
 
 
 def open_runs(paths: Sequence[Path]) -> list[Trajectory]:

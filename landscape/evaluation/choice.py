@@ -42,13 +42,13 @@ SHARED = (
 )  # threads can share their batches
 
 _LOOK = 4  # samples in each of two batches on which strategies must agree
-_CHUNK = 32  # points that batched strategies start with
+_CHUNK = 16  # points that batched strategies start with
 _TIMED = 512  # samples on which they are timed where that is quick
-_SMALL = 64  # samples per batch to start with where it is not
+_BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the place to start
 _LARGE = 1024  # and with threads for batched linear layers
-_LONG_ENOUGH = 4e-3  # seconds that a trial lasts at least
-_LONG = 0.1  # seconds of a pass over the timed samples that are too many
-_SHARE = 0.03  # of the time of the plain strategy may be spent on choosing
+_LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
+_LONG = 0.03  # seconds of a pass over the timed samples that are too many
+_SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
 _CALL_BOUND = 3e-3  # seconds per batch below which stacking on a CPU can pay
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.2}
 
@@ -115,7 +115,10 @@ def choose(
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
     begin = time.perf_counter()
     trials = _Trials(work, data, coordinates, seconds)
-    start = batch_size or (_SMALL if trials.slow else data.batch_size)
+    start = batch_size or data.batch_size
+    if batch_size is None and data.joined and not work.loan.flat.is_cuda:
+        least = max(16, int(_BATCH * data.size / seconds))  # samples that take so long
+        start = min(start, 1 << least.bit_length() - 1)
     first = strategy or "sequential"
     if problem := trials.run(Choice(first, start, _CHUNK if first in CHUNKED else 1)):
         raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
@@ -126,10 +129,10 @@ def choose(
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
             slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
-            hopeless = name == "stacked" and slow or trials.best.strategy == "linear"
+            hopeless = (name == "stacked" and slow) or trials.best.strategy == "linear"
             if name != "sequential" and not hopeless and trials.more:
                 trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
-    trials.toggle_threads(free=batch_size is None and data.joined)
+    trials.share(free=batch_size is None and data.joined)
     if trials.best.strategy in CHUNKED:
         trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])
     if batch_size is None and data.joined:
@@ -147,8 +150,8 @@ def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
             measure(coordinates[:1], batches)[0, 0, 0].item()
             share = sum(count for _, count in batches) / data.size
             seconds = (time.perf_counter() - begin) / share
-            if seconds * _TIMED / data.size > 4 * _LONG:
-                break
+            if time.perf_counter() - begin > _CALL_BOUND:
+                break  # it computes rather than calls: more samples tell nothing new
     return seconds
 
 
@@ -181,12 +184,13 @@ class _Trials:
         self._agreed = {("sequential", 1)}
         self.slow = seconds * min(1, _TIMED / data.size) > _LONG
         with sequential(work) as measure:
-            self._wanted = measure(self._points(3), self.look)
+            self._wanted = measure(self._points(2), self.look)
 
     @property
     def more(self) -> bool:
         """Whether there is time for another trial."""
-        return time.perf_counter() < self.limit
+        passed = self.best.seconds * (min(1, _TIMED / self.data.size) if not self.slow else 0)
+        return time.perf_counter() + 1.5 * passed < self.limit
 
     def _points(self, count: int) -> np.ndarray:
         """Some of the points, spread over all."""
@@ -205,19 +209,20 @@ class _Trials:
         try:
             with STRATEGIES[trial.strategy](replace(self.work, threads=trial.threads)) as measure:
                 if (trial.strategy, trial.threads) not in self._agreed:
-                    found = measure(self._points(3), self.look)
+                    found = measure(self._points(2), self.look)
                     if not agree(found, self._wanted, self.work.rounding):
                         return "its numbers differ from the plain strategy's"
                     self._agreed.add((trial.strategy, trial.threads))
-                while spent < _LONG_ENOUGH or not best:
+                passes = 0
+                while passes < 2 or spent < _LONG_ENOUGH:
                     begin = time.perf_counter()
                     measure(points, batches)[0, 0, 0].item()  # waits for the device
                     seconds = time.perf_counter() - begin
-                    first, spent = not spent, spent + seconds
-                    if first and seconds < 5 * _LONG_ENOUGH:
-                        continue  # it waited for memory and for kernels to be made
+                    passes, spent = passes + 1, spent + seconds
+                    if passes == 1 and seconds < 10 * _LONG:
+                        continue  # it waited for memory and for what is kept between passes
                     best = min(best or seconds, seconds)
-                    if best * whole > 1.3 * self.best.seconds:
+                    if best * whole > 1.3 * self.best.seconds or seconds > 10 * _LONG:
                         break
         except UnsuitableError as error:
             return str(error)
@@ -231,7 +236,7 @@ class _Trials:
         self.best = replace(self.best, tried=self.tried)
         return ""
 
-    def toggle_threads(self, *, free: bool) -> None:
+    def share(self, *, free: bool) -> None:
         """Try the best so far with a thread for every core."""
         cores = torch.get_num_threads()
         if self.best.strategy in SHARED and cores > 1 and self.more:

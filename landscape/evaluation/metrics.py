@@ -35,6 +35,16 @@ def mean_of(value: Any) -> Tensor:
     return value.mean()
 
 
+def sum_and_weight(value: Any, samples: int) -> tuple[Tensor, Tensor]:
+    """A metric's return value on a batch as a sum and what to divide it by."""
+    if isinstance(value, tuple):
+        total, weight = value
+        return total.sum(), torch.as_tensor(weight).sum()
+    if value.ndim == 0:
+        return value * samples, torch.tensor(samples)
+    return value.sum(), torch.tensor(len(value))
+
+
 def sums(name: str, value: Any, samples: int) -> Tensor:
     """Sum, sum of squares and weight of a metric on one batch.
 

@@ -30,7 +30,7 @@ def through_onednn(work: Work) -> Iterator[Measure]:
     if not layers:
         raise UnsuitableError("the model has no linear layer")
     follows = dict(find_pairs(work, layers, [m for m in modules if _activation(m)]))
-    forwards: dict[nn.Module, Callable[..., Any]] = {m: _identity for m in follows.values()}
+    forwards: dict[nn.Module, Callable[..., Any]] = dict.fromkeys(follows.values(), _identity)
     for layer in layers:
         forwards[layer] = _forward(layer, *(_activation(follows.get(layer)) or ("none", "")))
     with patched(forwards), one_by_one(work, work.place) as measure:

@@ -23,10 +23,14 @@ def conditions(settings: Mapping[str, Any]) -> str:
         whole = population in (None, samples)
         parts.append(f"{samples} samples" if whole else f"{samples} of {population} samples")
     if "batch_norm" in settings:
-        policy = settings["batch_norm"]
-        parts.append("batch norm " + ("of each batch" if policy == "batch" else str(policy)))
+        policy = {"batch": "of each batch"}.get(settings["batch_norm"], settings["batch_norm"])
+        if policy == "frozen" and settings.get("buffers") == "recorded, interpolated":
+            policy = "as recorded, interpolated"
+        parts.append(f"batch norm {policy}")
     if "kind" in settings:
         parts.append(_directions(settings))
+    if "step" in settings:
+        parts.append("the plane moves: its centre is the state of each step")
     return " · ".join(parts)
 
 

@@ -211,7 +211,7 @@ def is_square(surface: Surface) -> bool:
 
 def _finish(ax: Axes, surface: Surface) -> None:
     ax.set_xlabel(axis_label(surface, 0))
-    ax.set_ylabel(axis_label(surface, 1))
+    ax.set_ylabel(axis_label(surface, 1).replace("; ", ";\n"))  # axes are seldom tall
     ax.set_xlim(surface.alpha[0], surface.alpha[-1])
     ax.set_ylim(surface.beta[0], surface.beta[-1])
     for side in ("top", "right"):

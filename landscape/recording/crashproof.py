@@ -4,7 +4,7 @@ HDF5 changes its indexes in place and in any order, so a process that is killed 
 can leave an index that points nowhere. Here what is new goes to the file at once, since nothing
 refers to it yet; what changes is held until `settle` and then written so that every reader in
 between finds what it looks for: the length of the file first, then the index nodes from the root
-down, then the rest.
+down, then the rest. Short new pieces that follow one another are written as one.
 
 HDF5 also cannot be told to forget what it has not written: after a failed write it tries again at
 every later call and finally crashes the interpreter at exit. Here the first failure is remembered
@@ -22,6 +22,7 @@ from typing import Any
 _END = slice(40, 48)  # where an HDF5 superblock of version 0 says how long the file is
 _CHUNK_INDEX = b"TREE\x01"  # how a node of an index of chunks begins; its level follows
 _LARGE = 16384  # bytes; writes of this size are rows, which never change
+_TOGETHER = 1 << 20  # bytes; shorter writes of neighbours are made as one
 
 
 class CrashproofFile(io.FileIO):
@@ -43,6 +44,8 @@ class CrashproofFile(io.FileIO):
         self._first_new = os.fstat(self.fileno()).st_size  # what lies before may be referred to
         self._written: set[int] = set()  # where something was written beyond that
         self._held: dict[int, bytes] = {}
+        self._fresh, self._fresh_at = bytearray(), 0  # new, to be written together
+        self._place = 0
         self._length: int | None = None
         try:
             _lock(self.fileno())
@@ -50,24 +53,46 @@ class CrashproofFile(io.FileIO):
             self.close()
             raise
 
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; the file itself is asked only where its end is."""
+        if whence == os.SEEK_END:
+            self._put_fresh()
+        self._place = place if whence == os.SEEK_SET else super().seek(place, whence)
+        return self._place
+
+    def tell(self) -> int:
+        """The present place."""
+        return self._place
+
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer` as if everything held were written; with zeros beyond the end."""
+        self._put_fresh()
         view = memoryview(buffer).cast("B")
-        start = self.tell()
+        start = self._place
+        super().seek(start)
         count = super().readinto(view) or 0
         view[count:] = bytes(len(view) - count)
         for place, data in self._held.items():
             low, high = max(start, place), min(start + len(view), place + len(data))
             if low < high:
                 view[low - start : high - start] = data[low - place : high - place]
+        self._place = start + len(view)
         return len(view)
 
     def write(self, data: Any) -> int:
         """Write `data` where nothing was before; hold it where it changes something."""
         view = memoryview(data).cast("B")
-        place = self.tell()
+        place = self._place
         if place >= self._first_new and place not in self._written:
-            self._put(place, view)
+            if place != self._fresh_at + len(self._fresh) or len(self._fresh) >= _TOGETHER:
+                self._put_fresh()
+                self._fresh_at = place
+            if len(view) < _TOGETHER:
+                self._fresh += view
+            else:
+                self._put_fresh()
+                self._put(place, view)
+                self._fresh_at = place + len(view)
             if len(view) < _LARGE:
                 self._written.add(place)
         else:
@@ -76,7 +101,7 @@ class CrashproofFile(io.FileIO):
                 self._held[place] = bytes(view) + old[len(view) :]
             else:
                 self._held[place] = bytes(view)
-            self.seek(place + len(view))
+        self._place = place + len(view)
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
@@ -90,6 +115,7 @@ class CrashproofFile(io.FileIO):
         Raises:
             OSError: The first failure until now, if there was one.
         """
+        self._put_fresh()
         for place, data in sorted(self._held.items(), key=_order):
             if place == 0 and len(data) >= _END.stop:
                 self._grow(int.from_bytes(data[_END], "little"))
@@ -98,6 +124,8 @@ class CrashproofFile(io.FileIO):
         if self._length is not None and self.error is None:
             self._resize(self._length)
         self._length = None
+        self._written.clear()
+        self._first_new = os.fstat(self.fileno()).st_size
         self.check()
 
     def check(self) -> None:
@@ -105,9 +133,15 @@ class CrashproofFile(io.FileIO):
         if self.error is not None:
             raise self.error
 
+    def _put_fresh(self) -> None:
+        if self._fresh:
+            self._put(self._fresh_at, memoryview(self._fresh))
+            self._fresh_at += len(self._fresh)
+            self._fresh = bytearray()
+
     def _put(self, place: int, view: memoryview) -> None:
         try:
-            self.seek(place)
+            super().seek(place)
             done = 0 if self.error is None else len(view)
             while done < len(view):
                 done += super().write(view[done:]) or 0

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.recording.snapshot import Flat
+from landscape.recording.slots import Flat
 
 
 class Gradients:
@@ -19,32 +19,35 @@ class Gradients:
 
     Args:
         parameters: Whose gradients.
-        flat: Where they are copied to.
 
     Attributes:
         loss: What the closure returned at its first call; None without a closure.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], flat: Flat | None) -> None:
-        self._parameters, self._flat = parameters, flat
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self._parameters = parameters
         self.loss: Any = None
 
     def before_step(
-        self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        optimizer: torch.optim.Optimizer,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        flat: Flat | None,
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Read the gradients, or see to it that the closure in `args` or `kwargs` does."""
+        """Read the gradients into `flat`, or make the closure in `args` or `kwargs` do it."""
         self.loss = None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):
-            self._read(optimizer)
+            self._read(optimizer, flat)
             return None
-        watched = self._watched(optimizer, closure)
+        watched = self._watched(optimizer, closure, flat)
         if len(args) > 1:
             return (args[0], watched, *args[2:]), kwargs
         return args, {**kwargs, "closure": watched}
 
     def _watched(
-        self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any]
+        self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any], flat: Flat | None
     ) -> Callable[[], Any]:
         first = True
 
@@ -53,16 +56,16 @@ class Gradients:
             loss = closure()
             if first:
                 first = False
-                self._read(optimizer)
+                self._read(optimizer, flat)
                 self.loss = loss.detach().clone() if isinstance(loss, Tensor) else loss
             return loss
 
         return watched
 
-    def _read(self, optimizer: torch.optim.Optimizer) -> None:
-        if self._flat is None:
+    def _read(self, optimizer: torch.optim.Optimizer, flat: Flat | None) -> None:
+        if flat is None:
             return
-        self._flat.read([p.grad for p in self._parameters])
+        flat.read([p.grad for p in self._parameters])
         scale = getattr(optimizer, "grad_scale", None)  # a fused step divides by it only later
         if isinstance(scale, Tensor):
-            self._flat.vector.div_(scale.to(self._flat.vector.device))
+            flat.vector.div_(scale.to(flat.vector.device))

@@ -1,22 +1,23 @@
-"""Motion: how far and in which direction every optimizer step goes, measured as it happens."""
+"""Motion: how far and in which direction every optimizer step goes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from landscape.layout import Layout
 
 NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
-_PIECE = 65536  # elements per float32 dot product, so that its rounding stays near 1e-7
+_RUN = 8192  # elements per float32 dot product, so that its rounding stays below 1e-7
+_BLOCK = 1 << 18  # elements that are worked on at once; they stay in the processor's cache
 
 
 class Motion:
     """Sums of products over each tensor, from which norms and cosines follow exactly.
 
-    It keeps the initial and the previous parameters, the previous update and the previous
-    gradient, on the device of the parameters: about six vectors of their size.
+    It is given the parameters and gradients of any number of consecutive steps at once, and keeps
+    four vectors of their size: the initial and the last parameters, update and gradient.
 
     Args:
         layout: Where each tensor lies in the flat vectors.
@@ -26,59 +27,92 @@ class Motion:
     """
 
     def __init__(
-        self, layout: Layout, initial: Tensor, current: Tensor, update: Tensor | None = None
+        self,
+        layout: Layout,
+        initial: np.ndarray,
+        current: np.ndarray,
+        update: np.ndarray | None = None,
     ) -> None:
-        self._sizes = [entry.size for entry in layout]
-        self._lengths = torch.tensor(self._sizes, device=initial.device)
-        self._initial, self._theta = initial.clone(), current.clone()
-        self._update, self._gradient = update, torch.empty(0)
+        self._layout, self._initial = layout, initial
+        self._theta = current.copy()
+        self._known = [update is not None, False]  # the last update, the last gradient
+        self._update = np.zeros_like(current) if update is None else update.copy()
+        self._gradient = np.zeros_like(current)
+        self._room = np.empty((2, _BLOCK + 8 * _RUN), np.float32)
 
-    def before(self) -> np.ndarray | None:
-        """What `sums` returned for the step into `current`, as far as it is known."""
-        if self._update is None:
-            return None
-        found = np.full((5, len(self._sizes)), np.nan)
-        found[0] = self._dot(self._update, self._update).cpu()
+    def sums(self, thetas: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+        """Products of the steps to `thetas`, taken along `gradients`.
+
+        Args:
+            thetas: The parameters after each of K steps, float32, shape (K, P).
+            gradients: The gradients that the steps started from, float32, shape (K, P).
+
+        Returns:
+            u·u, u·u', g·g, g·g', d·d for each step and tensor, with the update u, the gradient g,
+            their predecessors and d = θ - θ_0; NaN where there is no predecessor; float64, shape
+            (K, 5, tensors).
+        """
+        count = len(thetas)
+        found = np.zeros((count, 5, len(self._layout)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for tensor, part in _parts(self._layout):
+                rows = max(1, _BLOCK // (part.stop - part.start))
+                for first in range(0, count, rows):
+                    block = slice(first, min(first + rows, count))
+                    self._add(found[block, :, tensor], part, thetas[block], gradients[block])
+        for row, known in ((1, self._known[0]), (3, self._known[1])):
+            if not known:
+                found[0, row] = np.nan
+        self._known = [True, True]
         return found
 
-    def sums(self, theta: Tensor, gradient: Tensor | None) -> Tensor:
-        """Products of the step to `theta`, taken along `gradient`; float64, shape (5, tensors).
+    def _add(
+        self, found: np.ndarray, part: slice, thetas: np.ndarray, gradients: np.ndarray
+    ) -> None:
+        theta, gradient = thetas[:, part], gradients[:, part]
+        rows, width = theta.shape
+        update = self._room[0, : (rows + 1) * width].reshape(rows + 1, width)
+        update[0] = self._update[part]
+        np.subtract(theta[0], self._theta[part], out=update[1])
+        np.subtract(theta[1:], theta[:-1], out=update[2:])
+        distance = self._room[1, : rows * width].reshape(rows, width)
+        np.subtract(theta, self._initial[part], out=distance)
+        found[:, 0] += _dots(update[1:], update[1:])
+        found[:, 1] += _dots(update[1:], update[:-1])
+        found[:, 2] += _dots(gradient, gradient)
+        found[:1, 3] += _dots(gradient[:1], self._gradient[None, part])
+        found[1:, 3] += _dots(gradient[1:], gradient[:-1])
+        found[:, 4] += _dots(distance, distance)
+        self._update[part], self._theta[part] = update[-1], theta[-1]
+        self._gradient[part] = gradient[-1]
 
-        Rows: u·u, u·u', g·g, g·g', d·d with the update u, the gradient g, their predecessors and
-        d = θ - θ_0; NaN where there is no predecessor or no gradient.
-        """
-        update = theta - self._theta
-        unknown = torch.full((len(self._sizes),), torch.nan, dtype=torch.float64)
-        unknown = unknown.to(theta.device)
-        rows = [self._dot(update, update)]
-        rows.append(unknown if self._update is None else self._dot(update, self._update))
-        if gradient is None:
-            rows += [unknown, unknown]
-            self._gradient = torch.empty(0)
-        else:
-            rows.append(self._dot(gradient, gradient))
-            known = self._gradient.shape == gradient.shape
-            rows.append(self._dot(gradient, self._gradient) if known else unknown)
-            self._gradient = gradient.clone()
-        distance = theta - self._initial
-        rows.append(self._dot(distance, distance))
-        self._update = update
-        self._theta.copy_(theta)
-        return torch.stack(rows)
 
-    def _dot(self, a: Tensor, b: Tensor) -> Tensor:
-        """Σ a·b over each tensor, float64."""
-        if a.is_cuda:
-            product = a.double() * b
-            return torch.segment_reduce(product, "sum", lengths=self._lengths, unsafe=True)
-        x, y = a.numpy(), b.numpy()
-        sums, start = [], 0
-        for size in self._sizes:
-            end = start + size
-            parts = range(start, end, _PIECE)
-            sums.append(sum(float(x[i:j] @ y[i:j]) for i in parts for j in (min(i + _PIECE, end),)))
-            start = end
-        return torch.tensor(sums, dtype=torch.float64)
+def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
+    """What `Motion.sums` gave for a step of which only the update is known, (5, tensors)."""
+    found = np.full((5, len(layout)), np.nan)
+    found[0] = 0.0
+    for tensor, part in _parts(layout):
+        found[0, tensor] += _dots(update[None, part], update[None, part])[0]
+    return found
+
+
+def _parts(layout: Layout) -> Iterator[tuple[int, slice]]:
+    """Every tensor cut into parts of several runs and a rest: (tensor, part)."""
+    for tensor, entry in enumerate(layout):
+        start, end = entry.offset, entry.offset + entry.size
+        while start < end:
+            size = min(8 * _RUN, (end - start) // _RUN * _RUN) or end - start
+            yield tensor, slice(start, start + size)
+            start += size
+
+
+def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a·b row by row, float64; the rows are shorter than a run, or whole runs."""
+    run = min(a.shape[1], _RUN)
+    shape = (len(a), a.shape[1] // run, run)
+    a, b = a.reshape(shape), b.reshape(shape)
+    runs = a[:, :, None, :] @ b[:, :, :, None]
+    return runs[:, :, 0, 0].sum(axis=1, dtype=np.float64)
 
 
 class Numbers:
@@ -87,40 +121,41 @@ class Numbers:
     Args:
         before: The sums of the step before the first; None when there is none.
 
-    >>> numbers = Numbers()
     >>> first = np.array([[4.0], [np.nan], [1.0], [np.nan], [4.0]])
-    >>> numbers.of(first)[0]["update_norm"]
-    2.0
-    >>> numbers.of(np.array([[9.0], [3.0], [1.0], [-1.0], [25.0]]))[0]["update_cosine"]
-    0.5
+    >>> second = np.array([[9.0], [3.0], [1.0], [-1.0], [25.0]])
+    >>> whole, layers = Numbers().of(np.stack([first, second]))
+    >>> whole["update_norm"], whole["update_cosine"], layers["distance"][1]
+    (array([2., 3.]), array([nan, 0.5]), array([5.]))
     """
 
     def __init__(self, before: np.ndarray | None = None) -> None:
         self._before = None if before is None else _with_total(before)
 
-    def of(self, sums: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """The numbers of the whole vector and those of each tensor, shape (tensors,).
+    def of(self, sums: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The numbers of the whole vector, shape (K,), and of each tensor, shape (K, tensors).
 
         ``update_norm`` ‖u‖, ``update_cosine`` cos∠(u', u), ``gradient_norm`` ‖g‖,
-        ``gradient_cosine`` cos∠(g', g), ``distance`` ‖θ - θ_0‖.
+        ``gradient_cosine`` cos∠(g', g), ``distance`` ‖θ - θ_0‖, from sums of shape
+        (K, 5, tensors).
         """
         whole = _with_total(sums)
-        update, update_dot, gradient, gradient_dot, distance = whole
-        before = np.full_like(whole, np.nan) if self._before is None else self._before
-        self._before = whole
-        with np.errstate(invalid="ignore", divide="ignore"):
+        before = np.full_like(whole[0], np.nan) if self._before is None else self._before
+        self._before = whole[-1]
+        before = np.concatenate([before[None], whole[:-1]])
+        update, update_dot, gradient, gradient_dot, distance = np.moveaxis(whole, 1, 0)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             found = {
                 "update_norm": np.sqrt(update),
-                "update_cosine": update_dot / np.sqrt(update * before[0]),
+                "update_cosine": update_dot / np.sqrt(update * before[:, 0]),
                 "gradient_norm": np.sqrt(gradient),
-                "gradient_cosine": gradient_dot / np.sqrt(gradient * before[2]),
+                "gradient_cosine": gradient_dot / np.sqrt(gradient * before[:, 2]),
                 "distance": np.sqrt(distance),
             }
         return (
-            {name: float(values[-1]) for name, values in found.items()},
-            {name: values[:-1] for name, values in found.items()},
+            {name: values[:, -1] for name, values in found.items()},
+            {name: values[:, :-1] for name, values in found.items()},
         )
 
 
 def _with_total(sums: np.ndarray) -> np.ndarray:
-    return np.concatenate([sums, sums.sum(axis=1, keepdims=True)], axis=1)
+    return np.concatenate([sums, sums.sum(axis=-1, keepdims=True)], axis=-1)

@@ -47,8 +47,12 @@ class Sketch:
 
     def __call__(self, vector: Tensor) -> Tensor:
         """The sketch of `vector`, float64, shape (k,)."""
-        sums = vector.new_zeros(2 * self.k, dtype=torch.float64)
-        sums.index_add_(0, self._places, vector.double())
+        if vector.is_cuda:
+            sums = vector.new_zeros(2 * self.k, dtype=torch.float64)
+            sums.index_add_(0, self._places, vector.double())
+        else:  # on one thread: the others belong to the training
+            counts = np.bincount(self._places.numpy(), vector.numpy(), minlength=2 * self.k)
+            sums = torch.from_numpy(counts)
         return sums[: self.k] - sums[self.k :]
 
 

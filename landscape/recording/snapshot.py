@@ -9,31 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from landscape.layout import Layout
+from landscape.recording.slots import Flat, Slot
 
 Evaluation = nn.Module | Callable[[], Mapping[Any, Tensor] | Iterable[Tensor]]
-
-
-class Flat:
-    """One flat vector with a view for every tensor of a layout.
-
-    Args:
-        layout: What goes where.
-        device: Where the vector is.
-    """
-
-    def __init__(self, layout: Layout, device: torch.device) -> None:
-        self.vector = torch.zeros(layout.size, device=device)
-        self._views = [self.vector[entry.slice].view(entry.shape) for entry in layout]
-
-    @torch.no_grad()
-    def read(self, tensors: Iterable[Tensor | None]) -> Tensor:
-        """Copy tensors in (None: zeros), in the order of the layout; returns the vector."""
-        for view, tensor in zip(self._views, tensors, strict=True):
-            if tensor is None:
-                view.zero_()
-            else:
-                view.copy_(tensor.to_dense() if tensor.is_sparse else tensor)
-        return self.vector
 
 
 class Buffers:
@@ -81,11 +59,12 @@ class Snapshot:
         layout: The parameters that are recorded.
         buffers_layout: The buffers that are recorded.
         evaluation: Where the evaluation parameters come from; None: there are none.
+        gradient: Whether gradients are looked at.
 
     Attributes:
         parameters: The recorded parameters themselves.
-        device: Where copies are made: the GPU that holds all the parameters, else the CPU.
-        sizes: Name to length of the vectors that a full snapshot consists of.
+        device: Where they are: the GPU that holds all of them, else the CPU.
+        staged: Name to layout of what goes through a slot. Gradients on a GPU stay there.
     """
 
     def __init__(
@@ -94,6 +73,8 @@ class Snapshot:
         layout: Layout,
         buffers_layout: Layout,
         evaluation: Evaluation | None,
+        *,
+        gradient: bool,
     ) -> None:
         named = dict(model.named_parameters())
         recorded = {entry.name: named[entry.name] for entry in layout}
@@ -101,33 +82,49 @@ class Snapshot:
         devices = {p.device for p in self.parameters}
         on_gpu = len(devices) == 1 and self.parameters[0].is_cuda
         self.device = self.parameters[0].device if on_gpu else torch.device("cpu")
-        self._flat = {"parameters": Flat(layout, self.device)}
+        self.staged = {"parameters": layout}
         if buffers_layout.size:
-            self._flat["buffers"] = Flat(buffers_layout, self.device)
+            self.staged["buffers"] = buffers_layout
         if evaluation is not None:
-            self._flat["evaluation"] = Flat(layout, self.device)
+            self.staged["evaluation"] = layout
+        copied = {**self.staged, "gradient": layout} if gradient else self.staged
+        self._on_device: dict[str, Flat] = {}
+        if on_gpu:
+            for name, held in copied.items():
+                self._on_device[name] = self._empty(held)
+        else:
+            self.staged = copied
         self._buffers = Buffers(model, buffers_layout)
         self._evaluated = None if evaluation is None else Evaluated(evaluation, recorded)
-        self.sizes = {name: flat.vector.numel() for name, flat in self._flat.items()}
 
-    @property
-    def theta(self) -> Tensor:
-        """The parameters when they were last read, float32, shape (P,)."""
-        return self._flat["parameters"].vector
+    def flat(self, name: str, slot: Slot) -> Flat:
+        """Where to read `name` into: the slot, or the GPU that it is copied from later."""
+        return self._on_device[name] if self._on_device else slot.parts[name]
 
-    def read_parameters(self) -> Tensor:
-        """Copy the parameters as they are; returns `theta`."""
-        return self._flat["parameters"].read(self.parameters)
+    def initial(self) -> Tensor:
+        """A copy of the parameters as they are, float32, shape (P,)."""
+        return self._empty(self.staged["parameters"]).read(self.parameters)
 
-    def fill_state(self, parts: Mapping[str, Tensor]) -> None:
-        """Start copying `theta` and the present buffers into `parts`."""
-        parts["parameters"].copy_(self.theta, non_blocking=True)
-        if "buffers" in self._flat:
-            buffers = self._flat["buffers"].read(self._buffers.present())
-            parts["buffers"].copy_(buffers, non_blocking=True)
+    def read_parameters(self, slot: Slot) -> Tensor:
+        """Read the parameters as they are, on their own device."""
+        return self.flat("parameters", slot).read(self.parameters)
 
-    def fill_evaluation(self, parts: Mapping[str, Tensor]) -> None:
-        """Start copying the evaluation parameters, if there are any, into `parts`."""
+    def store(self, slot: Slot) -> None:
+        """Start copying the parameters that were read, and the present buffers, into the slot."""
+        if "buffers" in self.staged:
+            self.flat("buffers", slot).read(self._buffers.present())
+        self._copy(slot, ("parameters", "buffers"))
+
+    def store_evaluation(self, slot: Slot) -> None:
+        """Start copying the evaluation parameters, if there are any, into the slot."""
         if self._evaluated is not None:
-            evaluated = self._flat["evaluation"].read(self._evaluated.present())
-            parts["evaluation"].copy_(evaluated, non_blocking=True)
+            self.flat("evaluation", slot).read(self._evaluated.present())
+            self._copy(slot, ("evaluation",))
+
+    def _empty(self, layout: Layout) -> Flat:
+        return Flat.rows(torch.zeros((1, layout.size), device=self.device), layout)[0]
+
+    def _copy(self, slot: Slot, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._on_device:
+                slot.parts[name].vector.copy_(self._on_device[name].vector, non_blocking=True)

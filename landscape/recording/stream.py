@@ -1,9 +1,12 @@
 """Stream: a thread that writes what was recorded, in order, with bounded memory.
 
-The training thread takes an empty slot, copies into it and hands it over. There are only so
-many slots, so a slow disk slows training down instead of filling the memory. When the disk fails
-the thread closes the file as well as it can, remembers why, and lets every later slot pass
-unwritten, so that training never waits for a file that cannot be written.
+The training thread takes an empty slot, copies into it and hands it over; it does no more. A few
+times a second the writing thread wakes, measures and writes all the steps that have come, and
+commits them together: many small steps share the cost of one commit, and in between it does not
+contend with the training for the interpreter. There are only so many slots, so a slow disk slows
+training down instead of filling the memory. When the disk fails the thread closes the file as
+well as it can, remembers why, and lets every later slot pass unwritten, so that training never
+waits for a file that cannot be written.
 """
 
 from __future__ import annotations
@@ -14,19 +17,16 @@ import os
 import queue
 import shutil
 import threading
-import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from landscape.recording.motion import Numbers
+from landscape.layout import Layout
+from landscape.recording.measure import Measure, Row
+from landscape.recording.slots import Slot, Slots, Step
 from landscape.recording.writer import TrajectoryWriter
 
-_COMMIT_SECONDS = 0.05  # between two commits, at most
-_MEMORY = 256 << 20  # bytes of slots
+COMMIT_SECONDS = 0.2  # from a step to its commit, at most, when the disk keeps up
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
@@ -34,30 +34,14 @@ class RecordingStopped(UserWarning):
     """The file could not be written any more; training went on without being recorded."""
 
 
-Slot = dict[str, Tensor]  # room for one state: parameters, buffers, evaluation
-
-
-@dataclass
-class Step:
-    """What is known about one optimizer step (number 0: before the first)."""
-
-    number: int
-    scalars: dict[str, float | Tensor] = field(default_factory=dict)
-    sums: Tensor | None = None
-    sketch: Tensor | None = None
-    slot: Slot | None = None
-    random_state: np.ndarray | None = None
-    ready: Any = None  # a torch.cuda.Event, or None when everything is there already
-
-
 class Stream:
     """Write steps to a trajectory, off the training thread.
 
     Args:
         writer: Where to.
-        sizes: Name to length of the vectors in a slot.
+        layouts: Name to layout of the vectors in a slot.
+        measure: Makes the numbers of each step.
         pinned: Whether slots are in pinned memory (the model is on a GPU).
-        numbers: Makes norms and cosines of the sums that come with each step.
         step: The last step that the file already holds.
 
     Attributes:
@@ -68,20 +52,18 @@ class Stream:
     def __init__(
         self,
         writer: TrajectoryWriter,
-        sizes: dict[str, int],
+        layouts: Mapping[str, Layout],
+        measure: Measure,
         *,
         pinned: bool,
-        numbers: Numbers,
         step: int = -1,
     ) -> None:
-        self._writer = writer
-        self._bytes = 4 * sum(sizes.values())
-        self._numbers = numbers
-        self._slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-        for _ in range(min(64, max(2, _MEMORY // self._bytes))):
-            parts = {n: torch.empty(size, pin_memory=pinned) for n, size in sizes.items()}
-            self._slots.put(parts)
-        self._steps: queue.Queue[Step | threading.Event | None] = queue.Queue(1024)
+        self._writer, self._measure = writer, measure
+        self._slots = Slots(layouts, pinned=pinned)
+        stored = [name for name in layouts if name != "gradient"]
+        self._stored, self._bytes = stored, 4 * sum(layouts[name].size for name in stored)
+        self._steps: queue.SimpleQueue[Step | threading.Event | None] = queue.SimpleQueue()
+        self._wake = threading.Event()
         self._last = self.committed = step
         self.failure: str | None = None
         self._complete = False
@@ -92,49 +74,71 @@ class Stream:
 
     def slot(self) -> Slot:
         """An empty slot; waits until there is one."""
-        return self._slots.get()
+        if 2 * self._slots.free <= self._slots.count:
+            self._wake.set()
+        return self._slots.take()
 
     def put(self, step: Step) -> None:
-        """Hand a step over; waits when too many are on their way."""
+        """Hand a step over."""
         self._steps.put(step)
 
     def flush(self) -> None:
         """Wait until everything handed over is on disk (or has failed)."""
         done = threading.Event()
         self._steps.put(done)
+        self._wake.set()
         done.wait()
 
     def close(self, *, complete: bool) -> None:
         """Write what is left, close the file, and end the thread."""
         self._complete = complete
         self._steps.put(None)
+        self._wake.set()
         self._thread.join()
 
     def _run(self) -> None:
-        due = time.monotonic()
-        waiting = False  # whether something is written but not committed
         while True:
-            try:
-                timeout = max(0.0, due - time.monotonic()) if waiting else None
-                step = self._steps.get(timeout=timeout)
-            except queue.Empty:
-                step = threading.Event()
-            if isinstance(step, Step):
-                self._guarded(self._write, step)
-                if step.slot is not None:
-                    self._slots.put(step.slot)
-                waiting = True
-                if time.monotonic() < due:
-                    continue
-            if step is None:
+            steps, request = self._gathered()
+            for batch in self._batches(steps):
+                self._guarded(self._write, batch)
+                for step in batch:
+                    self._slots.give_back(step.slot)
+            if steps or request is None:
                 self._guarded(self._commit)
+            if isinstance(request, threading.Event):
+                request.set()
+            if request is None:
                 self._guarded(self._writer.close if self._complete else self._writer.abort)
                 return
-            if waiting:
-                self._guarded(self._commit)
-                waiting, due = False, time.monotonic() + _COMMIT_SECONDS
-            if isinstance(step, threading.Event):
-                step.set()
+
+    def _gathered(self) -> tuple[list[Step], threading.Event | bool | None]:
+        """What comes until the next commit is due or half the slots are taken.
+
+        Returns:
+            The steps, and what ended them: an event to set, None for the end, or False.
+        """
+        steps: list[Step] = []
+        came = self._steps.get()
+        self._wake.wait(COMMIT_SECONDS)
+        self._wake.clear()
+        while isinstance(came, Step):
+            steps.append(came)
+            try:
+                came = self._steps.get_nowait()
+            except queue.Empty:
+                return steps, False
+        return steps, came
+
+    def _batches(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+        """Steps in consecutive slots, few enough that slots come free while the rest waits."""
+        most = max(1, self._slots.count // 8)
+        begin = 0
+        for end, (a, b) in enumerate(pairwise(steps), start=1):
+            if b.slot.index != a.slot.index + 1 or not a.number or end - begin == most:
+                yield steps[begin:end]
+                begin = end
+        if steps:
+            yield steps[begin:]
 
     def _guarded(self, function: Any, *arguments: Any) -> None:
         if self.failure is not None:
@@ -152,26 +156,29 @@ class Stream:
             )
             self._writer.discard()
 
-    def _write(self, step: Step) -> None:
-        if step.number <= self._last:  # handed over twice around a Ctrl-C
+    def _write(self, steps: Sequence[Step]) -> None:
+        if steps[0].number <= self._last:  # handed over twice around a Ctrl-C
             return
-        if step.ready is not None:
-            step.ready.synchronize()
-        if shutil.disk_usage(self._writer.path.parent).free < self._bytes + _SPARE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if step.slot is not None:
-            parts = {name: part.numpy() for name, part in step.slot.items()}
-            self._writer.append_state(step.number, random_state=step.random_state, **parts)
-        if step.number:
-            scalars: dict[str, float] = {}
-            layers: dict[str, np.ndarray] = {}
-            if step.sums is not None:
-                scalars, layers = self._numbers.of(step.sums.cpu().numpy())
-            if step.sketch is not None:
-                layers["sketch"] = step.sketch.cpu().numpy()
-            scalars |= {name: float(value) for name, value in step.scalars.items()}
-            self._writer.append_update(scalars, layers)
-        self._last = step.number
+        for step in steps:
+            if step.ready is not None:
+                step.ready.synchronize()
+        vectors = {
+            name: self._slots.rows(name, steps[0].slot, len(steps)) for name in self._slots.blocks
+        }
+        rows: list[Row] = []
+        if steps[0].number:
+            rows = self._measure.rows(steps, vectors["parameters"], vectors.get("gradient"))
+        free = shutil.disk_usage(self._writer.path.parent).free
+        for k, step in enumerate(steps):
+            free -= self._bytes
+            if free < _SPARE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if step.stored:
+                parts = {name: vectors[name][k] for name in self._stored}
+                self._writer.append_state(step.number, random_state=step.random_state, **parts)
+            if step.number:
+                self._writer.append_update(*rows[k])
+            self._last = step.number
 
     def _commit(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Growing data sets in HDF5: tables written row by row, lists and tables written in blocks."""
+"""Tables: growing data sets in HDF5, appended to row by row or in blocks."""
 
 from __future__ import annotations
 
@@ -27,30 +27,53 @@ def make_columns(file: h5py.Group, name: str, dtype: Any, width: int | None = No
     file.create_dataset(name, shape, dtype, maxshape=most, chunks=chunks, fillvalue=fill)
 
 
-def write_row(data: h5py.Dataset, row: int, values: np.ndarray) -> None:
-    """Write one row chunk by chunk, past HDF5's chunk cache: as fast as a plain file."""
-    _reserve(data, row + 1)
-    width = data.chunks[1]  # pyright: ignore[reportOptionalSubscript]
-    row_values = np.ascontiguousarray(values, data.dtype)
-    for start in range(0, row_values.size, width):
-        part = row_values[start : start + width]
-        if part.size < width:
-            part = np.concatenate([part, np.zeros(width - part.size, part.dtype)])
-        data.id.write_direct_chunk((row, start), part)
+class Table:
+    """A data set that grows; what h5py would look up again at each call is kept.
 
+    Args:
+        data: The data set.
 
-def write_block(data: h5py.Dataset, first: int, block: np.ndarray) -> None:
-    """Write several rows from row `first` on; a table gets more columns when it needs them."""
-    _reserve(data, first + len(block))
-    if block.ndim == 1:
-        data[first : first + len(block)] = block
-        return
-    width = block.shape[1]
-    if data.shape[1] < width:
-        data.resize(math.ceil(width / COLUMNS) * COLUMNS, axis=1)
-    data[first : first + len(block), :width] = block
+    Attributes:
+        data: The data set.
+        dtype: Its type.
+        shape: Its present shape.
+    """
 
+    def __init__(self, data: h5py.Dataset) -> None:
+        self.data, self.dtype = data, data.dtype
+        self.shape: tuple[int, ...] = data.shape
+        self._piece = data.chunks[-1] if data.chunks else 1
 
-def _reserve(data: h5py.Dataset, rows: int) -> None:
-    if data.shape[0] < rows:
-        data.resize(math.ceil(rows / _AHEAD) * _AHEAD, axis=0)
+    def write_row(self, row: int, values: np.ndarray) -> None:
+        """Write one row chunk by chunk, past HDF5's chunk cache: as fast as a plain file."""
+        self._reserve(row + 1)
+        row_values = np.ascontiguousarray(values, self.dtype)
+        for start in range(0, row_values.size, self._piece):
+            part = row_values[start : start + self._piece]
+            if part.size < self._piece:
+                part = np.concatenate([part, np.zeros(self._piece - part.size, part.dtype)])
+            self.data.id.write_direct_chunk((row, start), part)
+
+    def write_block(self, first: int, block: np.ndarray) -> None:
+        """Write several rows from row `first` on; columns are added when needed."""
+        end = first + len(block)
+        self._reserve(end)
+        if block.ndim == 1:
+            self.data[first:end] = block
+            return
+        width = block.shape[1]
+        if self.shape[1] < width:
+            self._resize(math.ceil(width / COLUMNS) * COLUMNS, axis=1)
+        self.data[first:end, :width] = block
+
+    def cut(self, rows: int) -> None:
+        """Drop what lies beyond so many rows."""
+        self._resize(rows, axis=0)
+
+    def _reserve(self, rows: int) -> None:
+        if self.shape[0] < rows:
+            self._resize(math.ceil(rows / _AHEAD) * _AHEAD, axis=0)
+
+    def _resize(self, size: int, axis: int) -> None:
+        self.data.resize(size, axis=axis)
+        self.shape = self.data.shape

@@ -17,7 +17,7 @@ from landscape.files import SchemaError
 from landscape.layout import Layout
 from landscape.provenance import provenance
 from landscape.recording.crashproof import CrashproofFile
-from landscape.recording.tables import COLUMNS, make_columns, make_table, write_block, write_row
+from landscape.recording.tables import COLUMNS, Table, make_columns, make_table
 from landscape.trajectory import SCHEMA, VERSION, Trajectory
 
 RowType = Literal["float32", "float16-delta"]
@@ -127,6 +127,10 @@ class TrajectoryWriter:
         except OSError as error:
             raise _named(error, self.path, "opened for writing") from error
         self._file = h5py.File(self._disk, "r+")
+        self._tables: dict[str, Table] = {}
+        layers = self._file.get("layers")
+        held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
+        self._layers = [*held, *({"sketch"} & set(self._file))]
         self._committed = self._data("n_committed")
         self._states, self._updates = (int(n) for n in self._committed[()])
         half = "origin" in self._file and self._states > 0
@@ -161,21 +165,21 @@ class TrajectoryWriter:
     ) -> None:
         """Append one state; it counts once `commit` was called."""
         row = self._states
-        data = self._data("parameters")
-        if data.dtype == np.float16:
+        table = self._table("parameters")
+        if table.dtype == np.float16:
             if self._origin is None:
                 self._origin = np.array(parameters, np.float32)
                 self._data("origin")[()] = self._origin
             with np.errstate(over="ignore"):  # beyond 65504 it is stored as infinite
                 parameters = (parameters - self._origin).astype(np.float16)
-        write_row(data, row, parameters)
+        table.write_row(row, parameters)
         for name, values in {
             "buffers": buffers,
             "evaluation": evaluation,
             "random_state": random_state,
         }.items():
             if values is not None:
-                write_row(self._data(name), row, values)
+                self._table(name).write_row(row, values)
         self._disk.check()
         self._steps.append(step)
         self._states += 1
@@ -193,7 +197,7 @@ class TrajectoryWriter:
         for name in scalars:
             if name not in self._names:
                 check_scalar_name(name)
-                write_block(self._data("scalar_names"), len(self._names), np.array([name.encode()]))
+                self._table("scalar_names").write_block(len(self._names), np.array([name.encode()]))
                 self._names.append(name)
         self._rows.append((dict(scalars), dict(layers or {})))
         self._updates += 1
@@ -212,7 +216,7 @@ class TrajectoryWriter:
         if self._file:
             self.commit()
             for name, count in (("step", self._states), ("parameters", self._states)):
-                self._data(name).resize(count, axis=0)
+                self._table(name).cut(count)
             self._file.attrs["complete"] = 1
             self._finish()
 
@@ -249,19 +253,22 @@ class TrajectoryWriter:
     def _write_columns(self) -> None:
         if self._steps:
             first = self._states - len(self._steps)
-            write_block(self._data("step"), first, np.array(self._steps, np.int64))
+            self._table("step").write_block(first, np.array(self._steps, np.int64))
         if self._rows:
             first = self._updates - len(self._rows)
-            block = [[float(row.get(n, math.nan)) for n in self._names] for row, _ in self._rows]
-            write_block(self._data("scalars"), first, np.array(block))
-            layers = self._file.get("layers")
-            held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
-            for path in [*held, *({"sketch"} & set(self._file))]:
-                empty = np.full(self._data(path).shape[1], math.nan)
-                name = path.rpartition("/")[2]
+            block = [[row.get(name, math.nan) for name in self._names] for row, _ in self._rows]
+            self._table("scalars").write_block(first, np.array(block, np.float64))
+            for path in self._layers:
+                name, table = path.rpartition("/")[2], self._table(path)
+                empty = np.full(table.shape[1], math.nan)
                 rows = [numbers.get(name, empty) for _, numbers in self._rows]
-                write_block(self._data(path), first, np.array(rows))
+                table.write_block(first, np.array(rows))
         self._steps, self._rows = [], []
+
+    def _table(self, name: str) -> Table:
+        if name not in self._tables:
+            self._tables[name] = Table(self._data(name))
+        return self._tables[name]
 
     def _data(self, name: str) -> h5py.Dataset:
         found = self._file[name]

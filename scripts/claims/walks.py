@@ -109,5 +109,5 @@ def _measured(rate: float, seed: int) -> ls.WalkStatistics:
         walk = ls.walk(measure, run, windows=windows)
     found = ls.walk_statistics(walk)
     found.save(kept, name)
-    print(end=".", flush=True)
+    print(f"  {name}", flush=True)
     return found

@@ -13,6 +13,7 @@ import numpy as np
 from landscape.provenance import fingerprint
 
 if TYPE_CHECKING:
+    from landscape.evaluation.engine import Engine
     from landscape.objective import Evaluation, Objective
     from landscape.progress import Progress
     from landscape.restriction import Restriction
@@ -55,8 +56,9 @@ class Samples:
         seed: Seed of the order of the samples.
         what: Text that says what is measured, for folders of units.
         units: Folder that keeps what has been measured.
-        processes: Measure in this many processes.
-        progress: Told of finished points.
+        engine: Whose workers measure; None measures in this process.
+        buffers: Buffers to measure with; None: the model's own.
+        progress: Told of finished passes over all samples.
     """
 
     def __init__(
@@ -69,16 +71,18 @@ class Samples:
         seed: int,
         what: str = "",
         units: str | os.PathLike[str] | None = None,
-        processes: int = 1,
+        engine: Engine | None = None,
+        buffers: np.ndarray | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.objective, self._affine = objective, (origin, directions)
         self.coordinates = coordinates
         self.size, self.population = objective.data.size, objective.data.population
         self._order = np.random.default_rng(seed).permutation(self.size)
-        self._what, self._processes, self._progress = f"{what} seed {seed}", processes, progress
+        self._what, self._engine, self._progress = f"{what} seed {seed}", engine, progress
         self._units = None if units is None else Path(units)
-        self._whole = objective.restrict(origin, directions)
+        self._buffers, self._done = buffers, 0
+        self._whole = objective.restrict(origin, directions, buffers=buffers)
         few = np.linspace(0, len(coordinates) - 1, max(2, len(coordinates) // _LESS))
         self._whole.prepare(coordinates[few.round().astype(int)])  # for all parts
         forms = _forms(objective, origin, directions)
@@ -96,9 +100,14 @@ class Samples:
         """Means and sums of squared deviations over a stretch of the order."""
         index = None if stop - start == self.size else np.sort(self._order[start:stop])
         part = self.objective.part(index, metrics=self._metrics)
-        found = self._measured(part.restrict(*self._affine), points, f"{start}-{stop}")
+        found = self._measured(
+            part.restrict(*self._affine, buffers=self._buffers), points, f"{start}-{stop}"
+        )
         self.objective.choice = self.objective.choice or part.choice
         count = stop - start
+        if self._progress is not None:
+            before, self._done = self._done, self._done + count * len(points)
+            self._progress.advance(self._done // self.size - before // self.size)
         with np.errstate(invalid="ignore", over="ignore"):
             rest = 1 - count / part.data.population
             variance = np.square(found.standard_error) / rest if rest else 0 * found.mean
@@ -139,8 +148,8 @@ class Samples:
 
     def _measured(self, restriction: Restriction, points: np.ndarray, part: str) -> Evaluation:
         where = self.coordinates[points]
-        if self._units is None and self._processes == 1:
-            return restriction(where, progress=self._progress)
+        if self._units is None and self._engine is None:
+            return restriction(where)
         folder = None
         if self._units is not None:
             folder = self._units / f"{part}-{fingerprint(points)[:16]}"
@@ -148,8 +157,7 @@ class Samples:
             where,
             what=json.dumps([self._what, part]),
             folder=folder,
-            processes=self._processes,
-            progress=self._progress,
+            engine=self._engine,
         )
 
 

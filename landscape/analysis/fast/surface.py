@@ -37,6 +37,7 @@ from landscape.progress import Interrupted, Progress
 if TYPE_CHECKING:
     from landscape.analysis.surface import Surface
     from landscape.directions import Plane
+    from landscape.evaluation.engine import Engine
     from landscape.objective import Objective
 
 _ATTEMPTS = 12
@@ -56,7 +57,8 @@ def measure_sparingly(
     seed: int,
     resume: Surface | None = None,
     units: str | os.PathLike[str] | None = None,
-    processes: int = 1,
+    engine: Engine | None = None,
+    buffers: np.ndarray | None = None,
 ) -> Surface:
     """Fill in a blank surface within a tolerance or a budget; arguments as for `loss_surface`.
 
@@ -73,15 +75,15 @@ def measure_sparingly(
     asked = {"tolerance": tolerance} if budget is None else {"budget": budget}
     blank = replace(blank, settings={**blank.settings, **asked, "order_seed": seed})
     shape = blank.computed.shape
-    with Progress("surface", blank.computed.size) as progress:
+    with Progress("surface", blank.computed.size, unit="pass") as progress:
         samples = Samples(
             objective, plane.origin, plane.directions, grid, seed=seed,
             what=json.dumps([blank.settings, blank.metrics, blank.provenance["plane_hash"]]),
-            units=units, processes=processes, progress=progress,
+            units=units, engine=engine, buffers=buffers, progress=progress,
         )  # fmt: skip
         limit = None if budget is None else int((budget - POINTS) * samples.size)
         rounds = Rounds(samples, len(grid), limit=limit)
-        if resume is not None and resume.moments is not None and resume.continues(blank):
+        if resume is not None and resume.moments is not None and not resume.differences(blank):
             rounds.restore(np.array(resume.samples).ravel(), resume.moments)
         refinement = Refinement(rounds, shape, metrics=len(blank.metrics))
         try:
@@ -131,7 +133,9 @@ def _finished(
 ) -> Surface:
     points = np.arange(rounds.count.size)
     _, deviation = samples.metrics(points, rounds.mean, rounds.m2, rounds.count)
-    known = samples.standard_error(deviation, rounds.count).reshape(filled.values.shape)
+    # All samples may be a part of more: that part's error is on top.
+    held = samples.standard_error(deviation, np.full(len(points), samples.size))
+    known = np.hypot(filled.doubt / Z, held.reshape(filled.doubt.shape))
     estimated = ~filled.measured & ~np.isfinite(filled.values[0])
     relative = filled.error[0] / filled.scale[0]
     with np.errstate(invalid="ignore"):
@@ -163,7 +167,6 @@ def _finished(
         "passes": rounds.passes,
         "full": int(rounds.count.size),
     }
-    choice = objective.choice
     return replace(
         blank,
         values=filled.values,
@@ -176,7 +179,7 @@ def _finished(
         accuracy=accuracy,
         provenance={
             **blank.provenance,
-            **({} if choice is None else {"evaluation": choice.describe()}),
+            "evaluation": objective.evaluation,
         },
     )
 

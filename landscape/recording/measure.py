@@ -1,0 +1,98 @@
+"""Measure: the numbers that are stored of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.layout import Layout
+from landscape.recording.device_motion import DeviceMotion
+from landscape.recording.motion import Motion, Numbers, last_sums
+from landscape.recording.sketch import Sketch
+from landscape.recording.slots import Step
+
+Row = tuple[dict[str, float], Mapping[str, np.ndarray]]
+
+
+class Measure:
+    """Norms, cosines, distances and sketches of steps.
+
+    A model on a GPU is measured there, step by step, as `on_device` is called; else the writing
+    thread measures many steps at once.
+
+    Args:
+        layout: Where each tensor lies in the flat vectors.
+        initial: θ_0, shape (P,), on the device of the parameters.
+        current: The parameters before the first step to come, there too.
+        update: The update that led to `current`, if known.
+        motion: Whether to measure norms, cosines and distances.
+        sketch: Size and seed of the random projection; None: there is none.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        initial: Tensor,
+        current: Tensor,
+        update: np.ndarray | None,
+        *,
+        motion: bool,
+        sketch: tuple[int, int] | None,
+    ) -> None:
+        self._initial = initial
+        self._motion: Motion | None = None
+        self._device_motion: DeviceMotion | None = None
+        self._sketch: Sketch | None = None
+        if sketch is not None:
+            k, seed = sketch
+            self._sketch = Sketch(layout.size, k, seed=seed, device=initial.device)
+        if motion and initial.is_cuda:
+            there = None if update is None else torch.from_numpy(update).to(initial)
+            self._device_motion = DeviceMotion(layout, initial, current, there)
+        elif motion:
+            self._motion = Motion(layout, initial.numpy(), current.numpy(), update)
+        self._numbers = Numbers(None if update is None else last_sums(layout, update))
+
+    def on_device(self, step: Step, theta: Tensor, gradient: Tensor | None) -> None:
+        """Measure a step whose vectors are on a GPU, as soon as it is made."""
+        if self._device_motion is not None and gradient is not None:
+            step.sums = self._device_motion.sums(theta, gradient)
+        if self._sketch is not None:
+            step.sketch = self._sketch(theta - self._initial)
+
+    def rows(
+        self, steps: Sequence[Step], thetas: np.ndarray, gradients: np.ndarray | None
+    ) -> list[Row]:
+        """Scalars, and numbers about each tensor, of consecutive steps.
+
+        Args:
+            steps: The K steps.
+            thetas: The parameters after them, shape (K, P); not looked at on a GPU.
+            gradients: The gradients they started from; None when there is no motion or a GPU.
+        """
+        whole: dict[str, np.ndarray] = {}
+        layers: dict[str, np.ndarray] = {}
+        found = [step.sums.cpu().numpy() for step in steps if step.sums is not None]
+        if found:
+            whole, layers = self._numbers.of(np.stack(found))
+        elif self._motion is not None and gradients is not None:
+            whole, layers = self._numbers.of(self._motion.sums(thetas, gradients))
+        if self._sketch is not None:
+            pairs = zip(steps, thetas, strict=True)
+            layers["sketch"] = np.stack([self._sketched(self._sketch, *pair) for pair in pairs])
+        return [
+            (
+                {name: float(values[k]) for name, values in whole.items()}
+                | {name: float(value) for name, value in step.scalars.items()},
+                {name: values[k] for name, values in layers.items()},
+            )
+            for k, step in enumerate(steps)
+        ]
+
+    def _sketched(self, sketch: Sketch, step: Step, theta: np.ndarray) -> np.ndarray:
+        if step.sketch is not None:
+            return step.sketch.cpu().numpy()
+        return sketch(torch.from_numpy(theta) - self._initial).numpy()
