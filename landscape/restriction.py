@@ -143,6 +143,10 @@ class Restriction:
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         return replace(found, covariance=covariance)
 
+    def told(self, mean: np.ndarray, standard_error: np.ndarray) -> Evaluation:
+        """Numbers that were put together elsewhere, as a call would return them."""
+        return Evaluation(self.objective.names, mean, standard_error, np.ones(mean.shape[1], bool))
+
     def gradient(self, point: np.ndarray) -> np.ndarray:
         """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
         objective = self.objective
@@ -153,6 +157,14 @@ class Restriction:
         ):
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, objective.data.batches()).cpu().numpy()
+
+    def decay(self, coordinates: np.ndarray) -> np.ndarray:
+        """The metric ``weight decay`` = λ/2 ‖θ‖² at points, shape (points,); zero without any."""
+        if self._squares is None:
+            return np.zeros(len(coordinates))
+        c = np.insert(coordinates, 0, 1.0, axis=1)
+        half = (self.objective.weight_decay or 0.0) / 2
+        return half * np.einsum("pi,ij,pj->p", c, self._squares, c)
 
     def in_units(
         self,
@@ -259,9 +271,8 @@ class Restriction:
         mean, error = mean_and_error(
             totals.cpu().numpy(), size=data.size, population=data.population
         )
-        if self._squares is not None and self.objective.weight_decay is not None:
-            c = np.insert(coordinates, 0, 1.0, axis=1)
-            decay = self.objective.weight_decay / 2 * np.einsum("pi,ij,pj->p", c, self._squares, c)
+        if self.objective.weight_decay is not None:
+            decay = self.decay(coordinates)
             mean = np.concatenate([mean, [decay, mean[0] + decay]])
             error = np.concatenate([error, [np.zeros_like(decay), error[0]]])
         mean[:, ~computed] = error[:, ~computed] = np.nan

@@ -36,6 +36,18 @@ def cli(monkeypatch, tmp_path, capsys):
     return run
 
 
+def test_a_tolerance_says_what_it_left(cli):
+    cli("record digits/mlp --optimizer adam --steps 6")
+    out = cli("surface data/adam.h5 --plane random --resolution 25 --tolerance 5%")
+    assert "points measured" in out
+    assert "95 % of the points are within" in out
+    found = ls.load_results("data/adam.results.h5")["surface/random"]
+    assert found.accuracy["tolerance"] == 0.05
+    assert "takes a share" in cli(
+        "surface data/adam.h5 --plane random --resolution 5 --tolerance much", expect=2
+    )
+
+
 def test_record_measure_and_describe(cli):
     for name in ("gd", "radam"):
         out = cli(f"record digits/mlp --optimizer {name} --steps 6 --every 2")

@@ -526,3 +526,32 @@ def test_plot_results_draws_the_other_kinds_too(tmp_path):
     }
     drawn = plot_results(others, tmp_path, formats=("svg",))
     assert [entry.file.stem for entry in drawn] == ["layers-lamb", "walk-statistics-sgd", "rate"]
+
+
+def test_a_surface_with_a_tolerance_says_so(ax):
+    values = np.arange(1.0, 13).reshape(3, 4)
+    measured = np.zeros((3, 4), bool)
+    measured[::2, ::3] = True
+    trusted = np.ones((3, 4), bool)
+    trusted[1, 2] = False
+    surface = make_surface(
+        values, measured=measured, trusted=trusted, samples=50 * measured,
+        error=0.01 * values[None],
+        accuracy={"stated": [0.0042], "tolerance": 0.01},
+    )  # fmt: skip
+    plot_surface(surface, ax=ax)
+    assert ax.child_axes[0].get_ylabel() == "loss; 95 % within ±0.42 % of its range"
+    assert not artists(ax, "measured")
+    (hatched,) = artists(ax, "untrusted")
+    box = hatched.get_path().get_extents()
+    # Half way to the neighbours of (alpha, beta) = (2, 0.5).
+    np.testing.assert_allclose([box.x0, box.x1, box.y0, box.y1], [1, 3, 0.25, 0.75])
+
+
+def test_measured_points_are_dotted(ax):
+    measured = np.eye(3, 4, dtype=bool)
+    plot_surface(
+        make_surface(np.arange(1.0, 13).reshape(3, 4), measured=measured), show_points=True, ax=ax
+    )
+    (dots,) = artists(ax, "measured")
+    np.testing.assert_allclose(dots.get_xydata(), [[-2, 0], [0, 0.5], [2, 1]])

@@ -145,6 +145,14 @@ def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     return found
 
 
+def share(text: str, option: str) -> float:
+    """``1%`` or ``0.01``."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError(f"{option} takes a share, 1% or 0.01; not {text!r}.") from None
+
+
 def grid_size(text: str) -> tuple[int, int]:
     """``51`` or ``41x61``: points along x and y."""
     try:
