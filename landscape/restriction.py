@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from landscape.evaluation.batchnorm import norms_of
 from landscape.evaluation.borrow import borrowed
 from landscape.evaluation.choice import STRATEGIES, Choice
 from landscape.evaluation.engine import Engine, measure_units
+from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.memory import out_of_memory, points_that_fit
 from landscape.evaluation.metrics import mean_and_error
@@ -30,33 +31,6 @@ from landscape.provenance import fingerprint
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics at some points.
-
-    Attributes:
-        metrics: Names; the first is the loss.
-        mean: Means over the data, float64, shape (metrics, points). NaN and infinities are
-            what the model gave.
-        standard_error: Standard errors of the means as estimates over the whole data set, same
-            shape; zero when the whole set was used, NaN when unknown.
-        computed: Which points were measured, shape (points,); all of them unless interrupted.
-        observed_error: Largest difference to single precision at a few of the points, shape
-            (metrics,); None unless the precision is lower.
-        shrunk: What was made smaller because memory was short, or nothing.
-        covariance: Covariances of the means at different points, shape (metrics, points, points),
-            from `Restriction.paired`; None from other calls.
-    """
-
-    metrics: tuple[str, ...]
-    mean: np.ndarray
-    standard_error: np.ndarray
-    computed: np.ndarray
-    observed_error: np.ndarray | None = None
-    shrunk: str = ""
-    covariance: np.ndarray | None = None
 
 
 class Restriction:
@@ -144,16 +118,15 @@ class Restriction:
         return replace(found, observed_error=error, shrunk=objective.shrunk)
 
     def paired(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
-        """Like a call, with the covariances between points that common samples make.
+        """Like a call, with the covariances of the loss that common samples make.
 
         On the whole data set they are zero. On a subset every point runs by the plain strategy.
         """
         objective = self.objective
         coordinates = np.asarray(coordinates, np.float64)
-        shape = (len(objective.names), len(coordinates), len(coordinates))
         if objective.data.size >= objective.data.population:
             found = self(coordinates, progress=progress)
-            return replace(found, covariance=np.zeros(shape))
+            return replace(found, covariance=np.zeros([len(coordinates)] * 2))
         try:
             with (
                 held_back() as check,
@@ -167,8 +140,6 @@ class Restriction:
         if progress is not None:
             progress.advance(len(coordinates))
         covariance = covariance_of_means(values.numpy(), population=objective.data.population)
-        if objective.weight_decay is not None:
-            covariance = np.concatenate([covariance, np.zeros_like(covariance[:1]), covariance[:1]])
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         return replace(found, covariance=covariance)
 
@@ -319,6 +290,7 @@ class Restriction:
                 sample=objective.data.batches(2, most=2),
                 check=check,
                 rounding=torch.bfloat16 if objective.precision in REDUCED else objective.dtype,
+                programs=objective.programs,
                 recalibration=(
                     objective.data.batches() if objective.batch_norm == "recalibrated" else None
                 ),

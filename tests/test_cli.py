@@ -91,6 +91,9 @@ def test_lines_of_every_kind_and_layers(cli):
     assert "first, 2 segments: barrier" in said
     assert " ± " in said.partition("median height")[2]
     assert "0.weight" in cli("layers data/sgd.h5")
+    cli("record digits/mlp --optimizer radam --steps 4 --gradient-histogram")
+    assert "median |gradient|" in cli("layers data/radam.h5")
+    assert "gradients-radam.png" in cli("plot data/radam.results.h5 --out figures")
     anew = "--batch-norm recalibrated --out data/anew.h5"
     cli(f"walk data/sgd.h5 --window 0-1 --samples 60 {anew}")
     anew = ls.load_results("data/anew.h5")["walk/sgd"].settings

@@ -59,6 +59,16 @@ def make_path(name: str = "Adam", optimizer: str = "adam", plane: str = "abc") -
     )
 
 
+def test_a_lower_precision_and_its_error_stand_above_the_surface():
+    surface = make_surface(np.arange(1, 13).reshape(3, 4))
+    settings = {**surface.settings, "precision": "bfloat16"}
+    for errors, wanted in (({"loss": 0.0123}, "bfloat16, off by up to 0.01"), (None, "bfloat16")):
+        lower = replace(surface, settings=settings, provenance={"observed_error": errors})
+        assert wanted in plot_surface(lower).get_title(loc="left").replace("\n", " ")
+    single = replace(surface, settings={**settings, "precision": "single"})
+    assert "single" not in plot_surface(single).get_title(loc="left")
+
+
 def make_walk(steps=(0, 1, 2, 7, 8), name: str = "SGD") -> ls.Walk:
     step = np.array(steps)
     alpha = np.linspace(0, 1, 5)

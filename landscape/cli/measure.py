@@ -260,7 +260,7 @@ def walk(
             typer.echo(f"  {sentence}")
 
 
-def path(runs: Runs, out: Out = None) -> None:
+def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     """Measure step lengths, angles between updates and distance from initialization.
 
     Where states were stored every n-th step only, what the recorder measured at every step is
@@ -269,12 +269,13 @@ def path(runs: Runs, out: Out = None) -> None:
     Example: landscape path data/sgd.h5 data/adam.h5
     """
     from landscape.analysis.path import path_metrics, recorded_path
+    from landscape.cli.device import gpu_or_none
 
     trajectories = inputs.open_runs(runs)
-    file = inputs.results_path(trajectories, out)
+    file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)
     for trajectory in trajectories:
         skipped = np.any(np.diff(trajectory.steps) > 1) and "update_norm" in trajectory.scalars
-        found = recorded_path(trajectory) if skipped else path_metrics(trajectory)
+        found = recorded_path(trajectory) if skipped else path_metrics(trajectory, device=gpu)
         name = f"path/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(

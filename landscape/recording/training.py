@@ -52,6 +52,7 @@ class Run:
         average_options: Its arguments.
         evaluation: Also record the weights to evaluate where these are not the stepped ones
             (averages, slow weights); it doubles the size of such files.
+        gradient_histogram: Also count the sizes of the gradient's entries at every step.
         threads: Processor threads of torch, on which the last bits depend; None takes the present
             number.
     """
@@ -72,6 +73,7 @@ class Run:
     average: str | None = None
     average_options: Mapping[str, Any] = field(default_factory=dict)
     evaluation: bool = True
+    gradient_histogram: bool = False
     threads: int | None = None
 
     def resolved(self) -> Self:
@@ -200,6 +202,7 @@ def record_run(
             run=settings,
             overwrite=overwrite,
             evaluation=_evaluation(run, optimizer, average),
+            gradient_histogram=run.gradient_histogram,
         ) as recorder,
         Progress(f"record {run.name}", run.steps, unit="step") as progress,
     ):
