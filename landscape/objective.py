@@ -119,6 +119,7 @@ class Objective:
         )
         self.data.cast(self.dtype)
         self.choice: Choice | None = None
+        self.programs: dict = {}
         self.shrunk = ""
         self._strategy, self._batch_size = strategy, batch_size
         self.plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
@@ -130,6 +131,10 @@ class Objective:
             self._settings["batch_norm"] = batch_norm
         if weight_decay is not None:
             self._settings["weight_decay"] = weight_decay
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes are sent: compiled programs are not."""
+        return {**self.__dict__, "programs": {}}
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -290,6 +290,7 @@ class Restriction:
                 sample=objective.data.batches(2, most=2),
                 check=check,
                 rounding=torch.bfloat16 if objective.precision in REDUCED else objective.dtype,
+                programs=objective.programs,
                 recalibration=(
                     objective.data.batches() if objective.batch_norm == "recalibrated" else None
                 ),

@@ -17,6 +17,7 @@ from landscape.cli.engine import chosen_engine
 from landscape.evaluation.choice import Choice
 from landscape.evaluation.device import checked_device
 from landscape.evaluation.engine import packed, unpacked
+from landscape.evaluation.precision import arithmetic
 from landscape.evaluation.processes import Processes
 from landscape.evaluation.ray_actors import RayActors
 
@@ -49,8 +50,12 @@ class Threads:
         data = packed(restriction)
         self.calls = 0
         workers = [_Thread(self, data) for _ in range(self.count)]
-        yield workers
-        self.measured = [worker.sizes for worker in workers]
+        try:
+            yield workers
+        finally:
+            self.measured = [worker.sizes for worker in workers]
+            for worker in workers:
+                worker.pool.shutdown()
 
 
 class _Thread:
@@ -179,17 +184,29 @@ def test_tf32_is_refused_where_there_is_none():
         build(precision="half")
 
 
-def test_single_precision_is_single_for_convolutions_too():
+def rounding():
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+def test_single_precision_is_single_whatever_torch_was_told():
     seen = []
 
     def noting(model, batch):
-        seen.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        seen.append(rounding())
         return squared(model, batch)
 
-    before = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
-    assert before[1]  # torch's default rounds convolutions on GPUs
     objective = build()
     objective.metrics = {"loss": noting}
-    objective.at(objective.parameters())
-    assert set(seen) == {("highest", False)}
-    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+    before = rounding()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        objective.at(objective.parameters())
+        assert rounding()[0] == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+    assert {products for products, _ in seen} == {"highest"}
+    assert before[1]  # on GPUs torch rounds convolutions unless it is told otherwise
+    for name, wanted in {"single": ("highest", False), "tf32": ("high", True)}.items():
+        with arithmetic(name, torch.device("cuda")):
+            assert rounding() == wanted
+        assert rounding() == before

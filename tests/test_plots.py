@@ -59,6 +59,16 @@ def make_path(name: str = "Adam", optimizer: str = "adam", plane: str = "abc") -
     )
 
 
+def test_a_lower_precision_and_its_error_stand_above_the_surface():
+    surface = make_surface(np.arange(1, 13).reshape(3, 4))
+    settings = {**surface.settings, "precision": "bfloat16"}
+    for errors, wanted in (({"loss": 0.0123}, "bfloat16, off by up to 0.01"), (None, "bfloat16")):
+        lower = replace(surface, settings=settings, provenance={"observed_error": errors})
+        assert wanted in plot_surface(lower).get_title(loc="left").replace("\n", " ")
+    single = replace(surface, settings={**settings, "precision": "single"})
+    assert "single" not in plot_surface(single).get_title(loc="left")
+
+
 def make_walk(steps=(0, 1, 2, 7, 8), name: str = "SGD") -> ls.Walk:
     step = np.array(steps)
     alpha = np.linspace(0, 1, 5)
@@ -412,26 +422,53 @@ def test_a_recorded_run_on_its_plane(runs):
 SIGHTS = {
     "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
     "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
     "greyscale": [[0.2126, 0.7152, 0.0722]] * 3,
 }
-ARTICLE = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "lookahead")
+
+
+def seen(color, sight: str) -> np.ndarray:
+    """Linear RGB of a colour as somebody with this sight sees it."""
+    rgb = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return (np.array(SIGHTS[sight]) @ linear).clip(0, 1)
+
+
+def luminance(color, sight: str) -> float:
+    return float(seen(color, sight) @ [0.2126, 0.7152, 0.0722])
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
 def test_optimizers_can_be_told_apart_without_colour(sight):
     """Where two colours look alike, dash or marker differ."""
-
-    def seen(color: str) -> np.ndarray:
-        rgb = np.array(mpl.colors.to_rgb(color))
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return (np.array(SIGHTS[sight]) @ linear).clip(0, 1) ** (1 / 2.2)
-
-    for k, a in enumerate(ARTICLE):
-        for b in ARTICLE[:k]:
+    for k, a in enumerate(OPTIMIZERS):
+        for b in list(OPTIMIZERS)[:k]:
             one, other = look(a), look(b)
-            alike = np.abs(seen(one.color) - seen(other.color)).max() < 0.1
-            if alike:
+            apart = seen(one.color, sight) ** (1 / 2.2) - seen(other.color, sight) ** (1 / 2.2)
+            if np.abs(apart).max() < 0.1:
                 assert (one.dash, one.marker) != (other.dash, other.marker), (a, b)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_every_optimizer_stands_out_from_paper_and_halo(sight):
+    """Contrast with white, (1 + 0.05) / (Y + 0.05) as of WCAG 2, is at least two."""
+    for name in OPTIMIZERS:
+        assert 1.05 / (luminance(look(name).color, sight) + 0.05) > 2, name
+
+
+@pytest.mark.parametrize("sight", ["protanopia", "deuteranopia", "greyscale"])
+@pytest.mark.parametrize("paths", [(), (make_path(),)])
+def test_fills_grow_lighter_with_the_loss(ax, paths, sight):
+    """Lighter is higher for every eye: also for the pale colours under paths."""
+    plot_surface(make_surface(BOWL), paths=paths, ax=ax)
+    colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
+    assert (np.diff([luminance(color, sight) for color in colors]) > 0).all()
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_runs_of_one_optimizer_differ_in_lightness_and_dash(sight):
+    shades = [luminance(one.color, sight) for one in looks(["sgd"] * 4)]
+    assert (np.diff(shades) > 0.02).all()
 
 
 def test_paths_stand_out_from_every_colour_of_the_surface(ax):
@@ -441,15 +478,6 @@ def test_paths_stand_out_from_every_colour_of_the_surface(ax):
     assert halo.get_color() == "white"
     assert halo.get_linewidth() > 1.5 * path.get_linewidth()
     assert halo.get_zorder() < path.get_zorder()
-
-
-@pytest.mark.parametrize("paths", [(), (make_path(),)])
-def test_fills_grow_lighter_with_the_loss(ax, paths):
-    """In greyscale, too, lighter is higher: also for the pale colours under paths."""
-    plot_surface(make_surface(BOWL), paths=paths, ax=ax)
-    colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
-    lightness = colors @ [0.2126, 0.7152, 0.0722]
-    assert (np.diff(lightness) > 0).all()
 
 
 def make_layers() -> LayerMetrics:

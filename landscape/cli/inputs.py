@@ -30,7 +30,7 @@ Split = Annotated[str, typer.Option("--data", help="train or test.")]
 Samples = Annotated[
     int | None, typer.Option(help="Measure on a random subset of this many samples.")
 ]
-Precision = Annotated[str, typer.Option(help="single or double.")]
+Precision = Annotated[str, typer.Option(help="single, double, bfloat16, or tf32 (GPU).")]
 BatchNorm = Annotated[
     str,
     typer.Option(

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
@@ -152,5 +153,8 @@ def unpacked(data: bytes, device: str) -> Restriction:
     objective, there = restriction.objective, torch.device(device)
     if objective.device.type != there.type:
         objective.choice = None  # what is fast here is not what was fast there
+    elif objective.choice is not None:
+        threads = min(objective.choice.threads, torch.get_num_threads())
+        objective.choice = replace(objective.choice, threads=threads)
     objective.device = there
     return restriction

@@ -44,9 +44,11 @@ def arithmetic(name: str, device: torch.device) -> Iterator[None]:
         return
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = name == "tf32"
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = name == "tf32"
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        if device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = convolutions

@@ -11,8 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 
-def conditions(settings: Mapping[str, Any]) -> str:
-    """Task, samples, batch-norm policy and plane of a result, as one line.
+def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:
+    """Task, samples, batch-norm policy, lower precision and plane of a result, as one line.
+
+    Args:
+        settings: Of the result.
+        error: Largest observed error of a lower precision, where it is known.
 
     >>> conditions({"task": "digits/mlp", "samples": 500, "population": 1498})
     'digits/mlp · 500 of 1498 samples'
@@ -27,6 +31,9 @@ def conditions(settings: Mapping[str, Any]) -> str:
         if policy == "frozen" and settings.get("buffers") == "recorded, interpolated":
             policy = "as recorded, interpolated"
         parts.append(f"batch norm {policy}")
+    if (precision := settings.get("precision")) in ("bfloat16", "tf32"):
+        known = isinstance(error, float)
+        parts.append(f"{precision}, off by up to {error:.1g}" if known else str(precision))
     if "kind" in settings:
         parts.append(_directions(settings))
     if "step" in settings:

@@ -67,7 +67,7 @@ def plot_surface(
     if not np.isfinite(values).any():
         ax.set(xlim=surface.alpha[[0, -1]], ylim=surface.beta[[0, -1]])
         ax.text(0.5, 0.5, f"no finite {metric} was measured", ha="center", transform=ax.transAxes)
-        _finish(ax, surface)
+        _finish(ax, surface, metric)
         draw_paths(ax, paths)
         return ax
     if levels is None:
@@ -94,7 +94,7 @@ def plot_surface(
     bar.ax.set_yticklabels([_short(level) for level in levels[::2]])
     bar.set_label(metric + (f" (clipped above {_short(top)})" if clipped else ""))
     _mark_holes(ax, surface, values)
-    _finish(ax, surface)
+    _finish(ax, surface, metric)
     draw_paths(ax, paths)
     return ax
 
@@ -201,7 +201,7 @@ def is_square(surface: Surface) -> bool:
     return bool(alike and 0.3 < np.ptp(surface.beta) / np.ptp(surface.alpha) < 3)
 
 
-def _finish(ax: Axes, surface: Surface) -> None:
+def _finish(ax: Axes, surface: Surface, metric: str) -> None:
     ax.set_xlabel(axis_label(surface, 0))
     ax.set_ylabel(axis_label(surface, 1).replace("; ", ";\n"))  # axes are seldom tall
     ax.set_xlim(surface.alpha[0], surface.alpha[-1])
@@ -210,7 +210,9 @@ def _finish(ax: Axes, surface: Surface) -> None:
         ax.spines[side].set_visible(True)
     skew = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
     angle = f" · axes at {np.degrees(np.arccos(skew)):.0f}°" if abs(skew) > 0.05 else ""
-    write_above(ax, conditions(surface.settings) + angle)
+    errors = surface.provenance.get("observed_error")
+    error = errors.get(metric) if isinstance(errors, dict) else None
+    write_above(ax, conditions(surface.settings, error=error) + angle)
     if is_square(surface):
         ax.set_aspect("equal")
 
