@@ -36,6 +36,7 @@ def walked(script: Script, function: str, place: int) -> ls.Trajectory:
 
 def main() -> None:
     script, said = Script("fig_optimizer_updates", __doc__), []
+    paths, handles = [], []
     with styled("paper", columns=2):
         figure = Figure(figsize=(7, 4.4))
         grid = figure.subplots(2, 2, height_ratios=(3, 2))
