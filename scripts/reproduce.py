@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,7 +35,7 @@ not proved at scale. Nothing was tuned until it agreed.
 """
 FOOTER = """
 
-{holding} of {count} hold. Measuring took {minutes:.1f} minutes on one processor core: {times}.
+{holding} of {count} hold. Measuring took {minutes:.1f} minutes of one processor core: {times}.
 """
 
 
@@ -54,12 +55,11 @@ def main() -> None:
         done = SCRATCH / f"{name}.json"
         wanted = not args.only or name in args.only
         if args.again and wanted:
-            for kept in (done, done.with_suffix(".h5")):
-                kept.unlink(missing_ok=True)
+            for suffix in (".json", ".h5", ".seconds"):
+                done.with_suffix(suffix).unlink(missing_ok=True)
         if wanted and not done.exists():
             print(f"{number}/{len(EXPERIMENTS)} {name} ...", flush=True)
-            start = time.perf_counter()
-            save(run(), done, seconds=time.perf_counter() - start)
+            save(*timed(run, done.with_suffix(".seconds")), path=done)
         if done.exists():
             found, times[name] = load(done)
             claims += found
@@ -75,6 +75,16 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(HEADER.format(data=data_name()) + table(claims) + footer)
     print(f"Written: {args.out}")
+
+
+def timed(run: Callable[[], list[Claim]], kept: Path) -> tuple[list[Claim], float]:
+    """What an experiment found, and its processor seconds, interrupted attempts included."""
+    start = time.process_time() - (float(kept.read_text()) if kept.exists() else 0.0)
+    try:
+        return run(), time.process_time() - start
+    finally:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(str(time.process_time() - start))
 
 
 if __name__ == "__main__":

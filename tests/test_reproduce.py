@@ -55,4 +55,4 @@ def test_what_does_not_hold_is_printed_as_such(reproduce, tmp_path):
     shown = reproduce("--only", "null").stdout
     assert r"| a\|b | s | 1 | 2 | **no** |" in shown
     assert "0 of 1 hold" in shown
-    assert "took 1.5 minutes on one processor core: null 90 s." in shown
+    assert "took 1.5 minutes of one processor core: null 90 s." in shown

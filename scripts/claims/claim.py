@@ -28,7 +28,7 @@ class Claim:
     holds: bool
 
 
-def save(claims: Sequence[Claim], path: Path, *, seconds: float) -> None:
+def save(claims: Sequence[Claim], seconds: float, *, path: Path) -> None:
     """Write claims as JSON, and how long it took to measure them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     held = {"seconds": seconds, "claims": [asdict(claim) for claim in claims]}
