@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,48 +15,22 @@ from torch import Tensor
 
 from landscape.evaluation.batchnorm import norms_of
 from landscape.evaluation.borrow import borrowed
-from landscape.evaluation.choice import STRATEGIES, Choice
+from landscape.evaluation.choice import Choice
+from landscape.evaluation.chunks import measure_chunks
 from landscape.evaluation.engine import Engine, measure_units
 from landscape.evaluation.interrupt import held_back
-from landscape.evaluation.memory import out_of_memory, points_that_fit
 from landscape.evaluation.metrics import mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
+from landscape.evaluation.result import Evaluation
 from landscape.evaluation.slope import gradient_of
 from landscape.evaluation.units import Units
-from landscape.evaluation.work import UnsuitableError, Work
+from landscape.evaluation.work import Work
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import fingerprint
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics at some points.
-
-    Attributes:
-        metrics: Names; the first is the loss.
-        mean: Means over the data, float64, shape (metrics, points). NaN and infinities are
-            what the model gave.
-        standard_error: Standard errors of the means as estimates over the whole data set, same
-            shape; zero when the whole set was used, NaN when unknown.
-        computed: Which points were measured, shape (points,); all of them unless interrupted.
-        observed_error: Largest difference to single precision at a few of the points, shape
-            (metrics,); None unless the precision is lower.
-        shrunk: What was made smaller because memory was short, or nothing.
-        covariance: Covariances of the means at different points, shape (metrics, points, points),
-            from `Restriction.paired`; None from other calls.
-    """
-
-    metrics: tuple[str, ...]
-    mean: np.ndarray
-    standard_error: np.ndarray
-    computed: np.ndarray
-    observed_error: np.ndarray | None = None
-    shrunk: str = ""
-    covariance: np.ndarray | None = None
 
 
 class Restriction:
@@ -237,36 +211,19 @@ class Restriction:
         computed: np.ndarray,
         progress: Progress | None,
     ) -> None:
-        """Fill in totals and the mask, a chunk at a time; out of memory halves what is tried."""
-        chunk, batch_size = choice.chunk, choice.batch_size
-        work = replace(work, threads=choice.threads)
-        if chunk > 1:
-            chunk = min(chunk, points_that_fit(work, batch_size))
-        start = 0
-        while start < len(coordinates):
-            try:
-                batches = self.objective.data.batches(batch_size)
-                with STRATEGIES[choice.strategy](work) as measure:
-                    while start < len(coordinates):
-                        part = slice(start, start + chunk)
-                        totals[:, part] = measure(coordinates[part], batches)
-                        computed[part] = True
-                        start += len(coordinates[part])
-                        if progress is not None:
-                            progress.advance(len(coordinates[part]))
-            except (RuntimeError, MemoryError, UnsuitableError) as problem:
-                if not out_of_memory(problem):
-                    raise
-                if chunk > 1:
-                    chunk = min(chunk, len(coordinates) - start) // 2 or 1
-                elif self.objective.batch_norm == "frozen" and (batch_size or 0) > 1:
-                    batch_size = (min(batch_size or 0, self.objective.data.size) + 1) // 2
-                else:
-                    raise
-                if work.loan.flat.is_cuda:
-                    torch.cuda.empty_cache()
-        if (chunk, batch_size) != (choice.chunk, choice.batch_size):
-            self.objective.fit(choice, chunk=chunk, batch_size=batch_size)
+        """Fill in totals and the mask; the objective remembers which sizes fitted."""
+        fitted = measure_chunks(
+            work,
+            self.objective.data,
+            choice,
+            coordinates,
+            totals,
+            computed,
+            rebatch=self.objective.batch_norm == "frozen",
+            progress=progress,
+        )
+        if (fitted.chunk, fitted.batch_size) != (choice.chunk, choice.batch_size):
+            self.objective.fit(choice, fitted)
 
     def _spot_check(
         self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int
