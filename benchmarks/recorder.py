@@ -8,8 +8,9 @@
 
 Overhead is paired: blocks of steps with and without a recorder take turns in one process, the
 recorder's block ends only when everything is on disk, and the medians of the blocks' times are
-compared. The stream writes the same bytes, in turns, through a `Recorder` and as a plain file; both
-count until the disk has everything (fsync).
+compared, and so is the processor time of all threads, which a busy machine disturbs less. The
+stream writes the same bytes, in turns, through a `Recorder` and as a plain file; both count until
+the disk has everything (fsync).
 """
 
 from __future__ import annotations
@@ -57,25 +58,27 @@ def trainer(task: str) -> tuple[nn.Module, torch.optim.Optimizer, Callable[[], t
 
 def overhead(options: argparse.Namespace, folder: Path) -> None:
     model, optimizer, step = trainer(options.task)
-    count = options.steps or (6 if options.task == "resnet20" else 400)
-    times: dict[bool, list[float]] = {True: [], False: []}
+    count = options.steps or (6 if options.task == "resnet20" else 2000)
+    times: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for block in range(options.blocks + 1):
         for recorded in (True, False) if block % 2 else (False, True):
             path = folder / "run.h5"
             recorder = ls.Recorder(path, model, optimizer, overwrite=True) if recorded else None
             if recorder is not None:
                 recorder.start()
-            begin = time.perf_counter()
+            begin = time.perf_counter(), time.process_time()
             for _ in range(count):
                 loss = step()
                 if recorder is not None:
                     recorder.log(loss=loss)
             if recorder is not None:
                 recorder.flush()
-            times[recorded].append(time.perf_counter() - begin)
+            end = time.perf_counter(), time.process_time()
+            times[recorded].append((end[0] - begin[0], end[1] - begin[1]))
             if recorder is not None:
                 recorder.close()
-    with_, without = (np.array(times[recorded][1:]) / count for recorded in (True, False))
+    with_, without = (np.array(times[recorded][1:])[:, 0] / count for recorded in (True, False))
+    cpu, cpu_without = (np.array(times[recorded][1:])[:, 1] for recorded in (True, False))
     print(
         json.dumps(
             {
@@ -86,6 +89,7 @@ def overhead(options: argparse.Namespace, folder: Path) -> None:
                 "ms_per_step_with": round(1e3 * float(np.median(with_)), 3),
                 "ratio_of_medians": round(float(np.median(with_) / np.median(without)), 4),
                 "median_of_ratios": round(float(np.median(with_ / without)), 4),
+                "ratio_of_processor_time": round(float(np.median(cpu) / np.median(cpu_without)), 4),
                 "blocks": len(with_),
                 "steps_per_block": count,
             }

@@ -94,6 +94,20 @@ class Layout:
                 offset += entries[-1].size
         return cls(tuple(entries))
 
+    @classmethod
+    def of_frozen(cls, model: nn.Module) -> Layout:
+        """The layout of a model's floating-point parameters that are not trained; may be empty."""
+        modules = dict(model.named_modules())
+        entries: list[Entry] = []
+        offset = 0
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad or not parameter.is_floating_point():
+                continue
+            owner, shape = type(modules[name.rpartition(".")[0]]).__name__, tuple(parameter.shape)
+            entries.append(Entry(name, shape, offset, _kind(owner, shape), _filter_axis(owner)))
+            offset += entries[-1].size
+        return cls(tuple(entries))
+
     @property
     def size(self) -> int:
         """Length of the flat vector."""

@@ -7,6 +7,7 @@ runs the model. Weights are always computed from the origin, never by accumulati
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -120,6 +121,7 @@ class Objective:
         )
         self.data.cast(self.dtype)
         self.choice: Choice | None = None
+        self.programs: dict = {}
         self.shrunk = ""
         self._strategy, self._batch_size = strategy, batch_size
         self.plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
@@ -131,6 +133,10 @@ class Objective:
             self._settings["batch_norm"] = batch_norm
         if weight_decay is not None:
             self._settings["weight_decay"] = weight_decay
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes are sent: compiled programs are not."""
+        return {**self.__dict__, "programs": {}}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -248,6 +254,17 @@ class Objective:
             free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
             check_repeatable(work, self.data, rebatch=free)
             self._repeatable = True
+
+    def part(self, index: np.ndarray | None, *, metrics: Mapping[str, Metric]) -> Objective:
+        """The same model on some of the held samples (None: all), with other metrics.
+
+        Weight decay, which no sample changes, is left out. The model is shared, not copied.
+        """
+        part = copy.copy(self)
+        part.metrics, part.weight_decay, part._settings = dict(metrics), None, {}
+        if index is not None:
+            part.data = self.data.part(index)
+        return part
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

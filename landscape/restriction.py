@@ -18,6 +18,7 @@ from landscape.evaluation.borrow import borrowed
 from landscape.evaluation.choice import Choice
 from landscape.evaluation.chunks import measure_chunks
 from landscape.evaluation.engine import Engine, measure_units
+from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
@@ -118,16 +119,15 @@ class Restriction:
         return replace(found, observed_error=error, shrunk=objective.shrunk)
 
     def paired(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
-        """Like a call, with the covariances between points that common samples make.
+        """Like a call, with the covariances of the loss that common samples make.
 
         On the whole data set they are zero. On a subset every point runs by the plain strategy.
         """
         objective = self.objective
         coordinates = np.asarray(coordinates, np.float64)
-        shape = (len(objective.names), len(coordinates), len(coordinates))
         if objective.data.size >= objective.data.population:
             found = self(coordinates, progress=progress)
-            return replace(found, covariance=np.zeros(shape))
+            return replace(found, covariance=np.zeros([len(coordinates)] * 2))
         try:
             with (
                 held_back() as check,
@@ -141,10 +141,12 @@ class Restriction:
         if progress is not None:
             progress.advance(len(coordinates))
         covariance = covariance_of_means(values.numpy(), population=objective.data.population)
-        if objective.weight_decay is not None:
-            covariance = np.concatenate([covariance, np.zeros_like(covariance[:1]), covariance[:1]])
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         return replace(found, covariance=covariance)
+
+    def told(self, mean: np.ndarray, standard_error: np.ndarray) -> Evaluation:
+        """Numbers that were put together elsewhere, as a call would return them."""
+        return Evaluation(self.objective.names, mean, standard_error, np.ones(mean.shape[1], bool))
 
     def gradient(self, point: np.ndarray) -> np.ndarray:
         """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
@@ -156,6 +158,14 @@ class Restriction:
         ):
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, objective.data.batches()).cpu().numpy()
+
+    def decay(self, coordinates: np.ndarray) -> np.ndarray:
+        """The metric ``weight decay`` = λ/2 ‖θ‖² at points, shape (points,); zero without any."""
+        if self._squares is None:
+            return np.zeros(len(coordinates))
+        c = np.insert(coordinates, 0, 1.0, axis=1)
+        half = (self.objective.weight_decay or 0.0) / 2
+        return half * np.einsum("pi,ij,pj->p", c, self._squares, c)
 
     def in_units(
         self,
@@ -245,9 +255,8 @@ class Restriction:
         mean, error = mean_and_error(
             totals.cpu().numpy(), size=data.size, population=data.population
         )
-        if self._squares is not None and self.objective.weight_decay is not None:
-            c = np.insert(coordinates, 0, 1.0, axis=1)
-            decay = self.objective.weight_decay / 2 * np.einsum("pi,ij,pj->p", c, self._squares, c)
+        if self.objective.weight_decay is not None:
+            decay = self.decay(coordinates)
             mean = np.concatenate([mean, [decay, mean[0] + decay]])
             error = np.concatenate([error, [np.zeros_like(decay), error[0]]])
         mean[:, ~computed] = error[:, ~computed] = np.nan
@@ -276,6 +285,7 @@ class Restriction:
                 sample=objective.data.batches(2, most=2),
                 check=check,
                 rounding=torch.bfloat16 if objective.precision in REDUCED else objective.dtype,
+                programs=objective.programs,
                 recalibration=(
                     objective.data.batches() if objective.batch_norm == "recalibrated" else None
                 ),

@@ -17,6 +17,8 @@ and MAY hold
     origin         float32 (P,)      with float16 rows: what they are differences from
     buffers        float32 (S, B)    floating-point buffers (running statistics) of state s
     buffers_layout text              JSON, like `layout`
+    frozen         float32 (F,)      the parameters that were not trained, the same at every state
+    frozen_layout  text              JSON, like `layout`
     evaluation     float32 (S, P)    the parameters that would be evaluated at state s, where they
                                      differ from the stepped ones (averages, slow weights)
     random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`
@@ -28,6 +30,10 @@ and MAY hold
     layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
     sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; the root attribute
                                      `sketch` = (k, seed) fixes it, see `recording.sketch`
+    gradient_histogram               float32 (U, 64), row u: how many entries g of the gradient of
+                                     update u + 1 have |g| < 2^-47 (bin 0), 2^(b-48) ≤ |g| <
+                                     2^(b-47) (bin b), 2^15 ≤ |g| or not finite (bin 63); NaN
+                                     where they were not counted
     run            text              JSON: how the run was made (task, optimizer, seed, ...)
     provenance     text              JSON: versions, command, time
 
@@ -60,6 +66,7 @@ from landscape.files import SchemaError, check_version, opened
 
 SCHEMA = "landscape/trajectory"
 VERSION = 1
+HISTOGRAM_BINS, HISTOGRAM_LOWEST = 64, -47  # of `gradient_histogram`; bin 1 begins at 2^-47
 
 
 class NoStateError(SchemaError):
@@ -76,6 +83,7 @@ class Trajectory:
         path: The file.
         layout: Names, shapes and kinds of the parameters.
         buffers_layout: The same for the stored buffers; empty when there are none.
+        frozen_layout: The same for parameters that were not trained; empty when there are none.
         steps: Optimizer step of every state, int64, shape (states,).
         updates: Number of recorded updates (optimizer steps).
         scalars: Name to float64 array of shape (updates,); see the format above.
@@ -84,7 +92,8 @@ class Trajectory:
         provenance: Software, command and time of the recording.
         complete: Whether the recording was closed properly.
         holds: What is stored: ``dtype`` of the rows; whether there are ``buffers``,
-            ``evaluation`` parameters, ``random_state``; ``sketch``: its (size, seed) or None.
+            ``evaluation`` parameters, ``random_state``; ``sketch``: its (size, seed) or None;
+            whether there are ``gradient_histogram`` rows.
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
@@ -101,6 +110,9 @@ class Trajectory:
             self.provenance = table_of_json(file, "provenance")
             self.layout = stored_layout(file, "layout")
             self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
+            self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
+            if self.frozen_layout.size:
+                checked_rows(file, "frozen", self.frozen_layout.size, (), ("float32",))
             states, self.updates = _counts(file)
             self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
             self.scalars = checked_scalars(file, self.updates)
@@ -108,15 +120,19 @@ class Trajectory:
             for name in self.layer_scalars:
                 checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
             checked_rows(file, "parameters", states, (self.layout.size,), ("float32", "float16"))
-            for name in ("buffers", "evaluation", "random_state", "sketch"):
+            for name in ("buffers", "evaluation", "random_state", "sketch", "gradient_histogram"):
                 if name in file:
                     width = {"buffers": self.buffers_layout.size, "evaluation": self.layout.size}
-                    count = self.updates if name == "sketch" else states
+                    width["gradient_histogram"] = HISTOGRAM_BINS
+                    count = self.updates if name in ("sketch", "gradient_histogram") else states
                     checked_rows(file, name, count, (width.get(name),), ("float32", "uint8"))
             sketch = file.attrs.get("sketch")
             self.holds: dict[str, Any] = {
                 "dtype": "float16-delta" if "origin" in file else "float32",
-                **{name: name in file for name in ("buffers", "evaluation", "random_state")},
+                **{
+                    name: name in file
+                    for name in ("buffers", "evaluation", "random_state", "gradient_histogram")
+                },
                 "sketch": None if sketch is None else tuple(int(n) for n in sketch),
             }
         if not states:
@@ -158,6 +174,11 @@ class Trajectory:
         """The flat buffers of state `index`, float32, shape (B,); None when none were stored."""
         return self._optional("buffers", index)
 
+    @property
+    def frozen(self) -> np.ndarray | None:
+        """The parameters that were not trained, float32, shape (F,); None when none are stored."""
+        return self._data("frozen")[: self.frozen_layout.size] if self._holds("frozen") else None
+
     def evaluation(self, index: int) -> np.ndarray | None:
         """The parameters to evaluate at state `index` where they differ from the stepped ones.
 
@@ -190,6 +211,15 @@ class Trajectory:
         Read with `recording.sketch.SketchedPath`; None when not recorded.
         """
         return self._data("sketch")[: self.updates] if self._holds("sketch") else None
+
+    @property
+    def gradient_histogram(self) -> np.ndarray | None:
+        """How many entries of each update's gradient have which size, float32, (updates, 64).
+
+        Read with `analysis.gradients.gradient_histogram`; None when not recorded.
+        """
+        name = "gradient_histogram"
+        return self._data(name)[: self.updates] if self._holds(name) else None
 
     def nearest(self, step: int) -> int:
         """Index of the state whose step is nearest to `step`."""

@@ -22,7 +22,8 @@ def main() -> None:
     run = script.run(MODEL, "adam", steps=STEPS, every=2)
     objective = script.objective(MODEL, samples=1000)
     count, resolution = (3, 5) if script.smoke else (32, 31)
-    steps = np.unique((np.linspace(0, 1, count) ** 2 * run.steps[-1]).astype(int))  # early: denser
+    early_denser = np.linspace(0, 1, count) ** 2 * (len(run) - 1)
+    steps = run.steps[np.unique(early_denser.round().astype(int))]
     found = [
         script.measured(
             f"surface/step-{step}",

@@ -73,7 +73,12 @@ class Script:
         self, model: str, optimizer: str, *, images: int = 5000, steps: int, **options: Any
     ) -> ls.Trajectory:
         """A recorded run, made when it is not there yet; options as for `Run`."""
-        name, task = self.task(model, images=images)
+        return self.run_on(*self.task(model, images=images), optimizer, steps=steps, **options)
+
+    def run_on(
+        self, name: str, task: ls.Task, optimizer: str, /, *, steps: int, **options: Any
+    ) -> ls.Trajectory:
+        """The same on a task of one's own, from its model as it stands."""
         steps = min(steps, 12) if self.smoke else steps
         told = [f"{key}={value}" for key, value in options.items() if key != "name"]
         label = "-".join([name, optimizer, f"steps={steps}", *told])
@@ -113,7 +118,8 @@ def reduce_colors(path: Path) -> None:
         for key in ("Title", "Software", "Description"):
             texts.add_itxt(key, str(image.info[key]))
         colors = image.convert("RGB")
-        palette = colors.quantize(256)  # dithers only towards a palette that is given
+        # Rare colours count as well; dithering wants a palette that is given.
+        palette = colors.quantize(256, Image.Quantize.MAXCOVERAGE)
         reduced = colors.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     reduced.save(path, pnginfo=texts, optimize=True, dpi=dots)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from landscape.recording.many import record_runs
 from landscape.recording.outcome import outcome_table, outcomes
-from landscape.recording.training import Run
+from landscape.recording.run import Run
 
 HERE = Path(__file__).parent.parent
 

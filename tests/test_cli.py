@@ -36,6 +36,18 @@ def cli(monkeypatch, tmp_path, capsys):
     return run
 
 
+def test_a_tolerance_says_what_it_left(cli):
+    cli("record digits/mlp --optimizer adam --steps 6")
+    out = cli("surface data/adam.h5 --plane random --resolution 25 --tolerance 5%")
+    assert "points measured" in out
+    assert "95 % of the points are within" in out
+    found = ls.load_results("data/adam.results.h5")["surface/random"]
+    assert found.accuracy["tolerance"] == 0.05
+    assert "takes a share" in cli(
+        "surface data/adam.h5 --plane random --resolution 5 --tolerance much", expect=2
+    )
+
+
 def test_record_measure_and_describe(cli):
     for name in ("gd", "radam"):
         out = cli(f"record digits/mlp --optimizer {name} --steps 6 --every 2")
@@ -91,6 +103,9 @@ def test_lines_of_every_kind_and_layers(cli):
     assert "first, 2 segments: barrier" in said
     assert " ± " in said.partition("median height")[2]
     assert "0.weight" in cli("layers data/sgd.h5")
+    cli("record digits/mlp --optimizer radam --steps 4 --gradient-histogram")
+    assert "median |gradient|" in cli("layers data/radam.h5")
+    assert "gradients-radam.png" in cli("plot data/radam.results.h5 --out figures")
     anew = "--batch-norm recalibrated --out data/anew.h5"
     cli(f"walk data/sgd.h5 --window 0-1 --samples 60 {anew}")
     anew = ls.load_results("data/anew.h5")["walk/sgd"].settings

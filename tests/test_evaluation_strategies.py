@@ -69,6 +69,7 @@ SUITED = {
     "linear": {"mlp", "dropout"},
     "onednn": set(WORKS),
     "stacked": {"mlp", "residual", "dropout"},
+    "compiled": {"mlp", "residual", "dropout"},
 }
 
 

@@ -422,26 +422,53 @@ def test_a_recorded_run_on_its_plane(runs):
 SIGHTS = {
     "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
     "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
     "greyscale": [[0.2126, 0.7152, 0.0722]] * 3,
 }
-ARTICLE = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "lookahead")
+
+
+def seen(color, sight: str) -> np.ndarray:
+    """Linear RGB of a colour as somebody with this sight sees it."""
+    rgb = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return (np.array(SIGHTS[sight]) @ linear).clip(0, 1)
+
+
+def luminance(color, sight: str) -> float:
+    return float(seen(color, sight) @ [0.2126, 0.7152, 0.0722])
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
 def test_optimizers_can_be_told_apart_without_colour(sight):
     """Where two colours look alike, dash or marker differ."""
-
-    def seen(color: str) -> np.ndarray:
-        rgb = np.array(mpl.colors.to_rgb(color))
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return (np.array(SIGHTS[sight]) @ linear).clip(0, 1) ** (1 / 2.2)
-
-    for k, a in enumerate(ARTICLE):
-        for b in ARTICLE[:k]:
+    for k, a in enumerate(OPTIMIZERS):
+        for b in list(OPTIMIZERS)[:k]:
             one, other = look(a), look(b)
-            alike = np.abs(seen(one.color) - seen(other.color)).max() < 0.1
-            if alike:
+            apart = seen(one.color, sight) ** (1 / 2.2) - seen(other.color, sight) ** (1 / 2.2)
+            if np.abs(apart).max() < 0.1:
                 assert (one.dash, one.marker) != (other.dash, other.marker), (a, b)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_every_optimizer_stands_out_from_paper_and_halo(sight):
+    """Contrast with white, (1 + 0.05) / (Y + 0.05) as of WCAG 2, is at least two."""
+    for name in OPTIMIZERS:
+        assert 1.05 / (luminance(look(name).color, sight) + 0.05) > 2, name
+
+
+@pytest.mark.parametrize("sight", ["protanopia", "deuteranopia", "greyscale"])
+@pytest.mark.parametrize("paths", [(), (make_path(),)])
+def test_fills_grow_lighter_with_the_loss(ax, paths, sight):
+    """Lighter is higher for every eye: also for the pale colours under paths."""
+    plot_surface(make_surface(BOWL), paths=paths, ax=ax)
+    colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
+    assert (np.diff([luminance(color, sight) for color in colors]) > 0).all()
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_runs_of_one_optimizer_differ_in_lightness_and_dash(sight):
+    shades = [luminance(one.color, sight) for one in looks(["sgd"] * 4)]
+    assert (np.diff(shades) > 0.02).all()
 
 
 def test_paths_stand_out_from_every_colour_of_the_surface(ax):
@@ -451,15 +478,6 @@ def test_paths_stand_out_from_every_colour_of_the_surface(ax):
     assert halo.get_color() == "white"
     assert halo.get_linewidth() > 1.5 * path.get_linewidth()
     assert halo.get_zorder() < path.get_zorder()
-
-
-@pytest.mark.parametrize("paths", [(), (make_path(),)])
-def test_fills_grow_lighter_with_the_loss(ax, paths):
-    """In greyscale, too, lighter is higher: also for the pale colours under paths."""
-    plot_surface(make_surface(BOWL), paths=paths, ax=ax)
-    colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
-    lightness = colors @ [0.2126, 0.7152, 0.0722]
-    assert (np.diff(lightness) > 0).all()
 
 
 def make_layers() -> LayerMetrics:
@@ -508,3 +526,32 @@ def test_plot_results_draws_the_other_kinds_too(tmp_path):
     }
     drawn = plot_results(others, tmp_path, formats=("svg",))
     assert [entry.file.stem for entry in drawn] == ["layers-lamb", "walk-statistics-sgd", "rate"]
+
+
+def test_a_surface_with_a_tolerance_says_so(ax):
+    values = np.arange(1.0, 13).reshape(3, 4)
+    measured = np.zeros((3, 4), bool)
+    measured[::2, ::3] = True
+    trusted = np.ones((3, 4), bool)
+    trusted[1, 2] = False
+    surface = make_surface(
+        values, measured=measured, trusted=trusted, samples=50 * measured,
+        error=0.01 * values[None],
+        accuracy={"stated": [0.0042], "tolerance": 0.01},
+    )  # fmt: skip
+    plot_surface(surface, ax=ax)
+    assert ax.child_axes[0].get_ylabel() == "loss; 95 % within ±0.42 % of its range"
+    assert not artists(ax, "measured")
+    (hatched,) = artists(ax, "untrusted")
+    box = hatched.get_path().get_extents()
+    # Half way to the neighbours of (alpha, beta) = (2, 0.5).
+    np.testing.assert_allclose([box.x0, box.x1, box.y0, box.y1], [1, 3, 0.25, 0.75])
+
+
+def test_measured_points_are_dotted(ax):
+    measured = np.eye(3, 4, dtype=bool)
+    plot_surface(
+        make_surface(np.arange(1.0, 13).reshape(3, 4), measured=measured), show_points=True, ax=ax
+    )
+    (dots,) = artists(ax, "measured")
+    np.testing.assert_allclose(dots.get_xydata(), [[-2, 0], [0, 0.5], [2, 1]])

@@ -32,6 +32,10 @@ def test_a_walk_as_gif(tmp_path):
     path = write_animation(frames, tmp_path / "walk.gif", per_second=10)
     read = frames_of(path)
     assert [frame.shape for frame in read] == [(150, 180, 3)] * 3
+    white = (frames[0] == 255).all(axis=-1)
+    assert (read[0][white] == 255).all()
+    # 256 colours for all frames: single pixels at edges may be off, most are not.
+    assert np.abs(read[0].astype(int) - frames[0]).max(axis=-1).mean() < 6
     with Image.open(path) as image:
         assert image.info["duration"] == 100
         assert image.info["loop"] == 0

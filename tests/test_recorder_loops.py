@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 import landscape as ls
+from landscape.recording.restored import restore
 from landscape.recording.sketch import SketchedPath
 
 
@@ -125,6 +126,33 @@ def test_frozen_parameters_are_left_out_and_tied_ones_appear_once(tmp_path):
     run = ls.Trajectory(tmp_path / "run.h5")
     assert [entry.name for entry in run.layout] == ["embed.weight"]
     np.testing.assert_array_equal(run.final, model.embed.weight.detach().reshape(-1))
+    # The file alone gives the whole model back.
+    assert [entry.name for entry in run.frozen_layout] == ["middle.weight", "middle.bias"]
+    other = Tied()
+    assert not torch.equal(other.middle.weight, model.middle.weight)
+    restore(other, run, -1)
+    for name, value in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value), name
+    other.middle.bias.requires_grad_(True)
+    with pytest.raises(ValueError, match="are not the model's"):
+        restore(other, run, -1)
+
+
+def test_files_without_the_frozen_parameters_are_restored_as_before(tmp_path):
+    model = made()
+    model.head.requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer, frozen=False):
+        backward(model, 0)
+        optimizer.step()
+    run = ls.Trajectory(tmp_path / "run.h5")
+    assert run.frozen is None
+    other = made(seed=5)
+    other.head.requires_grad_(False)
+    before = other.head.weight.clone()
+    restore(other, run, -1)
+    assert torch.equal(other.head.weight, before)
+    assert torch.equal(other.conv.weight, model.conv.weight)
 
 
 @pytest.mark.parametrize("every", [1, 4, None])

@@ -15,7 +15,7 @@ import landscape as ls
 from landscape.objective import Objective
 from landscape.recording.many import is_finished, record_runs
 from landscape.recording.outcome import outcome_table, outcomes
-from landscape.recording.training import Run
+from landscape.recording.run import Run
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("record_*.py"))
 

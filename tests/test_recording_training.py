@@ -16,7 +16,8 @@ import landscape as ls
 from landscape.cli import app
 from landscape.evaluation.data import HeldData
 from landscape.recording import gradient
-from landscape.recording.training import Run, record_run
+from landscape.recording.run import Run
+from landscape.recording.training import record_run
 from landscape.schedules import trapezoid
 
 
@@ -239,3 +240,67 @@ def test_dropout_draws_from_the_runs_seed_and_not_from_the_users_generator(tmp_p
         recorded.append(states(record_run(run, tmp_path / name, task=held)))
         assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(*recorded)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        Run("digits/mlp-16", "lookahead-adam", steps=14, options={"k": 3}, schedule="trapezoid"),
+        Run("digits/mlp-16-bn", "sgd", steps=14, every=4, average="ema"),
+    ],
+    ids=lambda run: run.optimizer,
+)
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(run, tmp_path, monkeypatch, capsys):
+    twin = ls.Trajectory(record_run(run, tmp_path / "twin.h5"))
+    assert "states of" in capsys.readouterr().err  # the expected size
+    path, made = tmp_path / "run.h5", []
+
+    def take(self, index, original=HeldData.take):
+        made.append(0)
+        if len(made) == 10:
+            raise KeyboardInterrupt
+        return original(self, index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HeldData, "take", take)
+        with pytest.raises(KeyboardInterrupt):
+            record_run(run, path)
+    assert not ls.Trajectory(path).complete
+    done = CliRunner().invoke(app, ["record", "--resume", str(path), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    found = ls.Trajectory(path)
+    assert found.complete
+    np.testing.assert_array_equal(found.steps, twin.steps)
+    np.testing.assert_array_equal(states(path), states(tmp_path / "twin.h5"))
+    for s in range(len(twin)):
+        np.testing.assert_array_equal(found.evaluation(s), twin.evaluation(s))
+    went_on = 9 - 9 % run.every
+    for name, values in twin.scalars.items():
+        same = found.scalars[name] == values
+        # No gradient came before the first step after the restart, and with states that are not
+        # next to one another no update either.
+        cosines = ("gradient_cosine", "update_cosine")[: 1 + (run.every > 1)]
+        unknown = [went_on] * (name in cosines)
+        assert set(np.flatnonzero(~same)) - {0} == set(unknown), name
+    before = path.read_bytes()
+    record_run(run, path, resume=True)
+    assert path.read_bytes() == before  # complete
+
+
+def test_resuming_another_run_is_refused_and_the_file_stays(tmp_path):
+    run = Run("digits/mlp-16", "sgd", steps=6)
+    path = record_run(run, tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs["complete"] = 0
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"holds a run with steps=6, not 9; resume that run"):
+        record_run(dataclasses.replace(run, steps=9), path, resume=True)
+    with h5py.File(path, "r+") as file:  # as if the data or the machine were others
+        parameters = file["parameters"]
+        assert isinstance(parameters, h5py.Dataset)
+        parameters[6, 0] = 1.0
+    changed = path.read_bytes()
+    with pytest.raises(ValueError, match=r"repeated up to step 6, the training does not come to"):
+        record_run(run, path, resume=True)
+    assert path.read_bytes() == changed
+    assert len(before) == len(changed)

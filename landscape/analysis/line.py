@@ -134,6 +134,8 @@ def loss_line(
     extent: tuple[float, float] = (-0.5, 1.5),
     resolution: int = 101,
     buffers: Sequence[Ends] | None = None,
+    tolerance: float | None = None,
+    seed: int = 0,
 ) -> Profile:
     """Measure every metric along one or several lines, at common coordinates.
 
@@ -146,6 +148,9 @@ def loss_line(
         buffers: For each line the recorded buffers at 0 and at 1, such as
             ``(trajectory.buffers(0), trajectory.buffers(-1))``: batch-norm statistics are then
             interpolated with the weights (and held beyond the ends). None uses the model's.
+        tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
+            its range along the line (5 to 95 %); without `buffers` only.
+        seed: Seed of the order of samples, with a tolerance.
 
     Returns:
         One profile per line. Lines of several seeds have a `Profile.band`.
@@ -169,7 +174,14 @@ def loss_line(
         try:
             found = [
                 measured(
-                    objective, line.origin, line.directions, alpha, buffers=ends, progress=progress
+                    objective,
+                    line.origin,
+                    line.directions,
+                    alpha,
+                    buffers=ends,
+                    tolerance=tolerance,
+                    seed=seed,
+                    progress=progress,
                 )
                 for line, ends in zip(lines, buffers or [None] * len(lines), strict=True)
             ]
@@ -186,6 +198,7 @@ def loss_line(
             **lines[0].settings,
             **objective.settings,
             "buffers": describe_buffers(objective, recorded=buffers is not None),
+            **({} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}),
         },
         provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
+from landscape.analysis.fast.surface import measure_sparingly
 from landscape.directions import Plane
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import fingerprint, provenance
@@ -39,13 +40,24 @@ class Surface(Result):
         values: ``values[m, j, i]`` is metric m at (alpha[i], beta[j]); NaN and ±inf are kept.
         standard_error: Standard errors of `values` over the choice of samples; 0 when the whole
             data set was used, NaN when unknown.
-        computed: False where a point was not measured.
+        computed: False where a point was neither measured nor, for a surface with a tolerance,
+            estimated from others.
         gram: Inner products of the two directions.
         labels: What the axes are.
         explained: Share of variation along each axis, for planes from PCA.
         explained_null: The same shares for a random walk.
         settings: Plane, normalization, batch-norm policy, data, precision.
         provenance: Software, command, time, hash of the plane.
+        measured: Which points were measured; None: all that are computed. The others come from
+            interpolation.
+        samples: Samples each point was measured on; None: all.
+        error: Estimated error of `values` from interpolation and from the choice of samples, of
+            about 95 %, in the metrics' units; None without a tolerance.
+        trusted: False where the error is not known, or far beyond the tolerance; None: all.
+        moments: Of an unfinished surface with a tolerance, to go on with it: what is known of the
+            samples' means and deviations.
+        accuracy: How the error was kept and what was observed; see
+            `landscape.analysis.fast.surface`. None without a tolerance.
     """
 
     schema: ClassVar[str] = "landscape/surface"
@@ -60,6 +72,12 @@ class Surface(Result):
     labels: Annotated[tuple[str, ...], "direction"]
     explained: Float64[np.ndarray, " direction"] | None = None
     explained_null: Float64[np.ndarray, " direction"] | None = None
+    measured: Bool[np.ndarray, "beta alpha"] | None = None
+    samples: Int64[np.ndarray, "beta alpha"] | None = None
+    error: Float64[np.ndarray, "metric beta alpha"] | None = None
+    trusted: Bool[np.ndarray, "beta alpha"] | None = None
+    moments: Float64[np.ndarray, "moment row beta alpha"] | None = None
+    accuracy: dict | None = None
     settings: dict = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
@@ -108,6 +126,9 @@ def loss_surface(
     engine: Engine | None = None,
     shard: tuple[int, int] = (0, 1),
     buffers: np.ndarray | None = None,
+    tolerance: float | None = None,
+    budget: float | None = None,
+    seed: int = 0,
 ) -> Surface:
     """Measure every metric on a regular grid of a plane.
 
@@ -132,13 +153,21 @@ def loss_surface(
             without one `merge_surfaces` does.
         buffers: Recorded buffers to measure with, such as ``trajectory.buffers(index)``: the
             batch-norm statistics of that state; default: the model's own.
+        tolerance: Accept an error of this share of the surface's range (5 to 95 % of its values;
+            above it, of the height above the median), for example 0.01, and save what it allows:
+            points are interpolated and samples left out. Compared with all samples at random
+            points at the end; see `landscape.analysis.fast.surface`.
+        budget: Instead of a tolerance: the smallest error that this many passes over the data
+            give.
+        seed: Seed of the order of samples and of the random points, with either of the two.
 
     Returns:
         The surface.
 
     Raises:
         ValueError: If the extent is empty, the resolution below two, or the plane belongs to
-            another model, or the folder of units to another measurement.
+            another model, or the folder of units to another measurement; or if a tolerance is
+            not between 0 and 1, or combined with shards.
         RuntimeError: If workers failed three times at the same points.
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
@@ -166,9 +195,20 @@ def loss_surface(
         settings={**plane.settings, **objective.settings, **recorded},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
+    if tolerance is not None or budget is not None:
+        if shard != (0, 1):
+            raise ValueError(
+                "A tolerance chooses its points by what others gave, so it takes no shard; use "
+                "engine=, or measure all points on several machines."
+            )
+        return measure_sparingly(
+            objective, plane, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
+            resume=resume, units=units, engine=engine, buffers=buffers,
+        )  # fmt: skip
     known = blank
     if (
         resume is not None
+        and resume.measured is None
         and not resume.differences(blank)
         and _still_holds(resume, restriction, grid)
     ):

@@ -249,7 +249,7 @@ def walk(
             metrics=objective.names,
             values=np.stack([segment.mean for segment in found]),
             standard_error=np.stack([segment.standard_error for segment in found]),
-            covariance=np.stack([s.covariance[0] for s in found if s.covariance is not None]),
+            covariance=np.stack([s.covariance for s in found if s.covariance is not None]),
             windows=None if windows is None else tuple(name_of(w) for w in windows),
             bounds=None if windows is None else np.array(bounds),
             settings={

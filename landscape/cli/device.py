@@ -16,3 +16,9 @@ def chosen_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return str(checked_device(name))
+
+
+def gpu_or_none(name: str) -> str | None:
+    """The same for what numpy does on the processor: None stands for that."""
+    found = chosen_device(name)
+    return None if found == "cpu" else found

@@ -96,7 +96,7 @@ def build_objective(
     """
     from landscape.cli.device import chosen_device
     from landscape.objective import Objective
-    from landscape.recording.training import restore
+    from landscape.recording.restored import restore
     from landscape.tasks import load_task
 
     run = runs[0]
@@ -143,6 +143,14 @@ def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     if len(found) != count:
         raise ValueError(f"{option} takes {count} numbers separated by commas; not {text!r}.")
     return found
+
+
+def share(text: str, option: str) -> float:
+    """``1%`` or ``0.01``."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError(f"{option} takes a share, 1% or 0.01; not {text!r}.") from None
 
 
 def grid_size(text: str) -> tuple[int, int]:

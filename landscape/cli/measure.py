@@ -10,6 +10,7 @@ import typer
 
 from landscape.cli import engine as engines
 from landscape.cli import inputs
+from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
 from landscape.cli.device import chosen_device
 from landscape.cli.inputs import (
     BatchNorm,
@@ -65,6 +66,17 @@ def surface(
         str,
         typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
     ] = "1/1",
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            help="Accept an error of this share of the surface's range, such as 1%: saves samples "
+            "and points, and says what error was observed."
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Instead: the smallest error that so many passes over the data give."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Measure the loss on a plane, and project the runs on it with their true loss.
@@ -92,6 +104,8 @@ def surface(
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
     unfinished = f"unfinished/{plane}"
     paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    if tolerance is None and budget is None:
+        propose_tolerance(objective, found, size)
     try:
         measured = loss_surface(
             objective,
@@ -103,6 +117,9 @@ def surface(
             units=units,
             engine=workers,
             shard=part,
+            tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
+            budget=budget,
+            seed=seed,
         )
     except Interrupted as stop:
         if stop.partial.computed.any():
@@ -112,7 +129,7 @@ def surface(
             f"are in {path}; the same command measures the rest."
         )
         raise typer.Exit(130) from None
-    if not measured.computed.all():
+    if not measured.computed.all() and measured.accuracy is None:
         found.save(path, f"plane/{plane}")
         measured.save(path, unfinished)
         typer.echo(
@@ -126,6 +143,8 @@ def surface(
     measured.save(path, name)
     remove(path, unfinished)
     typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
+    for sentence in said_of_accuracy(measured):
+        typer.echo(f"  {sentence}")
     for trajectory in trajectories:
         shown = project(trajectory, found, objective=objective, every=every)
         shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
@@ -253,7 +272,7 @@ def walk(
             typer.echo(f"  {sentence}")
 
 
-def path(runs: Runs, out: Out = None) -> None:
+def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     """Measure step lengths, angles between updates and distance from initialization.
 
     Where states were stored every n-th step only, what the recorder measured at every step is
@@ -262,12 +281,13 @@ def path(runs: Runs, out: Out = None) -> None:
     Example: landscape path data/sgd.h5 data/adam.h5
     """
     from landscape.analysis.path import path_metrics, recorded_path
+    from landscape.cli.device import gpu_or_none
 
     trajectories = inputs.open_runs(runs)
-    file = inputs.results_path(trajectories, out)
+    file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)
     for trajectory in trajectories:
         skipped = np.any(np.diff(trajectory.steps) > 1) and "update_norm" in trajectory.scalars
-        found = recorded_path(trajectory) if skipped else path_metrics(trajectory)
+        found = recorded_path(trajectory) if skipped else path_metrics(trajectory, device=gpu)
         name = f"path/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(

@@ -42,6 +42,9 @@ def record(
         str | None, typer.Option(help="swa or ema: also record a running average.")
     ] = None,
     average_option: Settings = None,
+    gradient_histogram: Annotated[
+        bool, typer.Option("--gradient-histogram", help="Count sizes of the gradient's entries.")
+    ] = False,
     every: Annotated[int, typer.Option(help="Record every n-th state.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in legends.")] = None,
@@ -51,6 +54,9 @@ def record(
     again: Annotated[
         Path | None, typer.Option("--from", help="Repeat the run that this file holds.")
     ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the interrupted recording in this file.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
@@ -58,19 +64,20 @@ def record(
 ) -> None:
     """Train TASK with an optimizer and record the parameters after every step.
 
+    --resume FILE repeats the training without writing up to the last recorded state, checks that it
+    is reached bit for bit, and records the rest.
+
     Example: landscape record digits/mlp --optimizer adam --steps 300 --out data/adam.h5
     """
     from landscape.cli.device import chosen_device
-    from landscape.recording.training import Run, record_run
+    from landscape.recording.run import Run
+    from landscape.recording.training import record_run
 
-    if again is not None:
-        given = [name for name in context.params if _given(context, name)]
-        if extra := set(given) - {"task", "again", "out", "device", "overwrite"}:
-            raise ValueError(
-                "--from FILE already says how to train; leave out "
-                + ", ".join(f"--{name.replace('_', '-')}" for name in sorted(extra))
-                + "."
-            )
+    if resume is not None:
+        _refuse_others(context, "--resume", {"task", "resume", "device"})
+        run, out = Run.stored(resume, task=task), resume
+    elif again is not None:
+        _refuse_others(context, "--from", {"task", "again", "out", "device", "overwrite"})
         run = Run.stored(again, task=task)
         out = out or again.with_name(f"{again.stem}-again.h5")
     elif task and optimizer:
@@ -90,15 +97,33 @@ def record(
             base_batch_size=base_batch_size,
             average=average,
             average_options=_settings(average_option),
+            gradient_histogram=gradient_histogram,
         )
     else:
         raise ValueError(
-            "give TASK and --optimizer, such as digits/mlp --optimizer adam, or --from FILE."
+            "give TASK and --optimizer, such as digits/mlp --optimizer adam, or --from FILE, or "
+            "--resume FILE."
         )
     run = run.resolved()
     path = out or Path("data") / f"{run.optimizer}.h5"
-    record_run(run, path, device=chosen_device(device), overwrite=overwrite)
+    record_run(
+        run,
+        path,
+        device=chosen_device(device),
+        overwrite=overwrite,
+        resume=resume is not None,
+    )
     typer.echo(f"{path}: {run.steps} steps of {run.name} on {run.task}, lr {run.lr:g}")
+
+
+def _refuse_others(context: typer.Context, option: str, allowed: set[str]) -> None:
+    given = {name for name in context.params if _given(context, name)}
+    if extra := sorted("from" if name == "again" else name for name in given - allowed):
+        raise ValueError(
+            f"{option} FILE already says how to train; leave out "
+            + ", ".join(f"--{name.replace('_', '-')}" for name in extra)
+            + "."
+        )
 
 
 def _given(context: typer.Context, name: str) -> bool:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from landscape.evaluation.compiled import compiled
 from landscape.evaluation.convolution import channels_last, folded
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.linear import batched_linear
+from landscape.evaluation.metrics import agree
 from landscape.evaluation.onednn import through_onednn
 from landscape.evaluation.sequential import sequential
 from landscape.evaluation.stacked import stacked
@@ -31,8 +32,9 @@ STRATEGIES: dict[str, Strategy] = {
     "linear": batched_linear,
     "onednn": through_onednn,
     "stacked": stacked,
+    "compiled": compiled,
 }
-CHUNKED = ("linear", "stacked")
+CHUNKED = ("linear", "stacked", "compiled")
 SHARED = (
     "sequential",
     "channels last",
@@ -48,9 +50,10 @@ _BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the p
 _LARGE = 1024  # and with threads for batched linear layers
 _LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
 _LONG = 0.03  # seconds of a pass over the timed samples that are too many
+_COMPILED = (64, 8)  # samples and points of the compiled program that is tried
+_WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain costs a few percent
 _SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
 _CALL_BOUND = 3e-3  # seconds per batch below which stacking on a CPU can pay
-_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.2}
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,15 @@ def choose(
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
     begin = time.perf_counter()
     trials = _Trials(work, data, coordinates, seconds)
-    start = batch_size or data.batch_size
-    if batch_size is None and data.joined and not work.loan.flat.is_cuda:
+    start, free = batch_size or data.batch_size, batch_size is None and data.joined
+    if free and not work.loan.flat.is_cuda:
         least = max(16, int(_BATCH * data.size / seconds))  # samples that take so long
         start = min(start, 1 << least.bit_length() - 1)
     first = strategy or "sequential"
-    if problem := trials.run(Choice(first, start, _CHUNK if first in CHUNKED else 1)):
+    chunk = _COMPILED[1] if first == "compiled" else _CHUNK if first in CHUNKED else 1
+    if first == "compiled" and free:
+        start = min(start, _COMPILED[0])
+    if problem := trials.run(Choice(first, start, chunk)):
         raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
     if strategy is not None and batch_size is not None:
         return trials.best
@@ -130,14 +136,17 @@ def choose(
         for name in STRATEGIES:
             slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
             hopeless = (name == "stacked" and slow) or trials.best.strategy == "linear"
-            if name != "sequential" and not hopeless and trials.more:
+            if name not in ("sequential", "compiled") and not hopeless and trials.more:
                 trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
-    trials.share(free=batch_size is None and data.joined)
-    if trials.best.strategy in CHUNKED:
+    trials.share(free=free)
+    if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":
         trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])
-    if batch_size is None and data.joined:
+    if free and trials.best.strategy != "compiled":
         most = -(-data.size // trials.best.threads)
         trials.climb("batch_size", *_around(trials.best.batch_size or start, most))
+    if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
+        size, chunk = _COMPILED
+        trials.run(Choice("compiled", min(size, start) if free else start, chunk))
     return trials.best
 
 
@@ -153,16 +162,6 @@ def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
             if time.perf_counter() - begin > _CALL_BOUND:
                 break  # it computes rather than calls: more samples tell nothing new
     return seconds
-
-
-def agree(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
-    """Whether two sets of totals have the same means, up to the rounding of `dtype`."""
-    first, second = a[..., 0] / a[..., 2], b[..., 0] / b[..., 2]
-    scale = first.abs().nan_to_num(0, 0, 0).amax(dim=-1, keepdim=True)
-    return torch.allclose(
-        first / scale, second / scale, rtol=_TOLERANCE[dtype], atol=_TOLERANCE[dtype] * 1e-2,
-        equal_nan=True,
-    )  # fmt: skip
 
 
 def _around(start: int, most: int) -> tuple[list[int], list[int]]:
@@ -201,14 +200,16 @@ class _Trials:
         """Time one candidate; says why when it cannot be used."""
         size = trial.batch_size or self.data.batch_size
         least = size * trial.threads
-        batches = self.data.batches(size, most=least if self.slow else max(_TIMED, least))
+        all_of_them = trial.strategy == "compiled"  # so that it is compiled for every size now
+        most = self.data.size if all_of_them else least if self.slow else max(_TIMED, least)
+        batches = self.data.batches(size, most=most)
         samples = sum(count for _, count in batches)
         points = self._points(trial.chunk)
         whole = self.data.size / samples / trial.chunk  # a trial's time to that of a point
         best = spent = 0.0
         try:
             with STRATEGIES[trial.strategy](replace(self.work, threads=trial.threads)) as measure:
-                if (trial.strategy, trial.threads) not in self._agreed:
+                if (trial.strategy, trial.threads) not in self._agreed and not all_of_them:
                     found = measure(self._points(2), self.look)
                     if not agree(found, self._wanted, self.work.rounding):
                         return "its numbers differ from the plain strategy's"
@@ -219,7 +220,7 @@ class _Trials:
                     measure(points, batches)[0, 0, 0].item()  # waits for the device
                     seconds = time.perf_counter() - begin
                     passes, spent = passes + 1, spent + seconds
-                    if passes == 1 and seconds < 10 * _LONG:
+                    if passes == 1 and (all_of_them or seconds < 10 * _LONG):
                         continue  # it waited for memory and for what is kept between passes
                     best = min(best or seconds, seconds)
                     if best * whole > 1.3 * self.best.seconds or seconds > 10 * _LONG:

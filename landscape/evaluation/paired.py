@@ -26,18 +26,18 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
         batches: The samples.
 
     Returns:
-        Sums, shape (metrics, points, 3), and values, float64, shape (metrics, points, samples);
-        NaN for a metric that does not return one value per sample.
+        Sums, shape (metrics, points, 3), and the loss of single samples, float64, shape (points,
+        samples); NaN when the loss does not return one value per sample.
     """
-    shape = (len(work.metrics), len(coordinates), sum(samples for _, samples in batches))
+    shape = (len(coordinates), sum(samples for _, samples in batches))
     values = torch.full(shape, torch.nan, dtype=torch.float64)
-    filled = np.zeros(shape[:2], int)
+    filled = [0] * len(coordinates)
 
     def keep(metric: int, point: int, value: Any) -> None:
-        if isinstance(value, Tensor) and value.ndim == 1:
-            start = filled[metric, point]
-            values[metric, point, start : start + len(value)] = value
-            filled[metric, point] += len(value)
+        if metric == 0 and isinstance(value, Tensor) and value.ndim == 1:
+            start = filled[point]
+            values[point, start : start + len(value)] = value
+            filled[point] += len(value)
 
     with one_by_one(work, work.place, each=keep) as measure:
         return measure(coordinates, batches), values
@@ -49,18 +49,18 @@ def covariance_of_means(values: np.ndarray, *, population: int) -> np.ndarray:
     The square roots of the diagonal are the standard errors of the means.
 
     Args:
-        values: Values of single samples, shape (metrics, points, samples).
+        values: Values of single samples, shape (points, samples).
         population: Samples they were drawn from, without replacement.
 
     Returns:
-        Shape (metrics, points, points); NaN where single samples are unknown or there is one only.
+        Shape (points, points); NaN where single samples are unknown or there is one only.
 
-    >>> covariance_of_means(np.array([[[1.0, 3.0], [2.0, 4.0]]]), population=4).tolist()
-    [[[0.5, 0.5], [0.5, 0.5]]]
+    >>> covariance_of_means(np.array([[1.0, 3.0], [2.0, 4.0]]), population=4).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
     """
-    size = values.shape[-1]
+    points, size = values.shape
     if size < 2:
-        return np.full((*values.shape[:2], values.shape[1]), np.nan)
+        return np.full((points, points), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):  # a diverged state is not finite
-        centred = values - values.mean(axis=-1, keepdims=True)
-        return centred @ centred.mT / (size - 1) / size * (1 - size / population)
+        centred = values - values.mean(axis=1, keepdims=True)
+        return centred @ centred.T / (size - 1) / size * (1 - size / population)

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import is_
 from typing import Any
 
@@ -47,6 +47,7 @@ class Work:
         check: Called between batches; raises to stop.
         rounding: The type in which most of the model is computed.
         recalibration: Batches on which batch norms are estimated anew at every point, or None.
+        programs: What was compiled for this model; see `landscape.evaluation.compiled`.
         threads: How many threads share the batches of a point; see `landscape.evaluation.crew`.
     """
 
@@ -61,6 +62,7 @@ class Work:
     rounding: torch.dtype = torch.float32
     recalibration: list | None = None
     threads: int = 1
+    programs: dict = field(default_factory=dict)
 
     @property
     def fixed_buffers(self) -> bool:

@@ -189,9 +189,18 @@ def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
     """One palette for all frames, so that still parts do not flicker; rare colours count too."""
     some = [np.asarray(pictures[k]) for k in np.linspace(0, len(pictures) - 1, 6).astype(int)]
     colors, counts = np.unique(np.concatenate(some).reshape(-1, 3), axis=0, return_counts=True)
-    palette = Image.fromarray(colors[None]).quantize(255)
-    entries = (palette.getpalette() or [])[: 3 * 255]
-    palette.putpalette([*entries, *colors[counts.argmax()].tolist()])  # the ground stays exact
+    seen = Image.fromarray(np.repeat(colors, counts.clip(max=40), axis=0)[None])
+    entries = np.concatenate(
+        [
+            np.reshape(seen.quantize(share, method).getpalette() or [], (-1, 3))[:share]
+            for method, share in ((Image.Quantize.MEDIANCUT, 176), (Image.Quantize.MAXCOVERAGE, 80))
+        ]
+    )
+    ground = colors[counts.argmax()]
+    near = np.abs(entries - ground.astype(int)).max(axis=1) <= 8
+    entries[near] = ground  # stays exact
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(entries.ravel().tolist())
     return palette
 
 

@@ -22,7 +22,7 @@ from typing import Any
 _END = slice(40, 48)  # where an HDF5 superblock of version 0 says how long the file is
 _CHUNK_INDEX = b"TREE\x01"  # how a node of an index of chunks begins; its level follows
 _LARGE = 16384  # bytes; writes of this size are rows, which never change
-_TOGETHER = 1 << 20  # bytes; shorter writes of neighbours are made as one
+_SHORT, _TOGETHER = 1 << 16, 1 << 20  # bytes; short writes of neighbours are made as one
 
 
 class CrashproofFile(io.FileIO):
@@ -87,7 +87,7 @@ class CrashproofFile(io.FileIO):
             if place != self._fresh_at + len(self._fresh) or len(self._fresh) >= _TOGETHER:
                 self._put_fresh()
                 self._fresh_at = place
-            if len(view) < _TOGETHER:
+            if len(view) < _SHORT:
                 self._fresh += view
             else:
                 self._put_fresh()

@@ -13,7 +13,8 @@ import torch
 
 from landscape.files import SchemaError
 from landscape.optim.registry import find
-from landscape.recording.training import Run, record_run
+from landscape.recording.run import Run
+from landscape.recording.training import record_run
 from landscape.trajectory import Trajectory
 
 

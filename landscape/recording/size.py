@@ -16,6 +16,7 @@ class Size:
         update: Bytes of the numbers stored at every step.
         every: Steps between two stored states; None: the first and the last only.
         steps: Steps to come; None when unknown.
+        fixed: Bytes stored once.
 
     >>> Size(state=4_000_000, update=100, every=1, steps=999).total
     4000099900
@@ -27,6 +28,7 @@ class Size:
     update: int
     every: int | None
     steps: int | None
+    fixed: int = 0
 
     @property
     def states(self) -> int | None:
@@ -42,7 +44,7 @@ class Size:
         """Bytes of the whole file; None when the number of steps is unknown."""
         if self.states is None or self.steps is None:
             return None
-        return self.states * self.state + self.steps * self.update
+        return self.fixed + self.states * self.state + self.steps * self.update
 
     def __str__(self) -> str:
         if self.total is None:
@@ -59,7 +61,9 @@ class Size:
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free
-        needed = self.total if self.total is not None else 2 * self.state
+        if path.is_file():  # it is replaced, or holds a part already
+            free += path.stat().st_size
+        needed = self.total if self.total is not None else self.fixed + 2 * self.state
         if needed > free:
             raise OSError(
                 f"{path} would hold {self}, but only {bytes_text(free)} are free on its disk. "

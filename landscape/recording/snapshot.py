@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -94,6 +95,7 @@ class Snapshot:
                 self._on_device[name] = self._empty(held)
         else:
             self.staged = copied
+        self._named = named
         self._buffers = Buffers(model, buffers_layout)
         self._evaluated = None if evaluation is None else Evaluated(evaluation, recorded)
 
@@ -104,6 +106,11 @@ class Snapshot:
     def initial(self) -> Tensor:
         """A copy of the parameters as they are, float32, shape (P,)."""
         return self._empty(self.staged["parameters"]).read(self.parameters)
+
+    def values(self, layout: Layout) -> np.ndarray:
+        """Any of the model's parameters as they are, float32, flat."""
+        parts = [self._named[e.name].detach().float().cpu().reshape(-1) for e in layout]
+        return torch.cat(parts).numpy() if parts else np.empty(0, np.float32)
 
     def read_parameters(self, slot: Slot) -> Tensor:
         """Read the parameters as they are, on their own device."""

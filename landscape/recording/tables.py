@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 COLUMNS = 16  # columns that the table of scalars grows by
+NAME_BYTES = 128  # of a scalar's name
 _AHEAD = 256  # rows a data set is extended by; readers look at the counter only
 
 
@@ -77,3 +78,11 @@ class Table:
     def _resize(self, size: int, axis: int) -> None:
         self.data.resize(size, axis=axis)
         self.shape = self.data.shape
+
+
+def check_scalar_name(name: str) -> None:
+    """Refuse a name that would be mistaken for a path, or is too long to be stored."""
+    if not name or "/" in name or name == "." or "\0" in name:
+        raise ValueError(f"A scalar cannot be called {name!r}; use a name without '/'.")
+    if len(name.encode()) > NAME_BYTES:
+        raise ValueError(f"The name of a scalar has at most {NAME_BYTES} bytes; not {name!r}.")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from landscape.evaluation.data import HeldData
-from landscape.layout import Layout
 from landscape.optim.average import WeightAverage
 from landscape.optim.evaluated import evaluated_weights
 from landscape.optim.hyperparameters import check_options
@@ -22,125 +19,10 @@ from landscape.optim.registry import build, find
 from landscape.progress import Progress
 from landscape.recording.gradient import gradient_closure
 from landscape.recording.recorder import Recorder
+from landscape.recording.run import Run, recorded_steps
 from landscape.recording.snapshot import Evaluation
-from landscape.schedules import build_schedule, ramped_batch, scaled_lr
+from landscape.schedules import build_schedule, ramped_batch
 from landscape.tasks import Task, load_task
-from landscape.trajectory import Trajectory
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything that determines a run; stored in its file.
-
-    Attributes:
-        task: Task name, see `landscape.tasks.load_task`.
-        optimizer: Optimizer name, see `landscape.optim.registry`.
-        lr: Learning rate; None takes the optimizer's default.
-        steps: Number of optimizer steps.
-        batch_size: Samples per step; full-batch optimizers ignore it.
-        every: Record every n-th state.
-        seed: Seed of initialisation and order of the data.
-        name: Name in legends; default: the optimizer's.
-        options: Further arguments of the optimizer.
-        schedule: Learning-rate schedule, see `landscape.schedules`.
-        schedule_options: Its arguments.
-        final_batch_size: Let the batch double in equal stretches up to this size.
-        base_batch_size: The batch size that `lr` is meant for: `lr` is scaled linearly from
-            there to `batch_size`.
-        average: ``swa`` or ``ema``: also record a running average of the weights, see
-            `landscape.optim.average`; training does not notice it.
-        average_options: Its arguments.
-        evaluation: Also record the weights to evaluate where these are not the stepped ones
-            (averages, slow weights); it doubles the size of such files.
-        threads: Processor threads of torch, on which the last bits depend; None takes the present
-            number.
-    """
-
-    task: str
-    optimizer: str
-    lr: float | None = None
-    steps: int = 400
-    batch_size: int = 128
-    every: int = 1
-    seed: int = 0
-    name: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    schedule: str = "constant"
-    schedule_options: Mapping[str, Any] = field(default_factory=dict)
-    final_batch_size: int | None = None
-    base_batch_size: int | None = None
-    average: str | None = None
-    average_options: Mapping[str, Any] = field(default_factory=dict)
-    evaluation: bool = True
-    threads: int | None = None
-
-    def resolved(self) -> Self:
-        """This run with every default filled in.
-
-        Raises:
-            ValueError: If the optimizer is unknown or a number is out of range.
-        """
-        entry = find(self.optimizer)
-        for name in (
-            "steps",
-            "batch_size",
-            "every",
-            "final_batch_size",
-            "base_batch_size",
-            "threads",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1; got {value}.")
-        if self.final_batch_size is not None and self.final_batch_size < self.batch_size:
-            raise ValueError(
-                f"final_batch_size must be at least batch_size, {self.batch_size}; got "
-                f"{self.final_batch_size}."
-            )
-        lr = entry.lr if self.lr is None else self.lr
-        if not 0 < lr < float("inf"):
-            raise ValueError(f"lr must be positive and finite; got {lr}.")
-        if self.base_batch_size is not None:
-            lr = scaled_lr(lr, batch_size=self.batch_size, base=self.base_batch_size)
-        return dataclasses.replace(
-            self,
-            lr=lr,
-            name=self.name or entry.title,
-            options={**entry.options, **self.options},
-            base_batch_size=None,
-            threads=self.threads or torch.get_num_threads(),
-        )
-
-    @classmethod
-    def stored(cls, path: str | os.PathLike[str], *, task: str | None = None) -> Self:
-        """The run that a trajectory file says it holds; recording it again gives the same file.
-
-        Args:
-            path: A file that `record_run` made.
-            task: Its task once more; needed for ``package.module:function``, since a file never
-                decides which code is imported.
-
-        Raises:
-            ValueError: If the file was not made by `record_run`, or holds another task.
-        """
-        settings = Trajectory(path).run
-        known = {f.name for f in dataclasses.fields(cls)}
-        if not {"task", "optimizer", "lr"} <= set(settings):
-            raise ValueError(
-                f"{path} does not say which task and optimizer it was recorded with; only runs of "
-                "`landscape record` can be repeated."
-            )
-        said = str(settings["task"])
-        if task is None and ":" in said:
-            raise ValueError(f"{path} says task {said!r}; name it again to run your own code.")
-        if task not in (None, said):
-            raise ValueError(f"{path} says task {said!r}, not {task!r}.")
-        try:
-            return cls(**{k: v for k, v in settings.items() if k in known}).resolved()
-        except TypeError as error:
-            raise ValueError(
-                f"{path} stores settings of a run that make no sense: {error}"
-            ) from error
 
 
 def record_run(
@@ -150,10 +32,14 @@ def record_run(
     task: Task | None = None,
     device: str | torch.device = "cpu",
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Path:
     """Train as `run` says and record every step.
 
-    The same run on the same machine gives the same states and numbers, bit for bit.
+    The same run on the same machine gives the same states and numbers, bit for bit. That is how
+    an interrupted recording is resumed: a file holds no optimizer, so the training is repeated,
+    without writing, up to the last recorded state, which it must reach bit for bit, and recorded
+    from there. (Only the first cosine between gradients after that is unknown.)
 
     Args:
         run: What to do.
@@ -161,11 +47,19 @@ def record_run(
         task: The loaded task; default: `load_task(run.task)`.
         device: Where to train.
         overwrite: Replace an existing file.
+        resume: Go on with an interrupted recording of this run; one that is complete is kept, and
+            where there is no file one is made.
 
     Returns:
         The path of the file.
+
+    Raises:
+        ValueError: If the file holds another run, or the training does not come to its states.
     """
     run = run.resolved()
+    done = recorded_steps(path, run) if resume and Path(path).exists() else 0
+    if done is None:
+        return Path(path)
     task = task or load_task(run.task, seed=run.seed)
     entry = find(run.optimizer)
     model = task.model.to(device)
@@ -190,20 +84,26 @@ def record_run(
         "train_samples": data.size,
     }
     model.train()
+    recorder = Recorder(
+        path,
+        model,
+        optimizer,
+        every=run.every,
+        run=settings,
+        overwrite=overwrite,
+        steps=run.steps,
+        resume=done if resume else False,
+        evaluation=_evaluation(run, optimizer, average),
+        gradient_histogram=run.gradient_histogram,
+    )
     with (
         _conditions(run, torch.device(device)),
-        Recorder(
-            path,
-            model,
-            optimizer,
-            every=run.every,
-            run=settings,
-            overwrite=overwrite,
-            evaluation=_evaluation(run, optimizer, average),
-        ) as recorder,
+        contextlib.ExitStack() as opened,
         Progress(f"record {run.name}", run.steps, unit="step") as progress,
     ):
         for step in range(run.steps):
+            if step == done:
+                opened.push(_begun(recorder, step))
             if run.final_batch_size is not None and not entry.full_batch:
                 batch_size = ramped_batch(
                     step, steps=run.steps, start=run.batch_size, end=run.final_batch_size
@@ -216,13 +116,28 @@ def record_run(
             else:
                 loss = closure()
                 optimizer.step()
-            recorder.log(loss=loss)
+            if step >= done:
+                recorder.log(loss=loss)
             if average is not None:
                 average.update()
             if scheduler is not None:
                 scheduler.step()
             progress.advance()
+        if done == run.steps:  # only its end is missing
+            opened.push(_begun(recorder, done))
     return Path(path)
+
+
+def _begun(recorder: Recorder, step: int) -> Recorder:
+    try:
+        return recorder.start()
+    except ValueError as error:
+        if not step:
+            raise
+        raise ValueError(
+            f"{recorder.path} cannot be resumed: repeated up to step {step}, the training does not "
+            f"come to what was recorded ({error})"
+        ) from error
 
 
 def _evaluation(
@@ -249,36 +164,6 @@ def _conditions(run: Run, device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-
-
-def restore(model: torch.nn.Module, trajectory: Trajectory, index: int) -> None:
-    """Copy a recorded state, with its buffers, into a model.
-
-    Args:
-        model: The model; its trainable parameters and floating-point buffers are overwritten.
-        trajectory: Where the state was recorded.
-        index: Which state; negative counts from the end.
-
-    Raises:
-        ValueError: If the trajectory was recorded from another model.
-    """
-    for problem in (
-        trajectory.layout.differences(Layout.of(model)),
-        len(trajectory.buffers_layout)
-        and trajectory.buffers_layout.differences(Layout.of_buffers(model)),
-    ):
-        if problem:
-            raise ValueError(f"the recorded tensors are not the model's: {problem}")
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    parts = [(trajectory.layout, trajectory.state(index))]
-    buffers = trajectory.buffers(index)
-    if buffers is not None:
-        parts.append((trajectory.buffers_layout, buffers))
-    with torch.no_grad():
-        for layout, vector in parts:
-            for entry in layout:
-                value = torch.from_numpy(vector[entry.slice]).reshape(entry.shape)
-                named[entry.name].copy_(value)
 
 
 class _Order:

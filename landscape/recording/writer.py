@@ -17,12 +17,17 @@ from landscape.files import SchemaError
 from landscape.layout import Layout
 from landscape.provenance import provenance
 from landscape.recording.crashproof import CrashproofFile
-from landscape.recording.tables import COLUMNS, Table, make_columns, make_table
-from landscape.trajectory import SCHEMA, VERSION, Trajectory
+from landscape.recording.tables import (
+    COLUMNS,
+    NAME_BYTES,
+    Table,
+    check_scalar_name,
+    make_columns,
+    make_table,
+)
+from landscape.trajectory import HISTOGRAM_BINS, SCHEMA, VERSION, Trajectory
 
 RowType = Literal["float32", "float16-delta"]
-
-_NAME_BYTES = 128  # of a scalar's name
 
 
 class TrajectoryWriter:
@@ -32,6 +37,7 @@ class TrajectoryWriter:
         path: The file to create.
         layout: Layout of the rows.
         buffers_layout: Layout of the stored buffers; None stores none.
+        frozen: Layout and values, shape (F,), of the parameters that are not trained.
         run: How the run is made; JSON-serialisable.
         overwrite: Replace an existing file instead of refusing.
         dtype: ``float32`` stores what it is given; ``float16-delta`` stores the difference from
@@ -41,6 +47,7 @@ class TrajectoryWriter:
         evaluation: Whether states will come with evaluation parameters.
         random_state: Length of the random states that states will come with; 0: none.
         sketch: Size and seed of the random projection that updates will come with.
+        gradient_histogram: Whether updates will come with histograms of their gradients.
 
     Raises:
         FileExistsError: If the file exists and `overwrite` is False.
@@ -53,6 +60,7 @@ class TrajectoryWriter:
         layout: Layout,
         *,
         buffers_layout: Layout | None = None,
+        frozen: tuple[Layout, np.ndarray] | None = None,
         run: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         dtype: RowType = "float32",
@@ -60,6 +68,7 @@ class TrajectoryWriter:
         evaluation: bool = False,
         random_state: int = 0,
         sketch: tuple[int, int] | None = None,
+        gradient_histogram: bool = False,
     ) -> None:
         if dtype not in ("float32", "float16-delta"):
             raise ValueError(f"dtype must be one of 'float32', 'float16-delta'; not {dtype!r}.")
@@ -70,6 +79,8 @@ class TrajectoryWriter:
         texts["provenance"] = json.dumps(provenance())
         if buffers_layout is not None and buffers_layout.size:
             texts["buffers_layout"] = buffers_layout.to_json()
+        if frozen is not None and frozen[0].size:
+            texts["frozen_layout"] = frozen[0].to_json()
         # Complete before it has its name: a kill in between leaves no file, or one that opens.
         partial = self.path.with_name(self.path.name + ".partial")
         try:
@@ -86,6 +97,8 @@ class TrajectoryWriter:
                     file["origin"] = np.zeros(layout.size, np.float32)
                 if "buffers_layout" in texts and buffers_layout is not None:
                     make_table(file, "buffers", buffers_layout.size, "<f4")
+                if "frozen_layout" in texts and frozen is not None:
+                    file["frozen"] = np.asarray(frozen[1], np.float32)
                 if evaluation:
                     make_table(file, "evaluation", layout.size, "<f4")
                 if random_state:
@@ -93,10 +106,12 @@ class TrajectoryWriter:
                 if sketch is not None:
                     file.attrs["sketch"] = sketch
                     make_table(file, "sketch", sketch[0], "<f4")
+                if gradient_histogram:
+                    make_table(file, "gradient_histogram", HISTOGRAM_BINS, "<f4")
                 for name in layers:
                     make_table(file, f"layers/{name}", len(layout), "<f8")
                 make_columns(file, "step", np.int64)
-                make_columns(file, "scalar_names", f"S{_NAME_BYTES}")
+                make_columns(file, "scalar_names", f"S{NAME_BYTES}")
                 make_columns(file, "scalars", np.float64, width=COLUMNS)
             os.replace(partial, self.path)
         except OSError as error:
@@ -130,7 +145,7 @@ class TrajectoryWriter:
         self._tables: dict[str, Table] = {}
         layers = self._file.get("layers")
         held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
-        self._layers = [*held, *({"sketch"} & set(self._file))]
+        self._layers = [*held, *({"sketch", "gradient_histogram"} & set(self._file))]
         self._committed = self._data("n_committed")
         self._states, self._updates = (int(n) for n in self._committed[()])
         half = "origin" in self._file and self._states > 0
@@ -192,7 +207,7 @@ class TrajectoryWriter:
         Args:
             scalars: Numbers about the update.
             layers: Numbers about each tensor, shape (tensors,), by their announced names; and the
-                random projection as ``sketch``.
+                random projection as ``sketch``, the histogram as ``gradient_histogram``.
         """
         for name in scalars:
             if name not in self._names:
@@ -245,10 +260,7 @@ class TrajectoryWriter:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
+        (self.close if kind is None else self.abort)()
 
     def _write_columns(self) -> None:
         if self._steps:
@@ -284,14 +296,6 @@ def refuse_existing(path: Path) -> None:
             f"{path} exists. Nothing recorded is overwritten unasked: choose another name, delete "
             "it, or pass overwrite=True (--overwrite)."
         )
-
-
-def check_scalar_name(name: str) -> None:
-    """Refuse a name that would be mistaken for a path, or is too long to be stored."""
-    if not name or "/" in name or name == "." or "\0" in name:
-        raise ValueError(f"A scalar cannot be called {name!r}; use a name without '/'.")
-    if len(name.encode()) > _NAME_BYTES:
-        raise ValueError(f"The name of a scalar has at most {_NAME_BYTES} bytes; not {name!r}.")
 
 
 def _named(error: OSError, path: Path, what: str) -> OSError:
