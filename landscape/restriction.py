@@ -23,7 +23,6 @@ from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.metrics import mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
-from landscape.evaluation.result import Evaluation
 from landscape.evaluation.slope import gradient_of
 from landscape.evaluation.units import Units
 from landscape.evaluation.work import Work

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from landscape.evaluation.result import Evaluation
+from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.units import Units
 from landscape.progress import Progress
 

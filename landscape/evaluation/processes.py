@@ -19,7 +19,7 @@ import torch
 
 from landscape.evaluation.device import checked_device
 from landscape.evaluation.engine import packed, unpacked
-from landscape.evaluation.result import Evaluation
+from landscape.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from landscape.restriction import Restriction

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.evaluation.engine import packed, unpacked
-from landscape.evaluation.result import Evaluation
+from landscape.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from landscape.restriction import Restriction
