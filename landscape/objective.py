@@ -20,6 +20,7 @@ from torch import nn
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
 from landscape.evaluation.choice import STRATEGIES, Choice, choose, plain_seconds
 from landscape.evaluation.data import HeldData
+from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import Precision, check_precision
@@ -27,7 +28,7 @@ from landscape.evaluation.repeatable import check_repeatable
 from landscape.evaluation.work import Work
 from landscape.layout import Layout
 from landscape.provenance import fingerprint
-from landscape.restriction import Evaluation, Restriction
+from landscape.restriction import Restriction
 
 __all__ = ["Evaluation", "Objective", "Restriction"]
 
@@ -203,7 +204,7 @@ class Objective:
                 if fixed or not out_of_memory(problem):
                     raise
                 self.data.batch_size = (min(before, self.data.size) + 1) // 2
-                self.fit(self.plain, chunk=1, batch_size=self.data.batch_size)
+                self.fit(self.plain, replace(self.plain, batch_size=self.data.batch_size))
 
     def _chosen(self, work: Work, coordinates: np.ndarray) -> Choice:
         fixed = self.batch_norm != "frozen" or not self.data.joined
@@ -229,13 +230,12 @@ class Objective:
         told = (self.choice or self.plain).describe()
         return {**told, "memory": self.shrunk} if self.shrunk else told
 
-    def fit(self, choice: Choice, *, chunk: int, batch_size: int | None) -> None:
+    def fit(self, choice: Choice, smaller: Choice) -> None:
         """Evaluate fewer points or samples at once from now on: more do not fit in memory."""
         self.shrunk = (
-            f"{chunk} of {choice.chunk} points at once, batches of {batch_size} of "
-            f"{choice.batch_size}: more did not fit"
+            f"{smaller.chunk} of {choice.chunk} points at once, batches of {smaller.batch_size} "
+            f"of {choice.batch_size}: more did not fit"
         )
-        smaller = replace(choice, chunk=chunk, batch_size=batch_size)
         if choice is self.choice:
             self.choice = smaller
         else:

@@ -15,17 +15,17 @@ from torch import Tensor
 
 from landscape.evaluation.batchnorm import norms_of
 from landscape.evaluation.borrow import borrowed
-from landscape.evaluation.choice import STRATEGIES, Choice
+from landscape.evaluation.choice import Choice
+from landscape.evaluation.chunks import measure_chunks
 from landscape.evaluation.engine import Engine, measure_units
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.interrupt import held_back
-from landscape.evaluation.memory import out_of_memory, points_that_fit
 from landscape.evaluation.metrics import mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
 from landscape.evaluation.slope import gradient_of
 from landscape.evaluation.units import Units
-from landscape.evaluation.work import UnsuitableError, Work
+from landscape.evaluation.work import Work
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import fingerprint
 
@@ -220,36 +220,19 @@ class Restriction:
         computed: np.ndarray,
         progress: Progress | None,
     ) -> None:
-        """Fill in totals and the mask, a chunk at a time; out of memory halves what is tried."""
-        chunk, batch_size = choice.chunk, choice.batch_size
-        work = replace(work, threads=choice.threads)
-        if chunk > 1:
-            chunk = min(chunk, points_that_fit(work, batch_size))
-        start = 0
-        while start < len(coordinates):
-            try:
-                batches = self.objective.data.batches(batch_size)
-                with STRATEGIES[choice.strategy](work) as measure:
-                    while start < len(coordinates):
-                        part = slice(start, start + chunk)
-                        totals[:, part] = measure(coordinates[part], batches)
-                        computed[part] = True
-                        start += len(coordinates[part])
-                        if progress is not None:
-                            progress.advance(len(coordinates[part]))
-            except (RuntimeError, MemoryError, UnsuitableError) as problem:
-                if not out_of_memory(problem):
-                    raise
-                if chunk > 1:
-                    chunk = min(chunk, len(coordinates) - start) // 2 or 1
-                elif self.objective.batch_norm == "frozen" and (batch_size or 0) > 1:
-                    batch_size = (min(batch_size or 0, self.objective.data.size) + 1) // 2
-                else:
-                    raise
-                if work.loan.flat.is_cuda:
-                    torch.cuda.empty_cache()
-        if (chunk, batch_size) != (choice.chunk, choice.batch_size):
-            self.objective.fit(choice, chunk=chunk, batch_size=batch_size)
+        """Fill in totals and the mask; the objective remembers which sizes fitted."""
+        fitted = measure_chunks(
+            work,
+            self.objective.data,
+            choice,
+            coordinates,
+            totals,
+            computed,
+            rebatch=self.objective.batch_norm == "frozen",
+            progress=progress,
+        )
+        if (fitted.chunk, fitted.batch_size) != (choice.chunk, choice.batch_size):
+            self.objective.fit(choice, fitted)
 
     def _spot_check(
         self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int

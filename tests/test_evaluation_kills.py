@@ -113,11 +113,13 @@ def test_a_worker_is_killed_again_and_again(tmp_path, tmp_path_factory, engine):
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
 def test_workers_end_with_the_run_and_it_goes_on(tmp_path, tmp_path_factory):
-    run = start(tmp_path, "processes")
-    wait_for(lambda: len(logged(tmp_path)) > 10)
-    run.kill()
-    run.wait()
-    workers = {int(p) for p, _ in logged(tmp_path)}
-    wait_for(lambda: not any(map(running, workers)), seconds=20)
+    for how in (signal.SIGINT, signal.SIGKILL):
+        before = len(logged(tmp_path))
+        run = start(tmp_path, "processes")
+        wait_for(lambda n=before: len(logged(tmp_path)) > n + 10)
+        run.send_signal(how)
+        assert run.wait(timeout=60) != 0
+        workers = {int(p) for p, _ in logged(tmp_path)}
+        wait_for(lambda all=workers: not any(map(running, all)), seconds=20)
     assert start(tmp_path, "processes").wait(timeout=120) == 0
-    finished(tmp_path, tmp_path_factory, kills=1, workers=2)
+    finished(tmp_path, tmp_path_factory, kills=2, workers=2)

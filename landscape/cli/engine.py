@@ -1,4 +1,4 @@
-"""The options that say who measures: processes, devices, a cluster."""
+"""The options that say who measures what: processes, devices, a cluster, parts."""
 
 from __future__ import annotations
 
@@ -52,3 +52,11 @@ def chosen_engine(
     if count > 1 and len(named) > 1:
         raise ValueError("Give --processes or several --devices: one process runs on each device.")
     return Processes(named if len(named) > 1 else named * count)
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """``2/8``: which part of how many, counted from zero."""
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise ValueError(f"--shard must be I/N with 1 ≤ I ≤ N, for example 2/8; not {text!r}.")
+    return int(index) - 1, int(count)

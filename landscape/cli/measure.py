@@ -88,7 +88,7 @@ def surface(
     from landscape.analysis.projection import project
     from landscape.analysis.surface import Surface, loss_surface
 
-    size, part = inputs.grid_size(resolution), _shard(shard)
+    size, part = inputs.grid_size(resolution), engines.part_of(shard)
     device = devices.partition(",")[0] if devices else chosen_device(device)
     workers = engines.chosen_engine(
         engine, count=processes, devices=devices, device=device, address=ray_address,
@@ -152,13 +152,6 @@ def surface(
             f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
             f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
         )
-
-
-def _shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-        raise ValueError(f"--shard must be I/N with 1 ≤ I ≤ N, for example 2/8; not {text!r}.")
-    return int(index) - 1, int(count)
 
 
 def line(

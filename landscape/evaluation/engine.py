@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.units import Units
 from landscape.progress import Progress
 
 if TYPE_CHECKING:
-    from landscape.restriction import Evaluation, Restriction
+    from landscape.restriction import Restriction
 
 _ATTEMPTS = 3
 

@@ -19,9 +19,10 @@ import torch
 
 from landscape.evaluation.device import checked_device
 from landscape.evaluation.engine import packed, unpacked
+from landscape.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from landscape.restriction import Evaluation, Restriction
+    from landscape.restriction import Restriction
 
 _held: dict[str, Any] = {}  # in a worker: what it measures
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.evaluation.engine import packed, unpacked
+from landscape.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from landscape.restriction import Evaluation, Restriction
+    from landscape.restriction import Restriction
 
 
 @dataclass(frozen=True)
