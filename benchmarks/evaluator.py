@@ -17,6 +17,8 @@ import io
 import json
 import math
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,25 +50,27 @@ def raw_batch_size(work: Workload, device: str) -> int:
     times = {size: [] for size in sizes}
     for _ in range(3):
         for size in sizes:
-            begin = time.thread_time() if device == "cpu" else time.perf_counter()
+            begin = time.perf_counter()
             one_pass(work, size, device)
-            end = time.thread_time() if device == "cpu" else time.perf_counter()
-            times[size].append(end - begin)
+            times[size].append(time.perf_counter() - begin)
     return min(sizes, key=lambda size: min(times[size]))
 
 
-def ours(work: Workload, **options: object) -> tuple[Run, ls.Objective, ls.Plane]:
+def ours(work: Workload, **options: object) -> tuple[Run, ls.Objective, ls.Plane, float]:
+    """What measures points, and the seconds that choosing how took."""
     objective = ls.Objective(work.model, work.loss, work.data, **options)
     plane = ls.random_plane(objective.parameters(), objective.layout, seed=1)
     restriction = objective.restrict(plane.origin, plane.directions)
     rng = np.random.default_rng(0)
     grid = rng.uniform(-1, 1, size=(work.resolution**2, 2))
+    begin = time.perf_counter()
     restriction.prepare(grid)
+    choosing = time.perf_counter() - begin
 
     def run(points: int) -> None:
         restriction(grid[:points])
 
-    return run, objective, plane
+    return run, objective, plane, choosing
 
 
 def loss_landscapes(work: Workload) -> Run:
@@ -114,6 +118,66 @@ def landscaper(work: Workload) -> Run:
     return run
 
 
+def tool_of_2018(work: Workload, checkout: Path) -> Run:
+    """The tool of Li et al. from a checkout, with its batches held in memory."""
+    sys.path.insert(0, str(checkout))
+    import evaluation
+    import net_plotter
+
+    class Rows(nn.Module):  # it compares rows of logits with as many targets
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = work.model
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out = self.model(x)
+            return out.flatten(0, -2)
+
+    net, criterion = Rows(), nn.CrossEntropyLoss()
+    x, y = work.data
+    loader = [(x[i : i + 128], y[i : i + 128].flatten()) for i in range(0, len(x), 128)]
+    weights = [w.clone() for w in net_plotter.get_weights(net)]
+    directions = [net_plotter.create_random_direction(net) for _ in range(2)]
+    held = [[d.numpy() for d in direction] for direction in directions]  # as it reads them
+
+    def run(points: int) -> None:
+        for a, b in np.random.default_rng(0).uniform(-1, 1, size=(points, 2)):
+            net_plotter.set_weights(net, weights, held, [a, b])
+            evaluation.eval_loss(net, criterion, loader)
+        net_plotter.set_weights(net, weights)
+
+    return run
+
+
+def peak_memory(name: str, key: str, checkout: Path | None) -> float:
+    """MiB that nine points need beyond what a process holds that has run a first small batch."""
+    command = [sys.executable, __file__, name, "--memory-of", key]
+    if checkout is not None:
+        command += ["--tool-2018", str(checkout)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(said.splitlines()[-1])
+
+
+def added_memory(name: str, key: str, checkout: Path | None) -> float:
+    work = workload(name)
+    work.model.eval()
+    least = min(8, len(work.data[0]))
+    with torch.inference_mode():
+        work.loss(work.model, tuple(t[:least] for t in work.data))
+    made = None if key == "landscape" else peers(work, checkout)[key]
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _status("VmRSS")
+    run = made or ours(work)[0]
+    run(9)
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(field: str) -> int:
+    """A figure in KiB that Linux keeps about this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
 def error_against_double(work: Workload, objective: ls.Objective, plane: ls.Plane) -> float:
     """Largest relative error of nine points against double precision."""
     points = np.random.default_rng(2).uniform(-1, 1, size=(9, 2))
@@ -123,10 +187,30 @@ def error_against_double(work: Workload, objective: ls.Objective, plane: ls.Plan
     return float(np.abs(found / wanted - 1).max())
 
 
+def peers(work: Workload, checkout: Path | None) -> dict[str, Run]:
+    """Other packages, those that are installed and can run this work."""
+    found: dict[str, Run] = {}
+    made = {"loss-landscapes": loss_landscapes, "landscaper": landscaper}
+    if checkout is not None:
+        made["tool of 2018"] = lambda work: tool_of_2018(work, checkout)
+    for name, make in made.items():
+        try:
+            found[name] = make(work)
+        except Exception as problem:
+            print(f"  {name}: {type(problem).__name__}: {problem}")
+    return found
+
+
 def benchmark(
-    name: str, *, repeats: int, seconds: float, device: str, peers: bool, cpu_time: bool
+    name: str,
+    *,
+    repeats: int,
+    seconds: float,
+    device: str,
+    with_peers: bool,
+    checkout: Path | None,
 ) -> dict:
-    clock = time.thread_time if cpu_time else time.perf_counter
+    clock = time.perf_counter
     work = workload(name)
     work.model.to(device).eval()
     object.__setattr__(work, "data", tuple(t.to(device) for t in work.data))
@@ -134,7 +218,7 @@ def benchmark(
     begin = time.perf_counter()
     one_pass(work, size, device)
     per_pass = time.perf_counter() - begin
-    least = 3 if peers else 2  # the peers measure squares; one point alone is never batched
+    least = 3 if with_peers else 2  # the peers measure squares; one point alone is never batched
     side = min(work.resolution, max(least, math.isqrt(int(seconds / per_pass))))
     points = side * side
 
@@ -142,18 +226,16 @@ def benchmark(
         for _ in range(points):
             one_pass(work, size, device)
 
-    begin = clock()
-    run, objective, plane = ours(work)
-    choosing = clock() - begin
-    plain, _, _ = ours(work, strategy="sequential")
+    run, objective, plane, choosing = ours(work)
+    plain, _, _, _ = ours(work, strategy="sequential")
     runs: dict[str, Run] = {"raw": raw, "landscape": run, "landscape, sequential": plain}
-    for peer in (loss_landscapes, landscaper) if peers else ():
-        try:
-            made = peer(work)
-            made(9)
-            runs[peer.__name__.replace("_", "-")] = made
-        except Exception as problem:
-            print(f"  {peer.__name__}: {type(problem).__name__}: {problem}")
+    if with_peers:
+        for key, run_points in peers(work, checkout).items():
+            try:
+                run_points(9)
+                runs[key] = run_points
+            except Exception as problem:
+                print(f"  {key}: {type(problem).__name__}: {problem}")
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(repeats):
         for key, run_points in runs.items():
@@ -173,12 +255,17 @@ def benchmark(
         "raw_batch": size,
         "ratios": ratios,
         "ratio_with_choosing": with_choice,
+        "choosing_seconds": choosing,
+        "added_mib": {
+            key: peak_memory(name, key, checkout)
+            for key in runs
+            if device == "cpu" and key not in ("raw", "landscape, sequential")
+        },
         "error": error_against_double(work, objective, plane),
         "choice": objective.choice.describe(),
         "points_per_round": points,
         "repeats": repeats,
         "threads": torch.get_num_threads(),
-        "clock": "computing" if cpu_time else "wall",
         "device": device,
         "torch": torch.__version__,
     }
@@ -190,14 +277,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="raw time of one round")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="compare the main thread's computing time: for a busy machine, OMP_NUM_THREADS=1",
-    )
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--tool-2018", type=Path, help="a checkout of the tool of Li et al.")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="write everything measured as JSON")
     given = parser.parse_args()
+    if given.memory_of:
+        print(added_memory(given.works[0], given.memory_of, given.tool_2018))
+        return
     found = []
     for name in given.works:
         found.append(
@@ -206,8 +293,8 @@ def main() -> None:
                 repeats=given.repeats,
                 seconds=given.seconds,
                 device=given.device,
-                peers=not given.no_peers,
-                cpu_time=given.cpu_time,
+                with_peers=not given.no_peers,
+                checkout=given.tool_2018,
             )
         )
         last = found[-1]
@@ -216,6 +303,7 @@ def main() -> None:
         for key, ratio in last["ratios"].items():
             print(f"  {key:24s} {ratio:6.2f} × raw")
         print(f"  {'with choosing':24s} {last['ratio_with_choosing']:6.2f} × raw")
+        print(f"  {'added memory':24s} {last['added_mib']} MiB")
         print(f"  error {last['error']:.1e}, {json.dumps(last['choice'])}", flush=True)
     if given.out:
         given.out.write_text(json.dumps(found, indent=1))

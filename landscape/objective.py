@@ -7,9 +7,11 @@ runs the model. Weights are always computed from the origin, never by accumulati
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,9 @@ from torch import nn
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
 from landscape.evaluation.choice import STRATEGIES, Choice, choose, plain_seconds
 from landscape.evaluation.data import HeldData
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
+from landscape.evaluation.precision import Precision, check_precision
 from landscape.evaluation.repeatable import check_repeatable
 from landscape.evaluation.work import Work
 from landscape.layout import Layout
@@ -28,8 +32,6 @@ from landscape.restriction import Evaluation, Restriction
 __all__ = ["Evaluation", "Objective", "Restriction"]
 
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
-
-Precision = Literal["single", "double", "bfloat16"]
 
 
 class Objective:
@@ -47,9 +49,9 @@ class Objective:
             `landscape.evaluation.data`.
         metrics: Further named metrics measured in the same pass, for example ``error``.
         device: Where to compute; default: where the model is.
-        precision: ``single``, ``double``, or ``bfloat16``: weights are placed in single precision,
-            matrix products and convolutions run in bfloat16, and a few points are measured again
-            in single precision for `Evaluation.observed_error`.
+        precision: ``single``, ``double``, ``bfloat16``, or ``tf32`` (NVIDIA GPUs): see
+            `landscape.evaluation.precision`. With the last two a few points are measured again in
+            single precision for `Evaluation.observed_error`.
         batch_norm: ``frozen`` uses the stored running statistics, ``recalibrated`` estimates them
             anew at every point, ``batch`` uses those of each batch; see
             `landscape.evaluation.batchnorm`.
@@ -97,10 +99,6 @@ class Objective:
                 f"loss is a {type(loss).__name__}; pass a function loss(model, batch), for example "
                 "lambda model, batch: F.cross_entropy(model(batch[0]), batch[1])."
             )
-        if precision not in get_args(Precision):
-            raise ValueError(
-                f"precision must be one of {', '.join(get_args(Precision))}; not {precision!r}."
-            )
         if batch_norm not in POLICIES:
             raise ValueError(
                 f"batch_norm must be one of {', '.join(POLICIES)}; not {batch_norm!r}."
@@ -114,6 +112,7 @@ class Objective:
         self.layout = Layout.of(model)
         self.buffers_layout = Layout.of_buffers(model)
         self.device = torch.device(device) if device else next(model.parameters()).device
+        check_precision(precision, self.device)
         self.dtype = torch.float64 if precision == "double" else torch.float32
         self.batch_norm, self.precision, self.weight_decay = batch_norm, precision, weight_decay
         self.data = HeldData(
@@ -121,15 +120,22 @@ class Objective:
         )
         self.data.cast(self.dtype)
         self.choice: Choice | None = None
+        self.programs: dict = {}
+        self.shrunk = ""
         self._strategy, self._batch_size = strategy, batch_size
-        self._plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
-        self._asked, self._seconds = 0, None
+        self.plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
+        self._asked = 0
+        self._seconds: float | None = None
         self._repeatable = False
         self._settings = dict(settings or {}, precision=precision)
         if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
             self._settings["batch_norm"] = batch_norm
         if weight_decay is not None:
             self._settings["weight_decay"] = weight_decay
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes are sent: compiled programs are not."""
+        return {**self.__dict__, "programs": {}}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -186,26 +192,85 @@ class Objective:
     def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
         """How to evaluate these points: chosen once, when there is enough work to pay for it."""
         if len(coordinates) <= 1:
-            return self._plain
+            return self.plain
         self._asked += len(coordinates)
-        if not self._repeatable:
-            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
-            check_repeatable(work, self.data, rebatch=free)
-            self._repeatable = True
+        while True:
+            try:
+                return self._chosen(work, coordinates)
+            except (RuntimeError, MemoryError) as problem:
+                before = self.data.batch_size
+                fixed = self.batch_norm != "frozen" or not self.data.joined or before == 1
+                if fixed or not out_of_memory(problem):
+                    raise
+                self.data.batch_size = (min(before, self.data.size) + 1) // 2
+                self.fit(self.plain, chunk=1, batch_size=self.data.batch_size)
+
+    def _chosen(self, work: Work, coordinates: np.ndarray) -> Choice:
+        fixed = self.batch_norm != "frozen" or not self.data.joined
+        self.check_repeatable(work)
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, self.data, coordinates)
             if self._strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
-                fixed = self.batch_norm != "frozen" or not self.data.joined
+                given = fixed or self._batch_size is not None
                 self.choice = choose(
                     work,
                     self.data,
                     coordinates,
+                    seconds=self._seconds,
                     strategy=self._strategy,
-                    batch_size=self.data.batch_size if fixed else self._batch_size,
+                    batch_size=self.data.batch_size if given else None,
                 )
-        return self.choice or self._plain
+        return self.choice or self.plain
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """How points are evaluated, for provenance."""
+        told = (self.choice or self.plain).describe()
+        return {**told, "memory": self.shrunk} if self.shrunk else told
+
+    def fit(self, choice: Choice, *, chunk: int, batch_size: int | None) -> None:
+        """Evaluate fewer points or samples at once from now on: more do not fit in memory."""
+        self.shrunk = (
+            f"{chunk} of {choice.chunk} points at once, batches of {batch_size} of "
+            f"{choice.batch_size}: more did not fit"
+        )
+        smaller = replace(choice, chunk=chunk, batch_size=batch_size)
+        if choice is self.choice:
+            self.choice = smaller
+        else:
+            self.plain = smaller
+
+    @property
+    def seconds_per_point(self) -> float | None:
+        """What a point is expected to cost; None before anything was timed."""
+        if self.choice is not None and math.isfinite(self.choice.seconds):
+            return self.choice.seconds
+        return self._seconds
+
+    def check_repeatable(self, work: Work) -> None:
+        """Refuse, once, a model or loss that gives another number when it is asked again."""
+        if not self._repeatable:
+            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
+            check_repeatable(work, self.data, rebatch=free)
+            self._repeatable = True
+
+    def part(self, index: np.ndarray | None, *, metrics: Mapping[str, Metric]) -> Objective:
+        """The same model on some of the held samples (None: all), with other metrics.
+
+        Weight decay, which no sample changes, is left out. The model is shared, not copied.
+        """
+        part = copy.copy(self)
+        part.metrics, part.weight_decay, part._settings = dict(metrics), None, {}
+        if index is not None:
+            part.data = self.data.part(index)
+        return part
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""
         return self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)(np.zeros((1, 0)))
+
+    def gradient(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> np.ndarray:
+        """∂ loss / ∂ θ over the whole data at one point, without weight decay, shape (P,)."""
+        at = self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)
+        return at.gradient(np.zeros(0))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,40 +16,21 @@ from torch import Tensor
 from landscape.evaluation.batchnorm import norms_of
 from landscape.evaluation.borrow import borrowed
 from landscape.evaluation.choice import STRATEGIES, Choice
+from landscape.evaluation.engine import Engine, measure_units
+from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.interrupt import held_back
+from landscape.evaluation.memory import out_of_memory, points_that_fit
 from landscape.evaluation.metrics import mean_and_error
-from landscape.evaluation.processes import measure_units
+from landscape.evaluation.paired import covariance_of_means, measure_paired
+from landscape.evaluation.precision import REDUCED, arithmetic
+from landscape.evaluation.slope import gradient_of
 from landscape.evaluation.units import Units
-from landscape.evaluation.work import Work
+from landscape.evaluation.work import UnsuitableError, Work
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import fingerprint
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
-
-_SPOT_CHECKS = 8  # points measured again in single precision
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics at some points.
-
-    Attributes:
-        metrics: Names; the first is the loss.
-        mean: Means over the data, float64, shape (metrics, points). NaN and infinities are
-            what the model gave.
-        standard_error: Standard errors of the means as estimates over the whole data set, same
-            shape; zero when the whole set was used, NaN when unknown.
-        computed: Which points were measured, shape (points,); all of them unless interrupted.
-        observed_error: Largest difference to single precision at a few of the points, shape
-            (metrics,); None unless the precision is lower.
-    """
-
-    metrics: tuple[str, ...]
-    mean: np.ndarray
-    standard_error: np.ndarray
-    computed: np.ndarray
-    observed_error: np.ndarray | None = None
 
 
 class Restriction:
@@ -90,15 +71,19 @@ class Restriction:
 
     def prepare(self, coordinates: np.ndarray) -> Choice:
         """Choose how to evaluate these points now, rather than when they are first measured."""
-        with held_back() as check, self._work(check) as work, self._arithmetic():
+        kind = arithmetic(self.objective.precision, self.objective.device)
+        with held_back() as check, self._work(check) as work, kind:
             return self.objective.choice_for(work, np.asarray(coordinates, np.float64))
 
-    def __call__(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
+    def __call__(
+        self, coordinates: np.ndarray, *, progress: Progress | None = None, checks: int = 8
+    ) -> Evaluation:
         """Measure every metric at the given points.
 
         Args:
             coordinates: Shape (points, K).
             progress: Told of each finished point.
+            checks: With a lower precision, how many points are measured in single precision too.
 
         Returns:
             One value per metric and point.
@@ -119,14 +104,67 @@ class Restriction:
         error = None
         try:
             with held_back() as check, self._work(check) as work:
-                with self._arithmetic():
+                with arithmetic(objective.precision, objective.device):
                     choice = objective.choice_for(work, coordinates)
+                    if progress is not None and objective.seconds_per_point is not None:
+                        progress.expect(objective.seconds_per_point)
                     self._measure(work, choice, coordinates, totals, computed, progress)
-                if objective.precision == "bfloat16":
-                    error = self._spot_check(work, coordinates, totals)
+                if objective.precision in REDUCED and checks:
+                    with arithmetic("single", objective.device):
+                        error = self._spot_check(work, coordinates, totals, checks)
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
-        return replace(self._evaluation(coordinates, totals, computed), observed_error=error)
+        found = self._evaluation(coordinates, totals, computed)
+        return replace(found, observed_error=error, shrunk=objective.shrunk)
+
+    def paired(self, coordinates: np.ndarray, *, progress: Progress | None = None) -> Evaluation:
+        """Like a call, with the covariances of the loss that common samples make.
+
+        On the whole data set they are zero. On a subset every point runs by the plain strategy.
+        """
+        objective = self.objective
+        coordinates = np.asarray(coordinates, np.float64)
+        if objective.data.size >= objective.data.population:
+            found = self(coordinates, progress=progress)
+            return replace(found, covariance=np.zeros([len(coordinates)] * 2))
+        try:
+            with (
+                held_back() as check,
+                self._work(check) as work,
+                arithmetic(objective.precision, objective.device),
+            ):
+                objective.check_repeatable(work)
+                totals, values = measure_paired(work, coordinates, objective.data.batches())
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        if progress is not None:
+            progress.advance(len(coordinates))
+        covariance = covariance_of_means(values.numpy(), population=objective.data.population)
+        found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
+        return replace(found, covariance=covariance)
+
+    def told(self, mean: np.ndarray, standard_error: np.ndarray) -> Evaluation:
+        """Numbers that were put together elsewhere, as a call would return them."""
+        return Evaluation(self.objective.names, mean, standard_error, np.ones(mean.shape[1], bool))
+
+    def gradient(self, point: np.ndarray) -> np.ndarray:
+        """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
+        objective = self.objective
+        with (
+            held_back() as check,
+            self._work(check) as work,
+            arithmetic(objective.precision, objective.device),
+        ):
+            work.place(np.asarray(point, np.float64).tolist())
+            return gradient_of(work, objective.data.batches()).cpu().numpy()
+
+    def decay(self, coordinates: np.ndarray) -> np.ndarray:
+        """The metric ``weight decay`` = λ/2 ‖θ‖² at points, shape (points,); zero without any."""
+        if self._squares is None:
+            return np.zeros(len(coordinates))
+        c = np.insert(coordinates, 0, 1.0, axis=1)
+        half = (self.objective.weight_decay or 0.0) / 2
+        return half * np.einsum("pi,ij,pj->p", c, self._squares, c)
 
     def in_units(
         self,
@@ -134,17 +172,17 @@ class Restriction:
         *,
         what: str,
         folder: str | os.PathLike[str] | None = None,
-        processes: int = 1,
+        engine: Engine | None = None,
         shard: tuple[int, int] = (0, 1),
         progress: Progress | None = None,
     ) -> Evaluation:
-        """Measure unit by unit: kept in a folder, in several processes, or only a share of them.
+        """Measure unit by unit: kept in a folder, by several workers, or only a share of them.
 
         Args:
             coordinates: Shape (points, K).
             what: Text that says what is measured; a folder is only continued under its own.
             folder: Where finished units are kept; None uses a temporary one.
-            processes: How many processes work.
+            engine: Whose workers measure; None measures in this process.
             shard: (i, n): only every n-th unit, from the i-th (from 0).
             progress: Told of finished points.
 
@@ -153,7 +191,7 @@ class Restriction:
 
         Raises:
             ValueError: If the folder belongs to another measurement, or the objective cannot be
-                sent to other processes.
+                sent to the workers.
             RuntimeError: If a unit failed three times.
             Interrupted: On Ctrl-C, with the points measured until then.
         """
@@ -163,11 +201,15 @@ class Restriction:
             units = Units(place, key=key, points=len(coordinates))
             try:
                 measure_units(
-                    self, coordinates, units, processes=processes, shard=shard, progress=progress
+                    self, coordinates, units, engine=engine, shard=shard, progress=progress
                 )
             except KeyboardInterrupt:
                 raise Interrupted(Evaluation(names, *units.collect(len(names)))) from None
-            return Evaluation(names, *units.collect(len(names)))
+            found = Evaluation(names, *units.collect(len(names)), shrunk=self.objective.shrunk)
+        if self.objective.precision not in REDUCED:
+            return found
+        checked = self(coordinates[_spread(len(coordinates), 8)])
+        return replace(found, observed_error=checked.observed_error)
 
     def _measure(
         self,
@@ -180,6 +222,9 @@ class Restriction:
     ) -> None:
         """Fill in totals and the mask, a chunk at a time; out of memory halves what is tried."""
         chunk, batch_size = choice.chunk, choice.batch_size
+        work = replace(work, threads=choice.threads)
+        if chunk > 1:
+            chunk = min(chunk, points_that_fit(work, batch_size))
         start = 0
         while start < len(coordinates):
             try:
@@ -192,26 +237,27 @@ class Restriction:
                         start += len(coordinates[part])
                         if progress is not None:
                             progress.advance(len(coordinates[part]))
-            except torch.OutOfMemoryError:
+            except (RuntimeError, MemoryError, UnsuitableError) as problem:
+                if not out_of_memory(problem):
+                    raise
                 if chunk > 1:
-                    chunk //= 2
+                    chunk = min(chunk, len(coordinates) - start) // 2 or 1
                 elif self.objective.batch_norm == "frozen" and (batch_size or 0) > 1:
-                    batch_size = (batch_size or 0) // 2
+                    batch_size = (min(batch_size or 0, self.objective.data.size) + 1) // 2
                 else:
                     raise
+                if work.loan.flat.is_cuda:
+                    torch.cuda.empty_cache()
+        if (chunk, batch_size) != (choice.chunk, choice.batch_size):
+            self.objective.fit(choice, chunk=chunk, batch_size=batch_size)
 
-    def _arithmetic(self) -> AbstractContextManager[Any]:
-        if self.objective.precision == "bfloat16":
-            kind = self.objective.device.type
-            return torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=False)
-        return nullcontext()
-
-    def _spot_check(self, work: Work, coordinates: np.ndarray, totals: Tensor) -> np.ndarray:
-        among = np.linspace(0, len(coordinates) - 1, min(_SPOT_CHECKS, len(coordinates)))
-        index = np.unique(among.round().astype(int))
+    def _spot_check(
+        self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int
+    ) -> np.ndarray:
+        index = _spread(len(coordinates), checks)
         exact = torch.zeros_like(totals[:, index])
         computed = np.zeros(len(index), bool)
-        self._measure(work, self.objective._plain, coordinates[index], exact, computed, None)
+        self._measure(work, self.objective.plain, coordinates[index], exact, computed, None)
         found = (totals[:, index, 0] / totals[:, index, 2] - exact[..., 0] / exact[..., 2]).abs()
         decay = np.zeros(len(self.objective.names) - len(found))
         if len(decay):
@@ -225,9 +271,8 @@ class Restriction:
         mean, error = mean_and_error(
             totals.cpu().numpy(), size=data.size, population=data.population
         )
-        if self._squares is not None and self.objective.weight_decay is not None:
-            c = np.insert(coordinates, 0, 1.0, axis=1)
-            decay = self.objective.weight_decay / 2 * np.einsum("pi,ij,pj->p", c, self._squares, c)
+        if self.objective.weight_decay is not None:
+            decay = self.decay(coordinates)
             mean = np.concatenate([mean, [decay, mean[0] + decay]])
             error = np.concatenate([error, [np.zeros_like(decay), error[0]]])
         mean[:, ~computed] = error[:, ~computed] = np.nan
@@ -255,7 +300,8 @@ class Restriction:
                 buffer_directions=self._moving,
                 sample=objective.data.batches(2, most=2),
                 check=check,
-                rounding=torch.bfloat16 if objective.precision == "bfloat16" else objective.dtype,
+                rounding=torch.bfloat16 if objective.precision in REDUCED else objective.dtype,
+                programs=objective.programs,
                 recalibration=(
                     objective.data.batches() if objective.batch_norm == "recalibrated" else None
                 ),
@@ -264,3 +310,8 @@ class Restriction:
     def _held(self, array: np.ndarray) -> Tensor:
         objective = self.objective
         return torch.as_tensor(np.array(array), dtype=objective.dtype, device=objective.device)
+
+
+def _spread(points: int, count: int) -> np.ndarray:
+    """Indices of a few points, spread over all."""
+    return np.unique(np.linspace(0, points - 1, min(count, points)).round().astype(int))

@@ -30,6 +30,10 @@ and MAY hold
     layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
     sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; the root attribute
                                      `sketch` = (k, seed) fixes it, see `recording.sketch`
+    gradient_histogram               float32 (U, 64), row u: how many entries g of the gradient of
+                                     update u + 1 have |g| < 2^-47 (bin 0), 2^(b-48) ≤ |g| <
+                                     2^(b-47) (bin b), 2^15 ≤ |g| or not finite (bin 63); NaN
+                                     where they were not counted
     run            text              JSON: how the run was made (task, optimizer, seed, ...)
     provenance     text              JSON: versions, command, time
 
@@ -62,6 +66,7 @@ from landscape.files import SchemaError, check_version, opened
 
 SCHEMA = "landscape/trajectory"
 VERSION = 1
+HISTOGRAM_BINS, HISTOGRAM_LOWEST = 64, -47  # of `gradient_histogram`; bin 1 begins at 2^-47
 
 
 class NoStateError(SchemaError):
@@ -87,7 +92,8 @@ class Trajectory:
         provenance: Software, command and time of the recording.
         complete: Whether the recording was closed properly.
         holds: What is stored: ``dtype`` of the rows; whether there are ``buffers``,
-            ``evaluation`` parameters, ``random_state``; ``sketch``: its (size, seed) or None.
+            ``evaluation`` parameters, ``random_state``; ``sketch``: its (size, seed) or None;
+            whether there are ``gradient_histogram`` rows.
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
@@ -114,15 +120,19 @@ class Trajectory:
             for name in self.layer_scalars:
                 checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
             checked_rows(file, "parameters", states, (self.layout.size,), ("float32", "float16"))
-            for name in ("buffers", "evaluation", "random_state", "sketch"):
+            for name in ("buffers", "evaluation", "random_state", "sketch", "gradient_histogram"):
                 if name in file:
                     width = {"buffers": self.buffers_layout.size, "evaluation": self.layout.size}
-                    count = self.updates if name == "sketch" else states
+                    width["gradient_histogram"] = HISTOGRAM_BINS
+                    count = self.updates if name in ("sketch", "gradient_histogram") else states
                     checked_rows(file, name, count, (width.get(name),), ("float32", "uint8"))
             sketch = file.attrs.get("sketch")
             self.holds: dict[str, Any] = {
                 "dtype": "float16-delta" if "origin" in file else "float32",
-                **{name: name in file for name in ("buffers", "evaluation", "random_state")},
+                **{
+                    name: name in file
+                    for name in ("buffers", "evaluation", "random_state", "gradient_histogram")
+                },
                 "sketch": None if sketch is None else tuple(int(n) for n in sketch),
             }
         if not states:
@@ -201,6 +211,15 @@ class Trajectory:
         Read with `recording.sketch.SketchedPath`; None when not recorded.
         """
         return self._data("sketch")[: self.updates] if self._holds("sketch") else None
+
+    @property
+    def gradient_histogram(self) -> np.ndarray | None:
+        """How many entries of each update's gradient have which size, float32, (updates, 64).
+
+        Read with `analysis.gradients.gradient_histogram`; None when not recorded.
+        """
+        name = "gradient_histogram"
+        return self._data(name)[: self.updates] if self._holds(name) else None
 
     def nearest(self, step: int) -> int:
         """Index of the state whose step is nearest to `step`."""

@@ -43,6 +43,8 @@ def main() -> None:
             metrics = script.measured(f"path/{run.name}", lambda run=run: ls.path_metrics(run))
             left.plot(metrics.step, running_mean(metrics.losses, 15), **style.line)
         left.set(xlabel="optimizer step", ylabel="mini-batch loss (mean of 15)", yscale="log")
+        left.set_yticks((0.3, 0.5, 1, 2), ("0.3", "0.5", "1", "2"))
+        left.minorticks_off()
         ls.plot_surface(surface, paths=paths, ax=right)
         right.set_aspect("auto")
         first, second = surface.explained

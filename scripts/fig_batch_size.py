@@ -11,6 +11,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.plots.path import running_mean
 from landscape.plots.style import looks, styled
 
 MODEL, LR, STEPS, BATCHES = "mlp-bn", 0.1, 140, (5000, 1000, 100, 20)
@@ -28,10 +29,11 @@ def main() -> None:
             late = path.step > 4 * path.step[-1] // 7
             cosines.append(float(np.nanmean(path.cosine[late])))
             distances.append(float(path.distance[-1] ** 2))
-            left.plot(path.step, path.cosine, **style.line, label=f"batch {batch}")
+            left.plot(path.step, path.cosine, color=style.color, alpha=0.3, linewidth=0.6)
+            left.plot(path.step, running_mean(path.cosine, 9), **style.line)
             right.plot(path.step, path.distance**2, **style.line, label=f"batch {batch}")
         left.axhline(0, color="0.7", linewidth=0.6, zorder=0)
-        left.set(xlabel="optimizer step", ylabel="cosine of updates")
+        left.set(xlabel="optimizer step", ylabel="cosine of updates (mean of 9)")
         right.set(xlabel="optimizer step", ylabel="‖θ − θ₀‖²")
         right.legend()
         said = "; ".join(

@@ -28,13 +28,15 @@ def main() -> None:
         ),
     )  # fmt: skip
     with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 3))
+        figure = Figure(figsize=(7, 3.2))
         left, right = figure.subplots(1, 2)
         ls.plot_profile(profile, ax=left)
         ls.plot_profile(profile, metric="error", ax=right)
         right.set_title("")
-        if legend := right.get_legend():
-            legend.remove()
+        for ax in (left, right):
+            ax.get_legend().remove()
+        handles, names = left.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=4)
         between = profile.loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
         rise = np.max(between - np.minimum.accumulate(between, axis=1), axis=1)
         worst = int(rise.argmax())

@@ -41,10 +41,14 @@ def main() -> None:
         figure = Figure(figsize=(4.4, 3.6))
         ax = ls.plot_surface(surface, metric="error", ax=figure.add_subplot())
         path = np.array([plane.coordinates(theta)[0] for theta in fast])
+        ax.plot(*path.T, color="white", linewidth=2.5)
         ax.plot(*path.T, "o--", color="#0072B2", markeredgecolor="white", label="fast weights")
-        ax.plot([0, 0], [0, ALPHA], "-", color="#CC79A7", linewidth=2.5, label="slow step")
+        ax.plot(
+            [0, 0], [0, ALPHA], "s-", color="#D55E00", linewidth=2.5, markeredgecolor="white",
+            label="slow step",
+        )  # fmt: skip
         ax.set(xlabel="towards the middle fast weights", ylabel="towards the last fast weights")
-        ax.legend(labelcolor="white", loc="lower right")
+        ax.legend(loc="lower right", frameon=True, framealpha=0.9)
         error = [float(objective.at(theta).mean[1, 0]) for theta in (slow, last, slow_next)]
         script.save(
             figure,

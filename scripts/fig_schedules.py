@@ -36,6 +36,8 @@ def main() -> None:
         rates.set(ylabel="learning rate")
         momenta.set(ylabel="momentum", ylim=(0.8, 1))
         losses.set(ylabel="mini-batch loss (mean of 15)", yscale="log")
+        losses.set_yticks((0.2, 0.3, 0.5, 1, 2), ("0.2", "0.3", "0.5", "1", "2"))
+        losses.minorticks_off()
         for ax in figure.axes:
             ax.set_xlabel("optimizer step")
         figure.legend(loc="outside lower center", ncols=len(SCHEDULES))

@@ -45,6 +45,8 @@ def main() -> None:
             ax = figure.add_subplot(1, 2, place + 1)
             ls.plot_surface(surface, metric=metric, ax=ax)
             ax.plot([0, 1, 0], [0, 0, 1], "o", color="white", markeredgecolor="black")
+            for place_of, label in zip(((0, 0), (1, 0), (0, 1)), ("w₁", "w₂", "w₃"), strict=True):
+                ax.annotate(label, place_of, (4, 4), textcoords="offset points", color="white")
             ax.plot(1 / 3, 1 / 3, "*", color="#D55E00", markersize=11, markeredgecolor="white")
             row = surface.metrics.index(metric)
             ends = [float(objective.at(theta).mean[row, 0]) for theta in (*chosen, mean)]

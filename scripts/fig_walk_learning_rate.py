@@ -31,9 +31,10 @@ def main() -> None:
                 f"walk/{rate}", lambda run=run: ls.walk(objective, run, points=10)
             )
             height = walk.height
-            ax.plot(walk.step, height, ".", color=style.color, markersize=1.5, alpha=0.4)
+            ax.plot(walk.step, height, ".", color=style.color, markersize=1.2, alpha=0.3)
             mean = running_mean(height, 25)
-            ax.plot(walk.step, mean, **style.line, label=f"lr {rate}")
+            ax.plot(walk.step, mean, color="white", linewidth=3, zorder=3)
+            ax.plot(walk.step, mean, **style.line, zorder=4, label=f"lr {rate}")
             heights.append(float(np.median(height[len(height) // 2 :])))
         ax.set(yscale="log", xlabel="optimizer step", ylabel="height above the floor (loss)")
         ax.set_ylim(bottom=max(1e-6, 0.1 * min(heights)))

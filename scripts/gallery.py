@@ -73,7 +73,12 @@ class Script:
         self, model: str, optimizer: str, *, images: int = 5000, steps: int, **options: Any
     ) -> ls.Trajectory:
         """A recorded run, made when it is not there yet; options as for `Run`."""
-        name, task = self.task(model, images=images)
+        return self.run_on(*self.task(model, images=images), optimizer, steps=steps, **options)
+
+    def run_on(
+        self, name: str, task: ls.Task, optimizer: str, /, *, steps: int, **options: Any
+    ) -> ls.Trajectory:
+        """The same on a task of one's own, from its model as it stands."""
         steps = min(steps, 12) if self.smoke else steps
         told = [f"{key}={value}" for key, value in options.items() if key != "name"]
         label = "-".join([name, optimizer, f"steps={steps}", *told])
@@ -112,7 +117,10 @@ def reduce_colors(path: Path) -> None:
         texts, dots = PngInfo(), image.info["dpi"]
         for key in ("Title", "Software", "Description"):
             texts.add_itxt(key, str(image.info[key]))
-        reduced = image.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+        colors = image.convert("RGB")
+        # Rare colours count as well; dithering wants a palette that is given.
+        palette = colors.quantize(256, Image.Quantize.MAXCOVERAGE)
+        reduced = colors.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     reduced.save(path, pnginfo=texts, optimize=True, dpi=dots)
 
 
@@ -134,11 +142,11 @@ def main() -> None:
         caption = ROOT / "figures" / f"{name}.txt"
         if caption.exists():
             what = ast.get_docstring(ast.parse(script.read_text())) or ""
-            film = (ROOT / "figures" / f"{name}.gif").exists()
+            film, still = ((ROOT / "figures" / f"{name}.{k}").exists() for k in ("gif", "pdf"))
             page += ["", f"## {name}", "", what, ""]
             page += [f"![{name}]({name}.{'gif' if film else 'png'})", ""]
             page += [*caption.read_text().strip().splitlines(), ""]
-            page += [f"`python scripts/{name}.py`" + ("" if film else f" · [PDF]({name}.pdf)")]
+            page += [f"`python scripts/{name}.py`" + (f" · [PDF]({name}.pdf)" if still else "")]
     if not smoke:
         (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
 

@@ -32,6 +32,10 @@ networks and minutes of computing: a claim that fails here is not refuted, and o
 not proved at scale. Nothing was tuned until it agreed.
 
 """
+FOOTER = """
+
+{holding} of {count} hold. Measuring took {minutes:.1f} minutes on one processor core: {times}.
+"""
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
         args.only, args.again, args.out = ["curvature", "null"], True, SCRATCH / "smoke.md"
     torch.set_num_threads(1)  # small networks are no faster on more, and busy computers slower
     claims: list[Claim] = []
+    times: dict[str, float] = {}
     for number, (name, run) in enumerate(EXPERIMENTS.items(), 1):
         done = SCRATCH / f"{name}.json"
         wanted = not args.only or name in args.only
@@ -52,16 +57,24 @@ def main() -> None:
             for kept in (done, done.with_suffix(".h5")):
                 kept.unlink(missing_ok=True)
         if wanted and not done.exists():
-            print(f"{number}/{len(EXPERIMENTS)} {name} ...", end=" ", flush=True)
+            print(f"{number}/{len(EXPERIMENTS)} {name} ...", flush=True)
             start = time.perf_counter()
-            save(run(), done)
-            print(f"{time.perf_counter() - start:.0f} s")
+            save(run(), done, seconds=time.perf_counter() - start)
         if done.exists():
-            claims += load(done)
-    print(table(claims))
+            found, times[name] = load(done)
+            claims += found
+            if wanted:
+                print(f"{number}/{len(EXPERIMENTS)} {name}: {times[name]:.0f} s")
+    footer = FOOTER.format(
+        holding=sum(c.holds for c in claims),
+        count=len(claims),
+        minutes=sum(times.values()) / 60,
+        times=", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items()),
+    )
+    print(table(claims) + footer)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(HEADER.format(data=data_name()) + table(claims) + "\n")
-    print(f"\n{sum(c.holds for c in claims)} of {len(claims)} hold. Written: {args.out}")
+    args.out.write_text(HEADER.format(data=data_name()) + table(claims) + footer)
+    print(f"Written: {args.out}")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,18 @@ def cli(monkeypatch, tmp_path, capsys):
     return run
 
 
+def test_a_tolerance_says_what_it_left(cli):
+    cli("record digits/mlp --optimizer adam --steps 6")
+    out = cli("surface data/adam.h5 --plane random --resolution 25 --tolerance 5%")
+    assert "points measured" in out
+    assert "95 % of the points are within" in out
+    found = ls.load_results("data/adam.results.h5")["surface/random"]
+    assert found.accuracy["tolerance"] == 0.05
+    assert "takes a share" in cli(
+        "surface data/adam.h5 --plane random --resolution 5 --tolerance much", expect=2
+    )
+
+
 def test_record_measure_and_describe(cli):
     for name in ("gd", "radam"):
         out = cli(f"record digits/mlp --optimizer {name} --steps 6 --every 2")
@@ -89,7 +101,15 @@ def test_lines_of_every_kind_and_layers(cli):
     cli("line data/sgd.h5 --kind update --step 2 --extent 0,2 --resolution 5 --samples 60")
     said = cli("walk data/sgd.h5 --window first --window 2-5 --length 2 --samples 60")
     assert "first, 2 segments: barrier" in said
+    assert " ± " in said.partition("median height")[2]
     assert "0.weight" in cli("layers data/sgd.h5")
+    cli("record digits/mlp --optimizer radam --steps 4 --gradient-histogram")
+    assert "median |gradient|" in cli("layers data/radam.h5")
+    assert "gradients-radam.png" in cli("plot data/radam.results.h5 --out figures")
+    anew = "--batch-norm recalibrated --out data/anew.h5"
+    cli(f"walk data/sgd.h5 --window 0-1 --samples 60 {anew}")
+    anew = ls.load_results("data/anew.h5")["walk/sgd"].settings
+    assert (anew["batch_norm"], anew["buffers"]) == ("recalibrated", "recalibrated at every point")
     one = ls.load_results("data/sgd.results.h5")
     assert set(one) == {"line/random", "line/update", "walk/sgd", "layers/sgd"}
     assert one["line/random"].loss.shape == (3, 5)
@@ -99,6 +119,25 @@ def test_lines_of_every_kind_and_layers(cli):
     np.testing.assert_allclose(
         one["line/update"].loss[0, [0, 2]], one["walk/sgd"].loss[2, [0, -1]], rtol=1e-5
     )
+    # Down the gradient of all the data, in steps of the recorded rate: full-batch descent.
+    cli(f"line {both} --kind gradient --step 2 --extent 0,1 --resolution 3 --out data/down.h5")
+    down = ls.load_results("data/down.h5")["line/gradient"]
+    assert [name.partition(",")[0] for name in down.names] == ["SGD", "Adam"]
+    assert "step 2, -0.2 · gradient" in down.names[0]
+    # The same first point, though the other was measured alone; this subset's own gradient.
+    np.testing.assert_allclose(down.loss[0, 0], one["line/update"].loss[0, 0], rtol=1e-5)
+    assert down.loss[0, 1] < down.loss[0, 0]
+    # Between any two points: of two runs, or of one.
+    cli(f"line {both} --kind between --points 2,4 --extent 0,1 --resolution 3 --out data/two.h5")
+    cli("line data/sgd.h5 --kind between --points 2,3 --extent 0,1 --resolution 3 --samples 60")
+    two = ls.load_results("data/two.h5")["line/between"]
+    own = ls.load_results("data/sgd.results.h5")["line/between"]
+    assert two.names == ("SGD step 2 to Adam step 4",)
+    assert own.names == ("SGD step 2 to SGD step 3",)
+    np.testing.assert_allclose(two.loss[0, 0], own.loss[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(own.loss[0], one["line/update"].loss[0, :3], rtol=1e-5)
+    assert "two steps" in cli("line data/sgd.h5 --kind between --points 2", expect=2)
+    assert "first or last" in cli("line data/sgd.h5 --kind between --points a,2", expect=2)
     assert "two runs or more" in cli("line data/sgd.h5 --kind between", expect=2)
     assert "initial-final, between" in cli("line data/sgd.h5 --kind along", expect=2)
     assert "up to step 6" in cli("line data/sgd.h5 --kind update --step 6", expect=2)
@@ -300,7 +339,7 @@ def test_shards_share_their_units(cli):
     cli("record parabola:task --optimizer adam --steps 3")
     line = "surface data/adam.h5 --task parabola:task --resolution 9x8 --units points"
     assert "of 72 points, part 1/2" in cli(line + " --shard 1/2 --out a.h5")
-    assert set(ls.load_results("a.h5")) == {"unfinished/pca"}
+    assert set(ls.load_results("a.h5")) == {"plane/pca", "unfinished/pca"}
     cli(line + " --shard 2/2 --out b.h5")
     cli(line + " --out whole.h5")
     whole = ls.load_results("whole.h5")["surface/pca"]

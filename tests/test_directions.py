@@ -137,6 +137,8 @@ def test_explained_variance_of_a_random_walk_is_the_stored_null(tmp_path):
         plane = ls.pca_plane(run, origin=origin)
         assert plane.explained_null is not None
         np.testing.assert_allclose(plane.explained, plane.explained_null, atol=0.01)
+        if origin == "mean":  # Antognini & Sohl-Dickstein 2018, in the limit
+            np.testing.assert_allclose(plane.explained, [0.608, 0.152], atol=0.01)
 
 
 def test_null_of_joint_runs(tmp_path):

@@ -60,6 +60,31 @@ def test_results_files_become_one_page(tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_a_surface_with_a_tolerance_shows_its_measured_points_and_its_error():
+    plain = sample.surface()
+    measured = np.arange(24).reshape(4, 6) % 2 == 0
+    fast = sample.surface(
+        measured=measured,
+        samples=100 * measured,
+        error=0.01 * plain.values,
+        trusted=np.ones((4, 6), bool),
+        accuracy={
+            "stated": [0.004, 0.01], "passes": 31.0, "full": 24, "tolerance": 0.01,
+            "check": {"points": 30, "largest": [0.006, 0.02]},
+        },
+    )  # fmt: skip
+    (found,) = page_content({"": {"surface": fast}})["surfaces"]
+    assert found["metrics"] == ["loss", "error", "error of loss", "error of error"]
+    np.testing.assert_array_equal(unpacked(found["measured"]), measured)
+    np.testing.assert_allclose(unpacked(found["values"][2]), 0.01 * plain.loss, rtol=1e-6)
+    (note,) = [text for heading, text in found["notes"] if heading == "Error"]
+    assert "12 of 24 points were measured" in note
+    assert "0.4 %" in note
+    (found,) = page_content({"": {"surface": plain}})["surfaces"]
+    assert found["measured"] is None
+    assert found["metrics"] == ["loss", "error"]
+
+
 def test_runs_of_the_same_name_stay_apart():
     results = {
         "projection/pca/adam": sample.projection("Adam", 0.0),

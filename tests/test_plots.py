@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -55,6 +57,16 @@ def make_path(name: str = "Adam", optimizer: str = "adam", plane: str = "abc") -
         shown=0.9,
         provenance={"plane_hash": plane},
     )
+
+
+def test_a_lower_precision_and_its_error_stand_above_the_surface():
+    surface = make_surface(np.arange(1, 13).reshape(3, 4))
+    settings = {**surface.settings, "precision": "bfloat16"}
+    for errors, wanted in (({"loss": 0.0123}, "bfloat16, off by up to 0.01"), (None, "bfloat16")):
+        lower = replace(surface, settings=settings, provenance={"observed_error": errors})
+        assert wanted in plot_surface(lower).get_title(loc="left").replace("\n", " ")
+    single = replace(surface, settings={**settings, "precision": "single"})
+    assert "single" not in plot_surface(single).get_title(loc="left")
 
 
 def make_walk(steps=(0, 1, 2, 7, 8), name: str = "SGD") -> ls.Walk:
@@ -170,7 +182,7 @@ def test_surface_labels_limits_and_norm(ax):
     plot_surface(make_surface(BOWL), ax=ax)
     assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 4), (0, 1))
     assert ax.get_xlabel() == "PC 1 (70.0% of variation; random walk: 60.8%)"
-    assert ax.get_ylabel() == "PC 2 (10.0% of variation; random walk: 15.2%)"
+    assert ax.get_ylabel() == "PC 2 (10.0% of variation;\nrandom walk: 15.2%)"
     assert ax.get_title("left") == "toy · 10 of 40 samples · batch norm frozen"
     fills, lines = ax.collections[:2]
     assert isinstance(fills.norm, LogNorm)
@@ -251,6 +263,28 @@ def test_the_walk_is_continuous_and_its_floor_is_below(ax):
     np.testing.assert_allclose(at, walk.alpha[walk.loss.argmin(axis=1)])
 
 
+def test_a_walk_on_a_subset_shows_its_errors(ax):
+    certain = make_walk(steps=(0, 1, 2))
+    covariance = np.array([(0.04 + 0.01 * np.eye(5))] * 3)  # mostly common to all points
+    unsure = replace(certain, covariance=covariance, standard_error=np.full((3, 1, 5), 0.05**0.5))
+    ls.plot_walk(unsure, ax=ax)
+    (band,) = artists(ax, "error")
+    top = band.get_paths()[0].vertices[:, 1].max()
+    assert top == pytest.approx(certain.loss.max() + 0.05**0.5)
+    (bars,) = (c for c in ax.containers if isinstance(c, ErrorbarContainer))
+    segments = bars.lines[2][0].get_segments()
+    # The common part cancels; of the rest (1/4 + 1/4 + 1) is left.
+    np.testing.assert_allclose(
+        [np.ptp(segment[:, 1]) / 2 for segment in segments], 0.015**0.5, rtol=1e-9
+    )
+    np.testing.assert_allclose([s[:, 1].mean() for s in segments], certain.floor)
+    assert "± one standard error" in ax.get_title(loc="left")
+    fresh = Figure().add_subplot()
+    ls.plot_walk(certain, ax=fresh)
+    assert not artists(fresh, "error")
+    assert "standard error" not in fresh.get_title(loc="left")
+
+
 def test_a_walk_with_a_gap_has_a_panel_per_window():
     first = ls.plot_walk([make_walk(), make_walk(name="again")])
     panels = first.figure.axes
@@ -292,6 +326,25 @@ def test_profile_lines_ends_and_bands(ax):
     assert curves[0].get_color() == OPTIMIZERS["adam"].color
     assert len(ax.collections) == 2
     assert ax.get_xlim() == (-0.5, 1.5)
+
+
+def test_many_random_directions_are_a_median_with_a_band(ax):
+    values = 1 + np.arange(11.0)[:, None, None] * np.linspace(-1, 1, 21) ** 2
+    profile = make_profile(
+        values=values,
+        standard_error=np.zeros_like(values),
+        names=tuple(f"seed {s}" for s in range(11)),
+        settings={"kind": "random", "normalization": "filter"},
+    )
+    ls.plot_profile(profile, ax=ax)
+    ((median,), (spread,)) = (artists(ax, gid) for gid in ("median", "spread"))
+    np.testing.assert_allclose(median.get_ydata(), values[5, 0])
+    # 10 % and 90 % of eleven lines are the second and the last but one.
+    edges = spread.get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == (1, 1 + 9)
+    assert len(artists(ax, "each")) == 11
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["80 % of them", "median of 11 directions"]
 
 
 def results() -> dict:
@@ -369,26 +422,53 @@ def test_a_recorded_run_on_its_plane(runs):
 SIGHTS = {
     "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
     "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
     "greyscale": [[0.2126, 0.7152, 0.0722]] * 3,
 }
-ARTICLE = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "lookahead")
+
+
+def seen(color, sight: str) -> np.ndarray:
+    """Linear RGB of a colour as somebody with this sight sees it."""
+    rgb = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return (np.array(SIGHTS[sight]) @ linear).clip(0, 1)
+
+
+def luminance(color, sight: str) -> float:
+    return float(seen(color, sight) @ [0.2126, 0.7152, 0.0722])
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
 def test_optimizers_can_be_told_apart_without_colour(sight):
     """Where two colours look alike, dash or marker differ."""
-
-    def seen(color: str) -> np.ndarray:
-        rgb = np.array(mpl.colors.to_rgb(color))
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return (np.array(SIGHTS[sight]) @ linear).clip(0, 1) ** (1 / 2.2)
-
-    for k, a in enumerate(ARTICLE):
-        for b in ARTICLE[:k]:
+    for k, a in enumerate(OPTIMIZERS):
+        for b in list(OPTIMIZERS)[:k]:
             one, other = look(a), look(b)
-            alike = np.abs(seen(one.color) - seen(other.color)).max() < 0.1
-            if alike:
+            apart = seen(one.color, sight) ** (1 / 2.2) - seen(other.color, sight) ** (1 / 2.2)
+            if np.abs(apart).max() < 0.1:
                 assert (one.dash, one.marker) != (other.dash, other.marker), (a, b)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_every_optimizer_stands_out_from_paper_and_halo(sight):
+    """Contrast with white, (1 + 0.05) / (Y + 0.05) as of WCAG 2, is at least two."""
+    for name in OPTIMIZERS:
+        assert 1.05 / (luminance(look(name).color, sight) + 0.05) > 2, name
+
+
+@pytest.mark.parametrize("sight", ["protanopia", "deuteranopia", "greyscale"])
+@pytest.mark.parametrize("paths", [(), (make_path(),)])
+def test_fills_grow_lighter_with_the_loss(ax, paths, sight):
+    """Lighter is higher for every eye: also for the pale colours under paths."""
+    plot_surface(make_surface(BOWL), paths=paths, ax=ax)
+    colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
+    assert (np.diff([luminance(color, sight) for color in colors]) > 0).all()
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_runs_of_one_optimizer_differ_in_lightness_and_dash(sight):
+    shades = [luminance(one.color, sight) for one in looks(["sgd"] * 4)]
+    assert (np.diff(shades) > 0.02).all()
 
 
 def test_paths_stand_out_from_every_colour_of_the_surface(ax):
@@ -398,15 +478,6 @@ def test_paths_stand_out_from_every_colour_of_the_surface(ax):
     assert halo.get_color() == "white"
     assert halo.get_linewidth() > 1.5 * path.get_linewidth()
     assert halo.get_zorder() < path.get_zorder()
-
-
-@pytest.mark.parametrize("paths", [(), (make_path(),)])
-def test_fills_grow_lighter_with_the_loss(ax, paths):
-    """In greyscale, too, lighter is higher: also for the pale colours under paths."""
-    plot_surface(make_surface(BOWL), paths=paths, ax=ax)
-    colors = ax.collections[0].cmap(np.linspace(0, 1, 32))[:, :3]
-    lightness = colors @ [0.2126, 0.7152, 0.0722]
-    assert (np.diff(lightness) > 0).all()
 
 
 def make_layers() -> LayerMetrics:
@@ -455,3 +526,32 @@ def test_plot_results_draws_the_other_kinds_too(tmp_path):
     }
     drawn = plot_results(others, tmp_path, formats=("svg",))
     assert [entry.file.stem for entry in drawn] == ["layers-lamb", "walk-statistics-sgd", "rate"]
+
+
+def test_a_surface_with_a_tolerance_says_so(ax):
+    values = np.arange(1.0, 13).reshape(3, 4)
+    measured = np.zeros((3, 4), bool)
+    measured[::2, ::3] = True
+    trusted = np.ones((3, 4), bool)
+    trusted[1, 2] = False
+    surface = make_surface(
+        values, measured=measured, trusted=trusted, samples=50 * measured,
+        error=0.01 * values[None],
+        accuracy={"stated": [0.0042], "tolerance": 0.01},
+    )  # fmt: skip
+    plot_surface(surface, ax=ax)
+    assert ax.child_axes[0].get_ylabel() == "loss; 95 % within ±0.42 % of its range"
+    assert not artists(ax, "measured")
+    (hatched,) = artists(ax, "untrusted")
+    box = hatched.get_path().get_extents()
+    # Half way to the neighbours of (alpha, beta) = (2, 0.5).
+    np.testing.assert_allclose([box.x0, box.x1, box.y0, box.y1], [1, 3, 0.25, 0.75])
+
+
+def test_measured_points_are_dotted(ax):
+    measured = np.eye(3, 4, dtype=bool)
+    plot_surface(
+        make_surface(np.arange(1.0, 13).reshape(3, 4), measured=measured), show_points=True, ax=ax
+    )
+    (dots,) = artists(ax, "measured")
+    np.testing.assert_allclose(dots.get_xydata(), [[-2, 0], [0, 0.5], [2, 1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -103,20 +104,87 @@ def test_vtp_holds_points_values_lines_and_triangles(tmp_path):
 
 
 def test_vtk_reads_the_vtp_file(tmp_path):
-    vtk = pytest.importorskip("vtk")
+    xml = pytest.importorskip("vtkmodules.vtkIOXML", reason="needs landscape[readers]")
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
     made = mesh()
-    reader = vtk.vtkXMLPolyDataReader()
+    reader = xml.vtkXMLPolyDataReader()
     reader.SetFileName(str(write_mesh(made, tmp_path / "m.vtp")))
     reader.Update()
     read = reader.GetOutput()
-    assert read.GetNumberOfPolys() == len(made.triangles)
-    assert read.GetNumberOfLines() == 1
-    points = [read.GetPoint(k) for k in range(read.GetNumberOfPoints())]
-    np.testing.assert_allclose(points, made.vertices, rtol=1e-6, atol=1e-6)
-    loss = read.GetPointData().GetArray("loss")
-    assert loss.GetValue(4) == pytest.approx(made.values[4], rel=1e-6)
+    # nine significant digits are written
+    np.testing.assert_allclose(
+        vtk_to_numpy(read.GetPoints().GetData()), made.vertices, rtol=1e-8, atol=1e-8
+    )
+    np.testing.assert_allclose(
+        vtk_to_numpy(read.GetPointData().GetArray("loss")), made.values, rtol=1e-8
+    )
+    corners = vtk_to_numpy(read.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    np.testing.assert_array_equal(corners, made.triangles)
+    (line,) = made.polylines
+    np.testing.assert_array_equal(vtk_to_numpy(read.GetLines().GetConnectivityArray()), line)
+
+
+def test_vtk_reads_the_gltf_file(tmp_path):
+    """Single precision; y points upwards: (α, β, height) is (α, height, -β) in the file."""
+    pytest.importorskip("trimesh")
+    geometry = pytest.importorskip("vtkmodules.vtkIOGeometry", reason="needs landscape[readers]")
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
+    made = mesh()
+    reader = geometry.vtkGLTFReader()
+    reader.SetFileName(str(write_mesh(made, tmp_path / "m.glb")))
+    reader.Update()
+    leaves, found = reader.GetOutput().NewIterator(), []
+    while not leaves.IsDoneWithTraversal():
+        found.append(leaves.GetCurrentDataObject())
+        leaves.GoToNextItem()
+    surface, path = found
+    points = vtk_to_numpy(surface.GetPoints().GetData())
+    np.testing.assert_allclose(points[:, [0, 2, 1]] * (1, -1, 1), made.vertices[:12], rtol=1e-6)
+    corners = vtk_to_numpy(surface.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    np.testing.assert_array_equal(corners, made.triangles)
+    loss = vtk_to_numpy(surface.GetPointData().GetArray("_LOSS"))
+    np.testing.assert_allclose(loss, made.values[:12], rtol=1e-6)
+    ends = vtk_to_numpy(path.GetPoints().GetData())
+    np.testing.assert_allclose(ends[[0, -1], 0], made.vertices[made.polylines[0][[0, 2]], 0])
+
+
+def test_trimesh_reads_colours_values_and_lines_back(tmp_path):
+    trimesh = pytest.importorskip("trimesh")
+    made = mesh()
+    read = trimesh.load(write_mesh(made, tmp_path / "m.glb"), process=False)
+    surface, path = read.geometry["surface"], read.geometry["path 1"]
+    np.testing.assert_allclose(
+        surface.vertex_attributes["_LOSS"][:, 0], made.values[:12], rtol=1e-6
+    )
+    colors = surface.visual.vertex_attributes["color"]
+    # Viridis at its ends, #440154 and #fde725, as linear light in bytes: ((c + .055)/1.055)^2.4
+    np.testing.assert_array_equal(colors[0], [15, 0, 23, 255])
+    np.testing.assert_array_equal(colors[11], [251, 204, 5, 255])
+    assert path.length == pytest.approx(
+        np.linalg.norm(np.diff(made.vertices[made.polylines[0]], axis=0), axis=1).sum(), rel=1e-6
+    )
+
+
+def test_a_hole_leaves_no_vertex_behind_in_gltf(tmp_path):
+    trimesh = pytest.importorskip("trimesh")
+    values = VALUES.copy()
+    values[0, 0] = np.nan
+    made = surface_mesh(make_surface(values), ceiling=float(np.exp(11)))
+    surface = trimesh.load(write_mesh(made, tmp_path / "m.glb"), process=False).geometry["surface"]
+    assert len(surface.vertices) == 11
+    assert np.isfinite(surface.vertex_attributes["_LOSS"]).all()
+    np.testing.assert_allclose(np.linalg.norm(surface.vertex_normals, axis=1), 1, rtol=1e-6)
+
+
+def test_gltf_without_trimesh_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    with pytest.raises(ImportError, match=r"pip install 'landscape\[mesh\]'"):
+        write_mesh(mesh(), tmp_path / "m.glb")
+    assert not (tmp_path / "m.glb").exists()
 
 
 def test_unknown_formats_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"\.ply, \.obj, \.vtp; not 'm\.stl'"):
+    with pytest.raises(ValueError, match=r"\.ply, \.obj, \.vtp, \.glb; not 'm\.stl'"):
         write_mesh(mesh(), tmp_path / "m.stl")

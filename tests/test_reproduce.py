@@ -49,8 +49,10 @@ def test_what_does_not_hold_is_printed_as_such(reproduce, tmp_path):
     done = tmp_path / "data" / "reproduction" / "null.json"
     done.parent.mkdir(parents=True)
     done.write_text(
-        '[{"claim": "a|b", "source": "s", "expected": "1", "measured": "2", "holds": false}]'
+        '{"seconds": 90, "claims": '
+        '[{"claim": "a|b", "source": "s", "expected": "1", "measured": "2", "holds": false}]}'
     )
     shown = reproduce("--only", "null").stdout
     assert r"| a\|b | s | 1 | 2 | **no** |" in shown
     assert "0 of 1 hold" in shown
+    assert "took 1.5 minutes on one processor core: null 90 s." in shown

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 
 from landscape.analysis.adaptive_rate import AdaptiveRate
+from landscape.analysis.gradients import GradientHistogram
 from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.line import Profile
 from landscape.analysis.path import PathMetrics
@@ -30,6 +31,7 @@ RESULTS: dict[str, type[Result]] = {
         WalkStatistics,
         PathMetrics,
         LayerMetrics,
+        GradientHistogram,
         Projection,
         AdaptiveRate,
     )

@@ -76,17 +76,18 @@ class LayerMetrics(Result):
         )
 
 
-def layer_metrics(trajectory: Trajectory) -> LayerMetrics:
+def layer_metrics(trajectory: Trajectory, *, device: str | None = None) -> LayerMetrics:
     """Measure weights and updates tensor by tensor, in one streamed pass over the file.
 
     Args:
         trajectory: The run. Updates are between consecutive *recorded* states, one optimizer step
             only when every step was recorded.
+        device: A torch device, such as ``cuda``, to add up on; None does it with numpy.
 
     Returns:
         One value per tensor and state.
     """
-    sums = moments(trajectory)
+    sums = moments(trajectory, device=device)
     gradient = None
     if "gradient_norm" in trajectory.layer_scalars:
         filled = [entry.size > 0 for entry in trajectory.layout]

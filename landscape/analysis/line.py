@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float64
 
-from landscape.analysis.segment import Ends, measured
+from landscape.analysis.segment import Ends, describe_buffers, measured
 from landscape.analysis.shape import rounding
 from landscape.directions import Line
 from landscape.progress import Interrupted, Progress
@@ -56,17 +56,21 @@ class Profile(Result):
         """The first metric, shape (line, alpha)."""
         return self.values[:, 0]
 
-    def band(self, *, share: float = 0.8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def band(
+        self, *, share: float = 0.8, metric: str = "loss"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Median over the lines, and the band that holds `share` of them at each place.
 
         Args:
             share: Between 0 and 1; 0.8 gives the quantiles 10 % and 90 %.
+            metric: Of which metric.
 
         Returns:
             Median, lower and upper quantile, each of shape (alpha,).
         """
         levels = [0.5, (1 - share) / 2, (1 + share) / 2]
-        median, low, high = np.quantile(self.loss, levels, axis=0)
+        values = self.values[:, self.metrics.index(metric)]
+        median, low, high = np.quantile(values, levels, axis=0)
         return median, low, high
 
     @property
@@ -130,6 +134,8 @@ def loss_line(
     extent: tuple[float, float] = (-0.5, 1.5),
     resolution: int = 101,
     buffers: Sequence[Ends] | None = None,
+    tolerance: float | None = None,
+    seed: int = 0,
 ) -> Profile:
     """Measure every metric along one or several lines, at common coordinates.
 
@@ -142,6 +148,9 @@ def loss_line(
         buffers: For each line the recorded buffers at 0 and at 1, such as
             ``(trajectory.buffers(0), trajectory.buffers(-1))``: batch-norm statistics are then
             interpolated with the weights (and held beyond the ends). None uses the model's.
+        tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
+            its range along the line (5 to 95 %); without `buffers` only.
+        seed: Seed of the order of samples, with a tolerance.
 
     Returns:
         One profile per line. Lines of several seeds have a `Profile.band`.
@@ -165,7 +174,14 @@ def loss_line(
         try:
             found = [
                 measured(
-                    objective, line.origin, line.directions, alpha, buffers=ends, progress=progress
+                    objective,
+                    line.origin,
+                    line.directions,
+                    alpha,
+                    buffers=ends,
+                    tolerance=tolerance,
+                    seed=seed,
+                    progress=progress,
                 )
                 for line, ends in zip(lines, buffers or [None] * len(lines), strict=True)
             ]
@@ -174,14 +190,15 @@ def loss_line(
     return Profile(
         alpha=alpha,
         metrics=objective.names,
-        values=np.stack([mean for mean, _ in found]),
-        standard_error=np.stack([error for _, error in found]),
+        values=np.stack([line.mean for line in found]),
+        standard_error=np.stack([line.standard_error for line in found]),
         names=tuple(names),
         label=lines[0].labels[0],
         settings={
             **lines[0].settings,
             **objective.settings,
-            "buffers": "the model's" if buffers is None else "recorded, interpolated",
+            "buffers": describe_buffers(objective, recorded=buffers is not None),
+            **({} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}),
         },
-        provenance=provenance(),
+        provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )

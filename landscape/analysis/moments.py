@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analysis.arrays import Arrays
 from landscape.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,20 +50,22 @@ class Moments:
     whole: np.ndarray
 
 
-def moments(trajectory: Trajectory) -> Moments:
+def moments(trajectory: Trajectory, *, device: str | None = None) -> Moments:
     """Gather the sums of a run in one pass over its file.
 
     Args:
         trajectory: The run.
+        device: A torch device, such as ``cuda``, to add up on; None does it with numpy.
 
     Returns:
         Sums per tensor; add them over tensors for the whole vector.
     """
     layers = [entry for entry in trajectory.layout if entry.size]
     count = len(trajectory)
-    sums = {name: np.zeros((len(layers), count)) for name in ("weight", "update", "distance")}
-    sums |= {name: np.zeros((len(layers), count)) for name in ("turn", "along")}
-    whole = np.zeros(len(layers))
+    on = Arrays(device)
+    names = ("weight", "update", "turn", "along", "distance")
+    sums = {name: on.load(np.zeros((len(layers), count))) for name in names}
+    whole = on.load(np.zeros(len(layers)))
     width, rows = _block_shape(trajectory.layout.size, count)
     total = count * math.ceil(trajectory.layout.size / width)
     with Progress(f"path {trajectory.name}", total, unit="row") as progress:
@@ -73,50 +76,41 @@ def moments(trajectory: Trajectory) -> Moments:
                 for k, e in enumerate(layers)
                 if e.offset < part.stop and e.slice.stop > part.start
             ]
-            first, last = (_read(trajectory, slice(i, i + 1), part)[0] for i in (0, count - 1))
+            first, last = (
+                on.load(trajectory.columns(slice(i, i + 1), part)) for i in (0, count - 1)
+            )
             for k, cut in inside:
-                whole[k] += _dots(last[None, cut] - first[cut], last[None, cut] - first[cut])[0]
-            for at, states, updates in _blocks(trajectory, part, rows):
+                whole[k] += on.dots(last[:, cut] - first[:, cut], last[:, cut] - first[:, cut])[0]
+            for at, states, updates in _blocks(trajectory, part, rows, on):
                 here = slice(at, at + len(states))
                 for k, cut in inside:
                     now, moved = states[:, cut], updates[1:, cut]
-                    away, way = now - first[cut], (last - first)[None, cut]
-                    sums["weight"][k, here] += _dots(now, now)
-                    sums["update"][k, here] += _dots(moved, moved)
-                    sums["turn"][k, here] += _dots(updates[:-1, cut], moved)
-                    sums["along"][k, here] += _dots(moved, np.broadcast_to(way, moved.shape))
-                    sums["distance"][k, here] += _dots(away, away)
+                    away, way = now - first[:, cut], last[:, cut] - first[:, cut]
+                    sums["weight"][k, here] += on.dots(now, now)
+                    sums["update"][k, here] += on.dots(moved, moved)
+                    sums["turn"][k, here] += on.dots(updates[:-1, cut], moved)
+                    sums["along"][k, here] += on.dots(moved, way)
+                    sums["distance"][k, here] += on.dots(away, away)
                 progress.advance(len(states))
-    sums["update"][:, :1] = sums["along"][:, :1] = sums["turn"][:, :2] = np.nan
-    return Moments(names=tuple(e.name for e in layers), whole=whole, **sums)
+    found = {name: on.fetch(values) for name, values in sums.items()}
+    found["update"][:, :1] = found["along"][:, :1] = found["turn"][:, :2] = np.nan
+    return Moments(names=tuple(e.name for e in layers), whole=on.fetch(whole), **found)
 
 
 def _blocks(
-    trajectory: Trajectory, part: slice, rows: int
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    trajectory: Trajectory, part: slice, rows: int, on: Arrays
+) -> Iterator[tuple[int, Any, Any]]:
     """Row number, states, and updates into them (one more in front) of consecutive blocks."""
-    before: np.ndarray | None = None
-    update = np.zeros((1, part.stop - part.start))
+    before: Any = None
+    update = on.load(np.zeros((1, part.stop - part.start)))
     for at in range(0, len(trajectory), rows):
-        states = _read(trajectory, slice(at, min(at + rows, len(trajectory))), part)
+        stop = min(at + rows, len(trajectory))
+        states = on.load(trajectory.columns(slice(at, stop), part))
         with np.errstate(invalid="ignore"):  # a diverged run gives NaN
-            updates = np.concatenate(
-                [
-                    update,
-                    states[:1] - (states[:1] if before is None else before),
-                    np.diff(states, axis=0),
-                ]
-            )
+            into_first = states[:1] - (states[:1] if before is None else before)
+            updates = on.below(update, into_first, states[1:] - states[:-1])
         yield at, states, updates
         before, update = states[-1:], updates[-1:]
-
-
-def _read(trajectory: Trajectory, rows: slice, part: slice) -> np.ndarray:
-    return trajectory.columns(rows, part).astype(np.float64)
-
-
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.einsum("sp,sp->s", a, b)
 
 
 def _block_shape(size: int, count: int) -> tuple[int, int]:

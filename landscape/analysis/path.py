@@ -100,7 +100,7 @@ class PathMetrics(Result):
         return self.displacement / length if length > 0 else np.nan
 
 
-def path_metrics(trajectory: Trajectory) -> PathMetrics:
+def path_metrics(trajectory: Trajectory, *, device: str | None = None) -> PathMetrics:
     """Measure how a run moved, as a whole and tensor by tensor.
 
     Reads the file once, block by block, and computes in double precision; the memory needed
@@ -108,6 +108,7 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
 
     Args:
         trajectory: The run.
+        device: A torch device, such as ``cuda``, to add up on; None does it with numpy.
 
     Returns:
         One value per recorded state.
@@ -115,7 +116,7 @@ def path_metrics(trajectory: Trajectory) -> PathMetrics:
     Source: Xing et al. 2018, arXiv:1802.08770 (their figures use the cosine of consecutive
     gradients and the distance; the cosine of updates is the same for plain SGD).
     """
-    sums = moments(trajectory)
+    sums = moments(trajectory, device=device)
     updates, distances = np.sqrt(sums.update), np.sqrt(sums.distance)
     update = np.sqrt(sums.update.sum(axis=0))
     whole = np.sqrt(sums.whole)
@@ -202,7 +203,8 @@ def _previous(values: np.ndarray) -> np.ndarray:
 
 def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """Cosines; NaN where a vector is zero."""
-    return np.divide(products, norms, out=np.full_like(products, np.nan), where=norms > 0)
+    with np.errstate(invalid="ignore"):  # ∞ / ∞ of a diverged run is NaN
+        return np.divide(products, norms, out=np.full_like(products, np.nan), where=norms > 0)
 
 
 def recorded_scalar(trajectory: Trajectory, name: str) -> np.ndarray:

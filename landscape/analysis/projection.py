@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from landscape.analysis.arrays import Arrays
 from landscape.directions import Plane
 from landscape.progress import Progress
 from landscape.provenance import fingerprint, provenance
@@ -60,6 +62,7 @@ def project(
     objective: Objective | None = None,
     every: int = 1,
     warn_below: float = 0.0,
+    device: str | None = None,
 ) -> Projection:
     """Project a run on a plane, and measure the loss on and off it.
 
@@ -72,6 +75,7 @@ def project(
         every: Show every n-th state (first and last always).
         warn_below: Warn when the plane shows less than this share of the run's squared distance
             from the origin.
+        device: Where to project; default: where the objective is, else the processor.
 
     Returns:
         The path with its residuals.
@@ -83,12 +87,13 @@ def project(
         raise ValueError(f"every must be at least 1; got {every}.")
     shown = np.unique(np.append(np.arange(0, len(trajectory), every), len(trajectory) - 1))
     coordinates, residual = np.zeros((len(shown), 2)), np.zeros(len(shown))
+    locate = _locator(plane, device or (str(objective.device) if objective else "cpu"))
     losses: tuple[list[float], list[float]] = ([], [])
     inside = total = 0.0
     with Progress(f"project {trajectory.name}", len(shown), unit="state") as progress:
         for row, index in enumerate(shown):
             state = trajectory.state(int(index))
-            coordinates[row], residual[row] = plane.coordinates(state)
+            coordinates[row], residual[row] = locate(state)
             squared = float(coordinates[row] @ plane.gram @ coordinates[row])
             if np.isfinite(residual[row]):
                 inside += squared
@@ -120,3 +125,21 @@ def project(
         settings={**plane.settings, **(objective.settings if objective is not None else {})},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
+
+
+def _locator(plane: Plane, device: str) -> Callable[[np.ndarray], tuple[np.ndarray, float]]:
+    """What `Plane.coordinates` does; on a GPU with the plane held there."""
+    if device == "cpu":
+        return plane.coordinates
+    on = Arrays(device)
+    origin, axes = on.load(plane.origin[None].copy()), on.load(plane.directions.copy())
+
+    def locate(vector: np.ndarray) -> tuple[np.ndarray, float]:
+        if vector.shape != plane.origin.shape:
+            return plane.coordinates(vector)  # which says what is wrong
+        offset = on.load(vector[None]) - origin
+        found = np.linalg.solve(plane.gram, on.fetch(on.dots(axes, offset)))
+        offset = offset - on.load(found[None]) @ axes
+        return found, float(np.sqrt(on.fetch(on.dots(offset, offset))[0]))
+
+    return locate

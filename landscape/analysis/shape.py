@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-_EPSILON = {"double": np.finfo(np.float64).eps, "bfloat16": 2.0**-8}
+_EPSILON = {"double": np.finfo(np.float64).eps, "bfloat16": 2.0**-8, "tf32": 2.0**-11}
 
 
 def rounding(curves: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
@@ -49,6 +49,35 @@ def parabola_minimum(x: np.ndarray, curves: np.ndarray) -> np.ndarray:
     # Without a bend upwards the lower of the three is an end of the curve.
     ends = np.where(left <= right, x[lowest - 1], x[lowest + 1])
     return np.where(np.isnan(here), np.nan, np.where(bend > 0, vertex, ends)).clip(x[0], x[-1])
+
+
+def parabola_minimum_error(x: np.ndarray, curves: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Standard errors of `parabola_minimum`, to first order in those of the curves.
+
+    Args:
+        x: Equally spaced places, at least three, shape (points,).
+        curves: Values there, shape (curve, points).
+        covariance: Of the values of each curve, shape (curve, points, points).
+
+    Returns:
+        Shape (curve,); NaN where the minimum is an end, or a value is not finite.
+
+    >>> x = np.linspace(-1, 1, 3)
+    >>> parabola_minimum_error(x, (x**2)[None], np.diag([0.02, 0.02, 0.02])[None])
+    array([0.05])
+    """
+    place = parabola_minimum(x, curves)
+    lowest = np.argmin(curves, axis=1).clip(1, len(x) - 2)
+    rows, near = np.arange(len(curves)), lowest[:, None] + [-1, 0, 1]
+    left, here, right = curves[rows[:, None], near].T
+    bend, tilt = left - 2 * here + right, left - right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The vertex lies at h/2 · tilt / bend from the middle point.
+        slope = np.stack([bend - tilt, 2 * tilt, -bend - tilt]) / bend**2 * (x[1] - x[0]) / 2
+        part = covariance[rows[:, None, None], near[:, :, None], near[:, None, :]]
+        variance = np.einsum("is,sij,js->s", slope, part, slope)
+    inside = (place > x[0]) & (place < x[-1]) & (bend > 0)
+    return np.where(inside, np.sqrt(variance.clip(min=0)), np.nan)
 
 
 def nonconvexity(x: np.ndarray, curves: np.ndarray) -> np.ndarray:

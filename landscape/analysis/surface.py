@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
+from landscape.analysis.fast.surface import measure_sparingly
 from landscape.directions import Plane
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import fingerprint, provenance
@@ -18,6 +19,7 @@ from landscape.store import Result
 
 if TYPE_CHECKING:
     from landscape.analysis.projection import Projection
+    from landscape.evaluation.engine import Engine
     from landscape.objective import Evaluation, Objective
     from landscape.restriction import Restriction
 
@@ -38,13 +40,24 @@ class Surface(Result):
         values: ``values[m, j, i]`` is metric m at (alpha[i], beta[j]); NaN and ±inf are kept.
         standard_error: Standard errors of `values` over the choice of samples; 0 when the whole
             data set was used, NaN when unknown.
-        computed: False where a point was not measured.
+        computed: False where a point was neither measured nor, for a surface with a tolerance,
+            estimated from others.
         gram: Inner products of the two directions.
         labels: What the axes are.
         explained: Share of variation along each axis, for planes from PCA.
         explained_null: The same shares for a random walk.
         settings: Plane, normalization, batch-norm policy, data, precision.
         provenance: Software, command, time, hash of the plane.
+        measured: Which points were measured; None: all that are computed. The others come from
+            interpolation.
+        samples: Samples each point was measured on; None: all.
+        error: Estimated error of `values` from interpolation and from the choice of samples, of
+            about 95 %, in the metrics' units; None without a tolerance.
+        trusted: False where the error is not known, or far beyond the tolerance; None: all.
+        moments: Of an unfinished surface with a tolerance, to go on with it: what is known of the
+            samples' means and deviations.
+        accuracy: How the error was kept and what was observed; see
+            `landscape.analysis.fast.surface`. None without a tolerance.
     """
 
     schema: ClassVar[str] = "landscape/surface"
@@ -59,6 +72,12 @@ class Surface(Result):
     labels: Annotated[tuple[str, ...], "direction"]
     explained: Float64[np.ndarray, " direction"] | None = None
     explained_null: Float64[np.ndarray, " direction"] | None = None
+    measured: Bool[np.ndarray, "beta alpha"] | None = None
+    samples: Int64[np.ndarray, "beta alpha"] | None = None
+    error: Float64[np.ndarray, "metric beta alpha"] | None = None
+    trusted: Bool[np.ndarray, "beta alpha"] | None = None
+    moments: Float64[np.ndarray, "moment row beta alpha"] | None = None
+    accuracy: dict | None = None
     settings: dict = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
@@ -67,14 +86,30 @@ class Surface(Result):
         """The first metric, shape (beta, alpha)."""
         return self.values[0]
 
-    def continues(self, other: Surface) -> bool:
-        """Whether both are measurements of the same points, with the same settings."""
-        return (
-            np.array_equal(self.alpha, other.alpha)
-            and np.array_equal(self.beta, other.beta)
-            and self.metrics == other.metrics
-            and self.settings == other.settings
-            and self.provenance.get("plane_hash") == other.provenance.get("plane_hash")
+    def differences(self, other: Surface) -> str:
+        """What keeps both from being measurements of the same points; empty when nothing does."""
+        if self.provenance.get("plane_hash") != other.provenance.get("plane_hash"):
+            return "the planes differ"
+        for axis in ("alpha", "beta"):
+            mine, theirs = getattr(self, axis), getattr(other, axis)
+            if not np.array_equal(mine, theirs):
+                ends = [f"{a.size} points from {a[0]:g} to {a[-1]:g}" for a in (mine, theirs)]
+                return f"{axis} differs ({ends[0]}; {ends[1]})"
+        if self.metrics != other.metrics:
+            return f"the metrics differ ({', '.join(self.metrics)}; {', '.join(other.metrics)})"
+        for key in sorted({*self.settings, *other.settings}):
+            if (mine := self.settings.get(key)) != (theirs := other.settings.get(key)):
+                return f"{key} differs ({mine}; {theirs})"
+        return ""
+
+    def merged(self, other: Surface) -> Surface:
+        """Both together; where both hold a point, this one's value."""
+        new = other.computed & ~self.computed
+        return replace(
+            self,
+            values=np.where(new, other.values, self.values),
+            standard_error=np.where(new, other.standard_error, self.standard_error),
+            computed=self.computed | new,
         )
 
 
@@ -88,8 +123,12 @@ def loss_surface(
     margin: float = 0.15,
     resume: Surface | None = None,
     units: str | os.PathLike[str] | None = None,
-    processes: int = 1,
+    engine: Engine | None = None,
     shard: tuple[int, int] = (0, 1),
+    buffers: np.ndarray | None = None,
+    tolerance: float | None = None,
+    budget: float | None = None,
+    seed: int = 0,
 ) -> Surface:
     """Measure every metric on a regular grid of a plane.
 
@@ -107,19 +146,29 @@ def loss_surface(
             measured; otherwise all of them.
         units: A folder that keeps what has been measured, unit by unit; after a crash the same
             call goes on where it stopped. Several machines may share it.
-        processes: Measure in this many processes; needs a model and a loss that can be pickled,
-            and in a script an ``if __name__ == "__main__":``.
+        engine: Whose workers measure, such as ``Processes(("cuda:0", "cuda:1"))`` or
+            ``RayActors(4)``; None measures in this process.
         shard: (i, n): measure only the i-th of n parts (from 0), for job arrays; the surface then
             lacks the other parts. With a shared `units` folder any later call puts them together,
             without one `merge_surfaces` does.
+        buffers: Recorded buffers to measure with, such as ``trajectory.buffers(index)``: the
+            batch-norm statistics of that state; default: the model's own.
+        tolerance: Accept an error of this share of the surface's range (5 to 95 % of its values;
+            above it, of the height above the median), for example 0.01, and save what it allows:
+            points are interpolated and samples left out. Compared with all samples at random
+            points at the end; see `landscape.analysis.fast.surface`.
+        budget: Instead of a tolerance: the smallest error that this many passes over the data
+            give.
+        seed: Seed of the order of samples and of the random points, with either of the two.
 
     Returns:
         The surface.
 
     Raises:
         ValueError: If the extent is empty, the resolution below two, or the plane belongs to
-            another model, or the folder of units to another measurement.
-        RuntimeError: If processes failed three times at the same points.
+            another model, or the folder of units to another measurement; or if a tolerance is
+            not between 0 and 1, or combined with shards.
+        RuntimeError: If workers failed three times at the same points.
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
     Source: Li et al. 2018, arXiv:1712.09913, section 4.
@@ -130,7 +179,8 @@ def loss_surface(
     box = _box(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
-    restriction = objective.restrict(plane.origin, plane.directions)
+    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
+    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
     blank = Surface(
         alpha=alpha,
         beta=beta,
@@ -142,21 +192,34 @@ def loss_surface(
         labels=plane.labels,
         explained=plane.explained,
         explained_null=plane.explained_null,
-        settings={**plane.settings, **objective.settings},
+        settings={**plane.settings, **objective.settings, **recorded},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
+    if tolerance is not None or budget is not None:
+        if shard != (0, 1):
+            raise ValueError(
+                "A tolerance chooses its points by what others gave, so it takes no shard; use "
+                "engine=, or measure all points on several machines."
+            )
+        return measure_sparingly(
+            objective, plane, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
+            resume=resume, units=units, engine=engine, buffers=buffers,
+        )  # fmt: skip
     known = blank
-    if resume is not None and resume.continues(blank) and _still_holds(resume, restriction, grid):
+    if (
+        resume is not None
+        and resume.measured is None
+        and not resume.differences(blank)
+        and _still_holds(resume, restriction, grid)
+    ):
         known = resume
     missing = np.flatnonzero(~known.computed)
     index, count = shard
-    if not 0 <= index < count or processes < 1:
-        raise ValueError(
-            f"shard is (i, n) with 0 ≤ i < n and processes at least 1; got {shard}, {processes}."
-        )
+    if not 0 <= index < count:
+        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
     with Progress("surface", len(missing)) as progress:
         try:
-            if units is None and processes == 1 and count == 1:
+            if units is None and engine is None and count == 1:
                 found = restriction(grid[missing], progress=progress)
             else:
                 what = json.dumps([blank.settings, blank.metrics, blank.provenance["plane_hash"]])
@@ -164,18 +227,18 @@ def loss_surface(
                     grid[missing],
                     what=what,
                     folder=units,
-                    processes=processes,
+                    engine=engine,
                     shard=shard,
                     progress=progress,
                 )
         except Interrupted as stop:
             raise Interrupted(_filled(known, missing, stop.partial)) from None
     whole = _filled(known, missing, found)
-    if objective.choice is None:
-        return whole
-    return replace(
-        whole, provenance={**blank.provenance, "evaluation": objective.choice.describe()}
-    )
+    told: dict[str, Any] = {"evaluation": objective.evaluation, "cost": progress.cost}
+    if found.observed_error is not None:  # of the lower precision, at a few points
+        error = (float(e) for e in found.observed_error)
+        told["observed_error"] = dict(zip(objective.names, error, strict=True))
+    return replace(whole, provenance={**blank.provenance, **told})
 
 
 def _still_holds(surface: Surface, restriction: Restriction, grid: np.ndarray) -> bool:
@@ -204,16 +267,10 @@ def merge_surfaces(parts: Sequence[Surface]) -> Surface:
     if not parts:
         raise ValueError("There is no surface to merge.")
     merged = parts[0]
-    for part in parts[1:]:
-        if not merged.continues(part):
-            raise ValueError("The surfaces differ in plane, grid, metrics, data or settings.")
-        new = part.computed & ~merged.computed
-        merged = replace(
-            merged,
-            values=np.where(new, part.values, merged.values),
-            standard_error=np.where(new, part.standard_error, merged.standard_error),
-            computed=merged.computed | new,
-        )
+    for number, part in enumerate(parts[1:], start=2):
+        if problem := merged.differences(part):
+            raise ValueError(f"Surface {number} is another measurement than the first: {problem}.")
+        merged = merged.merged(part)
     return merged
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from landscape.analysis.segment import measured
-from landscape.analysis.shape import nonconvexity, parabola_minimum, rounding
+from landscape.analysis.segment import describe_buffers, measured
+from landscape.analysis.shape import (
+    nonconvexity,
+    parabola_minimum,
+    parabola_minimum_error,
+    rounding,
+)
+from landscape.analysis.windows import Window, bounds_of, name_of
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective import Evaluation, Objective
     from landscape.trajectory import Trajectory
-
-Window = tuple[int, int] | Literal["first", "middle", "last"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +41,10 @@ class Walk(Result):
         alpha: Places on the segment, from 0 to 1, shape (alpha,).
         metrics: Names of the metrics; the first is the loss.
         values: ``values[s, m, i]``: metric m of segment s at alpha[i]; NaN and ±inf are kept.
-        standard_error: Standard errors of `values`; 0 when the whole data set was used.
+        standard_error: Standard errors of `values`; 0 when the whole data set was used. All points
+            see the same samples, so they are no errors of differences: `covariance` gives those.
+        covariance: Covariances of the loss between the points of a segment; 0 on the whole data
+            set, NaN when the loss does not tell samples apart, None in files without it.
         windows: Names of the windows that were measured; None for the whole run.
         bounds: First and last optimizer step of every window; windows may overlap.
         settings: Batch-norm policy, data, precision, whose batch-norm statistics.
@@ -54,6 +61,7 @@ class Walk(Result):
     metrics: Annotated[tuple[str, ...], "metric"]
     values: Float64[np.ndarray, "segment metric alpha"]
     standard_error: Float64[np.ndarray, "segment metric alpha"]
+    covariance: Float64[np.ndarray, "segment alpha alpha_2"] | None = None
     windows: Annotated[tuple[str, ...], "window"] | None = None
     bounds: Int64[np.ndarray, "window bound"] | None = None
     settings: dict = field(default_factory=dict)
@@ -75,6 +83,18 @@ class Walk(Result):
         return _minus((self.loss[:, 0] + self.loss[:, -1]) / 2, self.floor)
 
     @property
+    def height_error(self) -> np.ndarray:
+        """Standard error of `height` on a subset, for the point that is lowest there."""
+        ends = np.zeros_like(self.loss)
+        ends[:, [0, -1]] = 0.5
+        return self._error_of(ends - self._at(self.loss.argmin(axis=1)))
+
+    @property
+    def floor_error(self) -> np.ndarray:
+        """Standard error of `floor` on a subset; most of it is common to all segments."""
+        return self._error_of(self._at(self.loss.argmin(axis=1)))
+
+    @property
     def minimum_at(self) -> np.ndarray:
         """Where on its segment the loss is smallest, from 0 to 1, shape (segment,).
 
@@ -84,9 +104,23 @@ class Walk(Result):
         return parabola_minimum(self.alpha, self.loss)
 
     @property
+    def minimum_at_error(self) -> np.ndarray:
+        """Standard error of `minimum_at` on a subset; NaN where the minimum is an end."""
+        if self.covariance is None:
+            return np.full(len(self.step), np.nan)
+        return parabola_minimum_error(self.alpha, self.loss, self.covariance)
+
+    @property
     def barrier_height(self) -> np.ndarray:
         """Largest inner loss minus the larger end, at least 0, shape (segment,)."""
         return np.maximum(_minus(self._inner.max(axis=1), self._ends.max(axis=1)), 0)
+
+    @property
+    def barrier_height_error(self) -> np.ndarray:
+        """Standard error, on a subset, of the largest inner loss minus the larger end."""
+        highest = self._inner.argmax(axis=1) + 1
+        end = np.where(self.loss[:, 0] >= self.loss[:, -1], 0, len(self.alpha) - 1)
+        return self._error_of(self._at(highest) - self._at(end))
 
     @property
     def barrier(self) -> np.ndarray:
@@ -126,6 +160,16 @@ class Walk(Result):
         first, last = self.bounds[window]
         return (self.step >= first) & (self.next_step <= last)
 
+    def _at(self, points: np.ndarray) -> np.ndarray:
+        return np.eye(len(self.alpha))[points]
+
+    def _error_of(self, weights: np.ndarray) -> np.ndarray:
+        """Standard error of Σ_i weights[s, i] · loss[s, i]; common samples are accounted for."""
+        if self.covariance is None:
+            return np.full(len(self.step), np.nan)
+        variance = np.einsum("si,sij,sj->s", weights, self.covariance, weights)
+        return np.sqrt(variance.clip(min=0))
+
     @property
     def _ends(self) -> np.ndarray:
         return self.loss[:, [0, -1]]
@@ -152,7 +196,11 @@ def walk(
 
     Where the run recorded its batch-norm statistics and the objective's policy is ``frozen``,
     each point uses the recorded statistics, interpolated like the weights. With the policy
-    ``batch`` every point uses those of its batches, as the paper does.
+    ``batch`` every point uses those of its batches, as the paper does; with ``recalibrated`` they
+    are estimated anew at every point, on the objective's data.
+
+    On a subset of the data all points see the same samples, and how their errors go together is
+    kept, for the errors of heights and minima.
 
     Args:
         objective: What to measure, on which data.
@@ -177,7 +225,7 @@ def walk(
     if points < 2 or every < 1:
         raise ValueError(f"points must be at least 2 and every 1; got {points} and {every}.")
     start, end = trajectory.steps[:-1], trajectory.steps[1:]
-    bounds = _bounds(trajectory.steps, windows, length)
+    bounds = bounds_of(trajectory.steps, windows, length)
     chosen = np.zeros(len(start), bool)
     for first, last in bounds:
         chosen |= (start >= first) & (end <= last)
@@ -190,7 +238,7 @@ def walk(
     alpha = np.linspace(0, 1, points + 1)
     recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
 
-    def result(found: list[tuple[np.ndarray, np.ndarray]]) -> Walk:
+    def result(found: list[Evaluation]) -> Walk:
         done = segments[: len(found)]
         return Walk(
             name=trajectory.name,
@@ -199,18 +247,19 @@ def walk(
             next_step=end[done],
             alpha=alpha,
             metrics=objective.names,
-            values=np.stack([mean for mean, _ in found]),
-            standard_error=np.stack([error for _, error in found]),
-            windows=None if windows is None else tuple(_name(w) for w in windows),
+            values=np.stack([segment.mean for segment in found]),
+            standard_error=np.stack([segment.standard_error for segment in found]),
+            covariance=np.stack([s.covariance for s in found if s.covariance is not None]),
+            windows=None if windows is None else tuple(name_of(w) for w in windows),
             bounds=None if windows is None else np.array(bounds),
             settings={
                 **objective.settings,
-                "buffers": "recorded, interpolated" if recorded else "the model's",
+                "buffers": describe_buffers(objective, recorded=recorded),
             },
-            provenance=provenance(),
+            provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
         )
 
-    found: list[tuple[np.ndarray, np.ndarray]] = []
+    found: list[Evaluation] = []
     with Progress(f"walk {trajectory.name}", len(segments) * (points + 1)) as progress:
         try:
             for s in map(int, segments):
@@ -225,6 +274,7 @@ def walk(
                         direction,
                         alpha,
                         buffers=ends if recorded else None,
+                        paired=True,
                         progress=progress,
                     )
                 )
@@ -236,27 +286,3 @@ def walk(
 def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # ∞ - ∞ of a diverged run is NaN
         return a - b
-
-
-def _bounds(
-    steps: np.ndarray, windows: Sequence[Window] | None, length: int
-) -> list[tuple[int, int]]:
-    first, last = int(steps[0]), int(steps[-1])
-    middle = (first + last - length) // 2
-    named = {
-        "first": (first, first + length),
-        "middle": (max(first, middle), middle + length),
-        "last": (max(first, last - length), last),
-    }
-    found = []
-    for window in [(first, last)] if windows is None else windows:
-        if isinstance(window, str) and window not in named:
-            raise ValueError(
-                f"A window is (first, last) or one of {', '.join(named)}; not {window!r}."
-            )
-        found.append(named[window] if isinstance(window, str) else tuple(map(int, window)))
-    return found
-
-
-def _name(window: Window) -> str:
-    return window if isinstance(window, str) else f"{window[0]}-{window[1]}"

@@ -31,6 +31,9 @@ class WalkStatistics(Result):
         low: Lower end of the share's Wilson interval.
         high: Upper end.
         height: Quartiles of the height of the ends above the floor, shape (window, 3).
+        height_error: Median standard error of these heights, from measuring on a subset: 0 on the
+            whole data set, NaN where it is unknown. Segments share the samples, so the median
+            height is no more certain than one.
         minimum_at: Quartiles of the minimum's place on its segment, shape (window, 3).
         floor: Quartiles of the valley floor, shape (window, 3).
         settings: Confidence, tolerance of convexity, and the walk's.
@@ -47,6 +50,7 @@ class WalkStatistics(Result):
     low: Float64[np.ndarray, "window property"]
     high: Float64[np.ndarray, "window property"]
     height: Float64[np.ndarray, "window quartile"]
+    height_error: Float64[np.ndarray, " window"] | None = None
     minimum_at: Float64[np.ndarray, "window quartile"]
     floor: Float64[np.ndarray, "window quartile"]
     settings: dict = field(default_factory=dict)
@@ -89,6 +93,7 @@ def walk_statistics(
         fraction=fraction,
         low=low,
         high=high,
+        height_error=np.array([_quartiles(walk.height_error[c])[1] for c in inside]),
         **{
             key: np.stack([_quartiles(getattr(walk, key)[c]) for c in inside])
             for key in ("height", "minimum_at", "floor")

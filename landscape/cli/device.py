@@ -7,14 +7,20 @@ def chosen_device(name: str) -> str:
     """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` stands for.
 
     Raises:
-        ValueError: If the name is another one, or CUDA is asked for and absent.
+        ValueError: If the name is another one, or this machine has no such device.
     """
     import torch
 
+    from landscape.evaluation.device import checked_device
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and name.partition(":")[0] != "cuda":
+    if name.partition(":")[0] not in ("cpu", "cuda"):
         raise ValueError(f"device must be one of auto, cpu, cuda; not {name!r}.")
-    if name != "cpu" and not torch.cuda.is_available():
-        raise ValueError("device cuda was asked for, but torch sees no CUDA device; use cpu.")
-    return name
+    return str(checked_device(name))
+
+
+def gpu_or_none(name: str) -> str | None:
+    """The same for what numpy does on the processor: None stands for that."""
+    found = chosen_device(name)
+    return None if found == "cpu" else found

@@ -13,7 +13,7 @@ from landscape.files import SchemaError, opened
 from landscape.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from landscape.analysis.walk import Window
+    from landscape.analysis.windows import Window
     from landscape.objective import Objective
 
 Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).")]
@@ -30,8 +30,14 @@ Split = Annotated[str, typer.Option("--data", help="train or test.")]
 Samples = Annotated[
     int | None, typer.Option(help="Measure on a random subset of this many samples.")
 ]
-Precision = Annotated[str, typer.Option(help="single or double.")]
-BatchNorm = Annotated[str, typer.Option(help="frozen (running statistics) or batch.")]
+Precision = Annotated[str, typer.Option(help="single, double, bfloat16, or tf32 (GPU).")]
+BatchNorm = Annotated[
+    str,
+    typer.Option(
+        help="frozen (stored running statistics; between states interpolated), recalibrated (anew "
+        "at every point) or batch (of each batch)."
+    ),
+]
 
 
 def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
@@ -137,6 +143,14 @@ def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     if len(found) != count:
         raise ValueError(f"{option} takes {count} numbers separated by commas; not {text!r}.")
     return found
+
+
+def share(text: str, option: str) -> float:
+    """``1%`` or ``0.01``."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError(f"{option} takes a share, 1% or 0.01; not {text!r}.") from None
 
 
 def grid_size(text: str) -> tuple[int, int]:

@@ -7,55 +7,108 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.directions import Line, line_between, random_line
+from landscape.directions import Line, line_along, line_between, random_line
 from landscape.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from landscape.analysis.line import Profile
     from landscape.analysis.walk import Walk
+    from landscape.objective import Objective
 
-KINDS = ("initial-final", "between", "random", "update")
+KINDS = ("initial-final", "between", "random", "update", "gradient")
 Ends = tuple[np.ndarray, np.ndarray]
+Place = tuple[Trajectory, int]  # a run and the number of a state
+Pair = tuple[Place, Place]
 
 
 def lines_of(
-    kind: str, runs: Sequence[Trajectory], *, seed: int, seeds: int, step: int
+    kind: str,
+    runs: Sequence[Trajectory],
+    objective: Objective,
+    *,
+    seed: int,
+    seeds: int,
+    step: int,
+    points: str | None,
 ) -> tuple[list[Line], list[str], list[Ends] | None]:
     """Lines of a kind, their names, and the buffers recorded at their ends where there are any.
 
     Raises:
-        ValueError: If the kind is unknown, or does not suit the runs.
+        ValueError: If the kind, one of `KINDS`, does not suit the runs.
     """
-    first = runs[0]
     if kind == "random":
         if seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {seeds}.")
-        drawn = range(seed, seed + seeds)
-        lines = [random_line(first.final, first.layout, seed=s) for s in drawn]
+        drawn, run = range(seed, seed + seeds), runs[0]
+        lines = [random_line(run.final, run.layout, seed=s) for s in drawn]
         return lines, [f"seed {s}" for s in drawn], None
-    if kind == "initial-final":
-        ends = [((run, 0), (run, -1)) for run in runs]
-        names = [run.name for run in runs]
-    elif kind == "between":
-        if len(runs) < 2:
-            raise ValueError("--kind between needs two runs or more.")
-        ends = [((first, -1), (run, -1)) for run in runs[1:]]
-        names = [f"{first.name} to {run.name}" for run in runs[1:]]
-    elif kind == "update":
-        at = first.nearest(step)
-        if at + 1 >= len(first):
-            raise ValueError(
-                f"--step {step} has no update after it; {first.path} holds states up to step "
-                f"{first.steps[-1]}."
-            )
-        ends = [((first, at), (first, at + 1))]
-        names = [f"{first.name}, steps {first.steps[at]} to {first.steps[at + 1]}"]
+    if kind == "gradient":
+        places = [(run, run.nearest(step)) for run in runs]
+        ends = [(place, place) for place in places]
+        lines, names = map(list, zip(*(_descent(*at, objective) for at in places), strict=True))
     else:
-        raise ValueError(f"--kind must be one of {', '.join(KINDS)}; not {kind!r}.")
-    lines = [line_between(a.state(i), b.state(j)) for (a, i), (b, j) in ends]
+        ends, names = _ends(kind, runs, step, points)
+        lines = [line_between(a.state(i), b.state(j)) for (a, i), (b, j) in ends]
     held = [(a.buffers(i), b.buffers(j)) for (a, i), (b, j) in ends]
     buffers = [(p, q) for p, q in held if p is not None and q is not None]
     return lines, names, buffers if len(buffers) == len(lines) else None
+
+
+def _ends(
+    kind: str, runs: Sequence[Trajectory], step: int, points: str | None
+) -> tuple[list[Pair], list[str]]:
+    if kind == "between":
+        return _between(runs, points)
+    if kind == "initial-final":
+        return [((run, 0), (run, -1)) for run in runs], [run.name for run in runs]
+    ends = [((run, run.nearest(step)), (run, run.nearest(step) + 1)) for run in runs]
+    for _, (run, after) in ends:
+        if after >= len(run):
+            raise ValueError(
+                f"--step {step} has no update after it; {run.path} holds states up to step "
+                f"{run.steps[-1]}."
+            )
+    return ends, [f"{a.name}, steps {a.steps[i]} to {a.steps[j]}" for (a, i), (_, j) in ends]
+
+
+def _descent(run: Trajectory, at: int, objective: Objective) -> tuple[Line, str]:
+    """Down the gradient of the whole data; one unit is a step of the rate recorded there."""
+    frozen = objective.batch_norm == "frozen"
+    gradient = objective.gradient(run.state(at), buffers=run.buffers(at) if frozen else None)
+    rates = run.scalars.get("lr", np.zeros(0))
+    step = int(run.steps[at])
+    known = step < len(rates) and np.isfinite(rates[step])  # row u is about update u + 1
+    rate = float(rates[step]) if known else 1.0
+    name = f"{run.name}, step {step}, -{rate:g} · gradient"
+    return line_along(run.state(at), -rate * gradient, label="gradient steps"), name
+
+
+def _between(runs: Sequence[Trajectory], points: str | None) -> tuple[list[Pair], list[str]]:
+    """From a point of the first run to one of every other, or to another of its own."""
+    first, others = runs[0], runs[1:]
+    if points is None:
+        if not others:
+            raise ValueError("--kind between needs two runs or more, or two --points of one run.")
+        pairs = [((first, -1), (run, -1)) for run in others]
+        return pairs, [f"{first.name} to {run.name}" for run in others]
+    texts = points.split(",")
+    if len(texts) != 2:
+        raise ValueError(f"--points takes two steps, for example 0,100 or 50,last; not {points!r}.")
+    start = _place(first, texts[0])
+    pairs = [(start, _place(run, texts[1])) for run in others or [first]]
+    names = [
+        f"{a.name} step {a.steps[i]} to {b.name} step {b.steps[j]}" for (a, i), (b, j) in pairs
+    ]
+    return pairs, names
+
+
+def _place(run: Trajectory, text: str) -> Place:
+    text = text.strip()
+    if text in ("first", "last"):
+        return run, 0 if text == "first" else -1
+    if not text.isdigit():
+        raise ValueError(f"--points takes steps, first or last; not {text!r}.")
+    return run, run.nearest(int(text))
 
 
 def said_of(profile: Profile) -> Iterator[str]:
@@ -85,7 +138,9 @@ def said_of_walk(walk: Walk) -> Iterator[str]:
             f"{name} {found.fraction[w, p]:.0%} ({found.low[w, p]:.0%}–{found.high[w, p]:.0%})"
             for p, name in enumerate(found.properties)
         ]
+        error = np.nan if found.height_error is None else found.height_error[w]
+        unsure = f" ± {error:.1g}" if error > 0 else ""
         yield (
             f"{window}, {found.segments[w]} segments: {', '.join(shares)}; "
-            f"median height {found.height[w, 1]:.3g} above the floor"
+            f"median height {found.height[w, 1]:.3g}{unsure} above the floor"
         )

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from landscape.cli import engine as engines
 from landscape.cli import inputs
+from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
+from landscape.cli.device import chosen_device
 from landscape.cli.inputs import (
     BatchNorm,
     Device,
@@ -20,7 +23,7 @@ from landscape.cli.inputs import (
     Split,
     TaskName,
 )
-from landscape.cli.lines import lines_of, said_of, said_of_walk
+from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
 from landscape.directions import Plane, random_plane
 from landscape.files import remove
 from landscape.pca import pca_plane
@@ -50,14 +53,30 @@ def surface(
     precision: Precision = "single",
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
-    processes: Annotated[int, typer.Option(help="Measure in this many processes.")] = 1,
+    processes: engines.Count = 1,
+    devices: engines.Devices = None,
+    engine: engines.Name = "processes",
+    ray_address: engines.Address = None,
+    gpus_per_worker: engines.Share = 0.0,
     units: Annotated[
         str | None,
         typer.Option(help="Folder that keeps finished points, so that a crash loses nothing."),
     ] = None,
     shard: Annotated[
-        str, typer.Option(help="Measure part I of N, as I/N; share --units to put them together.")
+        str,
+        typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
     ] = "1/1",
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            help="Accept an error of this share of the surface's range, such as 1%: saves samples "
+            "and points, and says what error was observed."
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Instead: the smallest error that so many passes over the data give."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Measure the loss on a plane, and project the runs on it with their true loss.
@@ -70,6 +89,11 @@ def surface(
     from landscape.analysis.surface import Surface, loss_surface
 
     size, part = inputs.grid_size(resolution), _shard(shard)
+    device = devices.partition(",")[0] if devices else chosen_device(device)
+    workers = engines.chosen_engine(
+        engine, count=processes, devices=devices, device=device, address=ray_address,
+        share=gpus_per_worker,
+    )  # fmt: skip
     box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
     trajectories = inputs.open_runs(runs)
     found = _plane(plane, trajectories, origin, seed)
@@ -80,6 +104,8 @@ def surface(
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
     unfinished = f"unfinished/{plane}"
     paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    if tolerance is None and budget is None:
+        propose_tolerance(objective, found, size)
     try:
         measured = loss_surface(
             objective,
@@ -89,8 +115,11 @@ def surface(
             paths=paths,
             resume=Surface.find(path, unfinished) if units is None and part == (0, 1) else None,
             units=units,
-            processes=processes,
+            engine=workers,
             shard=part,
+            tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
+            budget=budget,
+            seed=seed,
         )
     except Interrupted as stop:
         if stop.partial.computed.any():
@@ -100,17 +129,22 @@ def surface(
             f"are in {path}; the same command measures the rest."
         )
         raise typer.Exit(130) from None
-    if not measured.computed.all():
+    if not measured.computed.all() and measured.accuracy is None:
+        found.save(path, f"plane/{plane}")
         measured.save(path, unfinished)
         typer.echo(
             f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
-            f"{shard}; when the other parts are done, the same command without --shard finishes."
-        )
+            f"{shard}; when the other parts are done, "
+            + ("landscape merge puts them together." if units is None
+               else "the same command without --shard finishes.")
+        )  # fmt: skip
         return
     found.save(path, f"plane/{plane}")
     measured.save(path, name)
     remove(path, unfinished)
     typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
+    for sentence in said_of_accuracy(measured):
+        typer.echo(f"  {sentence}")
     for trajectory in trajectories:
         shown = project(trajectory, found, objective=objective, every=every)
         shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
@@ -132,13 +166,21 @@ def line(
     kind: Annotated[
         str,
         typer.Option(
-            help="initial-final: of each run; between: from the first run's end to the others'; "
-            "random: --seeds filter-normalized directions around the first run's end; "
-            "update: along the first run's update after --step."
+            help="initial-final: of each run; between: from the first run's end to the others', or "
+            "between --points; random: --seeds filter-normalized directions around the first run's "
+            "end; update: along each run's update after --step; gradient: down the gradient of "
+            "the whole data at --step, in steps of the learning rate recorded there."
         ),
     ] = "initial-final",
     seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
-    step: Annotated[int, typer.Option(help="Step whose update is followed.")] = 0,
+    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0,
+    points: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps A,B (or first, last) that `between` joins: of the first run, and "
+            "of each other run or, alone, of the same."
+        ),
+    ] = None,
     resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
     extent: Annotated[
         str | None,
@@ -165,11 +207,15 @@ def line(
         extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
     trajectories = inputs.open_runs(runs)
-    lines, names, buffers = lines_of(kind, trajectories, seed=seed, seeds=seeds, step=step)
+    if kind not in KINDS:
+        raise ValueError(f"--kind must be one of {', '.join(KINDS)}; not {kind!r}.")
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
+    lines, names, buffers = lines_of(
+        kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
+    )
     profile = loss_line(
         objective,
         lines,
@@ -233,7 +279,7 @@ def walk(
             typer.echo(f"  {sentence}")
 
 
-def path(runs: Runs, out: Out = None) -> None:
+def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     """Measure step lengths, angles between updates and distance from initialization.
 
     Where states were stored every n-th step only, what the recorder measured at every step is
@@ -242,12 +288,13 @@ def path(runs: Runs, out: Out = None) -> None:
     Example: landscape path data/sgd.h5 data/adam.h5
     """
     from landscape.analysis.path import path_metrics, recorded_path
+    from landscape.cli.device import gpu_or_none
 
     trajectories = inputs.open_runs(runs)
-    file = inputs.results_path(trajectories, out)
+    file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)
     for trajectory in trajectories:
         skipped = np.any(np.diff(trajectory.steps) > 1) and "update_norm" in trajectory.scalars
-        found = recorded_path(trajectory) if skipped else path_metrics(trajectory)
+        found = recorded_path(trajectory) if skipped else path_metrics(trajectory, device=gpu)
         name = f"path/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(

@@ -58,22 +58,32 @@ def project(
         )
 
 
-def layers(runs: Runs, out: Out = None) -> None:
+def layers(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     """Measure weights and updates of every tensor: update-to-weight and trust ratios.
+
+    With histograms of the gradients, where they were recorded (record --gradient-histogram).
 
     Example: landscape layers data/sgd.h5
     """
+    from landscape.analysis.gradients import gradient_histogram
     from landscape.analysis.layers import layer_metrics
+    from landscape.cli.device import gpu_or_none
 
     trajectories = inputs.open_runs(runs)
-    file = inputs.results_path(trajectories, out)
+    file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)
     for trajectory in trajectories:
-        found = layer_metrics(trajectory)
+        found = layer_metrics(trajectory, device=gpu)
         name = f"layers/{inputs.run_key(trajectory)}"
         found.save(file, name)
         typer.echo(f"{file}: {name}, median of ‖update‖ / ‖weights‖ along the run:")
         for layer, ratio in zip(found.layers, found.update_to_weight, strict=True):
             typer.echo(f"  {layer:32} {np.nanmedian(ratio):.3g}")
+        if trajectory.holds["gradient_histogram"]:
+            sizes = gradient_histogram(trajectory)
+            name = f"gradients/{inputs.run_key(trajectory)}"
+            sizes.save(file, name)
+            (median,) = sizes.quantiles([0.5])
+            typer.echo(f"{file}: {name}, median |gradient| {median[0]:.2g} to {median[-1]:.2g}")
 
 
 def adaptive_rate(

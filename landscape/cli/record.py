@@ -42,6 +42,9 @@ def record(
         str | None, typer.Option(help="swa or ema: also record a running average.")
     ] = None,
     average_option: Settings = None,
+    gradient_histogram: Annotated[
+        bool, typer.Option("--gradient-histogram", help="Count sizes of the gradient's entries.")
+    ] = False,
     every: Annotated[int, typer.Option(help="Record every n-th state.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in legends.")] = None,
@@ -94,6 +97,7 @@ def record(
             base_batch_size=base_batch_size,
             average=average,
             average_options=_settings(average_option),
+            gradient_histogram=gradient_histogram,
         )
     else:
         raise ValueError(

@@ -53,7 +53,9 @@ def render(
 
 def mesh(
     file: File,
-    out: Annotated[Path, typer.Option(help=".ply, .obj or .vtp.")] = Path("figures/surface.ply"),
+    out: Annotated[Path, typer.Option(help=".ply, .obj, .vtp or .glb (glTF).")] = Path(
+        "figures/surface.ply"
+    ),
     surface: Name = None,
     metric: Metric = "loss",
     ceiling: Ceiling = None,

@@ -8,17 +8,19 @@ plain first, the variants next, then batch sizes and chunks of the best one, whi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from landscape.evaluation.compiled import compiled
 from landscape.evaluation.convolution import channels_last, folded
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.linear import batched_linear
+from landscape.evaluation.metrics import agree
+from landscape.evaluation.onednn import through_onednn
 from landscape.evaluation.sequential import sequential
 from landscape.evaluation.stacked import stacked
 from landscape.evaluation.work import Strategy, UnsuitableError, Work
@@ -28,15 +30,30 @@ STRATEGIES: dict[str, Strategy] = {
     "channels last": channels_last,
     "folded": folded,
     "linear": batched_linear,
+    "onednn": through_onednn,
     "stacked": stacked,
+    "compiled": compiled,
 }
-CHUNKED = ("linear", "stacked")
+CHUNKED = ("linear", "stacked", "compiled")
+SHARED = (
+    "sequential",
+    "channels last",
+    "folded",
+    "linear",
+    "onednn",
+)  # threads can share their batches
 
-_LOOK = 32  # samples on which strategies must agree
+_LOOK = 4  # samples in each of two batches on which strategies must agree
 _CHUNK = 16  # points that batched strategies start with
-_TIMED = 512  # samples on which they are timed
+_TIMED = 512  # samples on which they are timed where that is quick
+_BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the place to start
+_LARGE = 1024  # and with threads for batched linear layers
+_LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
+_LONG = 0.03  # seconds of a pass over the timed samples that are too many
+_COMPILED = (64, 8)  # samples and points of the compiled program that is tried
+_WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain costs a few percent
+_SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
 _CALL_BOUND = 3e-3  # seconds per batch below which stacking on a CPU can pay
-_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.2}
 
 
 @dataclass(frozen=True)
@@ -47,13 +64,16 @@ class Choice:
         strategy: A name in `STRATEGIES`.
         batch_size: Samples per forward pass; None for batches as given.
         chunk: Points evaluated together.
-        seconds: Time per point when it was tried (on a CPU: of computing); NaN when it was not.
-        tried: What was timed: "strategy, batch size, chunk" to seconds per point.
+        threads: Threads that share the batches of a point, each computing on one core; 1 leaves
+            the cores to torch.
+        seconds: Time per point when it was tried; NaN when it was not.
+        tried: What was timed: "strategy, batch size, chunk, threads" to seconds per point.
     """
 
     strategy: str
     batch_size: int | None
     chunk: int = 1
+    threads: int = 1
     seconds: float = float("nan")
     tried: Mapping[str, float] = field(default_factory=dict)
 
@@ -63,8 +83,9 @@ class Choice:
             "strategy": self.strategy,
             "batch_size": self.batch_size,
             "chunk": self.chunk,
+            "threads": self.threads,
             "seconds_per_point": self.seconds if np.isfinite(self.seconds) else None,
-            "tried": {name: round(seconds, 7) for name, seconds in self.tried.items()},
+            "tried": {name: float(f"{seconds:.4g}") for name, seconds in self.tried.items()},
         }
 
 
@@ -73,6 +94,7 @@ def choose(
     data: HeldData,
     coordinates: np.ndarray,
     *,
+    seconds: float,
     strategy: str | None = None,
     batch_size: int | None = None,
 ) -> Choice:
@@ -82,8 +104,9 @@ def choose(
         work: The borrowed model and its points.
         data: The samples.
         coordinates: The points to come, shape (points, K); a few serve to try.
+        seconds: Roughly what a point costs the plain strategy; see `plain_seconds`.
         strategy: Use this one and search only for its sizes; None tries all.
-        batch_size: Use this one; None searches.
+        batch_size: Use this one; None searches. With `strategy` given too, nothing is searched.
 
     Returns:
         The choice with everything that was timed.
@@ -93,133 +116,146 @@ def choose(
     """
     if strategy is not None and strategy not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
-    trials = _Trials(work, data, coordinates)
-    start = batch_size or data.batch_size
+    begin = time.perf_counter()
+    trials = _Trials(work, data, coordinates, seconds)
+    start, free = batch_size or data.batch_size, batch_size is None and data.joined
+    if free and not work.loan.flat.is_cuda:
+        least = max(16, int(_BATCH * data.size / seconds))  # samples that take so long
+        start = min(start, 1 << least.bit_length() - 1)
+    first = strategy or "sequential"
+    chunk = _COMPILED[1] if first == "compiled" else _CHUNK if first in CHUNKED else 1
+    if first == "compiled" and free:
+        start = min(start, _COMPILED[0])
+    if problem := trials.run(Choice(first, start, chunk)):
+        raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
+    if strategy is not None and batch_size is not None:
+        return trials.best
+    trials.limit = begin + _SHARE * trials.best.seconds * len(coordinates)
     if strategy is None:
-        trials.run("sequential", start, 1)
-        limit = trials.clock() + max(0.3, 0.05 * trials.best.seconds * len(coordinates))
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
-            slow = name == "stacked" and per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
-            if name != "sequential" and not slow and trials.clock() < limit:
-                trials.run(name, start, _CHUNK if name in CHUNKED else 1)
-    else:
-        if problem := trials.run(strategy, start, _CHUNK if strategy in CHUNKED else 1):
-            raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
-        limit = trials.clock() + max(0.3, 0.05 * trials.best.seconds * len(coordinates))
-    if batch_size is None and data.joined:
-        trials.climb(_batch_sizes(start, data.size), limit)
-    if trials.best.strategy in CHUNKED:
-        trials.climb_chunks(limit)
+            slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
+            hopeless = (name == "stacked" and slow) or trials.best.strategy == "linear"
+            if name not in ("sequential", "compiled") and not hopeless and trials.more:
+                trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
+    trials.share(free=free)
+    if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":
+        trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])
+    if free and trials.best.strategy != "compiled":
+        most = -(-data.size // trials.best.threads)
+        trials.climb("batch_size", *_around(trials.best.batch_size or start, most))
+    if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
+        size, chunk = _COMPILED
+        trials.run(Choice("compiled", min(size, start) if free else start, chunk))
     return trials.best
 
 
 def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
-    """What a point costs the plain strategy, from one pass over some of the samples."""
-    batches = data.batches(most=_TIMED)
-    samples = sum(count for _, count in batches)
-    clock = _clock(work)
+    """Roughly what a point costs the plain strategy, from a pass over some of the samples."""
     with sequential(work) as measure:
-        measure(coordinates[:1], batches[:1])
-        begin = clock()
-        measure(coordinates[:1], batches)[0, 0, 0].item()
-        return (clock() - begin) * data.size / samples
+        for most in (2 * _LOOK, _TIMED):  # the first also waits for memory
+            batches = data.batches(most=most)
+            begin = time.perf_counter()
+            measure(coordinates[:1], batches)[0, 0, 0].item()
+            share = sum(count for _, count in batches) / data.size
+            seconds = (time.perf_counter() - begin) / share
+            if time.perf_counter() - begin > _CALL_BOUND:
+                break  # it computes rather than calls: more samples tell nothing new
+    return seconds
 
 
-def _clock(work: Work) -> Callable[[], float]:
-    """On a CPU the time that this thread computes: a busy machine then misleads less."""
-    return time.perf_counter if work.loan.flat.is_cuda else time.thread_time
-
-
-def agree(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
-    """Whether two sets of totals have the same means, up to the rounding of `dtype`."""
-    first, second = a[..., 0] / a[..., 2], b[..., 0] / b[..., 2]
-    scale = first.abs().nan_to_num(0, 0, 0).amax(dim=-1, keepdim=True)
-    return torch.allclose(
-        first / scale, second / scale, rtol=_TOLERANCE[dtype], atol=_TOLERANCE[dtype] * 1e-2,
-        equal_nan=True,
-    )  # fmt: skip
-
-
-def _batch_sizes(start: int, most: int) -> tuple[list[int], list[int]]:
-    """Sizes below and above a start, in order of distance."""
-    lower = [start >> k for k in (1, 2, 3, 4, 5) if start >> k >= 8 and start >> k < most]
+def _around(start: int, most: int) -> tuple[list[int], list[int]]:
+    """Sizes above and below a start, in order of distance."""
     upper = [start << k for k in (1, 2, 3, 4) if start << k < most]
-    return lower, [*upper, most] if start < most else upper
+    lower = [start >> k for k in (1, 2, 3, 4, 5) if 8 <= start >> k < most]
+    return [*upper, most] if start < most else upper, lower
 
 
 class _Trials:
-    def __init__(self, work: Work, data: HeldData, coordinates: np.ndarray) -> None:
+    """What was timed so far, and the best of it."""
+
+    def __init__(self, work: Work, data: HeldData, coordinates: np.ndarray, seconds: float) -> None:
         self.work, self.data, self.coordinates = work, data, coordinates
-        self.look = data.batches(_LOOK, most=_LOOK)
+        self.look = data.batches(_LOOK, most=2 * _LOOK)
         self.tried: dict[str, float] = {}
         self.best = Choice("sequential", None)
-        self.clock = _clock(work)
+        self.limit = np.inf
+        self._agreed = {("sequential", 1)}
+        self.slow = seconds * min(1, _TIMED / data.size) > _LONG
         with sequential(work) as measure:
-            self._wanted = measure(self._points(8), self.look)
+            self._wanted = measure(self._points(2), self.look)
+
+    @property
+    def more(self) -> bool:
+        """Whether there is time for another trial."""
+        passed = self.best.seconds * (min(1, _TIMED / self.data.size) if not self.slow else 0)
+        return time.perf_counter() + 1.5 * passed < self.limit
 
     def _points(self, count: int) -> np.ndarray:
         """Some of the points, spread over all."""
         among = np.linspace(0, len(self.coordinates) - 1, min(8, len(self.coordinates)))
         return self.coordinates[np.resize(among.round().astype(int), count)]
 
-    def run(self, name: str, batch_size: int, chunk: int) -> str:
+    def run(self, trial: Choice) -> str:
         """Time one candidate; says why when it cannot be used."""
-        batches = self.data.batches(batch_size, most=_TIMED)
+        size = trial.batch_size or self.data.batch_size
+        least = size * trial.threads
+        all_of_them = trial.strategy == "compiled"  # so that it is compiled for every size now
+        most = self.data.size if all_of_them else least if self.slow else max(_TIMED, least)
+        batches = self.data.batches(size, most=most)
         samples = sum(count for _, count in batches)
-        points = self._points(chunk)
-        best = np.inf
+        points = self._points(trial.chunk)
+        whole = self.data.size / samples / trial.chunk  # a trial's time to that of a point
+        best = spent = 0.0
         try:
-            with STRATEGIES[name](self.work) as measure:
-                found = measure(self._points(8), self.look)
-                if not agree(found, self._wanted, self.work.rounding):
-                    return "its numbers differ from the plain strategy's"
-                spent = 0.0
-                for _ in range(4):
-                    begin = self.clock()
+            with STRATEGIES[trial.strategy](replace(self.work, threads=trial.threads)) as measure:
+                if (trial.strategy, trial.threads) not in self._agreed and not all_of_them:
+                    found = measure(self._points(2), self.look)
+                    if not agree(found, self._wanted, self.work.rounding):
+                        return "its numbers differ from the plain strategy's"
+                    self._agreed.add((trial.strategy, trial.threads))
+                passes = 0
+                while passes < 2 or spent < _LONG_ENOUGH:
+                    begin = time.perf_counter()
                     measure(points, batches)[0, 0, 0].item()  # waits for the device
-                    seconds = self.clock() - begin
-                    best, spent = min(best, seconds), spent + seconds
-                    hopeless = best / samples * self.data.size / chunk > 1.3 * self.best.seconds
-                    if spent > 0.2 or hopeless:
+                    seconds = time.perf_counter() - begin
+                    passes, spent = passes + 1, spent + seconds
+                    if passes == 1 and (all_of_them or seconds < 10 * _LONG):
+                        continue  # it waited for memory and for what is kept between passes
+                    best = min(best or seconds, seconds)
+                    if best * whole > 1.3 * self.best.seconds or seconds > 10 * _LONG:
                         break
         except UnsuitableError as error:
             return str(error)
         except torch.OutOfMemoryError:
             return "out of memory"
-        per_point = best / samples * self.data.size / chunk
-        size = batch_size if self.data.joined else None
-        self.tried[f"{name}, {size}, {chunk}"] = per_point
-        if not self.best.seconds <= per_point:
-            self.best = Choice(name, size, chunk, per_point)
-        self.best = Choice(
-            self.best.strategy, self.best.batch_size, self.best.chunk, self.best.seconds, self.tried
-        )
+        trial = replace(trial, batch_size=size if self.data.joined else None, seconds=best * whole)
+        name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)
+        self.tried[", ".join(map(str, name))] = trial.seconds
+        if not self.best.seconds <= trial.seconds:
+            self.best = trial
+        self.best = replace(self.best, tried=self.tried)
         return ""
 
-    def climb(self, directions: tuple[list[int], list[int]], limit: float) -> None:
-        """Try batch sizes outwards from the present one while they help."""
-        for sizes in directions:
-            moved = False
-            for size in sizes:
-                before = self.best
-                if self.clock() > limit:
+    def share(self, *, free: bool) -> None:
+        """Try the best so far with a thread for every core."""
+        cores = torch.get_num_threads()
+        if self.best.strategy in SHARED and cores > 1 and self.more:
+            size = self.best.batch_size
+            if free and size is not None:
+                size = min(max(size, _LARGE * (self.best.chunk > 1)), -(-self.data.size // cores))
+            self.run(replace(self.best, batch_size=size, threads=cores))
+
+    def climb(self, field: str, *directions: list[int]) -> None:
+        """Try other values of one field, outwards from the present one, while they help."""
+        start = self.best.seconds
+        for values in directions:
+            for value in values:
+                before = self.best.seconds
+                if not self.more or (field == "chunk" and not 0 < value <= len(self.coordinates)):
                     return
-                self.run(before.strategy, size, before.chunk)
-                if self.best.batch_size == before.batch_size:
+                self.run(replace(self.best, **{field: value}))
+                if self.best.seconds == before:
                     break
-                moved = True
-            if moved:
+            if self.best.seconds != start:
                 return
-
-    def climb_chunks(self, limit: float) -> None:
-        """Try other numbers of points at once."""
-        for chunk in _around(self.best.chunk):
-            if self.clock() > limit or chunk > len(self.coordinates):
-                return
-            assert self.best.batch_size is not None
-            self.run(self.best.strategy, self.best.batch_size, chunk)
-
-
-def _around(chunk: int) -> Iterator[int]:
-    yield from (2 * chunk, chunk // 2, chunk // 4)

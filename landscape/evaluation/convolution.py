@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.evaluation.pairs import find_pairs
 from landscape.evaluation.sequential import Place, one_by_one
 from landscape.evaluation.work import Measure, UnsuitableError, Work, combine, patched
 
@@ -35,7 +36,12 @@ def folded(work: Work) -> Iterator[Measure]:
     """One point after another, batch norm folded into the layer before it, channels last."""
     if work.recalibration is not None:
         raise UnsuitableError("batch norms are estimated anew at every point")
-    pairs = find_pairs(work)
+    modules = list(work.loan.model.modules())
+    pairs = find_pairs(
+        work,
+        [m for m in modules if type(m) in _LAYERS],
+        [m for m in modules if type(m) in _NORMS and not m.training and m.running_mean is not None],
+    )
     if not pairs:
         raise UnsuitableError("no batch norm directly follows a convolution or linear layer")
     with _weights_last(work) as place, _folding(pairs) as fold:
@@ -46,36 +52,6 @@ def folded(work: Work) -> Iterator[Measure]:
 
         with one_by_one(work, place_folded) as measure:
             yield measure
-
-
-@torch.inference_mode()
-def find_pairs(work: Work) -> list[tuple[Any, Any]]:
-    """Layers whose output goes straight into a batch norm in evaluation mode, with that norm."""
-    made: dict[int, tuple[nn.Module, Tensor]] = {}
-    found: list[tuple[nn.Module, nn.Module]] = []
-    calls: dict[nn.Module, int] = {}
-
-    def watch(module: nn.Module, args: tuple, output: Any) -> None:
-        calls[module] = calls.get(module, 0) + 1
-        if type(module) in _LAYERS:
-            made[id(output)] = (module, output)
-        elif args and id(args[0]) in made:
-            found.append((made[id(args[0])][0], module))
-
-    modules = [
-        m
-        for m in work.loan.model.modules()
-        if type(m) in _LAYERS
-        or (type(m) in _NORMS and not m.training and m.running_mean is not None)
-    ]
-    hooks = [module.register_forward_hook(watch) for module in modules]
-    try:
-        work.place([0.0] * len(work.directions))
-        next(iter(work.metrics.values()))(work.loan.model, work.sample[0][0])
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [(a, b) for a, b in found if calls[a] == 1 and calls[b] == 1]
 
 
 @contextlib.contextmanager

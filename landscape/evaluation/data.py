@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -106,6 +107,12 @@ class HeldData:
         if self._whole is None:
             raise ValueError("Single samples can only be taken from data of equal structure.")
         return map_tensors(self._whole, lambda t: t[index])
+
+    def part(self, index: np.ndarray) -> HeldData:
+        """Some of the samples, copied, as data of their own drawn from the same population."""
+        part = copy.copy(self)
+        part._whole, part.size = self.take(torch.from_numpy(index)), len(index)
+        return part
 
     def cast(self, dtype: torch.dtype) -> None:
         """Convert floating-point samples to `dtype`."""

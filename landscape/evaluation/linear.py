@@ -13,6 +13,9 @@ independently; the loss must give one value per sample.
 from __future__ import annotations
 
 import contextlib
+import math
+import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,8 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from landscape.evaluation.crew import crew
 from landscape.evaluation.data import map_tensors
-from landscape.evaluation.softmax import few_classes
+from landscape.evaluation.shortcuts import shortcuts
 from landscape.evaluation.work import (
     Batches,
     Measure,
@@ -42,33 +46,38 @@ def batched_linear(work: Work) -> Iterator[Measure]:
     folder = _Folder(work)
     forwards = {m: folder.forward(m) for m in folder.layers}
     with (
+        crew(work) as share,
         patched(forwards),
         remembering(work.loan.model) as forget,
-        few_classes(),
     ):
+
+        @torch.inference_mode()
+        def of_batches(batches: Batches) -> Tensor:
+            out = folder.origin.new_zeros((len(work.metrics), folder.count, 3), dtype=torch.float64)
+            with shortcuts(folder.fresh):
+                for batch, samples in batches:
+                    work.check()
+                    forget()
+                    repeated = folder.enter(batch)
+                    folder.now.used = 0
+                    for row, (name, metric) in zip(out, work.metrics.items(), strict=True):
+                        folder.now.shared = True
+                        each = metric(work.loan.model, repeated)
+                        if not (
+                            isinstance(each, Tensor) and each.shape == (folder.count * samples,)
+                        ):
+                            raise UnsuitableError(f"{name!r} gives no value per sample")
+                        each = each.view(folder.count, samples)
+                        row[:, 0] += each.sum(1, dtype=torch.float64)
+                        row[:, 1] += each.double().square_().sum(1)
+                        row[:, 2] += samples
+            return out
 
         @torch.inference_mode()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
             work.place_buffers([0.0] * len(work.directions))
             folder.move(coordinates)
-            count = len(coordinates)
-            out = torch.zeros(
-                (len(work.metrics), count, 3), dtype=torch.float64, device=folder.origin.device
-            )
-            for batch, samples in batches:
-                work.check()
-                forget()
-                repeated = folder.enter(batch)
-                for row, (name, metric) in zip(out, work.metrics.items(), strict=True):
-                    folder.shared = True
-                    each = metric(work.loan.model, repeated)
-                    if not (isinstance(each, Tensor) and each.shape == (count * samples,)):
-                        raise UnsuitableError(f"{name!r} gives no value per sample")
-                    each = each.view(count, samples)
-                    row[:, 0] += each.sum(1, dtype=torch.float64)
-                    row[:, 1] += each.double().square_().sum(1)
-                    row[:, 2] += samples
-            return out
+            return share(of_batches, batches)
 
         yield measure
 
@@ -94,14 +103,15 @@ class _Folder:
             raise UnsuitableError("no linear layer is trainable")
         if not work.fixed_buffers:
             raise UnsuitableError("buffers differ from point to point")
-        self.shared = False
+        self.now = threading.local()  # of each thread's pass: batch, shared, made, used, memory
         self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}
-        self._products: dict[int, list[Tensor]] = {}
+        self._products: dict[int, Tensor] = {}
         self._bytes = 0
 
     def move(self, coordinates: np.ndarray) -> None:
         """Take the weights of some points."""
-        self.coordinates = torch.as_tensor(coordinates).to(self.origin)
+        c = torch.as_tensor(coordinates).to(self.origin)
+        self.weights = torch.cat([torch.ones_like(c[:, :1]), c], dim=1)
         self.count = len(coordinates)
         self.theta = self.origin.new_empty((self.count, self.origin.numel()))
         for row, point in zip(self.theta, coordinates, strict=True):
@@ -109,7 +119,7 @@ class _Folder:
 
     def enter(self, batch: Any) -> Any:
         """The batch once per point."""
-        self.batch = id(batch)
+        self.now.batch = id(batch)
         key = (id(batch), self.count)
         if key not in self._kept:
             repeated = map_tensors(batch, lambda t: t.repeat(self.count, *[1] * (t.ndim - 1)))
@@ -118,39 +128,57 @@ class _Folder:
             self._kept[key] = (batch, repeated)  # the batch too: its identity is the key
         return self._kept[key][1]
 
+    def fresh(self, tensor: Tensor) -> bool:
+        """Whether a tensor is what a layer has just made."""
+        made = getattr(self.now, "made", None)
+        return made is not None and made() is tensor
+
     def forward(self, layer: nn.Module) -> Any:
         """What replaces a layer's forward."""
         weight, bias = self.layers[layer]
 
         def linear(x: Tensor) -> Tensor:
             rows = x.reshape(self.count, -1, x.shape[-1])
-            if self.shared:
-                self.shared = False
+            if self.now.shared:
+                self.now.shared = False
                 out = self._shared(rows[0], weight, bias)
             else:
                 w = self.theta[:, weight.slice].view(self.count, *weight.shape).mT
+                out = self._memory(self.count, rows.shape[1], weight.shape[0])
                 if bias is None:
-                    out = torch.bmm(rows, w)
+                    torch.bmm(rows, w, out=out)
                 else:
-                    out = torch.baddbmm(self.theta[:, None, bias.slice], rows, w)
-            return out.view(*x.shape[:-1], weight.shape[0])
+                    torch.baddbmm(self.theta[:, None, bias.slice], rows, w, out=out)
+            out = out.view(*x.shape[:-1], weight.shape[0])
+            self.now.made = weakref.ref(out)
+            return out
 
         return linear
 
     def _shared(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
-        products = self._products.get(self.batch)
+        products = self._products.get(self.now.batch)
         if products is None:
-            products = [
-                F.linear(x, v[weight.slice].view(weight.shape), v[bias.slice] if bias else None)
-                for v in (self.origin, *self.directions)
-            ]
-            if (self.batch, self.count) in self._kept and self._room(products):
-                self._products[self.batch] = products
-        out = products[0].expand(self.count, -1, -1)
-        for k, product in enumerate(products[1:]):
-            c = self.coordinates[:, k, None, None]
-            out = torch.addcmul(out, product, c) if k == 0 else out.addcmul_(product, c)
-        return out if len(products) > 1 else out.contiguous()
+            products = torch.stack(
+                [
+                    F.linear(x, v[weight.slice].view(weight.shape), v[bias.slice] if bias else None)
+                    for v in (self.origin, *self.directions)
+                ]
+            )
+            if (self.now.batch, self.count) in self._kept and self._room(products):
+                self._products[self.now.batch] = products
+        out = self._memory(self.count, *products.shape[1:])
+        torch.mm(self.weights, products.flatten(1), out=out.flatten(1))
+        return out
+
+    def _memory(self, *shape: int) -> Tensor:
+        """Room for what a layer makes, the same for every batch: new memory costs page faults."""
+        held, size = self.now.__dict__.setdefault("memory", []), math.prod(shape)
+        if self.now.used == len(held):
+            held.append(self.origin.new_empty(size))
+        if held[self.now.used].numel() < size:
+            held[self.now.used] = self.origin.new_empty(size)
+        self.now.used += 1
+        return held[self.now.used - 1][:size].view(shape)
 
     def _room(self, tensors: Any) -> bool:
         sizes: list[int] = []

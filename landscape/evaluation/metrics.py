@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.2}
+
 Metric = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor]"]
 
 
@@ -33,6 +35,16 @@ def mean_of(value: Any) -> Tensor:
             "sample, or their mean) or a pair (sum, weight)."
         )
     return value.mean()
+
+
+def sum_and_weight(value: Any, samples: int) -> tuple[Tensor, Tensor]:
+    """A metric's return value on a batch as a sum and what to divide it by."""
+    if isinstance(value, tuple):
+        total, weight = value
+        return total.sum(), torch.as_tensor(weight).sum()
+    if value.ndim == 0:
+        return value * samples, torch.tensor(samples)
+    return value.sum(), torch.tensor(len(value))
 
 
 def sums(name: str, value: Any, samples: int) -> Tensor:
@@ -65,6 +77,16 @@ def sums(name: str, value: Any, samples: int) -> Tensor:
         f"{name!r} returned {shape} for a batch of {samples} samples; it must return one value "
         "per sample, a scalar mean, or a pair (sum, weight)."
     )
+
+
+def agree(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
+    """Whether two sets of totals have the same means, up to the rounding of `dtype`."""
+    first, second = a[..., 0] / a[..., 2], b[..., 0] / b[..., 2]
+    scale = first.abs().nan_to_num(0, 0, 0).amax(dim=-1, keepdim=True)
+    return torch.allclose(
+        first / scale, second / scale, rtol=_ROUNDING[dtype], atol=_ROUNDING[dtype] * 1e-2,
+        equal_nan=True,
+    )  # fmt: skip
 
 
 def mean_and_error(totals: np.ndarray, *, size: int, population: int) -> tuple[Any, Any]:

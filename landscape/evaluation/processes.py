@@ -1,148 +1,116 @@
-"""Several processes work through the units of one measurement.
-
-The objective is pickled once and sent to every process. A process that dies (out of memory, a
-signal) loses only the units it was at: they are queued again, one at a time from then on, so that
-the one that kills is known; a unit that fails three times ends the measurement with its error.
-"""
+"""Processes of this machine as workers: one per device, each with its own model and data."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import pickle
 import signal
-from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from landscape.evaluation.units import Units
-from landscape.progress import Progress
+from landscape.evaluation.device import checked_device
+from landscape.evaluation.engine import packed, unpacked
 
 if TYPE_CHECKING:
-    from landscape.restriction import Restriction
+    from landscape.restriction import Evaluation, Restriction
 
-_ATTEMPTS = 3
-_worker: dict[str, Any] = {}
+_held: dict[str, Any] = {}  # in a worker: what it measures
 
 
-def measure_units(
-    restriction: Restriction,
-    coordinates: np.ndarray,
-    units: Units,
-    *,
-    processes: int = 1,
-    shard: tuple[int, int] = (0, 1),
-    progress: Progress | None = None,
-) -> None:
-    """Measure the units that are missing, and write each when it is done.
+@dataclass(frozen=True)
+class Processes:
+    """An engine of processes on this machine.
+
+    Model, loss and data are pickled once and sent to every process, so they must be defined at
+    the top level of a module, and a script needs an ``if __name__ == "__main__":``.
 
     Args:
-        restriction: What to measure.
-        coordinates: All points, shape (points, K).
-        units: Where they are kept.
-        processes: How many processes work; 1 works in this one.
-        shard: (i, n): only every n-th unit, from the i-th (from 0).
-        progress: Told of finished points.
+        devices: Where the processes compute, one process for each entry: ``("cuda:0", "cuda:1")``,
+            or ``("cpu", "cpu")`` for two on the processor, which share its threads.
 
     Raises:
-        ValueError: If the objective cannot be sent to other processes.
-        RuntimeError: If a unit failed three times.
+        ValueError: If there is no device, or one that is unknown or absent.
     """
-    missing = units.missing(shard)
-    objective = restriction.objective
-    if not missing:
-        return
-    objective.choice = objective.choice or units.choice
-    if objective.choice is None:
-        restriction.prepare(coordinates)
-        units.keep_choice(objective.choice)
-    if processes == 1:
-        for number in missing:
-            found = restriction(coordinates[units.places(number)], progress=progress)
-            units.save(number, found.mean, found.standard_error)
-        return
-    try:
-        packed = pickle.dumps(restriction)
-    except (pickle.PicklingError, AttributeError, TypeError) as problem:
-        raise ValueError(
-            f"The objective cannot be sent to other processes ({problem}); define the model's "
-            "class, the loss and the metrics at the top level of a module, not as lambdas or "
-            "inside functions, or use processes=1."
-        ) from problem
-    _supervise(packed, coordinates, units, missing, processes, progress)
 
+    devices: tuple[str, ...] = ("cpu", "cpu")
 
-def _supervise(
-    packed: bytes,
-    coordinates: np.ndarray,
-    units: Units,
-    missing: list[int],
-    processes: int,
-    progress: Progress | None,
-) -> None:
-    queue, failures = deque(missing), dict.fromkeys(missing, 0)
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    while queue:
-        running: dict[Future, int] = {}
-        pool = ProcessPoolExecutor(
-            processes,
-            mp_context=get_context("spawn"),
-            initializer=_start,
-            initargs=(packed, coordinates, threads),
-        )
-        workers = pool._processes
+    def __post_init__(self) -> None:
+        if not self.devices:
+            raise ValueError("devices is empty; name one device per process, such as cuda:0.")
+        for name in self.devices:
+            checked_device(name)
+
+    @contextlib.contextmanager
+    def start(self, restriction: Restriction) -> Iterator[list[_Process]]:
+        """One process per device."""
+        data = packed(restriction)
+        threads = max(1, torch.get_num_threads() // len(self.devices))
+        workers = [_Process(data, device, threads) for device in self.devices]
         try:
-            while queue or running:
-                suspects = any(failures[number] for number in [*queue, *running.values()])
-                while queue and len(running) < (1 if suspects else processes):
-                    running[pool.submit(_measure, units.places(queue[0]))] = queue[0]
-                    queue.popleft()
-                finished = wait(running, return_when=FIRST_COMPLETED).done
-                for done in sorted(finished, key=lambda f: f.exception() is not None):
-                    problem = done.exception()
-                    if isinstance(problem, BrokenProcessPool):
-                        raise problem
-                    number = running.pop(done)
-                    if problem is not None:
-                        failures[number] += 1
-                        _give_up(number, failures, problem)
-                        queue.append(number)
-                        continue
-                    mean, error = done.result()
-                    failures[number] = 0
-                    units.save(number, mean, error)
-                    if progress is not None:
-                        progress.advance(mean.shape[1])
-        except BrokenProcessPool as problem:
-            for number in running.values():
-                failures[number] += 1
-                _give_up(number, failures, problem)
-                queue.append(number)
+            yield workers
         finally:
-            for worker in list((workers or {}).values()):
+            for worker in workers:
                 worker.kill()
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _give_up(number: int, failures: dict[int, int], problem: BaseException) -> None:
-    if failures[number] >= _ATTEMPTS:
-        raise RuntimeError(
-            f"Unit {number} failed {_ATTEMPTS} times; the last time: {type(problem).__name__}: "
-            f"{problem}"
-        ) from problem
+class _Process:
+    """A worker that is a process, and another one when that has died."""
+
+    def __init__(self, data: bytes, device: str, threads: int) -> None:
+        self._given = (data, device, threads)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, points: np.ndarray) -> Future[Evaluation]:
+        """Measure points in the process."""
+        if self._pool is not None:
+            with contextlib.suppress(BrokenProcessPool):
+                return self._pool.submit(_measure, points)
+            self.kill()
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=_begin, initargs=self._given
+        )
+        try:
+            return self._pool.submit(_measure, points)
+        except (OSError, BrokenProcessPool) as problem:  # it died while it was starting
+            failed: Future[Evaluation] = Future()
+            failed.set_exception(problem)
+            return failed
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._pool is None:
+            return
+        for process in list((self._pool._processes or {}).values()):
+            process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
 
 
-def _start(packed: bytes, coordinates: np.ndarray, threads: int) -> None:
-    import torch
-
+def _begin(data: bytes, device: str, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _worker.update(restriction=pickle.loads(packed), coordinates=coordinates)
+    _held.update(data=data, device=device)
 
 
-def _measure(places: slice) -> tuple[np.ndarray, np.ndarray]:
-    found = _worker["restriction"](_worker["coordinates"][places])
-    return found.mean, found.standard_error
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _measure(points: np.ndarray) -> Evaluation:
+    if "data" in _held:
+        _held["restriction"] = unpacked(_held["data"], _held["device"])
+        del _held["data"]
+    return _held["restriction"](points, checks=0)

@@ -9,7 +9,7 @@ from landscape.evaluation.data import HeldData, map_tensors
 from landscape.evaluation.sequential import sequential
 from landscape.evaluation.work import Work
 
-_LOOK = 32
+_LOOK = 8
 _TOLERANCE = 1e-4  # float32 in other batches rounds otherwise; randomness moves far more
 
 
@@ -24,7 +24,7 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     Raises:
         ValueError: If the values differ or the samples were changed; the message says why.
     """
-    look = data.batches(_LOOK, most=_LOOK)[:1]
+    look = data.batches(min(_LOOK, data.batch_size), most=_LOOK)[:1]
     kept: list[Tensor] = []
     map_tensors(look[0][0], lambda t: kept.append(t.clone()) or t)
     origin = torch.zeros(1, len(work.directions)).numpy()
@@ -45,8 +45,12 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
                     "something random is active (dropout applied in evaluation mode, or noise or "
                     "augmentation inside the loss). Make it deterministic in evaluation mode."
                 )
-        if rebatch and look[0][1] > 1:
-            third = measure(origin, data.batches((look[0][1] + 1) // 2, most=look[0][1]))
+        batch, count = look[0]
+        if rebatch and count > 1:
+            half = count // 2
+            parts = [(slice(half), half), (slice(half, None), count - half)]
+            halves = [(map_tensors(batch, lambda t, p=p: t[p]), size) for p, size in parts]
+            third = measure(origin, halves)
             for row, name in enumerate(work.metrics):
                 a, b = first[row, 0, 0] / first[row, 0, 2], third[row, 0, 0] / third[row, 0, 2]
                 if not _close(a, b):

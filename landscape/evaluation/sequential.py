@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.evaluation.crew import crew
 from landscape.evaluation.metrics import sums
 from landscape.evaluation.work import Batches, Measure, Work, remembering
 
 Place = Callable[[Sequence[float]], None]
+Each = Callable[[int, int, Any], None]  # metric, point, what the metric returned for a batch
 
 
 @contextlib.contextmanager
@@ -23,27 +26,37 @@ def sequential(work: Work) -> Iterator[Measure]:
 
 
 @contextlib.contextmanager
-def one_by_one(work: Work, place: Place) -> Iterator[Measure]:
-    """Evaluate points one after another with a given way to place them."""
+def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterator[Measure]:
+    """Evaluate points one after another with a given way to place them; `each` is told values."""
     model, metrics = work.loan.model, work.metrics
     alone = len(metrics) == 1
-    with contextlib.nullcontext() if alone else remembering(model) as forget:
+    with (
+        crew(work) as share,
+        contextlib.nullcontext() if alone else remembering(model) as forget,
+    ):
+        now = 0
+
+        @torch.inference_mode()
+        def of_batches(batches: Batches) -> Tensor:
+            out = torch.zeros((len(metrics), 3), dtype=torch.float64, device=work.origin.device)
+            for batch, samples in batches:
+                work.check()
+                if forget is not None:
+                    forget()
+                for m, (name, metric) in enumerate(metrics.items()):
+                    value = metric(model, batch)
+                    out[m] += sums(name, value, samples)
+                    if each is not None:
+                        each(m, now, value)
+            return out
 
         @torch.inference_mode()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
-            out = torch.zeros(
-                (len(metrics), len(coordinates), 3),
-                dtype=torch.float64,
-                device=work.loan.flat.device,
-            )
-            for index, point in enumerate(coordinates):
+            nonlocal now
+            out = []
+            for now, point in enumerate(coordinates):  # noqa: B007 - read above
                 place(point)
-                for batch, samples in batches:
-                    work.check()
-                    if forget is not None:
-                        forget()
-                    for row, (name, metric) in zip(out, metrics.items(), strict=True):
-                        row[index] += sums(name, metric(model, batch), samples)
-            return out
+                out.append(share(of_batches, batches))
+            return torch.stack(out, dim=1)
 
         yield measure

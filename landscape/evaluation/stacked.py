@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from landscape.evaluation.metrics import sums
+from landscape.evaluation.metrics import Metric, sums
 from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work, remembering
 
 
@@ -22,7 +22,7 @@ def stacked(work: Work) -> Iterator[Measure]:
     model, layout = work.loan.model, work.loan.layout
     if not work.fixed_buffers:
         raise UnsuitableError("buffers differ from point to point")
-    runner = _Runner(model, work)
+    runner = Runner(model, work.metrics)
     with remembering(model) as forget:
 
         @torch.no_grad()
@@ -50,19 +50,20 @@ def stacked(work: Work) -> Iterator[Measure]:
         yield measure
 
 
-class _Runner(nn.Module):
+class Runner(nn.Module):
     """Calls the metrics with the borrowed model at given parameters."""
 
-    def __init__(self, model: nn.Module, work: Work) -> None:
+    def __init__(self, model: nn.Module, metrics: Mapping[str, Metric]) -> None:
         super().__init__()
-        self.model = model
-        self.metrics = work.metrics
+        self.model, self.metrics = model, metrics
 
     def one(self, parameters: dict[str, Tensor], batch: Any, samples: int) -> Tensor:
+        """Sums at one point."""
         named = {f"model.{name}": tensor for name, tensor in parameters.items()}
         return functional_call(self, named, (batch, samples), tie_weights=True)
 
     def forward(self, batch: Any, samples: int) -> Tensor:
+        """Sums over a batch, shape (metrics, 3)."""
         return torch.stack(
             [
                 sums(name, metric(self.model, batch), samples)

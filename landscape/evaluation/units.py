@@ -21,7 +21,8 @@ import numpy as np
 
 from landscape.evaluation.choice import Choice
 
-_POINTS = 32
+_COUNT = 32  # units of a small measurement
+_POINTS = 32  # points per unit of a large one
 
 
 class Units:
@@ -30,23 +31,22 @@ class Units:
     Args:
         folder: Where they are kept; created when missing.
         key: What is measured; a folder is only ever continued under its own key.
-        points: Number of points.
-        size: Points per unit.
+        points: Number of points. It alone decides how many a unit holds, so that all shards cut
+            alike.
 
     Raises:
         ValueError: If the folder belongs to another measurement.
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str], *, key: str, points: int, size: int = _POINTS
-    ) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, key: str, points: int) -> None:
         self.folder = Path(folder)
-        self.points, self.size = points, size
+        self.points = points
+        self.size = min(_POINTS, max(1, points // _COUNT))
         self.folder.mkdir(parents=True, exist_ok=True)
         plan = self._plan()
         if not plan:
             plan = {"schema": "landscape/units", "version": 1, "key": key, "points": points}
-            self._write_plan({**plan, "size": size})
+            self._write_plan({**plan, "size": self.size})
         elif (plan.get("key"), plan.get("points")) != (key, points):
             raise ValueError(
                 f"{self.folder} holds units of another measurement (plane, points, data or "

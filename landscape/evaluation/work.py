@@ -8,9 +8,10 @@ all that differs between strategies; none changes a result beyond rounding.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import is_
 from typing import Any
 
@@ -46,6 +47,8 @@ class Work:
         check: Called between batches; raises to stop.
         rounding: The type in which most of the model is computed.
         recalibration: Batches on which batch norms are estimated anew at every point, or None.
+        programs: What was compiled for this model; see `landscape.evaluation.compiled`.
+        threads: How many threads share the batches of a point; see `landscape.evaluation.crew`.
     """
 
     loan: Loan
@@ -58,6 +61,8 @@ class Work:
     check: Callable[[], None]
     rounding: torch.dtype = torch.float32
     recalibration: list | None = None
+    threads: int = 1
+    programs: dict = field(default_factory=dict)
 
     @property
     def fixed_buffers(self) -> bool:
@@ -83,9 +88,11 @@ class Work:
 
 def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
     """Out = origin + Σ c_k · direction_k, in place."""
-    out.copy_(origin)
+    if not len(directions):
+        out.copy_(origin)
+    so_far = origin
     for direction, c in zip(directions, point, strict=True):
-        out.add_(direction, alpha=float(c))
+        so_far = torch.add(so_far, direction, alpha=float(c), out=out)
 
 
 @contextlib.contextmanager
@@ -107,23 +114,26 @@ def remembering(model: nn.Module) -> Iterator[Callable[[], None]]:
     Yields:
         A function that forgets the pass; call it before every batch.
     """
-    known: list[tuple[tuple, dict, Any]] = []
+    passes = threading.local()
     own = model.__dict__.get("forward")
     forward = model.forward
 
     def remembered(*args: Any, **kwargs: Any) -> Any:
-        for seen, named, output in known:
+        for seen, named, output in getattr(passes, "known", ()):
             same = len(seen) == len(args) and all(map(is_, seen, args))
             if same and named.keys() == kwargs.keys() and all(named[k] is kwargs[k] for k in named):
                 return output
         output = forward(*args, **kwargs)
         if isinstance(output, Tensor):
-            known[:] = [(args, kwargs, output)]
+            passes.known = [(args, kwargs, output)]
         return output
+
+    def forget() -> None:
+        passes.known = []
 
     model.__dict__["forward"] = remembered
     try:
-        yield known.clear
+        yield forget
     finally:
         model.__dict__.pop("forward")
         if own is not None:

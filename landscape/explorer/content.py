@@ -118,13 +118,19 @@ def _run(results: Sequence[Any]) -> dict[str, Any]:
 
 
 def _surface(surface: Surface) -> dict[str, Any]:
+    maps, erring = ((), ()) if surface.error is None else (surface.error, surface.metrics)
     return {
         "plane": _plane(surface),
         "alpha": packed(surface.alpha),
         "beta": packed(surface.beta),
-        "metrics": list(surface.metrics),
-        "values": [packed(values) for values in surface.values],
-        "error": [packed(values) for values in surface.standard_error],
+        "metrics": [
+            *surface.metrics,
+            *(f"error of {name}" for name in erring),
+        ],
+        "values": [packed(values) for values in (*surface.values, *maps)],
+        "error": [packed(values) for values in (*surface.standard_error, *(0 * m for m in maps))],
+        "within": [packed(values) for values in (*maps, *(0 * m for m in maps))],
+        "measured": None if surface.measured is None else packed(surface.measured, "u1"),
         "computed": packed(surface.computed, "u1"),
         "labels": list(surface.labels),
         "gram": packed(surface.gram),

@@ -24,6 +24,7 @@ def notes_on(surface: Surface) -> list[list[str]]:
             ("Batch norm", _BATCH_NORM.get(str(settings.get("batch_norm")), "")),
             ("Precision", str(settings.get("precision", ""))),
             ("Device", str(settings.get("device", ""))),
+            ("Error", _accuracy(surface)),
             ("Holes", _holes(surface)),
         )
         if text
@@ -114,6 +115,28 @@ def _data(settings: dict[str, Any]) -> str:
             else f"{samples:,} of {population:,} samples (see the standard error on hover)"
         )
     return ", ".join(parts)
+
+
+def _accuracy(surface: Surface) -> str:
+    if surface.accuracy is None or surface.measured is None:
+        return ""
+    said, check = surface.accuracy, surface.accuracy["check"]
+    stated = said["stated"][0]
+    text = (
+        f"{int(surface.measured.sum()):,} of {surface.measured.size:,} points were measured, in "
+        f"{said['passes']:,.0f} passes over the data instead of {said['full']:,}; the others are "
+        "interpolated. "
+    )
+    if stated is None:
+        return text + "The error is not known."
+    text += f"95 % of the points are within {100 * stated:.2g} % of the range of the loss"
+    if check["points"] and check["largest"][0] is not None:
+        text += (
+            f"; at {check['points']} random points measured on all samples it is "
+            f"{100 * check['largest'][0]:.2g} % at most"
+        )
+    untrusted = 0 if surface.trusted is None else int((~surface.trusted).sum())
+    return text + (f". {untrusted:,} points are not to be trusted." if untrusted else ".")
 
 
 def _holes(surface: Surface) -> str:

@@ -23,6 +23,8 @@ from landscape.plots.surface import contour_levels, metric_of, plot_surface
 
 Frame = np.ndarray  # uint8, shape (row, column, 3)
 
+_VIEW = (30.0, -60.0)  # elevation and azimuth of the camera on a surface along training
+
 
 def walk_frames(
     surface: Surface,
@@ -92,26 +94,47 @@ def orbit_frames(
 
 
 def evolution_frames(
-    surfaces: Sequence[Surface], *, names: Sequence[str], metric: str = "loss"
+    surfaces: Sequence[Surface],
+    *,
+    names: Sequence[str] | None = None,
+    metric: str = "loss",
+    colormap: str = "viridis",
+    pixels: int = 380,
 ) -> Iterator[Frame]:
-    """One surface after the other, all with the same levels: a surface along training.
+    """One surface after the other, from above and as a relief: a surface along training.
+
+    All frames share their levels, colours and heights, and the camera stands still.
 
     Args:
-        surfaces: In order.
-        names: What to write above each, for example the step.
+        surfaces: In order, for example from `surfaces_along`.
+        names: What to write above each; default: the step and the value at the centre, for
+            surfaces from `surfaces_along`.
         metric: Which metric of the surfaces.
+        colormap: Name of a matplotlib colour map.
+        pixels: Width of the relief; a frame is about twice as wide.
 
     Raises:
         ValueError: If the numbers of surfaces and names differ, or there is none.
     """
+    names = [_centre(surface, metric) for surface in surfaces] if names is None else names
     if not surfaces or len(surfaces) != len(names):
         raise ValueError(f"Got {len(surfaces)} surfaces and {len(names)} names; give one each.")
-    values = np.concatenate([metric_of(surface, metric).ravel() for surface in surfaces])
-    levels = contour_levels(values)
+    levels = contour_levels(
+        np.concatenate([metric_of(surface, metric).ravel() for surface in surfaces])
+    )
     for surface, name in zip(surfaces, names, strict=True):
-        figure = Figure(figsize=(5, 4), dpi=100, layout="constrained")
-        ax = plot_surface(surface, metric=metric, levels=levels, ax=figure.add_subplot())
-        ax.set_title(name, loc="right")
+        figure = Figure(figsize=(2.3 * pixels / 100, 1.05 * pixels / 100), dpi=100)
+        figure.set_layout_engine("constrained")
+        left, right = figure.subplots(1, 2)
+        plot_surface(surface, metric=metric, levels=levels, colormap=colormap, ax=left)
+        if "step" in surface.settings:
+            left.plot(0, 0, "+", color="white", markersize=9, gid="centre")
+        render_surface(
+            surface, metric=metric, floor=levels[0], ceiling=levels[-1], view=_VIEW,
+            colormap=colormap, pixels=pixels, ax=right,
+        )  # fmt: skip
+        _hold_still(right, surface, Camera(*_VIEW), 0.5)
+        figure.suptitle(name, fontsize="large")
         yield _pixels(figure)
 
 
@@ -155,13 +178,29 @@ def write_animation(
     return path
 
 
+def _centre(surface: Surface, metric: str) -> str:
+    """The step around which a surface was measured, and the value measured nearest to it."""
+    values = metric_of(surface, metric)
+    value = values[np.abs(surface.beta).argmin(), np.abs(surface.alpha).argmin()]
+    return f"step {surface.settings.get('step', '?')}: {metric} {value:.3g} at the centre"
+
+
 def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
     """One palette for all frames, so that still parts do not flicker; rare colours count too."""
     some = [np.asarray(pictures[k]) for k in np.linspace(0, len(pictures) - 1, 6).astype(int)]
     colors, counts = np.unique(np.concatenate(some).reshape(-1, 3), axis=0, return_counts=True)
-    palette = Image.fromarray(colors[None]).quantize(255)
-    entries = (palette.getpalette() or [])[: 3 * 255]
-    palette.putpalette([*entries, *colors[counts.argmax()].tolist()])  # the ground stays exact
+    seen = Image.fromarray(np.repeat(colors, counts.clip(max=40), axis=0)[None])
+    entries = np.concatenate(
+        [
+            np.reshape(seen.quantize(share, method).getpalette() or [], (-1, 3))[:share]
+            for method, share in ((Image.Quantize.MEDIANCUT, 176), (Image.Quantize.MAXCOVERAGE, 80))
+        ]
+    )
+    ground = colors[counts.argmax()]
+    near = np.abs(entries - ground.astype(int)).max(axis=1) <= 8
+    entries[near] = ground  # stays exact
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(entries.ravel().tolist())
     return palette
 
 

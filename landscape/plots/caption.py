@@ -11,8 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 
-def conditions(settings: Mapping[str, Any]) -> str:
-    """Task, samples, batch-norm policy and plane of a result, as one line.
+def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:
+    """Task, samples, batch-norm policy, lower precision and plane of a result, as one line.
+
+    Args:
+        settings: Of the result.
+        error: Largest observed error of a lower precision, where it is known.
 
     >>> conditions({"task": "digits/mlp", "samples": 500, "population": 1498})
     'digits/mlp · 500 of 1498 samples'
@@ -23,10 +27,17 @@ def conditions(settings: Mapping[str, Any]) -> str:
         whole = population in (None, samples)
         parts.append(f"{samples} samples" if whole else f"{samples} of {population} samples")
     if "batch_norm" in settings:
-        policy = settings["batch_norm"]
-        parts.append("batch norm " + ("of each batch" if policy == "batch" else str(policy)))
+        policy = {"batch": "of each batch"}.get(settings["batch_norm"], settings["batch_norm"])
+        if policy == "frozen" and settings.get("buffers") == "recorded, interpolated":
+            policy = "as recorded, interpolated"
+        parts.append(f"batch norm {policy}")
+    if (precision := settings.get("precision")) in ("bfloat16", "tf32"):
+        known = isinstance(error, float)
+        parts.append(f"{precision}, off by up to {error:.1g}" if known else str(precision))
     if "kind" in settings:
         parts.append(_directions(settings))
+    if "step" in settings:
+        parts.append("the plane moves: its centre is the state of each step")
     return " · ".join(parts)
 
 

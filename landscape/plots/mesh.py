@@ -1,4 +1,4 @@
-"""A surface and its paths as a mesh for ParaView, Blender and the like: PLY, OBJ or VTP."""
+"""A surface and its paths as a mesh for ParaView, Blender and the like: PLY, OBJ, VTP or glTF."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
+from landscape.plots.gltf import gltf_bytes
 from landscape.plots.surface import check_plane, contour_levels, metric_of
 
 
@@ -92,20 +93,23 @@ def surface_mesh(
 
 
 def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> Path:
-    """Write a mesh as text; the suffix chooses the format.
+    """Write a mesh; the suffix chooses the format, text except for ``.glb``.
 
     ``.ply``: the metric is a property of the vertices, paths are edges. ``.vtp``: the metric is
     point data, paths are lines. ``.obj``: the metric, scaled to 0 … 1, is the texture coordinate,
-    for OBJ knows no attributes; paths are lines.
+    for OBJ knows no attributes; paths are lines. ``.glb``: binary glTF with colours, the metric
+    as an attribute and paths as lines; see `gltf_bytes`.
 
     Raises:
         ValueError: If the suffix is none of these.
+        ImportError: If a ``.glb`` is wanted and trimesh is not installed.
     """
     path = Path(path)
     if path.suffix not in _WRITERS:
         raise ValueError(f"A mesh is written as {', '.join(_WRITERS)}; not {path.name!r}.")
+    written = _WRITERS[path.suffix](mesh)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_WRITERS[path.suffix](mesh), encoding="ascii")
+    path.write_bytes(written if isinstance(written, bytes) else written.encode("ascii"))
     return path
 
 
@@ -187,4 +191,4 @@ def _word(name: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in name) or "value"
 
 
-_WRITERS = {".ply": _ply, ".obj": _obj, ".vtp": _vtp}
+_WRITERS = {".ply": _ply, ".obj": _obj, ".vtp": _vtp, ".glb": gltf_bytes}

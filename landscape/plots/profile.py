@@ -7,13 +7,18 @@ from matplotlib.axes import Axes
 
 from landscape.analysis.line import Profile
 from landscape.plots.caption import conditions, write_above
-from landscape.plots.style import axes_or_new, looks
+from landscape.plots.style import Look, axes_or_new, looks
+
+_MANY = 5  # random directions, from which on their spread is drawn instead of each by its look
+_SPREAD = "#0072B2"
 
 
 def plot_profile(profile: Profile, *, metric: str = "loss", ax: Axes | None = None) -> Axes:
     """Draw a metric along one or several lines.
 
-    A band shows ± one standard error where the metric was measured on a subset. The axis is
+    A band shows ± one standard error where the metric was measured on a subset. Five or more
+    random directions are drawn as their median and a band that holds 80 % of them, over faint
+    lines for each. The axis is
     logarithmic when every value is positive and they span more than a factor of thirty. For lines
     between two points, α = 0 and α = 1 are marked: they are the two points.
 
@@ -34,24 +39,45 @@ def plot_profile(profile: Profile, *, metric: str = "loss", ax: Axes | None = No
     if between:
         for place in (0, 1):
             ax.axvline(place, color="0.7", linewidth=0.8, zorder=0)
-    for name, y, error, style in zip(
-        profile.names, values, errors, looks(profile.names), strict=True
-    ):
-        ax.plot(profile.alpha, y, **style.line, label=name)
-        if between:
-            ends = np.interp((0, 1), profile.alpha, y)
-            ax.plot((0, 1), ends, style.marker, color=style.color, markeredgecolor="white")
-        if (error > 0).any():
-            ax.fill_between(
-                profile.alpha, y - error, y + error, color=style.color, alpha=0.2, linewidth=0
-            )
+    if profile.settings.get("kind") == "random" and len(profile.names) >= _MANY:
+        _draw_spread(ax, profile, metric)
+    else:
+        for name, y, error, style in zip(
+            profile.names, values, errors, looks(profile.names), strict=True
+        ):
+            _draw_line(ax, profile.alpha, y, error, style, name, ends=between)
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and finite.max() > 30 * finite.min():
         ax.set_yscale("log")
     ax.set_xlim(profile.alpha[0], profile.alpha[-1])
     ax.set_xlabel(f"{profile.label} (0: start, 1: end)" if between else profile.label)
     ax.set_ylabel(metric)
-    write_above(ax, conditions({k: v for k, v in profile.settings.items() if k != "kind"}))
+    write_above(
+        ax, conditions({k: v for k, v in profile.settings.items() if k != "kind" or v == "random"})
+    )
     if len(profile.names) > 1:
         ax.legend()
     return ax
+
+
+def _draw_line(
+    ax: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray, style: Look, name: str, *, ends: bool
+) -> None:
+    ax.plot(x, y, **style.line, label=name)
+    if ends:
+        at = np.interp((0, 1), x, y)
+        ax.plot((0, 1), at, style.marker, color=style.color, markeredgecolor="white")
+    if (error > 0).any():
+        ax.fill_between(x, y - error, y + error, color=style.color, alpha=0.2, linewidth=0)
+
+
+def _draw_spread(ax: Axes, profile: Profile, metric: str) -> None:
+    values = profile.values[:, profile.metrics.index(metric)]
+    median, low, high = profile.band(share=0.8, metric=metric)
+    ax.plot(profile.alpha, values.T, color="0.8", linewidth=0.5, zorder=1, gid="each")
+    ax.fill_between(
+        profile.alpha, low, high, color=_SPREAD, alpha=0.2, linewidth=0, gid="spread",
+        label="80 % of them",
+    )  # fmt: skip
+    of = f"median of {len(values)} directions"
+    ax.plot(profile.alpha, median, color=_SPREAD, label=of, gid="median")

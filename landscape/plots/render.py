@@ -23,6 +23,7 @@ def render_surface(
     paths: Sequence[Projection] = (),
     metric: str = "loss",
     ceiling: float | None = None,
+    floor: float | None = None,
     log: bool | None = None,
     colormap: str = "viridis",
     view: tuple[float, float | None] = (35.0, None),
@@ -43,7 +44,9 @@ def render_surface(
         paths: Projections on the same plane.
         metric: Which metric of the surface.
         ceiling: What lies above is cut away; default: as for `plot_surface`.
-        log: Logarithmic height; default: when every value is positive.
+        floor: Value at height 0, not above the smallest; default: the smallest. The same ceiling
+            and floor for several surfaces make them comparable.
+        log: Logarithmic height; default: when every value and `floor` is positive.
         colormap: Name of a matplotlib colour map.
         view: Elevation and azimuth of the camera in degrees; an azimuth of None looks from the
             side on which the surface is lower.
@@ -59,13 +62,16 @@ def render_surface(
 
     Raises:
         ValueError: If the metric is unknown, a path belongs to another plane, no value is finite,
-            or `log` is asked for values that are not positive.
+            `floor` is above the smallest, or `log` is asked for values that are not positive.
     """
     for path in paths:
         check_plane(surface, path)
     values = metric_of(surface, metric)
     top = float(contour_levels(values, ceiling=ceiling)[-1])
-    low = float(values[np.isfinite(values)].min())
+    smallest = float(values[np.isfinite(values)].min())
+    low = smallest if floor is None else float(floor)
+    if low > smallest:
+        raise ValueError(f"floor={low:g} is above the smallest {metric}, {smallest:g}.")
     if log and low <= 0:
         raise ValueError(f"log=True needs positive values; the smallest {metric} is {low:g}.")
     norm = LogNorm(low, top) if log or (log is None and low > 0) else Normalize(low, top)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from landscape.analysis.adaptive_rate import AdaptiveRate
+from landscape.analysis.gradients import GradientHistogram
 from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.line import Profile
 from landscape.analysis.path import PathMetrics
@@ -19,6 +20,7 @@ from landscape.analysis.surface import Surface
 from landscape.analysis.walk import Walk
 from landscape.analysis.walk_statistics import WalkStatistics
 from landscape.plots.adaptive_rate import plot_adaptive_rate
+from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.layers import plot_layers
 from landscape.plots.path import plot_path
 from landscape.plots.profile import plot_profile
@@ -190,6 +192,13 @@ def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         plot_layers(layers, ax=figure.add_subplot())
         sentence = f"Updates over weights of {layers.name}, tensor by tensor."
         yield _Drawing(_slug(name), figure, sentence, {name: layers})
+    for name, sizes in _all(results, GradientHistogram).items():
+        figure = Figure()
+        plot_gradient_histogram(sizes, ax=figure.add_subplot())
+        first, last = sizes.quantiles([0.5])[0, [0, -1]]
+        sentence = f"Sizes of the gradient's entries of {sizes.name}: median {first:.2g} at step "
+        sentence += f"{sizes.step[0]}, {last:.2g} at step {sizes.step[-1]}."
+        yield _Drawing(_slug(name), figure, sentence, {name: sizes})
     for name, statistics in _all(results, WalkStatistics).items():
         figure = Figure()
         plot_walk_statistics(statistics, ax=figure.add_subplot())

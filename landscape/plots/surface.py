@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
+from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import axes_or_new, figure_of, looks
 
@@ -30,15 +31,17 @@ def plot_surface(
     ceiling: float | None = None,
     levels: np.ndarray | None = None,
     colormap: str = "viridis",
+    show_points: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a surface as filled contours, with runs projected on its plane.
 
     Levels are geometric when every value is positive and even otherwise. Values above `ceiling`
     get the top colour and the colour bar a pointed end that says so. Points that were not
-    measured are hatched, measured values that are not finite are crossed. A path is the
-    projection of a run: the run itself is off the plane, by at most the distance that the legend
-    gives beside its name, and its loss is in general not the surface's height.
+    measured are hatched, measured values that are not finite are crossed. A surface with a
+    tolerance states its error at the colour bar, and is hatched where it is not to be trusted. A
+    path is the projection of a run: the run itself is off the plane, by at most the distance that
+    the legend gives beside its name, and its loss is in general not the surface's height.
 
     Args:
         surface: What to draw.
@@ -51,6 +54,7 @@ def plot_surface(
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
             surfaces makes them comparable.
         colormap: Name of a matplotlib colour map; paler under paths.
+        show_points: Whether to dot the measured points.
         ax: Where to draw; default: new axes.
 
     Returns:
@@ -67,7 +71,7 @@ def plot_surface(
     if not np.isfinite(values).any():
         ax.set(xlim=surface.alpha[[0, -1]], ylim=surface.beta[[0, -1]])
         ax.text(0.5, 0.5, f"no finite {metric} was measured", ha="center", transform=ax.transAxes)
-        _finish(ax, surface)
+        _finish(ax, surface, metric)
         draw_paths(ax, paths)
         return ax
     if levels is None:
@@ -92,9 +96,13 @@ def plot_surface(
     bar.add_lines(edges)
     bar.minorticks_off()
     bar.ax.set_yticklabels([_short(level) for level in levels[::2]])
-    bar.set_label(metric + (f" (clipped above {_short(top)})" if clipped else ""))
+    told = metric + (f" (clipped above {_short(top)})" if clipped else "")
+    bar.set_label("; ".join(filter(None, (told, stated_error(surface, metric)))))
     _mark_holes(ax, surface, values)
-    _finish(ax, surface)
+    mark_untrusted(ax, surface)
+    if show_points:
+        draw_measured(ax, surface)
+    _finish(ax, surface, metric)
     draw_paths(ax, paths)
     return ax
 
@@ -201,16 +209,18 @@ def is_square(surface: Surface) -> bool:
     return bool(alike and 0.3 < np.ptp(surface.beta) / np.ptp(surface.alpha) < 3)
 
 
-def _finish(ax: Axes, surface: Surface) -> None:
+def _finish(ax: Axes, surface: Surface, metric: str) -> None:
     ax.set_xlabel(axis_label(surface, 0))
-    ax.set_ylabel(axis_label(surface, 1))
+    ax.set_ylabel(axis_label(surface, 1).replace("; ", ";\n"))  # axes are seldom tall
     ax.set_xlim(surface.alpha[0], surface.alpha[-1])
     ax.set_ylim(surface.beta[0], surface.beta[-1])
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
     skew = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
     angle = f" · axes at {np.degrees(np.arccos(skew)):.0f}°" if abs(skew) > 0.05 else ""
-    write_above(ax, conditions(surface.settings) + angle)
+    errors = surface.provenance.get("observed_error")
+    error = errors.get(metric) if isinstance(errors, dict) else None
+    write_above(ax, conditions(surface.settings, error=error) + angle)
     if is_square(surface):
         ax.set_aspect("equal")
 

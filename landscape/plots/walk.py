@@ -27,6 +27,10 @@ def plot_walk(
     the smallest value on each segment, is drawn below it, shaded up to the line. It is read on
     another straight line at each step, so its bumps are weak evidence of barriers.
 
+    Measured on a subset, the loss has a band of ± one standard error. Most of that error is common
+    to neighbouring points; the bars on the floor are the standard errors of its distance from the
+    ends alone.
+
     Args:
         walks: One walk, or several to compare.
         metric: Which metric of the walks.
@@ -88,12 +92,17 @@ def within(walk: Walk, first: int, last: int) -> Walk:
         next_step=walk.next_step[kept],
         values=walk.values[kept],
         standard_error=walk.standard_error[kept],
+        covariance=None if walk.covariance is None else walk.covariance[kept],
     )
 
 
-def curve(walk: Walk, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values along a walk as one line; NaN breaks it where states are missing."""
-    values = walk.values[:, walk.metrics.index(metric)]
+def curve(walk: Walk, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values along a walk as one line; NaN breaks it where states are missing.
+
+    Args:
+        walk: The walk.
+        values: One per segment and place, shape (segment, alpha).
+    """
     x = walk.step[:, None] + walk.alpha * (walk.next_step - walk.step)[:, None]
     breaks = 1 + np.flatnonzero(walk.step[1:] != walk.next_step[:-1])
     places = breaks * len(walk.alpha)
@@ -106,7 +115,12 @@ def _draw(ax: Axes, walks: Sequence[Walk], metric: str, floor: bool) -> None:
             _draw_one(ax, walk, metric, style, floor)
     ax.set_xlabel("optimizer step")
     ax.set_ylabel(metric)
-    write_above(ax, conditions(walks[0].settings))
+    note = [conditions(walks[0].settings)]
+    if any((walk.standard_error > 0).any() for walk in walks):
+        note.append("band: ± one standard error")
+        if floor and metric == walks[0].metrics[0]:
+            note.append("bars: that of the height alone")
+    write_above(ax, " · ".join(filter(None, note)))
     drawn = np.concatenate([w.values[:, w.metrics.index(metric)].ravel() for w in walks])
     drawn = drawn[np.isfinite(drawn)]
     if drawn.size and drawn.min() > 0 and drawn.max() > 10 * drawn.min():
@@ -115,9 +129,15 @@ def _draw(ax: Axes, walks: Sequence[Walk], metric: str, floor: bool) -> None:
 
 
 def _draw_one(ax: Axes, walk: Walk, metric: str, style: Look, floor: bool) -> None:
-    x, y = curve(walk, metric)
+    m = walk.metrics.index(metric)
+    values = walk.values[:, m]
+    x, y = curve(walk, values)
     ax.plot(x, y, **style.line, linewidth=0.9, label=walk.name, gid="walk", zorder=3)
-    values = walk.values[:, walk.metrics.index(metric)]
+    _, error = curve(walk, walk.standard_error[:, m])
+    if (error > 0).any():
+        ax.fill_between(
+            x, y - error, y + error, color=style.color, alpha=0.15, linewidth=0, gid="error"
+        )
     states = np.concatenate([walk.step, walk.next_step])
     at_states = np.concatenate([values[:, 0], values[:, -1]])
     ax.plot(
@@ -130,5 +150,10 @@ def _draw_one(ax: Axes, walk: Walk, metric: str, style: Look, floor: bool) -> No
     where = walk.step + walk.alpha[lowest] * (walk.next_step - walk.step)
     height = values[np.arange(len(values)), lowest]
     ax.plot(where, height, color="0.25", linestyle=":", label="floor", gid="floor", zorder=2)
+    if m == 0 and (walk.height_error > 0).any():
+        ax.errorbar(
+            where, height, yerr=walk.height_error, fmt="none", ecolor="0.25", elinewidth=0.8,
+            capsize=1.5, gid="height error", zorder=2,
+        )  # fmt: skip
     below = np.interp(x, where, height)
     ax.fill_between(x, below, y, color=style.color, alpha=0.15, linewidth=0, gid="height")

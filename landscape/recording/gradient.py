@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.evaluation.metrics import Metric, mean_of
+from landscape.evaluation.metrics import Metric, mean_of, sum_and_weight
 
 PASS = 10_000  # samples per forward pass
 
@@ -43,7 +43,7 @@ def gradient_closure(
         optimizer.zero_grad()
         parts = []
         for part in index.split(PASS):
-            total, weight = _sum_and_weight(loss(model, take(part)), len(part))
+            total, weight = sum_and_weight(loss(model, take(part)), len(part))
             total.backward()
             parts.append(torch.stack([total.detach(), weight.to(total)]))
         total, weight = torch.stack(parts).sum(0)
@@ -53,13 +53,3 @@ def gradient_closure(
         return total / weight
 
     return whole if len(index) <= PASS else in_parts
-
-
-def _sum_and_weight(value: Any, samples: int) -> tuple[Tensor, Tensor]:
-    """A metric's return value as a sum and what to divide it by."""
-    if isinstance(value, tuple):
-        total, weight = value
-        return total.sum(), torch.as_tensor(weight).sum()
-    if value.ndim == 0:
-        return value * samples, torch.tensor(samples)
-    return value.sum(), torch.tensor(len(value))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from landscape.layout import Layout
 from landscape.recording.device_motion import DeviceMotion
+from landscape.recording.histogram import count_magnitudes, count_on_device, fetch_counts
 from landscape.recording.motion import Motion, Numbers, last_sums
 from landscape.recording.sketch import Sketch
 from landscape.recording.slots import Step
@@ -30,6 +31,7 @@ class Measure:
         update: The update that led to `current`, if known.
         motion: Whether to measure norms, cosines and distances.
         sketch: Size and seed of the random projection; None: there is none.
+        gradient_histogram: Whether to count the sizes of the gradient's entries.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class Measure:
         *,
         motion: bool,
         sketch: tuple[int, int] | None,
+        gradient_histogram: bool,
     ) -> None:
-        self._initial = initial
+        self._initial, self._histogram = initial, gradient_histogram
         self._motion: Motion | None = None
         self._device_motion: DeviceMotion | None = None
         self._sketch: Sketch | None = None
@@ -60,6 +63,8 @@ class Measure:
         """Measure a step whose vectors are on a GPU, as soon as it is made."""
         if self._device_motion is not None and gradient is not None:
             step.sums = self._device_motion.sums(theta, gradient)
+            if self._histogram:
+                step.histogram = count_on_device(gradient)
         if self._sketch is not None:
             step.sketch = self._sketch(theta - self._initial)
 
@@ -83,6 +88,11 @@ class Measure:
         if self._sketch is not None:
             pairs = zip(steps, thetas, strict=True)
             layers["sketch"] = np.stack([self._sketched(self._sketch, *pair) for pair in pairs])
+        counts = [fetch_counts(step.histogram) for step in steps if step.histogram is not None]
+        if counts:
+            layers["gradient_histogram"] = np.stack(counts)
+        elif self._histogram and gradients is not None:
+            layers["gradient_histogram"] = count_magnitudes(gradients)
         return [
             (
                 {name: float(values[k]) for name, values in whole.items()}

@@ -26,7 +26,7 @@ from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.stream import Stream
 from landscape.recording.tables import check_scalar_name
 from landscape.recording.writer import RowType, TrajectoryWriter, refuse_existing
-from landscape.trajectory import NoStateError
+from landscape.trajectory import HISTOGRAM_BINS, NoStateError
 
 
 class Recorder:
@@ -58,6 +58,8 @@ class Recorder:
             the size of the parameters, and doubles that of the steps on their way to the file.
         sketch: Keep a random projection of every step to this many numbers, from which
             distances and angles between any two steps follow, see `recording.sketch`.
+        gradient_histogram: Whether to count, at every step, how many entries of the gradient have
+            which size, see `recording.histogram`; needs `motion`.
         evaluation: The parameters that are evaluated where they differ from the stepped ones: a
             module with parameters of the same names (`AveragedModel`), or a function without
             arguments that returns tensors by name, by parameter, or in the order of the recorded
@@ -99,6 +101,7 @@ class Recorder:
         dtype: RowType = "float32",
         motion: bool = True,
         sketch: int | None = None,
+        gradient_histogram: bool = False,
         evaluation: Evaluation | None = None,
         random_state: bool = False,
         frozen: bool = True,
@@ -110,6 +113,8 @@ class Recorder:
     ) -> None:
         if every is not None and every < 1:
             raise ValueError(f"every must be at least 1, or None; got {every}.")
+        if gradient_histogram and not motion:
+            raise ValueError("gradient_histogram needs motion=True, which reads the gradients.")
         self.path, self._overwrite, self._resume = Path(path), overwrite, resume
         if not overwrite and resume is False:
             refuse_existing(self.path)
@@ -123,6 +128,7 @@ class Recorder:
         self._buffers_layout = Layout.of_buffers(model)
         self._snapshot = Snapshot(model, layout, self._buffers_layout, evaluation, gradient=motion)
         self._motion, self._sketch = motion, (sketch, seed) if sketch else None
+        self._histogram = gradient_histogram
         self._optimizer, self._every = optimizer, every
         self._dtype: RowType = dtype
         self._has_evaluation, self._random_state = evaluation is not None, random_state
@@ -130,6 +136,7 @@ class Recorder:
         values = layout.size * (1 + self._has_evaluation) + self._buffers_layout.size
         saved = layout.size * (dtype != "float32")
         numbers = 8 * (12 + 5 * len(layout) * motion) + 4 * (sketch or 0)
+        numbers += 4 * HISTOGRAM_BINS * gradient_histogram
         self._frozen = Layout.of_frozen(model) if frozen else Layout(())
         fixed = 4 * self._frozen.size
         self.size = Size(4 * values - 2 * saved, numbers, every=every, steps=steps, fixed=fixed)
@@ -183,6 +190,7 @@ class Recorder:
             opened.update,
             motion=self._motion,
             sketch=self._sketch,
+            gradient_histogram=self._histogram,
         )
         stream = Stream(
             opened.writer,
@@ -230,6 +238,7 @@ class Recorder:
                 "evaluation": self._has_evaluation,
                 "random_state": self._random_state,
                 "sketch": self._sketch,
+                "gradient_histogram": self._histogram,
             }
             at = None if self._resume is True else int(self._resume)
             with contextlib.suppress(NoStateError):
@@ -249,5 +258,6 @@ class Recorder:
             evaluation=self._has_evaluation,
             random_state=state.size,
             sketch=self._sketch,
+            gradient_histogram=self._histogram,
         )
         return Resumed(writer, 0, live.copy(), None)

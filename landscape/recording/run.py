@@ -39,6 +39,7 @@ class Run:
         average_options: Its arguments.
         evaluation: Also record the weights to evaluate where these are not the stepped ones
             (averages, slow weights); it doubles the size of such files.
+        gradient_histogram: Also count the sizes of the gradient's entries at every step.
         threads: Processor threads of torch, on which the last bits depend; None takes the present
             number.
     """
@@ -59,6 +60,7 @@ class Run:
     average: str | None = None
     average_options: Mapping[str, Any] = field(default_factory=dict)
     evaluation: bool = True
+    gradient_histogram: bool = False
     threads: int | None = None
 
     def resolved(self) -> Self:

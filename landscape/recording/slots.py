@@ -87,6 +87,7 @@ class Step:
     random_state: np.ndarray | None = None
     sums: Tensor | None = None
     sketch: Tensor | None = None
+    histogram: Tensor | None = None
     ready: Any = None
 
 

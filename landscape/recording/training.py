@@ -94,6 +94,7 @@ def record_run(
         steps=run.steps,
         resume=done if resume else False,
         evaluation=_evaluation(run, optimizer, average),
+        gradient_histogram=run.gradient_histogram,
     )
     with (
         _conditions(run, torch.device(device)),

@@ -25,7 +25,7 @@ from landscape.recording.tables import (
     make_columns,
     make_table,
 )
-from landscape.trajectory import SCHEMA, VERSION, Trajectory
+from landscape.trajectory import HISTOGRAM_BINS, SCHEMA, VERSION, Trajectory
 
 RowType = Literal["float32", "float16-delta"]
 
@@ -47,6 +47,7 @@ class TrajectoryWriter:
         evaluation: Whether states will come with evaluation parameters.
         random_state: Length of the random states that states will come with; 0: none.
         sketch: Size and seed of the random projection that updates will come with.
+        gradient_histogram: Whether updates will come with histograms of their gradients.
 
     Raises:
         FileExistsError: If the file exists and `overwrite` is False.
@@ -67,6 +68,7 @@ class TrajectoryWriter:
         evaluation: bool = False,
         random_state: int = 0,
         sketch: tuple[int, int] | None = None,
+        gradient_histogram: bool = False,
     ) -> None:
         if dtype not in ("float32", "float16-delta"):
             raise ValueError(f"dtype must be one of 'float32', 'float16-delta'; not {dtype!r}.")
@@ -104,6 +106,8 @@ class TrajectoryWriter:
                 if sketch is not None:
                     file.attrs["sketch"] = sketch
                     make_table(file, "sketch", sketch[0], "<f4")
+                if gradient_histogram:
+                    make_table(file, "gradient_histogram", HISTOGRAM_BINS, "<f4")
                 for name in layers:
                     make_table(file, f"layers/{name}", len(layout), "<f8")
                 make_columns(file, "step", np.int64)
@@ -141,7 +145,7 @@ class TrajectoryWriter:
         self._tables: dict[str, Table] = {}
         layers = self._file.get("layers")
         held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
-        self._layers = [*held, *({"sketch"} & set(self._file))]
+        self._layers = [*held, *({"sketch", "gradient_histogram"} & set(self._file))]
         self._committed = self._data("n_committed")
         self._states, self._updates = (int(n) for n in self._committed[()])
         half = "origin" in self._file and self._states > 0
@@ -203,7 +207,7 @@ class TrajectoryWriter:
         Args:
             scalars: Numbers about the update.
             layers: Numbers about each tensor, shape (tensors,), by their announced names; and the
-                random projection as ``sketch``.
+                random projection as ``sketch``, the histogram as ``gradient_histogram``.
         """
         for name in scalars:
             if name not in self._names:

@@ -28,17 +28,19 @@ class Claim:
     holds: bool
 
 
-def save(claims: Sequence[Claim], path: Path) -> None:
-    """Write claims as JSON."""
+def save(claims: Sequence[Claim], path: Path, *, seconds: float) -> None:
+    """Write claims as JSON, and how long it took to measure them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps([asdict(claim) for claim in claims], indent=1, ensure_ascii=False, default=bool)
-    )
+    held = {"seconds": seconds, "claims": [asdict(claim) for claim in claims]}
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(held, indent=1, ensure_ascii=False, default=bool))
+    partial.replace(path)
 
 
-def load(path: Path) -> list[Claim]:
-    """Read what `save` wrote."""
-    return [Claim(**row) for row in json.loads(path.read_text())]
+def load(path: Path) -> tuple[list[Claim], float]:
+    """Read what `save` wrote: the claims and the seconds."""
+    held = json.loads(path.read_text())
+    return [Claim(**row) for row in held["claims"]], float(held["seconds"])
 
 
 def table(claims: Sequence[Claim]) -> str:

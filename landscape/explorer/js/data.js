@@ -26,6 +26,8 @@ const surfaces = content.surfaces.map((surface, index) => ({
   values: surface.values.map(unpacked),
   error: surface.error.map(unpacked),
   computed: unpacked(surface.computed),
+  within: surface.within.map(unpacked),
+  measured: unpacked(surface.measured),
   gram: unpacked(surface.gram),
   explained: unpacked(surface.explained),
   null: unpacked(surface.null),

@@ -48,6 +48,7 @@ class Land {
     }
     this.box.classList.toggle('flat', !space);
     const trace = this.terrain.empty ? [] : [space ? surfaceTrace(this.terrain) : contourTrace(this.terrain)];
+    if (!space && !this.terrain.empty && this.surface.measured) trace.push(measuredTrace(this.surface));
     const camera = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', lands[0].terrain ? lands[0] : this);
     const layout = space ? spaceLayout(this.terrain, camera) : flatLayout(this.terrain, this.room());
     const token = (this.token = {});
@@ -156,7 +157,7 @@ class Land {
   }
 
   step() {
-    if (this.plot.data?.length > 1) this.stepSlowly();
+    if (this.space && this.plot.data?.length > 1) this.stepSlowly();
     else this.layer.step(state.step);
     this.bar.step();
   }
@@ -222,7 +223,8 @@ function groundTip({ surface, metric, values, top }, { i, j }) {
   const value = surface.computed[k] ? short(values[k], 5) : 'not computed';
   return [
     tipRow(surface.metrics[metric], value),
-    error > 0 ? tipRow('± standard error', short(error, 2)) : '',
+    surface.measured && !surface.measured[k] ? tipRow('interpolated', '') : '',
+    surface.within[metric]?.[k] > 0 ? tipRow('± error (95 %)', short(surface.within[metric][k], 2)) : error > 0 ? tipRow('± standard error', short(error, 2)) : '',
     values[k] > top ? tipRow('drawn at', short(top)) : '',
     tipRow(surface.labels[0], short(surface.alpha[i])), tipRow(surface.labels[1], short(surface.beta[j])),
   ];

@@ -50,6 +50,15 @@ function contourTrace(terrain) {
   };
 }
 
+/** Dots where a surface with a tolerance was measured; elsewhere it is interpolated. */
+function measuredTrace({ alpha, beta, measured }) {
+  const at = Array.from(measured.keys()).filter((k) => measured[k]);
+  return {
+    type: 'scatter', mode: 'markers', hoverinfo: 'skip', x: at.map((k) => alpha[k % alpha.length]), y: at.map((k) => beta[Math.floor(k / alpha.length)]),
+    marker: { size: 2.5, color: themeColour('contour'), opacity: 0.9 },
+  };
+}
+
 function surfaceTrace(terrain) {
   const [low, high] = [terrain.level(terrain.low), terrain.level(terrain.top)];
   return {

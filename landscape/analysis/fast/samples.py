@@ -1,0 +1,195 @@
+"""Rounds of samples on a real objective."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.provenance import fingerprint
+
+if TYPE_CHECKING:
+    from landscape.evaluation.engine import Engine
+    from landscape.objective import Evaluation, Objective
+    from landscape.progress import Progress
+    from landscape.restriction import Restriction
+
+_STEP = 32
+_LESS = 20  # times fewer passes than points: what choosing a way to evaluate may cost
+
+
+class Part:
+    """One part of a metric that returns (sums, weights): a metric with one value per sample.
+
+    The parts' means and variances, and those of their sum, give the ratio Σ sums / Σ weights
+    and its standard error (ratio estimator; Cochran 1977, section 6.4).
+
+    Args:
+        metric: The whole metric.
+        which: ``sum``, ``weight`` or ``both``.
+    """
+
+    def __init__(self, metric: Callable[..., Any], which: str) -> None:
+        self.metric, self.which = metric, which
+
+    def __call__(self, model: Any, batch: Any) -> Any:
+        """The part's value per sample."""
+        total, weight = self.metric(model, batch)
+        return {"sum": total, "weight": weight, "both": total + weight}[self.which]
+
+
+class Samples:
+    """An objective's metrics at the points of a plane, over stretches of its samples.
+
+    Losses that tell only the mean of a batch, batches that cannot be cut anew, and batch norms
+    that are estimated again at every point are measured on all samples, or not at all.
+
+    Args:
+        objective: What to measure.
+        origin: Shape (P,).
+        directions: Shape (K, P).
+        coordinates: The points, shape (points, K).
+        seed: Seed of the order of the samples.
+        what: Text that says what is measured, for folders of units.
+        units: Folder that keeps what has been measured.
+        engine: Whose workers measure; None measures in this process.
+        buffers: Buffers to measure with; None: the model's own.
+        progress: Told of finished passes over all samples.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        origin: np.ndarray,
+        directions: np.ndarray,
+        coordinates: np.ndarray,
+        *,
+        seed: int,
+        what: str = "",
+        units: str | os.PathLike[str] | None = None,
+        engine: Engine | None = None,
+        buffers: np.ndarray | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.objective, self._affine = objective, (origin, directions)
+        self.coordinates = coordinates
+        self.size, self.population = objective.data.size, objective.data.population
+        self._order = np.random.default_rng(seed).permutation(self.size)
+        self._what, self._engine, self._progress = f"{what} seed {seed}", engine, progress
+        self._units = None if units is None else Path(units)
+        self._buffers, self._done = buffers, 0
+        self._whole = objective.restrict(origin, directions, buffers=buffers)
+        few = np.linspace(0, len(coordinates) - 1, max(2, len(coordinates) // _LESS))
+        self._whole.prepare(coordinates[few.round().astype(int)])  # for all parts
+        forms = _forms(objective, origin, directions)
+        self._ratios = {name for name, form in forms.items() if form == "ratio"}
+        separate = "mean" not in forms.values() and objective.data.joined
+        self.step = _STEP if separate and objective.batch_norm != "recalibrated" else 0
+        if objective.batch_norm == "batch" and self.step:
+            self.step = objective.data.batch_size
+        if not self.step:
+            self._ratios = set()
+        self._metrics = _split(objective.metrics, self._ratios)
+        self.rows = len(self._metrics)
+
+    def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Means and sums of squared deviations over a stretch of the order."""
+        index = None if stop - start == self.size else np.sort(self._order[start:stop])
+        part = self.objective.part(index, metrics=self._metrics)
+        found = self._measured(
+            part.restrict(*self._affine, buffers=self._buffers), points, f"{start}-{stop}"
+        )
+        self.objective.choice = self.objective.choice or part.choice
+        count = stop - start
+        if self._progress is not None:
+            before, self._done = self._done, self._done + count * len(points)
+            self._progress.advance(self._done // self.size - before // self.size)
+        with np.errstate(invalid="ignore", over="ignore"):
+            rest = 1 - count / part.data.population
+            variance = np.square(found.standard_error) / rest if rest else 0 * found.mean
+            return found.mean, variance * count * (count - 1)
+
+    def metrics(
+        self, points: np.ndarray, mean: np.ndarray, m2: np.ndarray, count: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Metrics in the objective's order, and their standard deviations over samples."""
+        values, deviations = [], []
+        row = 0
+        with np.errstate(all="ignore"):
+            variance = m2 / np.maximum(count - 1, 1)
+            for name in self.objective.metrics:
+                if name in self._ratios:
+                    (a, b, _), (va, vb, vc) = mean[row : row + 3], variance[row : row + 3]
+                    ratio = a / b
+                    both = (vc - va - vb) / 2  # covariance of sum and weight
+                    values.append(ratio)
+                    square = va - 2 * ratio * both + ratio**2 * vb
+                    deviations.append(np.sqrt(square.clip(min=0)) / abs(b))
+                    row += 3
+                else:
+                    values.append(mean[row])
+                    deviations.append(np.sqrt(variance[row]))
+                    row += 1
+        if self.objective.weight_decay is not None:
+            decay = self._whole.decay(self.coordinates[points])
+            values += [decay, values[0] + decay]
+            deviations += [0 * decay, deviations[0]]
+        return np.stack(values), np.stack(deviations)
+
+    def standard_error(self, deviation: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """Standard errors as estimates over everything the samples were drawn from."""
+        rest = 1 - count / self.population
+        with np.errstate(invalid="ignore"):
+            return np.where(rest > 0, deviation * np.sqrt(rest / np.maximum(count, 1)), 0.0)
+
+    def _measured(self, restriction: Restriction, points: np.ndarray, part: str) -> Evaluation:
+        where = self.coordinates[points]
+        if self._units is None and self._engine is None:
+            return restriction(where)
+        folder = None
+        if self._units is not None:
+            folder = self._units / f"{part}-{fingerprint(points)[:16]}"
+        return restriction.in_units(
+            where,
+            what=json.dumps([self._what, part]),
+            folder=folder,
+            engine=self._engine,
+        )
+
+
+def _split(metrics: Any, ratios: set[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, metric in metrics.items():
+        if name in ratios:
+            found.update({f"{name} {p}": Part(metric, p) for p in ("sum", "weight", "both")})
+        else:
+            found[name] = metric
+    return found
+
+
+def _forms(objective: Objective, origin: np.ndarray, directions: np.ndarray) -> dict[str, str]:
+    """What every metric returns: a ``sample``'s value each, a ``ratio`` of such, or a ``mean``."""
+    forms: dict[str, str] = {}
+
+    def looking(name: str, metric: Callable[..., Any]) -> Callable[..., Any]:
+        def look(model: Any, batch: Any) -> Any:
+            value = metric(model, batch)
+            parts = value if isinstance(value, tuple) else (value,)
+            each = all(getattr(part, "ndim", 0) == 1 for part in parts)
+            forms[name] = ("ratio" if len(parts) == 2 else "sample") if each else "mean"
+            return value
+
+        return look
+
+    if not objective.data.joined:
+        return dict.fromkeys(objective.metrics, "mean")
+    few = np.arange(min(2, objective.data.size))
+    metrics = {name: looking(name, metric) for name, metric in objective.metrics.items()}
+    objective.part(few, metrics=metrics).restrict(origin, directions)(
+        np.zeros((1, len(directions)))
+    )
+    return forms

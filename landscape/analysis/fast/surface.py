@@ -1,0 +1,203 @@
+"""A surface within a tolerance, or for a budget: what `landscape.loss_surface` does for either.
+
+What is stated, and how it is known (kept as `Surface.accuracy`):
+
+    tolerance, seed   what was asked; the tolerance is None for a budget, and holds for the first
+                      metric
+    span              range of every metric: 5 to 95 % of its values
+    stated            for every metric, the error that 95 % of the points keep, relative to its
+                      range: the larger of what was estimated everywhere and of what was observed
+    check             the error observed at random points on all samples, which nothing was fitted
+                      to or chosen by: how many, where (index in the flat surface), their values
+                      (None: not finite), and the median, 95 % and largest error of every metric
+    attempts          how often that check asked for more; each time two thirds of the error
+                      were allowed, and other points were drawn
+    reached           whether the last check kept the tolerance
+    decay             how much smaller the interpolation's error is from level to level
+    passes, full      passes over all samples that were measured (the checks' included), and those
+                      of the full surface
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.analysis.fast.check import POINTS, Check, check
+from landscape.analysis.fast.refine import Filled, Refinement
+from landscape.analysis.fast.rounds import Rounds, Z
+from landscape.analysis.fast.samples import Samples
+from landscape.progress import Interrupted, Progress
+
+if TYPE_CHECKING:
+    from landscape.analysis.surface import Surface
+    from landscape.directions import Plane
+    from landscape.evaluation.engine import Engine
+    from landscape.objective import Objective
+
+_ATTEMPTS = 12
+_COARSEST = 0.16  # the tolerance with which a budget begins
+_STRICTER = 1.5  # after every check that failed
+_UNTRUSTED = 3.0  # times the tolerance
+
+
+def measure_sparingly(
+    objective: Objective,
+    plane: Plane,
+    blank: Surface,
+    grid: np.ndarray,
+    *,
+    tolerance: float | None,
+    budget: float | None,
+    seed: int,
+    resume: Surface | None = None,
+    units: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
+    buffers: np.ndarray | None = None,
+) -> Surface:
+    """Fill in a blank surface within a tolerance or a budget; arguments as for `loss_surface`.
+
+    Raises:
+        ValueError: If both or neither of the two are given, or they make no sense.
+        Interrupted: On Ctrl-C; `partial` is the unfinished surface.
+    """
+    if (tolerance is None) == (budget is None):
+        raise ValueError("Give a tolerance or a budget, not both.")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
+    if budget is not None and budget < 2 * POINTS:
+        raise ValueError(f"budget must be at least {2 * POINTS} passes; got {budget}.")
+    asked = {"tolerance": tolerance} if budget is None else {"budget": budget}
+    blank = replace(blank, settings={**blank.settings, **asked, "order_seed": seed})
+    shape = blank.computed.shape
+    with Progress("surface", blank.computed.size, unit="pass") as progress:
+        samples = Samples(
+            objective, plane.origin, plane.directions, grid, seed=seed,
+            what=json.dumps([blank.settings, blank.metrics, blank.provenance["plane_hash"]]),
+            units=units, engine=engine, buffers=buffers, progress=progress,
+        )  # fmt: skip
+        limit = None if budget is None else int((budget - POINTS) * samples.size)
+        rounds = Rounds(samples, len(grid), limit=limit)
+        if resume is not None and resume.moments is not None and not resume.differences(blank):
+            rounds.restore(np.array(resume.samples).ravel(), resume.moments)
+        refinement = Refinement(rounds, shape, metrics=len(blank.metrics))
+        try:
+            filled, found, attempts = _measure(refinement, rounds, tolerance, seed)
+        except Interrupted:
+            raise Interrupted(_unfinished(blank, rounds)) from None
+    return _finished(blank, samples, rounds, filled, found, tolerance, attempts, objective)
+
+
+def _measure(
+    refinement: Refinement, rounds: Rounds, tolerance: float | None, seed: int
+) -> tuple[Filled, Check, int]:
+    rng = np.random.default_rng([seed, 1])
+    drawn = np.zeros(0, int)
+    if tolerance is None:
+        allowed = _COARSEST
+        filled = refinement.fill(allowed)
+        while not rounds.short and rounds.count.min() < rounds.size:
+            allowed /= 2
+            filled = refinement.fill(allowed)
+        rounds.limit = None
+        return filled, check(filled, rounds, tolerance=math.inf, rng=rng), 1
+    allowed, attempt = tolerance, 1
+    while True:
+        filled = refinement.fill(allowed)
+        left = np.flatnonzero(rounds.count < rounds.size)
+        if len(left) <= 2 * POINTS:  # to measure them all is hardly more than to check
+            rounds.finish(left)
+            filled = refinement.fill(allowed)
+        found = check(filled, rounds, tolerance=tolerance, rng=rng, avoid=drawn)
+        if found.passed or attempt == _ATTEMPTS:
+            return filled, found, attempt
+        rounds.adopt(found.points, *found.moments)
+        drawn = np.union1d(drawn, found.points)
+        allowed, attempt = allowed / _STRICTER, attempt + 1
+
+
+def _finished(
+    blank: Surface,
+    samples: Samples,
+    rounds: Rounds,
+    filled: Filled,
+    found: Check,
+    tolerance: float | None,
+    attempts: int,
+    objective: Objective,
+) -> Surface:
+    points = np.arange(rounds.count.size)
+    _, deviation = samples.metrics(points, rounds.mean, rounds.m2, rounds.count)
+    # All samples may be a part of more: that part's error is on top.
+    held = samples.standard_error(deviation, np.full(len(points), samples.size))
+    known = np.hypot(filled.doubt / Z, held.reshape(filled.doubt.shape))
+    estimated = ~filled.measured & ~np.isfinite(filled.values[0])
+    relative = filled.error[0] / filled.scale[0]
+    with np.errstate(invalid="ignore"):
+        stated = [
+            float(max(np.quantile(error, 0.95) / span, found.quantiles(m)[1]))
+            for m, (error, span) in enumerate(zip(filled.error, filled.span, strict=True))
+        ]
+    allowed = tolerance or max(stated[0], 1e-3)
+    checks = [found.quantiles(m) for m in range(len(blank.metrics))]
+    accuracy: dict[str, Any] = {
+        "tolerance": tolerance,
+        "seed": blank.settings["order_seed"],
+        "span": [float(v) for v in filled.span],
+        "stated": [_number(v) for v in stated],
+        "check": {
+            "points": len(found.points),
+            "at": found.points.tolist(),
+            "values": [[_number(v) for v in row] for row in found.values],
+            **{
+                name: [_number(v) for v in column]
+                for name, column in zip(
+                    ("median", "95 %", "largest"), zip(*checks, strict=True), strict=True
+                )
+            },
+        },
+        "attempts": attempts,
+        "reached": bool(found.passed) and not rounds.short,
+        "decay": filled.decay,
+        "passes": rounds.passes,
+        "full": int(rounds.count.size),
+    }
+    return replace(
+        blank,
+        values=filled.values,
+        standard_error=np.where(filled.measured, known, filled.doubt / Z),
+        computed=filled.measured | ~np.isnan(filled.values[0]),
+        measured=filled.measured,
+        samples=rounds.count.reshape(filled.measured.shape),
+        error=filled.error,
+        trusted=~estimated & (relative <= _UNTRUSTED * allowed),
+        accuracy=accuracy,
+        provenance={
+            **blank.provenance,
+            "evaluation": objective.evaluation,
+        },
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _unfinished(blank: Surface, rounds: Rounds) -> Surface:
+    shape = blank.computed.shape
+    known = rounds.count > 0
+    values = np.full((len(blank.metrics), known.size), np.nan)
+    values[:, known] = rounds.known(np.flatnonzero(known))[0]
+    return replace(
+        blank,
+        values=values.reshape(blank.values.shape),
+        computed=known.reshape(shape),
+        measured=known.reshape(shape),
+        samples=rounds.count.reshape(shape),
+        moments=rounds.state.reshape(*rounds.state.shape[:2], *shape),
+    )

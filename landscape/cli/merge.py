@@ -1,0 +1,74 @@
+"""`landscape merge`: put the shards of a surface together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def merge(
+    parts: Annotated[list[Path], typer.Argument(help="Results files of the shards.")],
+    out: Annotated[Path, typer.Option(help="Results file to write; it may be one of the parts.")],
+) -> None:
+    """Put the parts together that `landscape surface --shard I/N --out PART.h5` measured.
+
+    What is still missing afterwards is measured by the command without --shard and with this
+    --out. Paths are added with `landscape project`.
+
+    Example: landscape merge part1.h5 part2.h5 part3.h5 --out data/sgd.results.h5
+    """
+    from landscape.analysis import load_results
+    from landscape.analysis.surface import Surface
+    from landscape.files import remove
+
+    held = {path: load_results(path) for path in parts}
+    for path, results in held.items():
+        if not _surfaces(results):
+            raise ValueError(f"{path} holds no surface, finished or not.")
+    already = load_results(out) if out.exists() and out not in held else {}
+    for name in sorted({name for results in held.values() for name in _surfaces(results)}):
+        whole: Surface | None = None
+        for path, results in held.items():
+            part = _surfaces(results).get(name)
+            if part is None:
+                raise ValueError(f"{path} holds no part of surface {name!r}, as {parts[0]} does.")
+            if whole is not None and (problem := whole.differences(part)):
+                raise ValueError(
+                    f"{path}: surface {name!r} is another measurement than in {parts[0]}: "
+                    f"{problem}."
+                )
+            whole = part if whole is None else whole.merged(part)
+        assert whole is not None
+        before = already.get(f"unfinished/{name}")
+        if isinstance(before, Surface) and not whole.differences(before):
+            whole = whole.merged(before)
+        for results in held.values():
+            if (plane := results.get(f"plane/{name}")) is not None:
+                plane.save(out, f"plane/{name}")
+                break
+        done, count = int(whole.computed.sum()), whole.computed.size
+        if done == count:
+            whole.save(out, f"surface/{name}")
+            remove(out, f"unfinished/{name}")
+            typer.echo(f"{out}: surface/{name}, all {count} points of {len(parts)} part(s)")
+        else:
+            whole.save(out, f"unfinished/{name}")
+            typer.echo(
+                f"{out}: {done} of {count} points of surface {name!r}; merge the other parts "
+                f"into it, or measure the rest: landscape surface ... --out {out}"
+            )
+
+
+COMMANDS = {"merge": merge}
+
+
+def _surfaces(results: dict[str, Any]) -> dict[str, Any]:
+    """Surfaces by the name of their plane, finished or not."""
+    found = {}
+    for where in ("unfinished/", "surface/"):
+        for name, result in results.items():
+            if name.startswith(where):
+                found[name.removeprefix(where)] = result
+    return found

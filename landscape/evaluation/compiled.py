@@ -1,0 +1,96 @@
+"""Many points at once through `torch.compile`: fused kernels, for work that outlasts compiling.
+
+The metrics over a chunk of points are recorded as one graph, in which parameters, buffers and
+samples are inputs, and compiled once per shape. What else the model or the loss reads is fixed in
+the graph, so the first batch of every call is compared with the plain strategy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._inductor import config
+from torch.func import functional_call, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from landscape.evaluation.data import map_tensors
+from landscape.evaluation.metrics import agree
+from landscape.evaluation.sequential import sequential
+from landscape.evaluation.stacked import Runner
+from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work
+
+Program = Callable[[dict[str, Tensor], dict[str, Tensor], Any], Tensor]
+
+
+@contextlib.contextmanager
+def compiled(work: Work) -> Iterator[Measure]:
+    """Evaluate the points of a chunk together in one compiled program."""
+    if not work.fixed_buffers:
+        raise UnsuitableError("buffers differ from point to point")
+    if work.origin.device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+        raise UnsuitableError("there is no C++ compiler; install g++ or name one in CXX")
+    model, layout = work.loan.model, work.loan.layout
+    runner, checked = Runner(model, work.metrics), False
+    trainable = {entry.name for entry in layout}
+
+    @torch.no_grad()
+    def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
+        nonlocal checked
+        work.place_buffers([0.0] * len(work.directions))
+        count = max([len(coordinates), *(key[0] for key in work.programs)])
+        c = torch.as_tensor(np.resize(coordinates, (count, coordinates.shape[1])))
+        theta = torch.addmm(work.origin, c.to(work.origin), work.directions)
+        stack = {f"model.{e.name}": theta[:, e.slice].view(count, *e.shape) for e in layout}
+        fixed = {f"model.{n}": p for n, p in model.named_parameters() if n not in trainable}
+        fixed |= {f"model.{n}": b for n, b in model.named_buffers()}
+        out = torch.zeros((), dtype=torch.float64)
+        for batch, samples in batches:
+            work.check()
+            key = _key(count, batch)
+            if key not in work.programs:
+                work.programs[key] = _program(runner, samples, stack, fixed, batch)
+            part = work.programs[key](stack, fixed, batch)
+            if not checked:
+                with sequential(work) as plain:
+                    wanted = plain(coordinates[:1], [(batch, samples)])
+                if not agree(part[:1].transpose(0, 1), wanted, work.rounding):
+                    work.programs.clear()
+                    raise UnsuitableError("its numbers differ from the plain strategy's")
+                checked = True
+            out = out + part
+        return out[: len(coordinates)].transpose(0, 1)
+
+    yield measure
+
+
+def _key(count: int, batch: Any) -> tuple:
+    shapes: list[tuple] = []
+    map_tensors(batch, lambda t: shapes.append((tuple(t.shape), t.dtype)) or t)
+    return count, *shapes
+
+
+def _program(
+    runner: Runner, samples: int, stack: dict[str, Tensor], fixed: dict[str, Tensor], batch: Any
+) -> Program:
+    def one(parameters: dict[str, Tensor], fixed: dict[str, Tensor], batch: Any) -> Tensor:
+        return functional_call(runner, {**parameters, **fixed}, (batch, samples), tie_weights=True)
+
+    try:
+        with warnings.catch_warnings(), config.patch(compile_threads=1):
+            warnings.simplefilter("ignore")
+            graph = make_fx(vmap(one, in_dims=(0, None, None)))(stack, fixed, batch)
+            program = torch.compile(graph, dynamic=False)
+            program(stack, fixed, batch)
+    except (RuntimeError, ImportError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise UnsuitableError(f"torch.compile cannot run it ({error})") from error
+    return program

@@ -1,0 +1,84 @@
+"""A crew of threads that share out the batches of one point.
+
+Every thread computes with one core on batches of its own, which for small layers beats all cores
+sharing one matrix product. All use the same weights, so nothing is copied. The share of each thread
+and the order in which their sums are added are fixed, so results repeat bitwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.evaluation.work import Batches, UnsuitableError, Work
+
+Share = Callable[[Callable[[Batches], Tensor], Batches], Tensor]
+
+
+@contextlib.contextmanager
+def crew(work: Work) -> Iterator[Share]:
+    """Share batches out between the threads of a piece of work.
+
+    Yields:
+        A function (sums of some batches, batches) -> sums of all batches.
+
+    Raises:
+        UnsuitableError: If more than one thread is asked for and the model's passes might
+            disturb each other.
+    """
+    if work.threads == 1:
+        yield lambda sums, batches: sums(batches)
+        return
+    _check_independent(work)
+    whole = torch.get_num_threads()
+    pool = ThreadPoolExecutor(work.threads - 1)
+    torch.set_num_threads(1)  # of this thread, and of those that begin now
+    try:
+
+        def share(sums: Callable[[Batches], Tensor], batches: Batches) -> Tensor:
+            others = [
+                pool.submit(sums, batches[k :: work.threads])
+                for k in range(1, min(work.threads, len(batches)))
+            ]
+            try:
+                total = sums(batches[:: work.threads])
+            finally:
+                found = [other.exception() or other.result() for other in others]
+            for part in found:
+                if isinstance(part, BaseException):
+                    raise part
+                total = total + part
+            return total
+
+        yield share
+    finally:
+        pool.shutdown()
+        torch.set_num_threads(whole)
+
+
+def _check_independent(work: Work) -> None:
+    """Refuse models that keep something of a pass, which another thread's pass could overwrite."""
+    model = work.loan.model
+    if work.loan.flat.device.type != "cpu":
+        raise UnsuitableError("threads are for CPUs")
+    if torch.is_autocast_enabled("cpu"):
+        raise UnsuitableError("lower precision is a setting of one thread")
+    if work.recalibration is not None or any(m.training for m in model.modules()):
+        raise UnsuitableError("batch norms are estimated from the batches")
+    work.place([0.0] * len(work.directions))
+    before, buffers = _state(model), [b.clone() for b in model.buffers()]
+    for metric in work.metrics.values():
+        metric(model, work.sample[0][0])
+    after = _state(model)
+    same = before.keys() == after.keys() and all(before[k] is after[k] for k in before)
+    if not same or not all(map(torch.equal, buffers, model.buffers())):
+        raise UnsuitableError("the model keeps something of every pass")
+
+
+def _state(model: nn.Module) -> dict[tuple[int, str], Any]:
+    return {(id(m), k): v for m in model.modules() for k, v in m.__dict__.items()}

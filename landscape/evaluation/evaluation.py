@@ -1,0 +1,34 @@
+"""Evaluation: what a restriction measured at some points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics at some points.
+
+    Attributes:
+        metrics: Names; the first is the loss.
+        mean: Means over the data, float64, shape (metrics, points). NaN and infinities are
+            what the model gave.
+        standard_error: Standard errors of the means as estimates over the whole data set, same
+            shape; zero when the whole set was used, NaN when unknown.
+        computed: Which points were measured, shape (points,); all of them unless interrupted.
+        observed_error: Largest difference to single precision at a few of the points, shape
+            (metrics,); None unless the precision is lower.
+        shrunk: What was made smaller because memory was short, or nothing.
+        covariance: Covariances between the mean losses at different points, shape (points,
+            points), from `Restriction.paired`; None from other calls.
+    """
+
+    metrics: tuple[str, ...]
+    mean: np.ndarray
+    standard_error: np.ndarray
+    computed: np.ndarray
+    observed_error: np.ndarray | None = None
+    shrunk: str = ""
+    covariance: np.ndarray | None = None

@@ -1,0 +1,66 @@
+"""Paired points: how the errors of means go together when all points see the same samples.
+
+On a subset the losses at two neighbouring points are both too high or both too low, so the error
+of their difference is much smaller than that of either. It needs the values of single samples,
+which the plain strategy sees and the sums of the others do not tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.evaluation.sequential import one_by_one
+from landscape.evaluation.work import Batches, Work
+
+
+def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Sums as every strategy makes them, and the values of single samples.
+
+    Args:
+        work: The borrowed model and its points.
+        coordinates: Shape (points, K).
+        batches: The samples.
+
+    Returns:
+        Sums, shape (metrics, points, 3), and the loss of single samples, float64, shape (points,
+        samples); NaN when the loss does not return one value per sample.
+    """
+    shape = (len(coordinates), sum(samples for _, samples in batches))
+    values = torch.full(shape, torch.nan, dtype=torch.float64)
+    filled = [0] * len(coordinates)
+
+    def keep(metric: int, point: int, value: Any) -> None:
+        if metric == 0 and isinstance(value, Tensor) and value.ndim == 1:
+            start = filled[point]
+            values[point, start : start + len(value)] = value
+            filled[point] += len(value)
+
+    with one_by_one(work, work.place, each=keep) as measure:
+        return measure(coordinates, batches), values
+
+
+def covariance_of_means(values: np.ndarray, *, population: int) -> np.ndarray:
+    """Covariances between the means at different points, as estimates over a population.
+
+    The square roots of the diagonal are the standard errors of the means.
+
+    Args:
+        values: Values of single samples, shape (points, samples).
+        population: Samples they were drawn from, without replacement.
+
+    Returns:
+        Shape (points, points); NaN where single samples are unknown or there is one only.
+
+    >>> covariance_of_means(np.array([[1.0, 3.0], [2.0, 4.0]]), population=4).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    points, size = values.shape
+    if size < 2:
+        return np.full((points, points), np.nan)
+    with np.errstate(invalid="ignore", over="ignore"):  # a diverged state is not finite
+        centred = values - values.mean(axis=1, keepdims=True)
+        return centred @ centred.T / (size - 1) / size * (1 - size / population)
