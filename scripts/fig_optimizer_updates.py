@@ -39,6 +39,7 @@ def main() -> None:
     with styled("paper", columns=2):
         figure = Figure(figsize=(7, 4.4))
         grid = figure.subplots(2, 2, height_ratios=(3, 2))
+        paths, handles = [], []
         for (above, below), (function, (_, minimum, box, rates)) in zip(
             grid.T, FUNCTIONS.items(), strict=True
         ):

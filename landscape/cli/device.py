@@ -15,6 +15,8 @@ def chosen_device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device must be one of auto, cpu, cuda; not {name!r}.")
     return str(checked_device(name))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch._inductor import config
 from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -83,7 +84,7 @@ def _program(
         return functional_call(runner, {**parameters, **fixed}, (batch, samples), tie_weights=True)
 
     try:
-        with warnings.catch_warnings(), torch._inductor.config.patch(compile_threads=1):
+        with warnings.catch_warnings(), config.patch(compile_threads=1):
             warnings.simplefilter("ignore")
             graph = make_fx(vmap(one, in_dims=(0, None, None)))(stack, fixed, batch)
             program = torch.compile(graph, dynamic=False)

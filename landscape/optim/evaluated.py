@@ -43,6 +43,7 @@ def evaluated_weights(optimizer: torch.optim.Optimizer) -> dict[Tensor, Tensor]:
 
 def _beta(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> float:
     """β of Schedule-Free, which a wrapper around another optimizer holds itself."""
-    if hasattr(optimizer, "train_mode"):
-        return optimizer.momentum
+    held = getattr(optimizer, "momentum", None)
+    if held is not None and hasattr(optimizer, "train_mode"):
+        return held
     return group["momentum"] if "momentum" in group else group["betas"][0]
