@@ -64,7 +64,7 @@ def trained(name: str, optimizer: str = "adam", *, steps: int) -> ls.Trajectory:
 
 def around(name: str, *, steps: int) -> tuple[ls.Task, ls.Plane]:
     """A trained net and a random filter-normalized plane around it."""
-    from landscape.recording.training import restore
+    from landscape.recording.restored import restore
 
     run, task = trained(name, steps=steps), ls.load_task(name)
     restore(task.model, run, -1)
@@ -101,6 +101,10 @@ CASES: dict[str, Case] = {
     "lenet": Case(
         "LeNet on Fashion-MNIST, random plane",
         lambda: around("fashion-mnist/lenet-relu", steps=2000), 1.0, 51, 60_000, 60_000, 250, 200,
+    ),
+    "lenet-10000": Case(
+        "LeNet on 10,000 images of Fashion-MNIST, random plane",
+        lambda: around("fashion-mnist/lenet-relu", steps=2000), 1.0, 51, 10_000, 10_000, 250, 200,
     ),
     "gpt": Case(
         "GPT on tiny Shakespeare, random plane",
