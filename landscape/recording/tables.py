@@ -11,6 +11,17 @@ import numpy as np
 COLUMNS = 16  # columns that the table of scalars grows by
 NAME_BYTES = 128  # of a scalar's name
 _AHEAD = 256  # rows a data set is extended by; readers look at the counter only
+_CACHE = 1 << 18  # bytes that HDF5 keeps of each data set, and of the index of chunks
+
+
+def opened_to_grow(file: Any) -> h5py.File:
+    """Open a file to append to, in memory that does not grow with the file."""
+    found = h5py.File(file, "r+", rdcc_nbytes=_CACHE)
+    index = found.id.get_mdc_config()
+    index.set_initial_size, index.initial_size = True, _CACHE
+    index.min_size = index.max_size = _CACHE
+    found.id.set_mdc_config(index)
+    return found
 
 
 def make_table(file: h5py.Group, name: str, width: int, dtype: str) -> None:

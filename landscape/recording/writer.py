@@ -24,6 +24,7 @@ from landscape.recording.tables import (
     check_scalar_name,
     make_columns,
     make_table,
+    opened_to_grow,
 )
 from landscape.trajectory import HISTOGRAM_BINS, SCHEMA, VERSION, Trajectory
 
@@ -141,7 +142,7 @@ class TrajectoryWriter:
             ) from None
         except OSError as error:
             raise _named(error, self.path, "opened for writing") from error
-        self._file = h5py.File(self._disk, "r+")
+        self._file = opened_to_grow(self._disk)
         self._tables: dict[str, Table] = {}
         layers = self._file.get("layers")
         held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
