@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import landscape as ls
-from landscape.analysis.surface import Extent
+from landscape.analysis.extent import Extent
 from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from landscape.analysis.surface import Extent, Surface, loss_surface
+from landscape.analysis.extent import Extent
+from landscape.analysis.surface import Surface, loss_surface
 from landscape.directions import Normalization, Plane, random_plane
 
 if TYPE_CHECKING:

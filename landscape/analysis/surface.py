@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from landscape.analysis.extent import Extent, box_of
 from landscape.analysis.fast.surface import measure_sparingly
 from landscape.directions import Plane
 from landscape.progress import Interrupted, Progress
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from landscape.evaluation.engine import Engine
     from landscape.objective import Evaluation, Objective
     from landscape.restriction import Restriction
-
-Extent = float | tuple[float, float, float, float] | Literal["trajectory"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,7 +175,7 @@ def loss_surface(
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
-    box = _box(plane, extent, paths, margin)
+    box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
     restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
@@ -282,31 +281,3 @@ def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:
     errors[:, rows, columns] = found.standard_error
     computed[rows, columns] = found.computed
     return replace(surface, values=values, standard_error=errors, computed=computed)
-
-
-def _box(
-    plane: Plane, extent: Extent, paths: Sequence[Projection], margin: float
-) -> tuple[float, ...]:
-    if extent == "trajectory":
-        corners = plane.settings.get("box") if not paths else _bounds(paths)
-        if corners is None:
-            raise ValueError(
-                'extent="trajectory" needs paths=[...] for a plane that was not made from runs.'
-            )
-        low, high = np.array(corners, np.float64).reshape(2, 2).T
-        room = margin * np.maximum(high - low, 1e-3 * (high - low).max())
-        (x0, y0), (x1, y1) = low - room, high + room
-        return (x0, x1, y0, y1)
-    if isinstance(extent, str):
-        raise ValueError(f"extent must be a number, four numbers or 'trajectory'; not {extent!r}.")
-    box = tuple(map(float, extent)) if isinstance(extent, tuple | list) else (-extent, extent) * 2
-    if len(box) != 4 or not (box[0] < box[1] and box[2] < box[3]) or not np.isfinite(box).all():
-        raise ValueError(f"extent {extent!r} is empty; give α_min < α_max, β_min < β_max.")
-    return box
-
-
-def _bounds(paths: Sequence[Projection]) -> list[float]:
-    points = np.concatenate([path.coordinates for path in paths])
-    points = points[np.isfinite(points).all(axis=1)]
-    (x0, y0), (x1, y1) = points.min(0), points.max(0)
-    return [x0, x1, y0, y1]
