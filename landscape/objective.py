@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
-from landscape.evaluation.choice import STRATEGIES, Choice, choose, plain_seconds
+from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice, choose, plain_seconds
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.memory import out_of_memory
@@ -222,6 +222,9 @@ class Objective:
                     strategy=self._strategy,
                     batch_size=self.data.batch_size if given else None,
                 )
+        together = self.choice is not None and self.choice.strategy in CHUNKED
+        if together and self._strategy is None and not work.fixed_buffers:
+            return self.plain  # points measured together share their buffers
         return self.choice or self.plain
 
     @property

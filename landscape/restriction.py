@@ -200,6 +200,7 @@ class Restriction:
         with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place:
             units = Units(place, key=key, points=len(coordinates))
             try:
+                self._check_same(units, coordinates)
                 measure_units(
                     self, coordinates, units, engine=engine, shard=shard, progress=progress
                 )
@@ -210,6 +211,17 @@ class Restriction:
             return found
         checked = self(coordinates[_spread(len(coordinates), 8)])
         return replace(found, observed_error=checked.observed_error)
+
+    def _check_same(self, units: Units, coordinates: np.ndarray) -> None:
+        """Refuse units in which a point has another value than it has now."""
+        before, _, computed = units.collect(len(self.objective.names))
+        again = np.flatnonzero(computed)[:1]
+        # Ways of evaluating agree to 1e-4; another loss or model does not.
+        if not np.allclose(self(coordinates[again]).mean, before[:, again], 1e-3, equal_nan=True):
+            raise ValueError(
+                f"{units.folder} holds units of another loss or model: a point measured again has "
+                "another value. Give an empty folder, or delete that one."
+            )
 
     def _measure(
         self,

@@ -64,11 +64,29 @@ class Counts(nn.Module):
         return self.linear(x)
 
 
-@pytest.mark.parametrize("net", [Keeps, Counts])
+class Lists(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.seen = nn.Linear(4, 3), [0]
+
+    def forward(self, x):
+        self.seen[0] = self.linear(x)
+        return self.seen[0]
+
+
+@pytest.mark.parametrize("net", [Keeps, Counts, Lists])
 def test_a_model_that_keeps_something_of_a_pass_is_refused(net):
     data = (torch.randn(20, 4), torch.arange(20) % 3)
     with pytest.raises(ValueError, match="keeps something of every pass"):
         measured((net(), classify, data), strategy="sequential", batch_size=5, threads=2)
+
+
+def test_a_model_with_hooks_is_refused():
+    data = (torch.randn(20, 4), torch.arange(20) % 3)
+    net = nn.Linear(4, 3)
+    net.register_forward_hook(lambda module, given, output: None)
+    with pytest.raises(ValueError, match="hooks"):
+        measured((net, classify, data), strategy="sequential", batch_size=5, threads=2)
 
 
 def test_an_exception_in_a_thread_reaches_the_caller():
@@ -95,7 +113,7 @@ def test_threads_are_tried_where_there_are_cores(monkeypatch):
     torch.set_num_threads(2)
     try:
         model, loss, data = WORKS["mlp"]()
-        objective = ls.Objective(model, loss, data)
+        objective = ls.Objective(model, loss, data, strategy="linear")
         plane = ls.random_plane(objective.parameters(), objective.layout)
         ls.loss_surface(objective, plane, resolution=9)
         assert objective.choice is not None

@@ -10,7 +10,7 @@ from test_objective_restoration import assert_unchanged, built, state_of, unsett
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation.choice import STRATEGIES
+from landscape.evaluation.choice import STRATEGIES, Choice
 from landscape.evaluation.shortcuts import shortcuts
 
 
@@ -70,6 +70,7 @@ SUITED = {
     "onednn": set(WORKS),
     "stacked": {"mlp", "residual", "dropout"},
     "compiled": {"mlp", "residual", "dropout"},
+    "graphed": set(),  # needs a GPU
 }
 
 
@@ -89,7 +90,7 @@ def measured(work, directions=2, points=13, **options):
 @pytest.mark.parametrize("name", WORKS)
 def test_agrees_with_double_precision(name, strategy, directions):
     if name not in SUITED[strategy]:
-        if strategy != "stacked":  # what torch.func can run is its own business
+        if strategy not in ("stacked", "compiled"):  # what torch can run is its own business
             with pytest.raises(ValueError, match="cannot be used here"):
                 measured(WORKS[name](), strategy=strategy)
         return
@@ -190,6 +191,57 @@ def test_a_net_that_reads_twice_is_measured_rightly_or_refused(strategy):
         assert "numbers differ" in str(problem)  # noqa: PT017 - both are right
     else:
         np.testing.assert_allclose(found.mean, reference.mean, rtol=1e-5)
+
+
+def test_a_layer_with_a_forward_of_its_own_keeps_it(monkeypatch):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    tripled = model[0]
+    tripled.forward = lambda x: 3 * nn.functional.linear(x, tripled.weight, tripled.bias)
+    data = (torch.randn(20, 4), torch.arange(20) % 3)
+    objective = ls.Objective(model, classify, data)
+    wanted = objective.at(objective.parameters()).mean[0, 0]
+    size = objective.layout.size
+    restriction = objective.restrict(objective.parameters(), np.eye(size)[:2])
+    found = restriction(np.zeros((600, 2))).mean[0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert "forward" in tripled.__dict__
+
+
+def test_metrics_may_give_the_net_other_inputs():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    data = (torch.randn(40, 4), torch.arange(40) % 3)
+
+    def moved(model, batch):
+        return classify(model, (batch[0] + 0.02, batch[1]))
+
+    found = []
+    for strategy in ("sequential", "linear"):
+        objective = ls.Objective(
+            model, classify, data, metrics={"moved": moved}, strategy=strategy, batch_size=10
+        )
+        restriction = objective.restrict(objective.parameters(), np.eye(objective.layout.size)[:2])
+        found.append(restriction(np.random.default_rng(0).normal(size=(70, 2))).mean)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
+def test_buffers_that_move_are_measured_by_the_plain_strategy(monkeypatch):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
+    model, loss, data = residual()
+    objective = ls.Objective(model, loss, data)
+    objective.choice = Choice("stacked", 16, 4)
+    origin, size = objective.parameters(), objective.buffers_layout.size
+    restriction = objective.restrict(
+        origin,
+        np.eye(len(origin))[:1],
+        buffers=np.full(size, 0.1),
+        buffer_directions=np.full((1, size), 0.1),
+    )
+    found = restriction(np.array([[0.0], [0.5]])).mean[0]
+    assert np.isfinite(found).all()
+    assert found[0] != found[1]
 
 
 def test_cross_entropy_over_few_classes_is_the_same():

@@ -216,3 +216,23 @@ def test_shards_without_a_shared_folder_are_merged(runs, tmp_path):
     assert "is a recorded run" in run("merge", runs["sgd"], "--out", out)
     run("path", runs["sgd"], "--out", tmp_path / "path.h5")
     assert "path.h5 holds no surface" in run("merge", tmp_path / "path.h5", "--out", out)
+
+
+def test_units_of_another_loss_are_refused(tmp_path):
+    model, data = torch.nn.Linear(3, 2), (torch.randn(12, 3), torch.arange(12) % 2)
+
+    def measured(factor):
+        def loss(model, batch):
+            return factor * torch.nn.functional.cross_entropy(
+                model(batch[0]), batch[1], reduction="none"
+            )
+
+        objective = ls.Objective(model, loss, data)
+        plane = ls.random_plane(objective.parameters(), objective.layout)
+        return ls.loss_surface(objective, plane, resolution=8, units=tmp_path)
+
+    whole = measured(1)
+    next(iter(sorted(tmp_path.glob("unit-*.npz"))[-1:])).unlink()
+    np.testing.assert_allclose(measured(1).values, whole.values, rtol=1e-6)
+    with pytest.raises(ValueError, match="another loss or model"):
+        measured(100)

@@ -248,7 +248,11 @@ def _still_holds(surface: Surface, restriction: Restriction, grid: np.ndarray) -
     again = np.unique(done[[0, len(done) // 2, -1]])
     before = surface.values.reshape(len(surface.metrics), -1)[:, again]
     # Ways of evaluating agree to 1e-4; another loss, model or data does not.
-    return np.allclose(restriction(grid[again]).mean, before, rtol=1e-3, equal_nan=True)
+    try:
+        now = restriction(grid[again]).mean
+    except Interrupted:
+        raise Interrupted(surface) from None
+    return np.allclose(now, before, rtol=1e-3, equal_nan=True)
 
 
 def merge_surfaces(parts: Sequence[Surface]) -> Surface:

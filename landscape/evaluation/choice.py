@@ -18,6 +18,7 @@ import torch
 from landscape.evaluation.compiled import compiled
 from landscape.evaluation.convolution import channels_last, folded
 from landscape.evaluation.data import HeldData
+from landscape.evaluation.graphed import graphed
 from landscape.evaluation.linear import batched_linear
 from landscape.evaluation.metrics import agree
 from landscape.evaluation.onednn import through_onednn
@@ -33,6 +34,7 @@ STRATEGIES: dict[str, Strategy] = {
     "onednn": through_onednn,
     "stacked": stacked,
     "compiled": compiled,
+    "graphed": graphed,
 }
 CHUNKED = ("linear", "stacked", "compiled")
 SHARED = (
@@ -136,7 +138,7 @@ def choose(
         for name in STRATEGIES:
             slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
             hopeless = (name == "stacked" and slow) or trials.best.strategy == "linear"
-            if name not in ("sequential", "compiled") and not hopeless and trials.more:
+            if name not in ("sequential", "compiled", "graphed") and not hopeless and trials.more:
                 trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
     trials.share(free=free)
     if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":

@@ -71,14 +71,22 @@ def _check_independent(work: Work) -> None:
     if work.recalibration is not None or any(m.training for m in model.modules()):
         raise UnsuitableError("batch norms are estimated from the batches")
     work.place([0.0] * len(work.directions))
+    if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+        raise UnsuitableError("the model has hooks, which may keep something of every pass")
     before, buffers = _state(model), [b.clone() for b in model.buffers()]
     for metric in work.metrics.values():
         metric(model, work.sample[0][0])
     after = _state(model)
-    same = before.keys() == after.keys() and all(before[k] is after[k] for k in before)
-    if not same or not all(map(torch.equal, buffers, model.buffers())):
+    if before != after or not all(map(torch.equal, buffers, model.buffers())):
         raise UnsuitableError("the model keeps something of every pass")
 
 
 def _state(model: nn.Module) -> dict[tuple[int, str], Any]:
-    return {(id(m), k): v for m in model.modules() for k, v in m.__dict__.items()}
+    """The identity of every attribute, and of what containers among them hold."""
+    found: dict[tuple[int, str], Any] = {}
+    for module in model.modules():
+        for name, value in module.__dict__.items():
+            held = list(value.values()) if isinstance(value, dict) else value
+            within = [*map(id, held)] if isinstance(held, list | tuple | set) else []
+            found[id(module), name] = (id(value), within)
+    return found

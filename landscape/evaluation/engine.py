@@ -108,7 +108,8 @@ def _supervised(
         while queue and idle:
             number, worker = queue.popleft(), idle.popleft()
             running[worker.submit(coordinates[units.places(number)])] = number, worker
-        for done in wait(running, return_when=FIRST_COMPLETED).done:
+        ended = wait(running, return_when=FIRST_COMPLETED).done
+        for done in sorted(ended, key=lambda done: done.exception() is not None):  # save first
             number, worker = running.pop(done)
             idle.append(worker)
             problem = done.exception()

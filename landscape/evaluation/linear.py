@@ -61,7 +61,7 @@ def batched_linear(work: Work) -> Iterator[Measure]:
                     repeated = folder.enter(batch)
                     folder.now.used = 0
                     for row, (name, metric) in zip(out, work.metrics.items(), strict=True):
-                        folder.now.shared = True
+                        folder.now.shared, folder.now.metric = True, name
                         each = metric(work.loan.model, repeated)
                         if not (
                             isinstance(each, Tensor) and each.shape == (folder.count * samples,)
@@ -103,9 +103,9 @@ class _Folder:
             raise UnsuitableError("no linear layer is trainable")
         if not work.fixed_buffers:
             raise UnsuitableError("buffers differ from point to point")
-        self.now = threading.local()  # of each thread's pass: batch, shared, made, used, memory
+        self.now = threading.local()  # of each thread's pass: batch, metric, shared, made …
         self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}
-        self._products: dict[int, Tensor] = {}
+        self._products: dict[tuple, Tensor] = {}
         self._bytes = 0
 
     def move(self, coordinates: np.ndarray) -> None:
@@ -156,7 +156,9 @@ class _Folder:
         return linear
 
     def _shared(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
-        products = self._products.get(self.now.batch)
+        # What a metric gives the first layer of a batch depends on no weight.
+        key = (self.now.batch, self.now.metric, weight.name)
+        products = self._products.get(key)
         if products is None:
             products = torch.stack(
                 [
@@ -165,7 +167,7 @@ class _Folder:
                 ]
             )
             if (self.now.batch, self.count) in self._kept and self._room(products):
-                self._products[self.now.batch] = products
+                self._products[key] = products
         out = self._memory(self.count, *products.shape[1:])
         torch.mm(self.weights, products.flatten(1), out=out.flatten(1))
         return out

@@ -97,7 +97,13 @@ def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[flo
 
 @contextlib.contextmanager
 def patched(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    """Inside, these modules compute something else; the modules' hooks still run."""
+    """Inside, these modules compute something else; the modules' hooks still run.
+
+    Raises:
+        UnsuitableError: If a module computes something else already.
+    """
+    if any("forward" in module.__dict__ for module in forwards):
+        raise UnsuitableError("a layer has a forward of its own")
     try:
         for module, forward in forwards.items():
             module.__dict__["forward"] = forward

@@ -146,7 +146,7 @@ class Stream:
         try:
             function(*arguments)
         except BaseException as error:  # told to the training thread, which goes on
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):
                 self._commit()  # the steps before the one that failed
             code = error.errno if isinstance(error, OSError) else None
             reason = os.strerror(code) if code else str(error)
@@ -154,10 +154,12 @@ class Stream:
                 f"Recording to {self._writer.path} stopped ({reason}). Training goes on; step "
                 f"{self.committed} is the last one recorded."
             )
-            self._writer.discard()
+            with contextlib.suppress(Exception):
+                self._writer.discard()
 
     def _write(self, steps: Sequence[Step]) -> None:
-        if steps[0].number <= self._last:  # handed over twice around a Ctrl-C
+        steps = [s for s in steps if s.number > self._last]  # the rest came twice, by a Ctrl-C
+        if not steps:
             return
         for step in steps:
             if step.ready is not None:
