@@ -227,3 +227,19 @@ def test_sizes():
     assert Size(state=10, update=0, every=4, steps=8).states == 1 + 2
     assert Size(state=10, update=0, every=None, steps=8).states == 2
     assert str(Size(state=10, update=0, every=1, steps=None)) == "10 B for each state"
+
+
+def test_an_error_that_is_not_the_disks_is_told_too(tmp_path, monkeypatch):
+    model = made()
+    states, _ = train(model, adam(model), 12)
+
+    def failing(self):
+        raise MemoryError("no room")
+
+    model = made()
+    optimizer = adam(model)
+    recorder = ls.Recorder(tmp_path / "run.h5", model, optimizer)
+    with pytest.warns(RecordingStopped, match="no room"), recorder:
+        monkeypatch.setattr(TrajectoryWriter, "commit", failing)
+        again, _ = train(model, optimizer, 12, recorder)
+    np.testing.assert_array_equal(again, states)
