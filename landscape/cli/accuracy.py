@@ -21,6 +21,8 @@ _LONG = 60.0  # seconds
 def propose_tolerance(objective: Objective, plane: Plane, size: tuple[int, int]) -> None:
     """Say how long the full surface takes, and what a tolerance would save, if that is long."""
     across, up = size
+    if min(size) < 2:
+        return  # it will be refused
     corners = np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
     choice = objective.restrict(plane.origin, plane.directions).prepare(
         np.resize(corners, (across * up, 2))

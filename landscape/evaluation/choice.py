@@ -46,7 +46,7 @@ SHARED = (
 )  # threads can share their batches
 
 _LOOK = 4  # samples in each of two batches on which strategies must agree
-_CHUNK = 16  # points that batched strategies start with
+_CHUNK = 32  # points that batched strategies start with
 _TIMED = 512  # samples on which they are timed where that is quick
 _BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the place to start
 _LARGE = 1024  # and with threads for batched linear layers
