@@ -239,7 +239,7 @@ def test_an_error_that_is_not_the_disks_is_told_too(tmp_path, monkeypatch):
     model = made()
     optimizer = adam(model)
     recorder = ls.Recorder(tmp_path / "run.h5", model, optimizer)
+    monkeypatch.setattr(TrajectoryWriter, "commit", failing)
     with pytest.warns(RecordingStopped, match="no room"), recorder:
-        monkeypatch.setattr(TrajectoryWriter, "commit", failing)
         again, _ = train(model, optimizer, 12, recorder)
     np.testing.assert_array_equal(again, states)
