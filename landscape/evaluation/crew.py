@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from operator import is_
 
 import torch
 from torch import Tensor, nn
@@ -77,16 +77,18 @@ def _check_independent(work: Work) -> None:
     for metric in work.metrics.values():
         metric(model, work.sample[0][0])
     after = _state(model)
-    if before != after or not all(map(torch.equal, buffers, model.buffers())):
+    same = before.keys() == after.keys() and all(
+        len(before[k]) == len(after[k]) and all(map(is_, before[k], after[k])) for k in before
+    )
+    if not same or not all(map(torch.equal, buffers, model.buffers())):
         raise UnsuitableError("the model keeps something of every pass")
 
 
-def _state(model: nn.Module) -> dict[tuple[int, str], Any]:
-    """The identity of every attribute, and of what containers among them hold."""
-    found: dict[tuple[int, str], Any] = {}
+def _state(model: nn.Module) -> dict[tuple[int, str], list]:
+    """Every attribute, and what containers among them hold."""
+    found: dict[tuple[int, str], list] = {}
     for module in model.modules():
         for name, value in module.__dict__.items():
             held = list(value.values()) if isinstance(value, dict) else value
-            within = [*map(id, held)] if isinstance(held, list | tuple | set) else []
-            found[id(module), name] = (id(value), within)
+            found[id(module), name] = [value, *(held if isinstance(held, list | tuple) else ())]
     return found
