@@ -31,6 +31,7 @@ from workloads import WORKLOADS, Workload, workload
 import landscape as ls
 
 Run = Callable[[int], None]  # measure this many points
+_REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @torch.inference_mode()
@@ -196,7 +197,7 @@ def peers(work: Workload, checkout: Path | None) -> dict[str, Run]:
     for name, make in made.items():
         try:
             found[name] = make(work)
-        except Exception as problem:
+        except ImportError as problem:
             print(f"  {name}: {type(problem).__name__}: {problem}")
     return found
 
@@ -234,7 +235,7 @@ def benchmark(
             try:
                 run_points(9)
                 runs[key] = run_points
-            except Exception as problem:
+            except _REFUSALS as problem:
                 print(f"  {key}: {type(problem).__name__}: {problem}")
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(repeats):

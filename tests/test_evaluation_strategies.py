@@ -11,7 +11,7 @@ from torch import nn
 
 import landscape as ls
 from landscape.evaluation.choice import STRATEGIES, Choice
-from landscape.evaluation.shortcuts import shortcuts
+from landscape.evaluation.shortcuts import Shortcuts
 
 
 def classify(model, batch):
@@ -249,13 +249,13 @@ def test_cross_entropy_over_few_classes_is_the_same():
     logits[3, 2], logits[4, 1], logits[5, 0] = torch.inf, -torch.inf, torch.nan
     ignored = target.clone()
     ignored[::3] = -100
-    with shortcuts(lambda _: False), torch.profiler.profile() as seen:
+    with Shortcuts(lambda _: False), torch.profiler.profile() as seen:
         F.cross_entropy(logits, target, reduction="none")
     assert "aten::gather" in {event.key for event in seen.key_averages()}
     for t in (target, ignored):
         for options in ({}, {"reduction": "none"}, {"reduction": "sum"}, {"label_smoothing": 0.1}):
             wanted = F.cross_entropy(logits, t, **options)
-            with shortcuts(lambda _: False):
+            with Shortcuts(lambda _: False):
                 found = F.cross_entropy(logits, t, **options)
             torch.testing.assert_close(found, wanted, equal_nan=True, rtol=1e-6, atol=1e-6)
 

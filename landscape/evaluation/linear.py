@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from landscape.evaluation.crew import crew
 from landscape.evaluation.data import map_tensors
-from landscape.evaluation.shortcuts import shortcuts
+from landscape.evaluation.shortcuts import Shortcuts
 from landscape.evaluation.work import (
     Batches,
     Measure,
@@ -54,7 +54,7 @@ def batched_linear(work: Work) -> Iterator[Measure]:
         @torch.inference_mode()
         def of_batches(batches: Batches) -> Tensor:
             out = folder.origin.new_zeros((len(work.metrics), folder.count, 3), dtype=torch.float64)
-            with shortcuts(folder.fresh):
+            with Shortcuts(folder.fresh):
                 for batch, samples in batches:
                     work.check()
                     forget()

@@ -54,7 +54,8 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
             nonlocal now
             out = []
-            for now, point in enumerate(coordinates):  # noqa: B007 - read above
+            for index, point in enumerate(coordinates):
+                now = index
                 place(point)
                 out.append(share(of_batches, batches))
             return torch.stack(out, dim=1)

@@ -26,7 +26,7 @@ _PLAIN = {
 }
 
 
-class shortcuts(TorchFunctionMode):  # noqa: N801 - used as a context manager
+class Shortcuts(TorchFunctionMode):
     """Inside, some functions take a cheaper way.
 
     Args:
