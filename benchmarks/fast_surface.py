@@ -44,6 +44,8 @@ class Replay:
         self.starts = np.cumsum([0, *(block.shape[1] for block in blocks)])
         self.size = int(self.starts[-1])
         self.order = np.random.default_rng(seed).permutation(self.size)
+        self.scouts = min(32, self.size // 100)
+        self.scouts = self.scouts if self.scouts >= 8 else 0
 
     def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         index = np.sort(self.order[start:stop])
@@ -79,7 +81,9 @@ def quantiles(errors: np.ndarray) -> list[float]:
     return [round(float(q), 6) for q in np.quantile(errors, (0.5, 0.95, 1))]
 
 
-def replayed(name: str, *, every: int, step: int, seed: int, full: int = 2) -> dict[str, Any]:
+def replayed(
+    name: str, *, every: int, step: int, seed: int, full: int | None = None
+) -> dict[str, Any]:
     """Points and samples together, points alone (step 0), or samples alone (full 99)."""
     alpha, _, blocks, seconds = table_of(name)
     side = len(alpha)
@@ -94,7 +98,7 @@ def replayed(name: str, *, every: int, step: int, seed: int, full: int = 2) -> d
     stated = max(float(np.quantile(filled.error[0], 0.95)) / span, found.quantiles()[1])
     return {
         "case": name,
-        "mode": "samples" if full > 2 else "points and samples" if step else "points",
+        "mode": "samples" if full else "points and samples" if step else "points",
         "points": points.size,
         "truth points": points.size,
         "samples": stretches.size,
@@ -102,7 +106,7 @@ def replayed(name: str, *, every: int, step: int, seed: int, full: int = 2) -> d
         "passes": round(rounds.passes, 1),
         "saving": round(points.size / rounds.passes, 1),
         "measured": round(float(filled.measured.mean()), 4),
-        "median samples": int(np.median(rounds.count[rounds.count > 0])),
+        "median samples": int(np.median(rounds.count[rounds.measured])),
         "attempts": attempts,
         "decay": round(filled.decay, 3),
         "stated": round(stated, 5),
