@@ -20,6 +20,7 @@ from landscape.evaluation.convolution import channels_last, folded
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.graphed import graphed
 from landscape.evaluation.linear import batched_linear
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import agree
 from landscape.evaluation.onednn import through_onednn
 from landscape.evaluation.sequential import sequential
@@ -241,7 +242,9 @@ class _Trials:
                         break
         except UnsuitableError as error:
             return str(error)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as problem:
+            if not (self.tried and out_of_memory(problem)):
+                raise  # the first trial is on batches that have to fit
             return "out of memory"
         trial = replace(trial, batch_size=size if self.data.joined else None, seconds=best * whole)
         name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)

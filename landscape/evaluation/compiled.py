@@ -24,6 +24,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from landscape.evaluation.data import map_tensors
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import agree
 from landscape.evaluation.sequential import sequential
 from landscape.evaluation.stacked import Runner
@@ -94,7 +95,7 @@ def _program(
             program = torch.compile(graph, dynamic=False)
             program(stack, fixed, batch)
     except (RuntimeError, ImportError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if out_of_memory(error):
             raise
         raise UnsuitableError(f"torch.compile cannot run it ({error})") from error
     return program
