@@ -122,7 +122,8 @@ def surface(
             seed=seed,
         )
     except Interrupted as stop:
-        if stop.partial.computed.any():
+        scouted = stop.partial.samples is not None and stop.partial.samples.any()
+        if stop.partial.computed.any() or scouted:
             stop.partial.save(path, unfinished)
         typer.echo(
             f"\nStopped. {int(stop.partial.computed.sum())} of {stop.partial.computed.size} points "

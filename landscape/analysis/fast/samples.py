@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from landscape.restriction import Restriction
 
 _STEP = 32
+_SCOUTS = 32  # samples that every point is looked at with, but for ...
+_LOOKING = 100  # ... a hundredth of all
 _LESS = 20  # times fewer passes than points: what choosing a way to evaluate may cost
 
 
@@ -91,10 +93,20 @@ class Samples:
         self.step = _STEP if separate and objective.batch_norm != "recalibrated" else 0
         if objective.batch_norm == "batch" and self.step:
             self.step = objective.data.batch_size
+        self.scouts = self._few(objective)
         if not self.step:
             self._ratios = set()
         self._metrics = _split(objective.metrics, self._ratios)
         self.rows = len(self._metrics)
+
+    def _few(self, objective: Objective) -> int:
+        """Samples that every point may be looked at with."""
+        if not objective.data.joined or objective.batch_norm == "recalibrated":
+            return 0
+        few = min(_SCOUTS, self.size // _LOOKING)
+        if objective.batch_norm == "batch":
+            few = self.step if few >= self.step else 0
+        return few if few >= _SCOUTS // 4 else 0
 
     def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and sums of squared deviations over a stretch of the order."""
