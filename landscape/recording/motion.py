@@ -11,7 +11,8 @@ from landscape.layout import Layout
 
 NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
 _RUN = 8192  # elements per float32 dot product, so that its rounding stays below 1e-7
-_BLOCK = 1 << 15  # elements that are worked on at once; they stay in the processor's cache
+_BLOCK = 1 << 15  # elements that are worked on at once
+_ROOM = 1 << 17  # elements of several steps at once; they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Motion:
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
         self._gradient = np.zeros_like(current)
-        self._room = np.empty((3, _BLOCK), np.float32)
+        self._room = np.empty((3, _ROOM), np.float32)
 
     def sums(self, thetas: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
@@ -72,7 +73,7 @@ class Motion:
         found = np.zeros((count, 5, self._tensors))
         with np.errstate(over="ignore", invalid="ignore"):
             for block in self._blocks:
-                rows = max(1, _BLOCK // (block.part.stop - block.part.start))
+                rows = max(1, _ROOM // (block.part.stop - block.part.start))
                 for first in range(0, count, rows):
                     some = slice(first, min(first + rows, count))
                     self._add(found[some, :, block.tensors], block, thetas[some], gradients[some])
