@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,23 @@ from landscape.layout import Layout
 
 NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
 _RUN = 8192  # elements per float32 dot product, so that its rounding stays below 1e-7
-_BLOCK = 1 << 18  # elements that are worked on at once; they stay in the processor's cache
+_BLOCK = 1 << 15  # elements that are worked on at once
+_ROOM = 1 << 17  # elements of several steps at once; they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A piece of the flat vector: several whole tensors, or whole runs of one, or its rest.
+
+    Attributes:
+        part: Where it lies.
+        tensors: Which tensors it holds.
+        starts: Where each of them starts in it.
+    """
+
+    part: slice
+    tensors: slice
+    starts: list[int]
 
 
 class Motion:
@@ -33,12 +50,12 @@ class Motion:
         current: np.ndarray,
         update: np.ndarray | None = None,
     ) -> None:
-        self._layout, self._initial = layout, initial
+        self._blocks, self._tensors, self._initial = list(_blocks(layout)), len(layout), initial
         self._theta = current.copy()
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
         self._gradient = np.zeros_like(current)
-        self._room = np.empty((2, _BLOCK + 8 * _RUN), np.float32)
+        self._room = np.empty((3, _ROOM), np.float32)
 
     def sums(self, thetas: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
@@ -53,13 +70,13 @@ class Motion:
             (K, 5, tensors).
         """
         count = len(thetas)
-        found = np.zeros((count, 5, len(self._layout)))
+        found = np.zeros((count, 5, self._tensors))
         with np.errstate(over="ignore", invalid="ignore"):
-            for tensor, part in _parts(self._layout):
-                rows = max(1, _BLOCK // (part.stop - part.start))
+            for block in self._blocks:
+                rows = max(1, _ROOM // (block.part.stop - block.part.start))
                 for first in range(0, count, rows):
-                    block = slice(first, min(first + rows, count))
-                    self._add(found[block, :, tensor], part, thetas[block], gradients[block])
+                    some = slice(first, min(first + rows, count))
+                    self._add(found[some, :, block.tensors], block, thetas[some], gradients[some])
         for row, known in ((1, self._known[0]), (3, self._known[1])):
             if not known:
                 found[0, row] = np.nan
@@ -67,22 +84,20 @@ class Motion:
         return found
 
     def _add(
-        self, found: np.ndarray, part: slice, thetas: np.ndarray, gradients: np.ndarray
+        self, found: np.ndarray, block: _Block, thetas: np.ndarray, gradients: np.ndarray
     ) -> None:
+        part, starts = block.part, block.starts
         theta, gradient = thetas[:, part], gradients[:, part]
-        rows, width = theta.shape
-        update = self._room[0, : (rows + 1) * width].reshape(rows + 1, width)
-        update[0] = self._update[part]
-        np.subtract(theta[0], self._theta[part], out=update[1])
-        np.subtract(theta[1:], theta[:-1], out=update[2:])
-        distance = self._room[1, : rows * width].reshape(rows, width)
+        update, distance, room = (r[: theta.size].reshape(theta.shape) for r in self._room)
+        np.subtract(theta[0], self._theta[part], out=update[0])
+        np.subtract(theta[1:], theta[:-1], out=update[1:])
         np.subtract(theta, self._initial[part], out=distance)
-        found[:, 0] += _dots(update[1:], update[1:])
-        found[:, 1] += _dots(update[1:], update[:-1])
-        found[:, 2] += _dots(gradient, gradient)
-        found[:1, 3] += _dots(gradient[:1], self._gradient[None, part])
-        found[1:, 3] += _dots(gradient[1:], gradient[:-1])
-        found[:, 4] += _dots(distance, distance)
+        for row, vectors, last in ((0, update, self._update), (2, gradient, self._gradient)):
+            found[:, row] += _dots(vectors, vectors, starts, room)
+            found[:1, row + 1] += _dots(vectors[:1], last[None, part], starts, room)
+            if len(vectors) > 1:
+                found[1:, row + 1] += _dots(vectors[1:], vectors[:-1], starts, room)
+        found[:, 4] += _dots(distance, distance, starts, room)
         self._update[part], self._theta[part] = update[-1], theta[-1]
         self._gradient[part] = gradient[-1]
 
@@ -91,28 +106,40 @@ def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
     """What `Motion.sums` gave for a step of which only the update is known, (5, tensors)."""
     found = np.full((5, len(layout)), np.nan)
     found[0] = 0.0
-    for tensor, part in _parts(layout):
-        found[0, tensor] += _dots(update[None, part], update[None, part])[0]
+    for block in _blocks(layout):
+        part = update[None, block.part]
+        found[0, block.tensors] += _dots(part, part, block.starts, np.empty_like(part))[0]
     return found
 
 
-def _parts(layout: Layout) -> Iterator[tuple[int, slice]]:
-    """Every tensor cut into parts of several runs and a rest: (tensor, part)."""
+def _blocks(layout: Layout) -> Iterator[_Block]:
+    """The flat vector in blocks of at most `_BLOCK` elements; larger tensors are cut."""
+    pieces: list[tuple[int, int]] = []  # tensor and start
     for tensor, entry in enumerate(layout):
-        start, end = entry.offset, entry.offset + entry.size
-        while start < end:
-            size = min(8 * _RUN, (end - start) // _RUN * _RUN) or end - start
-            yield tensor, slice(start, start + size)
-            start += size
+        end = entry.offset + entry.size
+        for start in range(entry.offset, end, _BLOCK):
+            if pieces and min(start + _BLOCK, end) - pieces[0][1] > _BLOCK:
+                yield _block(pieces, start)
+                pieces = []
+            pieces.append((tensor, start))
+    yield _block(pieces, layout.size)
 
 
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a·b row by row, float64; the rows are shorter than a run, or whole runs."""
-    run = min(a.shape[1], _RUN)
-    shape = (len(a), a.shape[1] // run, run)
-    a, b = a.reshape(shape), b.reshape(shape)
-    runs = a[:, :, None, :] @ b[:, :, :, None]
-    return runs[:, :, 0, 0].sum(axis=1, dtype=np.float64)
+def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
+    tensors, starts = zip(*pieces, strict=True)
+    first = starts[0]
+    whole = slice(tensors[0], tensors[-1] + 1)
+    return _Block(slice(first, end), whole, [start - first for start in starts])
+
+
+def _dots(a: np.ndarray, b: np.ndarray, starts: list[int], room: np.ndarray) -> np.ndarray:
+    """a·b over each tensor of a block, row by row, shape (rows, tensors)."""
+    rows, width = a.shape
+    if len(starts) > 1 or width % _RUN:  # in pairs, so that rounding stays below 1e-6
+        return np.add.reduceat(np.multiply(a, b, out=room[:rows]), starts, axis=1)
+    runs = (rows, width // _RUN, _RUN)
+    products = a.reshape(runs)[:, :, None, :] @ b.reshape(runs)[:, :, :, None]
+    return products[:, :, 0, 0].sum(axis=1, keepdims=True, dtype=np.float64)
 
 
 class Numbers:

@@ -34,9 +34,9 @@ class Recorder:
 
     The recorder listens to the optimizer's step, so gradient accumulation, schedulers, closures
     and steps skipped by a gradient scaler count as they should. It only reads: the run is bitwise
-    the same with and without it. A thread writes, with bounded memory. A step is acknowledged
-    (`committed`) at most a fifth of a second and 256 steps after it was handed over, unless the
-    disk is slower than the training; a killed process loses the step under way and what was not
+    the same with and without it. Two threads measure and write, with bounded memory. A step is
+    acknowledged (`committed`) about a second, at most 256 steps, after it was handed over, unless
+    the disk is slower than the training; a killed process loses the step under way and what was not
     acknowledged yet. If the disk fails, training goes on and one `RecordingStopped` warning says
     what was kept.
 

@@ -56,7 +56,7 @@ class Slot:
     """Room for what is kept of one step.
 
     Attributes:
-        index: Its place among the slots; they are handed out in turn.
+        index: Its place among the slots.
         parts: Name to vector: ``parameters`` and, if there are any, ``buffers``, ``evaluation``,
             ``gradient``.
     """
@@ -92,7 +92,7 @@ class Step:
 
 
 class Slots:
-    """A fixed number of slots, handed out in turn.
+    """A fixed number of slots; the first free one is handed out, so that few of them stay warm.
 
     Args:
         layouts: Name to layout of the vectors in a slot.
@@ -111,10 +111,14 @@ class Slots:
             name: torch.empty((self.count, layout.size), pin_memory=pinned)
             for name, layout in layouts.items()
         }
-        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         flats = {name: Flat.rows(block, layouts[name]) for name, block in self.blocks.items()}
+        self._slots = [
+            Slot(index, {name: rows[index] for name, rows in flats.items()})
+            for index in range(self.count)
+        ]
+        self._free: queue.PriorityQueue[int] = queue.PriorityQueue()
         for index in range(self.count):
-            self._free.put(Slot(index, {name: rows[index] for name, rows in flats.items()}))
+            self._free.put(index)
 
     @property
     def free(self) -> int:
@@ -122,12 +126,12 @@ class Slots:
         return self._free.qsize()
 
     def take(self) -> Slot:
-        """The next slot; waits until it is free."""
-        return self._free.get()
+        """The first free slot; waits until there is one."""
+        return self._slots[self._free.get()]
 
     def give_back(self, slot: Slot) -> None:
         """Declare a slot empty."""
-        self._free.put(slot)
+        self._free.put(slot.index)
 
     def rows(self, name: str, first: Slot, count: int) -> np.ndarray:
         """The vectors `name` of `count` slots from `first` on, shape (count, P)."""
