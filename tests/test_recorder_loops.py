@@ -430,7 +430,7 @@ def test_the_error_of_sketches_falls_as_one_over_the_root_of_their_size(tmp_path
         paths = [SketchedPath(ls.Trajectory(tmp_path / f"{k}-{seed}.h5")) for seed in seeds]
         found = np.array([[path.distance(*pair)[0] for pair in pairs] for path in paths])
         spread[k] = np.sqrt(np.mean((found / true - 1) ** 2))
-        # The stated error is a limit; the spread of 40 seeds is known to 11 %, four times is allowed.
+        # The stated error is a limit; the spread of 40 seeds is known to 11 %: four times that.
         assert spread[k] < 1.45 / np.sqrt(2 * k)
     # A ratio of two such spreads is known to 16 %; between four pairs of steps it varies no more.
     assert spread[16] / spread[256] == pytest.approx(4, rel=0.6)
