@@ -149,7 +149,7 @@ class Stream:
 
     def _batches(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
         """Steps in consecutive slots, few enough that slots come free while the rest waits."""
-        most = max(1, self._slots.count // 8)
+        most = max(2, self._slots.count // 8)
         begin = 0
         for end, (a, b) in enumerate(pairwise(steps), start=1):
             if b.slot.index != a.slot.index + 1 or not a.number or end - begin == most:
