@@ -33,8 +33,8 @@ class _Block:
 class Motion:
     """Sums of products over each tensor, from which norms and cosines follow exactly.
 
-    It is given the parameters and gradients of any number of consecutive steps at once, and keeps
-    four vectors of their size: the initial and the last parameters, update and gradient.
+    It is given the parameters and gradients of any number of consecutive steps at once, looks at
+    the last ones again at the next call, and keeps the last update.
 
     Args:
         layout: Where each tensor lies in the flat vectors.
@@ -51,18 +51,18 @@ class Motion:
         update: np.ndarray | None = None,
     ) -> None:
         self._blocks, self._tensors, self._initial = list(_blocks(layout)), len(layout), initial
-        self._theta = current.copy()
+        self._before = current, np.zeros_like(current)  # the last parameters and gradient
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
-        self._gradient = np.zeros_like(current)
         self._room = np.empty((3, _ROOM), np.float32)
 
     def sums(self, thetas: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
 
         Args:
-            thetas: The parameters after each of K steps, float32, shape (K, P).
-            gradients: The gradients that the steps started from, float32, shape (K, P).
+            thetas: The parameters after each of K steps, float32, shape (K, P); the last row must
+                not change until the next call.
+            gradients: The gradients that the steps started from, likewise.
 
         Returns:
             u·u, u·u', g·g, g·g', d·d for each step and tensor, with the update u, the gradient g,
@@ -76,30 +76,38 @@ class Motion:
                 rows = max(1, _ROOM // (block.part.stop - block.part.start))
                 for first in range(0, count, rows):
                     some = slice(first, min(first + rows, count))
-                    self._add(found[some, :, block.tensors], block, thetas[some], gradients[some])
+                    before = (thetas[first - 1], gradients[first - 1]) if first else self._before
+                    sums = found[some, :, block.tensors]
+                    self._add(sums, block, thetas[some], gradients[some], *before)
         for row, known in ((1, self._known[0]), (3, self._known[1])):
             if not known:
                 found[0, row] = np.nan
         self._known = [True, True]
+        self._before = thetas[-1], gradients[-1]
         return found
 
     def _add(
-        self, found: np.ndarray, block: _Block, thetas: np.ndarray, gradients: np.ndarray
+        self,
+        found: np.ndarray,
+        block: _Block,
+        thetas: np.ndarray,
+        gradients: np.ndarray,
+        last_theta: np.ndarray,
+        last_gradient: np.ndarray,
     ) -> None:
-        part, starts = block.part, block.starts
+        part = block.part
         theta, gradient = thetas[:, part], gradients[:, part]
         update, distance, room = (r[: theta.size].reshape(theta.shape) for r in self._room)
-        np.subtract(theta[0], self._theta[part], out=update[0])
+        np.subtract(theta[0], last_theta[part], out=update[0])
         np.subtract(theta[1:], theta[:-1], out=update[1:])
         np.subtract(theta, self._initial[part], out=distance)
-        for row, vectors, last in ((0, update, self._update), (2, gradient, self._gradient)):
-            found[:, row] += _dots(vectors, vectors, starts, room)
-            found[:1, row + 1] += _dots(vectors[:1], last[None, part], starts, room)
+        for row, vectors, last in ((0, update, self._update), (2, gradient, last_gradient)):
+            found[:, row] += _dots(vectors, vectors, block.starts, room)
+            found[:1, row + 1] += _dots(vectors[:1], last[None, part], block.starts, room)
             if len(vectors) > 1:
-                found[1:, row + 1] += _dots(vectors[1:], vectors[:-1], starts, room)
-        found[:, 4] += _dots(distance, distance, starts, room)
-        self._update[part], self._theta[part] = update[-1], theta[-1]
-        self._gradient[part] = gradient[-1]
+                found[1:, row + 1] += _dots(vectors[1:], vectors[:-1], block.starts, room)
+        found[:, 4] += _dots(distance, distance, block.starts, room)
+        self._update[part] = update[-1]
 
 
 def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class Recorder:
             None records only these two. Numbers are recorded at every step.
         parameters: ``all``, a regular expression, names, or ``function(name, parameter)``.
         dtype: ``float32``, or ``float16-delta`` for half the size, see `TrajectoryWriter`.
-        motion: Whether to measure norms, cosines and distances; takes memory for four vectors of
+        motion: Whether to measure norms, cosines and distances; takes memory for two vectors of
             the size of the parameters, and doubles that of the steps on their way to the file.
         sketch: Keep a random projection of every step to this many numbers, from which
             distances and angles between any two steps follow, see `recording.sketch`.

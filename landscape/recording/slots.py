@@ -13,9 +13,9 @@ from torch import Tensor
 
 from landscape.layout import Layout
 
-_MEMORY = 128 << 20  # bytes of all slots together, unless the fewest possible need more
+_MEMORY = 512 << 20  # bytes of all slots together, unless the fewest possible need more
 _VIEWS = 1 << 14  # tensors that all slots together are seen as, unless again
-_MOST, _FEWEST = 512, 3  # one is being filled, one written, one waits
+_MOST, _FEWEST = 512, 4  # one is filled, one measured, one written, one compared with
 
 
 class Flat:

@@ -83,7 +83,7 @@ class Stream:
 
     def slot(self) -> Slot:
         """An empty slot; waits until there is one."""
-        if 2 * self._steps.qsize() >= self._slots.count - 1:
+        if 2 * self._steps.qsize() >= self._slots.count - 2:
             self._wake.set()
         return self._slots.take()
 
@@ -108,10 +108,14 @@ class Stream:
 
     def _measure_steps(self) -> None:
         request: threading.Event | bool | None = False
+        kept: list[Slot] = []  # the last one measured, which the next step is compared with
         while request is not None:
             steps, request = self._gathered()
             for batch in self._batches(steps):
-                self._tasks.put(partial(self._finish, batch, self._measured(batch)))
+                rows = self._measured(batch)
+                *done, last = (step.slot for step in batch)
+                self._tasks.put(partial(self._finish, batch, rows, [*kept, *done]))
+                kept = [last]
             if steps:
                 self._tasks.put(partial(self._guarded, self._commit))
             if isinstance(request, threading.Event):
@@ -145,7 +149,7 @@ class Stream:
 
     def _batches(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
         """Steps in consecutive slots, few enough that slots come free while the rest waits."""
-        most = max(1, self._slots.count // 8)
+        most = max(2, self._slots.count // 8)
         begin = 0
         for end, (a, b) in enumerate(pairwise(steps), start=1):
             if b.slot.index != a.slot.index + 1 or not a.number or end - begin == most:
@@ -173,10 +177,12 @@ class Stream:
         first, count = steps[0].slot, len(steps)
         return {name: self._slots.rows(name, first, count) for name in self._slots.blocks}
 
-    def _finish(self, steps: Sequence[Step], rows: Sequence[Row] | BaseException) -> None:
+    def _finish(
+        self, steps: Sequence[Step], rows: Sequence[Row] | BaseException, done: Sequence[Slot]
+    ) -> None:
         self._guarded(partial(self._write, steps, rows))
-        for step in steps:
-            self._slots.give_back(step.slot)
+        for slot in done:
+            self._slots.give_back(slot)
 
     def _guarded(self, function: Callable[[], None]) -> None:
         if self.failure is not None:
