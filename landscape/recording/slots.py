@@ -59,10 +59,12 @@ class Slot:
         index: Its place among the slots.
         parts: Name to vector: ``parameters`` and, if there are any, ``buffers``, ``evaluation``,
             ``gradient``.
+        arrays: The same memory as arrays.
     """
 
     index: int
     parts: Mapping[str, Flat]
+    arrays: Mapping[str, np.ndarray]
 
 
 @dataclass
@@ -100,20 +102,24 @@ class Slots:
 
     Attributes:
         count: Number of slots.
-        blocks: Name to the vectors of all slots, shape (count, P).
     """
 
     def __init__(self, layouts: Mapping[str, Layout], *, pinned: bool) -> None:
         size = 4 * sum(layout.size for layout in layouts.values())
         most = min(_MOST, _VIEWS // sum(len(layout) for layout in layouts.values()))
         self.count = max(_FEWEST, min(most, _MEMORY // size))
-        self.blocks = {
+        blocks = {
             name: torch.empty((self.count, layout.size), pin_memory=pinned)
             for name, layout in layouts.items()
         }
-        flats = {name: Flat.rows(block, layouts[name]) for name, block in self.blocks.items()}
+        arrays = {name: block.numpy() for name, block in blocks.items()}
+        flats = {name: Flat.rows(block, layouts[name]) for name, block in blocks.items()}
         self._slots = [
-            Slot(index, {name: rows[index] for name, rows in flats.items()})
+            Slot(
+                index,
+                {name: rows[index] for name, rows in flats.items()},
+                {name: rows[index] for name, rows in arrays.items()},
+            )
             for index in range(self.count)
         ]
         self._free: queue.PriorityQueue[int] = queue.PriorityQueue()
@@ -132,7 +138,3 @@ class Slots:
     def give_back(self, slot: Slot) -> None:
         """Declare a slot empty."""
         self._free.put(slot.index)
-
-    def rows(self, name: str, first: Slot, count: int) -> np.ndarray:
-        """The vectors `name` of `count` slots from `first` on, shape (count, P)."""
-        return self.blocks[name][first.index : first.index + count].numpy()
