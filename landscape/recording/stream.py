@@ -61,7 +61,7 @@ class Stream:
     ) -> None:
         self._writer, self._measure = writer, measure
         self._slots = Slots(layouts, pinned=pinned)
-        self._batch = max(2, self._slots.count // 8)  # steps after which slots come free
+        self._batch = max(2, self._slots.most // 8)  # steps after which slots come free
         self._stored = [name for name in layouts if name != "gradient"]
         self._bytes = 4 * sum(layouts[name].size for name in self._stored)
         self._steps: queue.SimpleQueue[Step | threading.Event | None] = queue.SimpleQueue()
@@ -81,7 +81,7 @@ class Stream:
 
     def slot(self) -> Slot:
         """An empty slot; waits until there is one."""
-        if 2 * self._steps.qsize() >= self._slots.count - 2:
+        if 2 * self._steps.qsize() >= self._slots.most - 2:
             self._wake.set()
         return self._slots.take()
 
