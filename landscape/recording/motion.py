@@ -53,7 +53,7 @@ class Motion:
         self._before = current, np.zeros_like(current)  # the last parameters and gradient
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
-        self._room = np.empty((4, _BLOCK), np.float32)
+        self._room = np.empty((8, _BLOCK), np.float32)  # 2 updates, distance, 5 products
 
     def sums(self, thetas: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
@@ -87,18 +87,22 @@ class Motion:
         gradients: Sequence[np.ndarray],
     ) -> None:
         part, starts = block.part, block.starts
-        *updates, distance, room = (row[: part.stop - part.start] for row in self._room)
+        room = self._room[:, : part.stop - part.start]
+        distance, products = room[2], room[3:]
         initial, last_update = self._initial[part], self._update[part]
         last_theta, last_gradient = (last[part] for last in self._before)
         for step, sums in enumerate(found):
             theta, gradient = thetas[step][part], gradients[step][part]
-            update = np.subtract(theta, last_theta, out=updates[step % 2])
+            update = np.subtract(theta, last_theta, out=room[step % 2])
             np.subtract(theta, initial, out=distance)
-            sums[0] += _dots(update, update, starts, room)
-            sums[1] += _dots(update, last_update, starts, room)
-            sums[2] += _dots(gradient, gradient, starts, room)
-            sums[3] += _dots(gradient, last_gradient, starts, room)
-            sums[4] += _dots(distance, distance, starts, room)
+            pairs = (
+                (update, update),
+                (update, last_update),
+                (gradient, gradient),
+                (gradient, last_gradient),
+                (distance, distance),
+            )
+            sums += _dots(pairs, starts, products)
             last_theta, last_update, last_gradient = theta, update, gradient
         self._update[part] = last_update
 
@@ -109,7 +113,7 @@ def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
     found[0] = 0.0
     for block in _blocks(layout):
         part = update[block.part]
-        found[0, block.tensors] += _dots(part, part, block.starts, np.empty_like(part))
+        found[0, block.tensors] += _dots([(part, part)], block.starts, np.empty_like(part[None]))[0]
     return found
 
 
@@ -133,12 +137,16 @@ def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
     return _Block(slice(first, end), whole, [start - first for start in starts])
 
 
-def _dots(a: np.ndarray, b: np.ndarray, starts: list[int], room: np.ndarray) -> np.ndarray:
-    """a·b over each tensor of a block, shape (tensors,)."""
-    if len(starts) > 1 or len(a) % _RUN:  # in pairs, so that rounding stays below 1e-6
-        return np.add.reduceat(np.multiply(a, b, out=room), starts)
-    products = a.reshape(-1, 1, _RUN) @ b.reshape(-1, _RUN, 1)
-    return products.sum(axis=0, dtype=np.float64)[0]
+def _dots(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], starts: list[int], products: np.ndarray
+) -> np.ndarray:
+    """Dot products of pairs over each tensor of a block, shape (pairs, tensors)."""
+    if len(starts) == 1 and products.shape[1] % _RUN == 0:
+        runs = [a.reshape(-1, 1, _RUN) @ b.reshape(-1, _RUN, 1) for a, b in pairs]
+        return np.array(runs).sum(axis=1, dtype=np.float64)[:, 0]
+    for (a, b), product in zip(pairs, products, strict=True):
+        np.multiply(a, b, out=product)
+    return np.add.reduceat(products, starts, axis=1)  # in pairs: rounding stays below 1e-6
 
 
 class Numbers:
