@@ -131,7 +131,7 @@ def stream(options: argparse.Namespace, folder: Path) -> None:
         with open(folder / "plain.bin", "wb", buffering=0) as file:
             for step in range(steps + 1):
                 for p in model.parameters():
-                    file.write(p.detach().numpy())
+                    file.write(p.detach().numpy())  # pyright: ignore[reportArgumentType]
                 if step < steps:
                     optimizer.step()
             os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import explorer_sample as sample
 import numpy as np
@@ -313,3 +314,25 @@ def test_the_page_follows_the_system_between_light_and_dark(page):
     page.settle()
     assert page.evaluate(theme) == "dark"  # the choice wins over the system
     page.emulate_media(color_scheme="light")
+
+
+def test_a_double_click_shows_the_whole_of_the_surface_that_is_shown(browser_page, tmp_path):
+    near = sample.surface()
+    far = replace(near, alpha=10 * near.alpha, beta=3 * near.beta)
+    out = ls.explore({"surface/near": near, "surface/far": far}, tmp_path / "two.html", title="Two")
+    page = browser_page
+    page.reuse(f"file://{out}")
+    set_state(page, surface=1)
+    box = page.locator(".stage").first.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    ranges = "(() => { const { xaxis, yaxis } = explorer.lands[0].plot._fullLayout; " + (
+        "return [...xaxis.range, ...yaxis.range]; })()"
+    )
+    whole = [*far.alpha[[0, -1]], *far.beta[[0, -1]]]
+    assert page.evaluate(ranges) == pytest.approx(whole)
+    page.mouse.move(*middle)
+    page.mouse.wheel(0, -400)
+    page.wait_for_function(f"Math.abs({ranges}[0] - ({whole[0]})) > 1")
+    page.mouse.dblclick(*middle)
+    page.wait_for_function(f"Math.abs({ranges}[0] - ({whole[0]})) < 1e-6")
+    assert page.evaluate(ranges) == pytest.approx(whole)

@@ -16,7 +16,7 @@ BOWL = 1 + X**2 + Y**2
 class Table:
     """Losses of every sample at every point, in an order that is random already."""
 
-    rows, step, size = 1, 32, SAMPLES
+    rows, step, size, scouts = 1, 32, SAMPLES, 0
 
     def __init__(self, losses):
         self.losses = losses  # (points, start, stop) -> (points, samples)

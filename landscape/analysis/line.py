@@ -149,7 +149,7 @@ def loss_line(
             ``(trajectory.buffers(0), trajectory.buffers(-1))``: batch-norm statistics are then
             interpolated with the weights (and held beyond the ends). None uses the model's.
         tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
-            its range along the line (5 to 95 %); without `buffers` only.
+            its range along the line (5 to 95 %).
         seed: Seed of the order of samples, with a tolerance.
 
     Returns:

@@ -39,43 +39,36 @@ def measured(
             beyond (a variance must stay positive); None leaves buffers to the objective.
         paired: Whether to measure how the errors at different places go together.
         tolerance: Leave out samples as far as the first metric's error of 95 % stays within this
-            share of its range along the segment (5 to 95 %); not with `buffers`.
+            share of its range along the segment (5 to 95 %); not `paired`.
         seed: Seed of the order of samples, with a tolerance.
         progress: Told of each finished point.
 
     Returns:
         Means, standard errors and, if `paired`, covariances.
     """
-    if tolerance is not None and buffers is None:
-        return _sparingly(objective, origin, direction, alpha, tolerance, seed)
-    if buffers is None:
-        at, coordinates = objective.restrict(origin, direction), alpha[:, None]
-    else:  # a second coordinate moves the buffers only
+    coordinates, start, moves = alpha[:, None], None, None
+    if buffers is not None:  # a second coordinate moves the buffers only
         start, end = (b.astype(np.float64) for b in buffers)
-        at = objective.restrict(
-            origin,
-            np.concatenate([direction, np.zeros_like(direction)]),
-            buffers=start,
-            buffer_directions=np.stack([np.zeros_like(start), end - start]),
-        )
+        direction = np.concatenate([direction, np.zeros_like(direction)])
+        moves = np.stack([np.zeros_like(start), end - start])
         coordinates = np.stack([alpha, alpha.clip(0, 1)], axis=1)
-    return (at.paired if paired else at)(coordinates, progress=progress)
-
-
-def _sparingly(
-    objective: Objective,
-    origin: np.ndarray,
-    direction: np.ndarray,
-    alpha: np.ndarray,
-    tolerance: float,
-    seed: int,
-) -> Evaluation:
+    at = objective.restrict(origin, direction, buffers=start, buffer_directions=moves)
+    if tolerance is None:
+        return (at.paired if paired else at)(coordinates, progress=progress)
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
-    samples = Samples(objective, origin, direction, alpha[:, None], seed=seed)
-    rounds, points = Rounds(samples, len(alpha)), np.arange(len(alpha))
+    samples = Samples(
+        objective, origin, direction, coordinates, seed=seed, buffers=start,
+        buffer_directions=moves,
+    )  # fmt: skip
+    return at.told(*_sparingly(samples, tolerance))
+
+
+def _sparingly(samples: Samples, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Metrics, on as many samples as the tolerance asks, and their standard errors."""
+    points = np.arange(len(samples.coordinates))
+    rounds, before = Rounds(samples, len(points)), -1
     rounds.begin(points)
-    before = -1
     while rounds.spent != before:  # the range is known better with every round
         before = rounds.spent
         loss = rounds.known(points)[0][0]
@@ -83,8 +76,7 @@ def _sparingly(
         span = np.ptp(np.quantile(finite, (0.05, 0.95))) if len(finite) else 0.0
         rounds.reach(points, np.full(len(points), tolerance * max(span, 1e-30)))
     values, deviation = samples.metrics(points, rounds.mean, rounds.m2, rounds.count)
-    error = samples.standard_error(deviation, rounds.count)
-    return objective.restrict(origin, direction).told(values, error)
+    return values, samples.standard_error(deviation, rounds.count)
 
 
 def describe_buffers(objective: Objective, *, recorded: bool) -> str:

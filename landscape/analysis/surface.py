@@ -49,7 +49,7 @@ class Surface(Result):
         provenance: Software, command, time, hash of the plane.
         measured: Which points were measured; None: all that are computed. The others come from
             interpolation.
-        samples: Samples each point was measured on; None: all.
+        samples: Samples each point was measured on, 0 where it was not; None: all.
         error: Estimated error of `values` from interpolation and from the choice of samples, of
             about 95 %, in the metrics' units; None without a tolerance.
         trusted: False where the error is not known, or far beyond the tolerance; None: all.

@@ -47,6 +47,8 @@ def said_of_accuracy(surface: Surface) -> list[str]:
         f"{int(surface.measured.sum()):,} of {surface.measured.size:,} points measured, "
         f"{said['passes']:,.1f} passes over the data instead of {said['full']:,}"
     ]
+    if said["scouts"]:
+        found[0] += f"; {said['scouts']} samples at every point to find where to measure"
     if said["stated"][0] is None:
         found.append("the error is not known: give a larger budget")
     else:
@@ -55,7 +57,8 @@ def said_of_accuracy(surface: Surface) -> list[str]:
             sentence += (
                 f"; at {check['points']} random points on all samples the error is "
                 f"{100 * check['median'][0]:.2g} % (median) and {100 * check['largest'][0]:.2g} % "
-                "(largest)"
+                f"(largest); with 95 % confidence at most {100 * check['beyond']:.2g} % of the "
+                "points are off by more"
             )
         found.append(sentence)
     if said["tolerance"] is not None and not said["reached"]:

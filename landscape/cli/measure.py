@@ -122,7 +122,8 @@ def surface(
             seed=seed,
         )
     except Interrupted as stop:
-        if stop.partial.computed.any():
+        scouted = stop.partial.samples is not None and stop.partial.samples.any()
+        if stop.partial.computed.any() or scouted:
             stop.partial.save(path, unfinished)
         typer.echo(
             f"\nStopped. {int(stop.partial.computed.sum())} of {stop.partial.computed.size} points "
@@ -186,6 +187,10 @@ def line(
     precision: Precision = "single",
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
+    tolerance: Annotated[
+        str | None,
+        typer.Option(help="Leave out samples within this share of the line's range, such as 1%."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Measure the loss on straight lines, say whether it falls, and how high its barrier is.
@@ -216,6 +221,8 @@ def line(
         extent=(first, last),
         resolution=resolution,
         buffers=buffers if batch_norm == "frozen" else None,
+        tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
+        seed=seed,
     )
     path = inputs.results_path(trajectories, out)
     profile.save(path, f"line/{kind}")

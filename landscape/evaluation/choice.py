@@ -20,6 +20,7 @@ from landscape.evaluation.convolution import channels_last, folded
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.graphed import graphed
 from landscape.evaluation.linear import batched_linear
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import agree
 from landscape.evaluation.onednn import through_onednn
 from landscape.evaluation.sequential import sequential
@@ -55,6 +56,7 @@ _LONG = 0.03  # seconds of a pass over the timed samples that are too many
 _COMPILED = (64, 8)  # samples and points of the compiled program that is tried
 _WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain costs a few percent
 _SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
+_CLIMB = 0.035  # of the passes to come may be spent on trying another size
 _CALL_BOUND = 3e-3  # seconds per batch below which stacking on a CPU can pay
 
 
@@ -127,7 +129,7 @@ def choose(
     first = strategy or "sequential"
     chunk = _COMPILED[1] if first == "compiled" else _CHUNK if first in CHUNKED else 1
     if first == "compiled" and free:
-        start = min(start, _COMPILED[0])
+        start = _alike(data.size)
     if problem := trials.run(Choice(first, start, chunk)):
         raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
     if strategy is not None and batch_size is not None:
@@ -147,8 +149,7 @@ def choose(
         most = -(-data.size // trials.best.threads)
         trials.climb("batch_size", *_around(trials.best.batch_size or start, most))
     if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
-        size, chunk = _COMPILED
-        trials.run(Choice("compiled", min(size, start) if free else start, chunk))
+        trials.run(Choice("compiled", _alike(data.size) if free else start, _COMPILED[1]))
     return trials.best
 
 
@@ -164,6 +165,13 @@ def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
             if time.perf_counter() - begin > _CALL_BOUND:
                 break  # it computes rather than calls: more samples tell nothing new
     return seconds
+
+
+def _alike(samples: int) -> int:
+    """A size of batch near that of compiled programs, of which nearly all batches are."""
+    counts = [-(-samples // size) for size in range(_COMPILED[0] // 2, _COMPILED[0] + 1)]
+    count = min(counts, key=lambda n: (min(samples % n, n - samples % n) / n, n))
+    return -(-samples // count)
 
 
 def _around(start: int, most: int) -> tuple[list[int], list[int]]:
@@ -192,6 +200,11 @@ class _Trials:
         """Whether there is time for another trial."""
         passed = self.best.seconds * (min(1, _TIMED / self.data.size) if not self.slow else 0)
         return time.perf_counter() + 1.5 * passed < self.limit
+
+    def _passes(self, trial: Choice) -> float:
+        """Passes over the data that a trial takes."""
+        samples = max(_TIMED, (trial.batch_size or 1) * trial.threads)
+        return 3 * trial.chunk * min(1, samples / self.data.size)
 
     def _points(self, count: int) -> np.ndarray:
         """Some of the points, spread over all."""
@@ -229,7 +242,9 @@ class _Trials:
                         break
         except UnsuitableError as error:
             return str(error)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as problem:
+            if not (self.tried and out_of_memory(problem)):
+                raise  # the first trial is on batches that have to fit
             return "out of memory"
         trial = replace(trial, batch_size=size if self.data.joined else None, seconds=best * whole)
         name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)
@@ -253,10 +268,10 @@ class _Trials:
         start = self.best.seconds
         for values in directions:
             for value in values:
-                before = self.best.seconds
-                if not self.more or (field == "chunk" and not 0 < value <= len(self.coordinates)):
+                before, trial = self.best.seconds, replace(self.best, **{field: value})
+                if not self.more or not 0 < self._passes(trial) <= _CLIMB * len(self.coordinates):
                     return
-                self.run(replace(self.best, **{field: value}))
+                self.run(trial)
                 if self.best.seconds == before:
                     break
             if self.best.seconds != start:

@@ -1,8 +1,9 @@
 """Many points at once through `torch.compile`: fused kernels, for work that outlasts compiling.
 
 The metrics over a chunk of points are recorded as one graph, in which parameters, buffers and
-samples are inputs, and compiled once per shape. What else the model or the loss reads is fixed in
-the graph, so the first batch of every call is compared with the plain strategy.
+samples are inputs, and compiled once, for the shape that most batches have; the others run by the
+plain strategy. What else the model or the loss reads is fixed in the graph, so the first batch of
+every call is compared with the plain strategy.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import os
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +24,7 @@ from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from landscape.evaluation.data import map_tensors
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import agree
 from landscape.evaluation.sequential import sequential
 from landscape.evaluation.stacked import Runner
@@ -51,22 +54,24 @@ def compiled(work: Work) -> Iterator[Measure]:
         stack = {f"model.{e.name}": theta[:, e.slice].view(count, *e.shape) for e in layout}
         fixed = {f"model.{n}": p for n, p in model.named_parameters() if n not in trainable}
         fixed |= {f"model.{n}": b for n, b in model.named_buffers()}
-        out = torch.zeros((), dtype=torch.float64)
-        for batch, samples in batches:
+        keys = [_key(count, batch) for batch, _ in batches]
+        key = Counter(keys).most_common(1)[0][0]
+        alike = [batch for batch, own in zip(batches, keys, strict=True) if own == key]
+        others = [batch for batch, own in zip(batches, keys, strict=True) if own != key]
+        with sequential(work) as plain:
+            out = plain(coordinates, others) if others else torch.zeros((), dtype=torch.float64)
+            wanted = None if checked else plain(coordinates[:1], alike[:1])
+        for batch, samples in alike:
             work.check()
-            key = _key(count, batch)
             if key not in work.programs:
                 work.programs[key] = _program(runner, samples, stack, fixed, batch)
-            part = work.programs[key](stack, fixed, batch)
-            if not checked:
-                with sequential(work) as plain:
-                    wanted = plain(coordinates[:1], [(batch, samples)])
-                if not agree(part[:1].transpose(0, 1), wanted, work.rounding):
-                    work.programs.clear()
-                    raise UnsuitableError("its numbers differ from the plain strategy's")
-                checked = True
+            part = work.programs[key](stack, fixed, batch)[: len(coordinates)].transpose(0, 1)
+            if wanted is not None and not agree(part[:, :1], wanted, work.rounding):
+                work.programs.clear()
+                raise UnsuitableError("its numbers differ from the plain strategy's")
+            wanted, checked = None, True
             out = out + part
-        return out[: len(coordinates)].transpose(0, 1)
+        return out
 
     yield measure
 
@@ -90,7 +95,7 @@ def _program(
             program = torch.compile(graph, dynamic=False)
             program(stack, fixed, batch)
     except (RuntimeError, ImportError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if out_of_memory(error):
             raise
         raise UnsuitableError(f"torch.compile cannot run it ({error})") from error
     return program

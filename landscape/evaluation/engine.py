@@ -83,7 +83,7 @@ def measure_units(
     objective.choice = objective.choice or units.choice
     if objective.choice is None:
         restriction.prepare(coordinates)
-        units.keep_choice(objective.choice)
+    units.keep_choice(objective.choice)
     if engine is None:
         for number in missing:
             places = units.places(number)

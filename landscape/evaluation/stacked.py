@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric, sums
 from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work, remembering
 
@@ -40,7 +41,7 @@ def stacked(work: Work) -> Iterator[Measure]:
                         warnings.filterwarnings("error", "There is a performance drop")
                         part = vmap(runner.one, in_dims=(0, None, None))(stack, batch, samples)
                 except (RuntimeError, UserWarning) as error:
-                    if isinstance(error, torch.OutOfMemoryError):
+                    if out_of_memory(error):
                         raise
                     raise UnsuitableError(f"torch.func cannot run it ({error})") from error
                 out = part if out is None else out + part

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
@@ -38,14 +40,23 @@ def mark_untrusted(ax: Axes, surface: Surface) -> None:
 def stated_error(surface: Surface, metric: str) -> str:
     """The error in words, for a colour bar; empty where every point was measured in full.
 
-    For example ``95 % within ±0.5 % of its range``.
+    For example ``95 % within ±0.5 % of its range (checked: over 90 % within ±0.9 %)``: what
+    random points that were measured in full exclude, with 95 % confidence.
     """
     if surface.accuracy is None:
         return ""
     stated = surface.accuracy["stated"][surface.metrics.index(metric)]
     if stated is None:
         return "error unknown"
-    return f"95 % within ±{100 * stated:.2g} % of its range" if stated else "every point exact"
+    if not stated:
+        return "every point exact"
+    text = f"95 % within ±{100 * stated:.2g} % of its range"
+    check = surface.accuracy["check"]
+    largest = check["largest"][surface.metrics.index(metric)]
+    if not check.get("beyond") or largest is None:
+        return text
+    within = math.floor(100 * (1 - check["beyond"]))
+    return f"{text} (checked: over {within} % within ±{100 * largest:.2g} %)"
 
 
 def _edges(places: np.ndarray) -> np.ndarray:

@@ -31,6 +31,14 @@ class Check:
     errors: np.ndarray
     passed: bool
 
+    @property
+    def beyond(self) -> float:
+        """Share of the points that can be off by more than all of these, with 95 % confidence.
+
+        If a share p were, none of n random points would be with probability (1 - p)^n.
+        """
+        return 1 - 0.05 ** (1 / len(self.points)) if len(self.points) else 0.0
+
     def quantiles(self, metric: int = 0) -> tuple[float, float, float]:
         """Median, 95 % and largest of the errors."""
         if not len(self.points):

@@ -1,13 +1,22 @@
 """Points from coarse to fine: each is predicted before it is measured.
 
-Every level's new points are predicted from the level before. Where a point is measured, the
-difference to the prediction is the interpolation's error there, observed; where it is not, the
-error is at most `decay` times the largest of those about it on the level before. `decay` is not
-assumed: it is the 95 % quantile of that ratio over the points that were measured. A point is left
-to the interpolation only while this estimate stays within its share of the tolerance, so that
-cliffs and chaos are measured to the last point. Errors count relative to the range of the surface
-(5 to 95 %), or to the height above its median where that is larger. The first metric decides;
-the others, measured at the same points on the same samples, are estimated alike.
+Every level's new points are predicted from the level before. What the prediction's error is told
+from depends on the data:
+
+With scouts, a few samples at every point, the same interpolation of their surface, from the same
+points, misses them somewhere. Samples are common to all points, so that surface has no noise, and
+what it has between measured points (a needle, a ridge, a step, a border of numbers that are not
+finite) the true one very probably has too. A point's error is at most `decay` times the largest
+miss about it, `decay` at least one.
+
+Without, the error is at most `decay` times the largest of those about it on the level before,
+which is seen where points were measured; what lies between points that agree is not seen.
+
+`decay` is not assumed: it is the 95 % quantile of that ratio over the points that were measured. A
+point is left to the interpolation only while this estimate stays within its share of the tolerance,
+so that cliffs and chaos are measured to the last point. Errors count relative to the range of the
+surface (5 to 95 %), or to the height above its median where that is larger. The first metric
+decides; the others, measured at the same points on the same samples, are estimated alike.
 """
 
 from __future__ import annotations
@@ -21,9 +30,9 @@ from landscape.analysis.fast.levels import around, nested_levels, predict, sprea
 from landscape.analysis.fast.rounds import Rounds
 
 _DECAY = (0.1, 1.0)  # least and most
+_BELIEF = (1.0, 3.0)  # the same, of scouts
 _SAMPLES, _POINTS = 0.8, 0.6  # shares of the tolerance; their squares add up to 1
-_FULL = 2  # levels that are measured everywhere
-_WORTH = 2  # times the control points' passes that the others need without them
+_WORTH = 1  # times the control points' passes that the others need without them
 _ENOUGH = 20  # points from which anything is learned
 
 
@@ -63,17 +72,18 @@ class Refinement:
         rounds: Measures.
         shape: Rows and columns of the surface.
         metrics: Number of metrics.
-        full: Levels that are measured everywhere.
+        full: Levels that are measured everywhere; None: one where there are scouts, else two.
     """
 
     def __init__(
-        self, rounds: Rounds, shape: tuple[int, int], *, metrics: int, full: int = _FULL
+        self, rounds: Rounds, shape: tuple[int, int], *, metrics: int, full: int | None = None
     ) -> None:
-        self.rounds, self.shape, self.metrics, self.full = rounds, shape, metrics, full
+        self.rounds, self.shape, self.metrics = rounds, shape, metrics
         self.levels = nested_levels(shape)
+        self.full = full or (1 if rounds.scouts else 2)
+        self.scouts: np.ndarray | None = None
         self.number = np.arange(shape[0] * shape[1]).reshape(shape)
-        self._decay = np.full(metrics, 0.5)  # that of other metrics is not learned
-        self._decay[0] = 0.25
+        self._decay = np.full(metrics, 1.0 if rounds.scouts else 0.25)
         self._low, self._middle = np.zeros(metrics), np.zeros(metrics)
         self._span = np.full(metrics, np.nan)
 
@@ -84,9 +94,11 @@ class Refinement:
         are then those of the surface itself.
         """
         if np.isnan(self._span).any():
+            if self.rounds.scouts and self.full < len(self.levels):
+                self.scouts = self.rounds.scout()
             first = self.number[self.levels[0].at].ravel()
             self.rounds.begin(first)
-            begun = first[self.rounds.count[first] > 0]
+            begun = first[self.rounds.measured[first]]
             self._look(self.rounds.known(begun)[0])
             self._control(begun, tolerance)
         while True:
@@ -114,14 +126,12 @@ class Refinement:
 
     def _round(self, tolerance: float) -> Filled:
         points = self.shape[0] * self.shape[1]
-        values, gap, doubt, detail = np.zeros((4, self.metrics, points))
+        values, gap, doubt, rest = np.zeros((4, self.metrics, points))
         ratios: list[np.ndarray] = []
         for k, level in enumerate(self.levels):
             new = self.number[level.at][level.new]
             if k:
-                coarse = self.levels[k - 1]
-                held = [a[:, self.number[coarse.at]] for a in (values, gap, doubt, detail)]
-                guess, error, unsure, basis = (a[:, level.new] for a in self._guess(held, k))
+                guess, error, unsure, basis = self._guess(values, gap, doubt, rest, k)
             else:
                 guess, error, basis = np.full((3, self.metrics, len(new)), np.inf)
                 unsure = np.zeros(guess.shape)
@@ -130,54 +140,81 @@ class Refinement:
             asked = (k < self.full) | (urgency > _POINTS * tolerance)
             shuffled = np.random.default_rng(k).permutation(np.flatnonzero(asked))
             self.rounds.begin(new[shuffled[np.argsort(-urgency[shuffled], kind="stable")]])
-            known = self.rounds.count[new] > 0
+            known = self.rounds.measured[new]
             found, _ = self.rounds.known(new[known])
             share = _SAMPLES if self.rounds.stretches.step else 1.0
             self.rounds.reach(new[known], share * tolerance * self._scale(found)[0])
             found, inexact = self.rounds.known(new[known])
             noise = np.hypot(inexact, unsure[:, known])
             observed = apart(found, guess[:, known], noise) / self._scale(found)
-            if k >= 2:
-                ratios.append(_ratios(observed[0], basis[0, known], tolerance))
-                self._learn(np.concatenate(ratios))
+            if k >= (2 if self.scouts is None else 1):
+                ratios.append(_ratios(observed, basis[:, known], tolerance))
+                self._learn(np.concatenate(ratios, axis=1))
             if k == 1 and known.sum() >= _ENOUGH:  # the limit left some out: as bad as the worst
                 error = np.minimum(error, observed.max(axis=1, keepdims=True) * scale)
             values[:, new], gap[:, new], doubt[:, new] = guess, error, unsure
-            detail[:, new] = error / scale
             # A few samples, where the limit ended a round, can be worse than the neighbours.
             better = np.flatnonzero(known)[inexact[0] <= np.hypot(error[0], unsure[0])[known]]
             kept = np.isin(np.flatnonzero(known), better)
             values[:, new[better]], gap[:, new[better]] = found[:, kept], 0
             doubt[:, new[better]] = inexact[:, kept]
-            detail[:, new[known]] = observed if k else 0
+            if self.scouts is None:
+                rest[:, new] = error / scale
+                rest[:, new[known]] = observed if k else 0
+            else:
+                rest[:, new[known]] = self.scouts[:, new[known]]
         values, gap, doubt = (a.reshape(-1, *self.shape) for a in (values, gap, doubt))
         return Filled(
             values=values,
             gap=gap,
             doubt=doubt,
-            measured=self.rounds.count.reshape(self.shape) > 0,
+            measured=self.rounds.measured.reshape(self.shape),
             scale=self._scale(values),
             span=self._span.copy(),
             decay=float(self._decay[0]),
         )
 
-    def _guess(self, held: list[np.ndarray], k: int) -> tuple[np.ndarray, ...]:
-        """Values of level k, errors, doubts and what the errors rest on, from the level before."""
-        values, gap, doubt, detail = held
+    def _guess(
+        self, values: np.ndarray, gap: np.ndarray, doubt: np.ndarray, rest: np.ndarray, k: int
+    ) -> tuple[np.ndarray, ...]:
+        """Values of level k's new points, errors, doubts and what the errors rest on.
+
+        They rest on the level before, or on how the same interpolation of the scouts' surface
+        (`rest`, where it is known by then) misses the scouts.
+        """
         level, coarse = self.levels[k], self.levels[k - 1]
+        before = self.number[coarse.at]
         found = []
         for m in range(self.metrics):
-            guess, torn = predict(values[m], level, low=self._low[m], span=self._span[m])
-            basis = around(detail[m], level, coarse)
+            low, span = self._low[m], self._span[m]
+            guess, torn = predict(values[m][before], level, low=low, span=span)
+            scale = self._scale(guess[None], m)[0]
+            inherited = spread(gap[m][before], level)
+            if self.scouts is None:
+                basis = around(rest[m][before], level, coarse)
+                blind = torn | (k == 1)
+            else:
+                seen = self.scouts[m][self.number[level.at]]
+                told, _ = predict(rest[m][before], level, low=low, span=span)
+                basis = around(apart(seen, told) / scale, level, level)
+                blind = torn & ~((seen == guess) | np.isnan(seen) & np.isnan(guess))
+                rest[m][self.number[level.at]] = told
             with np.errstate(invalid="ignore"):
-                error = self._decay[m] * basis * self._scale(guess[None], m)[0]
-            error = np.where(torn | (k == 1), np.inf, error + spread(gap[m], level))
-            found.append((guess, error, spread(doubt[m], level), basis))
+                own = self._decay[m] * basis * scale
+            error = own + inherited if self.scouts is None else np.maximum(own, inherited)
+            error = np.where(blind, np.inf, error)
+            found.append(
+                [a[level.new] for a in (guess, error, spread(doubt[m][before], level), basis)]
+            )
         return tuple(np.stack(part) for part in zip(*found, strict=True))
 
     def _learn(self, ratios: np.ndarray) -> None:
-        if len(ratios) >= _ENOUGH:
-            self._decay[0] = np.clip(np.quantile(ratios, 0.95), *_DECAY)
+        """How large errors are to be expected, from those that were seen."""
+        bounds = _DECAY if self.scouts is None else _BELIEF
+        for m, row in enumerate(ratios):
+            telling = row[np.isfinite(row)]
+            if len(telling) >= _ENOUGH:
+                self._decay[m] = np.clip(np.quantile(telling, 0.95), *bounds)
 
     def _look(self, values: np.ndarray) -> None:
         """Range, minimum and median of every metric, of the finite values seen so far."""
@@ -213,6 +250,6 @@ def apart(found: np.ndarray, guess: np.ndarray, noise: np.ndarray | float = 0.0)
 
 
 def _ratios(observed: np.ndarray, basis: np.ndarray, tolerance: float) -> np.ndarray:
-    """How errors shrink from one level to the next, where there is an error to speak of."""
+    """Errors relative to what they were expected from; NaN where there is none to speak of."""
     telling = np.isfinite(observed) & np.isfinite(basis) & (basis > 0.1 * tolerance)
-    return observed[telling] / basis[telling]
+    return np.where(telling, observed, np.nan) / np.where(telling, basis, 1)

@@ -20,6 +20,7 @@ _FIRST = 256  # samples of the first round ...
 _PARTS = 4  # ... and the stretches it is taken in
 _GROWTH = 1.5
 _JUMP = 4  # a round grows at most this much: the spread is not known better
+_SCOUTING = 4  # times the scouts' work that a limit must allow
 _TOGETHER = 256  # points that are measured at once; Ctrl-C loses at most these
 Z = 2.0  # standard errors that hold 95 %
 
@@ -31,11 +32,14 @@ class Stretches(Protocol):
         size: N, all samples.
         step: Rounds end at multiples of it; 0 where only all samples can be measured.
         rows: Numbers that are averaged per sample.
+        scouts: The first samples, that every point may be looked at with; 0 where that would
+            cost too much, or says nothing.
     """
 
     size: int
     step: int
     rows: int
+    scouts: int
 
     def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and sums of squared deviations over a stretch, each (rows, points)."""
@@ -58,7 +62,8 @@ class Rounds:
 
     Attributes:
         control: Points on all samples by which the others are corrected, or None.
-        count: Samples measured per point.
+        scouts: Samples that every point is looked at with before any is measured.
+        count: Samples known per point, the scouts included.
         spent: Samples measured over all points.
         short: Whether something was left out because of the limit.
     """
@@ -73,14 +78,23 @@ class Rounds:
         self.spent = 0
         self.short = False
         self.control: Control | None = None
-        self._rungs = _rungs(stretches.size, stretches.step)
-        self._start = min(len(self._rungs), _PARTS) - 1
+        cheap = limit is None or _SCOUTING * stretches.scouts * points <= limit
+        self.scouts = stretches.scouts if cheap else 0
+        first = -(-_FIRST // _PARTS // max(stretches.step, 1)) * stretches.step
+        self._rungs = _rungs(stretches.size, stretches.step, first, self.scouts)
+        begun = np.searchsorted(self._rungs, _PARTS * first) if first else len(self._rungs)
+        self._start = min(int(begun), len(self._rungs) - 1)
         self.parts = np.full((len(self._rungs), stretches.rows, points), np.nan)
 
     @property
     def passes(self) -> float:
         """What was measured, in passes over all samples."""
         return self.spent / self.size
+
+    @property
+    def measured(self) -> np.ndarray:
+        """Which points are known by more than the scouts, shape (points,)."""
+        return self.count > self.scouts
 
     @property
     def state(self) -> np.ndarray:
@@ -110,9 +124,16 @@ class Rounds:
         error[~np.isfinite(value)] = 0  # more samples do not make it finite
         return value, error
 
+    def scout(self) -> np.ndarray:
+        """The metrics of every point on the scouts' samples, (metrics, points)."""
+        fresh = np.flatnonzero(self.count == 0)
+        self._advance(fresh, np.full(len(fresh), self.scouts))
+        few = np.full(self.count.size, self.scouts)
+        return self._metrics(np.arange(self.count.size), self.parts[0], 0 * self.mean, few)[0]
+
     def begin(self, points: np.ndarray) -> None:
-        """Measure the first round where nothing is known."""
-        fresh = points[self.count[points] == 0]
+        """Measure the first round where nothing is."""
+        fresh = points[~self.measured[points]]
         self._advance(fresh, np.full(len(fresh), self._rungs[self._start]))
 
     def reach(self, points: np.ndarray, allowed: np.ndarray) -> None:
@@ -122,7 +143,7 @@ class Rounds:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 excess = np.square(error[0] / allowed)
             count = self.count[points]
-            open_ = (excess > 1) & (count < self.size) & (count > 0)
+            open_ = (excess > 1) & (count < self.size) & self.measured[points]
             if not open_.any() or self.short:
                 return
             now, excess = count[open_], np.minimum(excess[open_], _JUMP * 8)
@@ -210,12 +231,11 @@ class Rounds:
         self.spent += (stop - start) * len(points)
 
 
-def _rungs(size: int, step: int) -> np.ndarray:
+def _rungs(size: int, step: int, first: int, scouts: int) -> np.ndarray:
     """Numbers of samples at which rounds end; the last is all."""
-    found = []
+    found = [scouts] if scouts else []
     if step:
-        first = -(-_FIRST // _PARTS // step) * step
-        found = [k * first for k in range(1, _PARTS) if k * first < 0.75 * size]
+        found += [k * first for k in range(1, _PARTS) if k * first < 0.75 * size]
         count = float(_PARTS * first)
         while (rounded := -(-int(count) // step) * step) < 0.75 * size:
             found.append(rounded)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from landscape.restriction import Restriction
 
 _STEP = 32
+_SCOUTS = 32  # samples that every point is looked at with, but for ...
+_LOOKING = 100  # ... a hundredth of all
 _LESS = 20  # times fewer passes than points: what choosing a way to evaluate may cost
 
 
@@ -58,6 +60,7 @@ class Samples:
         units: Folder that keeps what has been measured.
         engine: Whose workers measure; None measures in this process.
         buffers: Buffers to measure with; None: the model's own.
+        buffer_directions: How they move with the coordinates, shape (K, B).
         progress: Told of finished passes over all samples.
     """
 
@@ -73,16 +76,21 @@ class Samples:
         units: str | os.PathLike[str] | None = None,
         engine: Engine | None = None,
         buffers: np.ndarray | None = None,
+        buffer_directions: np.ndarray | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.objective, self._affine = objective, (origin, directions)
+        self._buffers: dict[str, np.ndarray | None] = {
+            "buffers": buffers,
+            "buffer_directions": buffer_directions,
+        }
         self.coordinates = coordinates
         self.size, self.population = objective.data.size, objective.data.population
         self._order = np.random.default_rng(seed).permutation(self.size)
         self._what, self._engine, self._progress = f"{what} seed {seed}", engine, progress
         self._units = None if units is None else Path(units)
-        self._buffers, self._done = buffers, 0
-        self._whole = objective.restrict(origin, directions, buffers=buffers)
+        self._done = 0
+        self._whole = objective.restrict(origin, directions, **self._buffers)
         few = np.linspace(0, len(coordinates) - 1, max(2, len(coordinates) // _LESS))
         self._whole.prepare(coordinates[few.round().astype(int)])  # for all parts
         forms = _forms(objective, origin, directions)
@@ -91,18 +99,27 @@ class Samples:
         self.step = _STEP if separate and objective.batch_norm != "recalibrated" else 0
         if objective.batch_norm == "batch" and self.step:
             self.step = objective.data.batch_size
+        self.scouts = self._few(objective)
         if not self.step:
             self._ratios = set()
         self._metrics = _split(objective.metrics, self._ratios)
         self.rows = len(self._metrics)
 
+    def _few(self, objective: Objective) -> int:
+        """Samples that every point may be looked at with."""
+        if not objective.data.joined or objective.batch_norm == "recalibrated":
+            return 0
+        most = self.size // _LOOKING
+        if objective.batch_norm == "batch":
+            return self.step if self.step <= most else 0
+        return min(_SCOUTS, most) if most >= _SCOUTS // 4 else 0
+
     def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and sums of squared deviations over a stretch of the order."""
         index = None if stop - start == self.size else np.sort(self._order[start:stop])
         part = self.objective.part(index, metrics=self._metrics)
-        found = self._measured(
-            part.restrict(*self._affine, buffers=self._buffers), points, f"{start}-{stop}"
-        )
+        restriction = part.restrict(*self._affine, **self._buffers)
+        found = self._measured(restriction, points, f"{start}-{stop}")
         self.objective.choice = self.objective.choice or part.choice
         count = stop - start
         if self._progress is not None:

@@ -7,13 +7,18 @@ What is stated, and how it is known (kept as `Surface.accuracy`):
     span              range of every metric: 5 to 95 % of its values
     stated            for every metric, the error that 95 % of the points keep, relative to its
                       range: the larger of what was estimated everywhere and of what was observed
+    scouts            samples that every point was looked at with, to find what lies between
+                      measured points; 0 where data is small or batches cannot be cut
     check             the error observed at random points on all samples, which nothing was fitted
                       to or chosen by: how many, where (index in the flat surface), their values
-                      (None: not finite), and the median, 95 % and largest error of every metric
+                      (None: not finite), and the median, 95 % and largest error of every metric;
+                      `beyond`, the share of the points that can be off by more than the largest,
+                      with 95 % confidence: 1 - 0.05^(1/n) for n points none of which is
     attempts          how often that check asked for more; each time two thirds of the error
                       were allowed, and other points were drawn
     reached           whether the last check kept the tolerance
-    decay             how much smaller the interpolation's error is from level to level
+    decay             how large the interpolation's error is relative to what it is told from:
+                      the scouts' own, or that of the level before
     passes, full      passes over all samples that were measured (the checks' included), and those
                       of the full surface
 """
@@ -154,6 +159,7 @@ def _finished(
             "points": len(found.points),
             "at": found.points.tolist(),
             "values": [[_number(v) for v in row] for row in found.values],
+            "beyond": found.beyond,
             **{
                 name: [_number(v) for v in column]
                 for name, column in zip(
@@ -164,6 +170,7 @@ def _finished(
         "attempts": attempts,
         "reached": bool(found.passed) and not rounds.short,
         "decay": filled.decay,
+        "scouts": rounds.scouts,
         "passes": rounds.passes,
         "full": int(rounds.count.size),
     }
@@ -173,7 +180,7 @@ def _finished(
         standard_error=np.where(filled.measured, known, filled.doubt / Z),
         computed=filled.measured | ~np.isnan(filled.values[0]),
         measured=filled.measured,
-        samples=rounds.count.reshape(filled.measured.shape),
+        samples=np.where(filled.measured, rounds.count.reshape(filled.measured.shape), 0),
         error=filled.error,
         trusted=~estimated & (relative <= _UNTRUSTED * allowed),
         accuracy=accuracy,
@@ -190,7 +197,7 @@ def _number(value: float) -> float | None:
 
 def _unfinished(blank: Surface, rounds: Rounds) -> Surface:
     shape = blank.computed.shape
-    known = rounds.count > 0
+    known = rounds.measured
     values = np.full((len(blank.metrics), known.size), np.nan)
     values[:, known] = rounds.known(np.flatnonzero(known))[0]
     return replace(

@@ -53,7 +53,7 @@ class Land {
     const layout = space ? spaceLayout(this.terrain, camera) : flatLayout(this.terrain, this.room());
     const token = (this.token = {});
     await Plotly.react(this.plot, trace, layout, {
-      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, plotGlPixelRatio: Math.min(2, Math.max(1, devicePixelRatio)), doubleClick: 'reset',
+      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, plotGlPixelRatio: Math.min(2, Math.max(1, devicePixelRatio)), doubleClick: false,
     });
     if (token !== this.token) return;
     if (this.fresh) this.listen();
@@ -69,16 +69,25 @@ class Land {
   listen() {
     this.plot.removeAllListeners?.('plotly_relayout');
     this.plot.removeAllListeners?.('plotly_relayouting');
+    this.plot.removeAllListeners?.('plotly_doubleclick');
     const moved = () => {
       this.place();
       if (!this.space && Land.active === this) this.onRange?.(this);
     };
     this.plot.on('plotly_relayouting', moved);
     this.plot.on('plotly_relayout', moved);
+    // Plotly's own double click goes back to the box of the first surface it ever drew.
+    if (!this.space) this.plot.on('plotly_doubleclick', () => this.whole());
     if (this.space) {
       this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; this.hover(this.pointer); });
       this.plot.on('plotly_unhover', () => { this.under = null; this.hover(this.pointer); });
     }
+  }
+
+  /** The box of the surface again, after zooming. */
+  whole() {
+    const { alpha, beta } = this.surface;
+    return Plotly.relayout(this.plot, { 'xaxis.range': [alpha[0], alpha.at(-1)], 'yaxis.range': [beta[0], beta.at(-1)] });
   }
 
   /** Others follow the camera that the pointer turns here; it is remembered when it comes to rest. */
