@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -227,19 +228,24 @@ def test_the_expected_size_is_printed_and_right(tmp_path, capsys):
 def test_slots_are_bounded_and_a_slow_disk_slows_training(tmp_path, monkeypatch):
     """With every slot taken, the next one is waited for; memory cannot grow."""
     monkeypatch.setattr("landscape.recording.slots._MEMORY", 4 * 4 * (2 * 94 + 8))
-    taken = []
-    original = Stream.slot
+    made_slots = []
+    slot, append_state = Stream.slot, TrajectoryWriter.append_state
 
     def counted(self):
-        taken.append(self._slots.free)
-        return original(self)
+        made_slots.append(self._slots.made)
+        return slot(self)
+
+    def slow(self, *args, **kwargs):
+        time.sleep(0.005)
+        append_state(self, *args, **kwargs)
 
     monkeypatch.setattr(Stream, "slot", counted)
+    monkeypatch.setattr(TrajectoryWriter, "append_state", slow)
     model = made()
     optimizer = adam(model)
     with ls.Recorder(tmp_path / "run.h5", model, optimizer) as recorder:
         train(model, optimizer, 30, recorder)
-    assert max(taken) == 4
+    assert max(made_slots) == 4
     assert len(ls.Trajectory(tmp_path / "run.h5")) == 31
 
 

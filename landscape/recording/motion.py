@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,7 @@ from landscape.layout import Layout
 
 NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
 _RUN = 8192  # elements per float32 dot product, so that its rounding stays below 1e-7
-_BLOCK = 1 << 15  # elements that are worked on at once
-_ROOM = 1 << 17  # elements of several steps at once; they stay in the processor's cache
+_BLOCK = 1 << 15  # elements that are worked on at once; they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,13 @@ class Motion:
         self._before = current, np.zeros_like(current)  # the last parameters and gradient
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
-        self._room = np.empty((3, _ROOM), np.float32)
+        self._room = np.empty((8, _BLOCK), np.float32)  # 2 updates, distance, 5 products
 
-    def sums(self, thetas: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    def sums(self, thetas: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
 
         Args:
-            thetas: The parameters after each of K steps, float32, shape (K, P); the last row must
+            thetas: The parameters after each of K steps, float32, shape (P,) each; the last must
                 not change until the next call.
             gradients: The gradients that the steps started from, likewise.
 
@@ -69,16 +68,10 @@ class Motion:
             their predecessors and d = θ - θ_0; NaN where there is no predecessor; float64, shape
             (K, 5, tensors).
         """
-        count = len(thetas)
-        found = np.zeros((count, 5, self._tensors))
+        found = np.zeros((len(thetas), 5, self._tensors))
         with np.errstate(over="ignore", invalid="ignore"):
             for block in self._blocks:
-                rows = max(1, _ROOM // (block.part.stop - block.part.start))
-                for first in range(0, count, rows):
-                    some = slice(first, min(first + rows, count))
-                    before = (thetas[first - 1], gradients[first - 1]) if first else self._before
-                    sums = found[some, :, block.tensors]
-                    self._add(sums, block, thetas[some], gradients[some], *before)
+                self._add(found[:, :, block.tensors], block, thetas, gradients)
         for row, known in ((1, self._known[0]), (3, self._known[1])):
             if not known:
                 found[0, row] = np.nan
@@ -90,24 +83,28 @@ class Motion:
         self,
         found: np.ndarray,
         block: _Block,
-        thetas: np.ndarray,
-        gradients: np.ndarray,
-        last_theta: np.ndarray,
-        last_gradient: np.ndarray,
+        thetas: Sequence[np.ndarray],
+        gradients: Sequence[np.ndarray],
     ) -> None:
-        part = block.part
-        theta, gradient = thetas[:, part], gradients[:, part]
-        update, distance, room = (r[: theta.size].reshape(theta.shape) for r in self._room)
-        np.subtract(theta[0], last_theta[part], out=update[0])
-        np.subtract(theta[1:], theta[:-1], out=update[1:])
-        np.subtract(theta, self._initial[part], out=distance)
-        for row, vectors, last in ((0, update, self._update), (2, gradient, last_gradient)):
-            found[:, row] += _dots(vectors, vectors, block.starts, room)
-            found[:1, row + 1] += _dots(vectors[:1], last[None, part], block.starts, room)
-            if len(vectors) > 1:
-                found[1:, row + 1] += _dots(vectors[1:], vectors[:-1], block.starts, room)
-        found[:, 4] += _dots(distance, distance, block.starts, room)
-        self._update[part] = update[-1]
+        part, starts = block.part, block.starts
+        room = self._room[:, : part.stop - part.start]
+        distance, products = room[2], room[3:]
+        initial, last_update = self._initial[part], self._update[part]
+        last_theta, last_gradient = (last[part] for last in self._before)
+        for step, sums in enumerate(found):
+            theta, gradient = thetas[step][part], gradients[step][part]
+            update = np.subtract(theta, last_theta, out=room[step % 2])
+            np.subtract(theta, initial, out=distance)
+            pairs = (
+                (update, update),
+                (update, last_update),
+                (gradient, gradient),
+                (gradient, last_gradient),
+                (distance, distance),
+            )
+            sums += _dots(pairs, starts, products)
+            last_theta, last_update, last_gradient = theta, update, gradient
+        self._update[part] = last_update
 
 
 def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
@@ -115,8 +112,8 @@ def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
     found = np.full((5, len(layout)), np.nan)
     found[0] = 0.0
     for block in _blocks(layout):
-        part = update[None, block.part]
-        found[0, block.tensors] += _dots(part, part, block.starts, np.empty_like(part))[0]
+        part = update[block.part]
+        found[0, block.tensors] += _dots([(part, part)], block.starts, np.empty_like(part[None]))[0]
     return found
 
 
@@ -140,14 +137,16 @@ def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
     return _Block(slice(first, end), whole, [start - first for start in starts])
 
 
-def _dots(a: np.ndarray, b: np.ndarray, starts: list[int], room: np.ndarray) -> np.ndarray:
-    """a·b over each tensor of a block, row by row, shape (rows, tensors)."""
-    rows, width = a.shape
-    if len(starts) > 1 or width % _RUN:  # in pairs, so that rounding stays below 1e-6
-        return np.add.reduceat(np.multiply(a, b, out=room[:rows]), starts, axis=1)
-    runs = (rows, width // _RUN, _RUN)
-    products = a.reshape(runs)[:, :, None, :] @ b.reshape(runs)[:, :, :, None]
-    return products[:, :, 0, 0].sum(axis=1, keepdims=True, dtype=np.float64)
+def _dots(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], starts: list[int], products: np.ndarray
+) -> np.ndarray:
+    """Dot products of pairs over each tensor of a block, shape (pairs, tensors)."""
+    if len(starts) == 1 and products.shape[1] % _RUN == 0:
+        runs = [a.reshape(-1, 1, _RUN) @ b.reshape(-1, _RUN, 1) for a, b in pairs]
+        return np.array(runs).sum(axis=1, dtype=np.float64)[:, 0]
+    for (a, b), product in zip(pairs, products, strict=True):
+        np.multiply(a, b, out=product)
+    return np.add.reduceat(products, starts, axis=1)  # in pairs: rounding stays below 1e-6
 
 
 class Numbers:

@@ -18,12 +18,9 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from landscape.layout import Layout
 from landscape.recording.measure import Measure, Row
@@ -64,8 +61,9 @@ class Stream:
     ) -> None:
         self._writer, self._measure = writer, measure
         self._slots = Slots(layouts, pinned=pinned)
-        stored = [name for name in layouts if name != "gradient"]
-        self._stored, self._bytes = stored, 4 * sum(layouts[name].size for name in stored)
+        self._batch = max(2, self._slots.most // 8)  # steps after which slots come free
+        self._stored = [name for name in layouts if name != "gradient"]
+        self._bytes = 4 * sum(layouts[name].size for name in self._stored)
         self._steps: queue.SimpleQueue[Step | threading.Event | None] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
@@ -83,7 +81,7 @@ class Stream:
 
     def slot(self) -> Slot:
         """An empty slot; waits until there is one."""
-        if 2 * self._steps.qsize() >= self._slots.count - 2:
+        if 2 * self._steps.qsize() >= self._slots.most - 2:
             self._wake.set()
         return self._slots.take()
 
@@ -111,7 +109,8 @@ class Stream:
         kept: list[Slot] = []  # the last one measured, which the next step is compared with
         while request is not None:
             steps, request = self._gathered()
-            for batch in self._batches(steps):
+            for start in range(0, len(steps), self._batch):
+                batch = steps[start : start + self._batch]
                 rows = self._measured(batch)
                 *done, last = (step.slot for step in batch)
                 self._tasks.put(partial(self._finish, batch, rows, [*kept, *done]))
@@ -147,38 +146,20 @@ class Stream:
                 return steps, False
         return steps, came
 
-    def _batches(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
-        """Steps in consecutive slots, few enough that slots come free while the rest waits."""
-        most = max(2, self._slots.count // 8)
-        begin = 0
-        for end, (a, b) in enumerate(pairwise(steps), start=1):
-            if b.slot.index != a.slot.index + 1 or not a.number or end - begin == most:
-                yield steps[begin:end]
-                begin = end
-        if steps:
-            yield steps[begin:]
-
-    def _measured(self, steps: Sequence[Step]) -> Sequence[Row] | BaseException:
-        if self.failure is not None:
-            return []
+    def _measured(self, steps: Sequence[Step]) -> dict[int, Row] | BaseException:
+        """Number of a step to its numbers."""
+        moved = [step for step in steps if step.number]
         try:
             for step in steps:
                 if step.ready is not None:
                     step.ready.synchronize()
-            if not steps[0].number:
-                return []
-            vectors = self._vectors(steps)
-            return self._measure.rows(steps, vectors["parameters"], vectors.get("gradient"))
+            rows = self._measure.rows(moved) if moved else []
+            return {step.number: row for step, row in zip(moved, rows, strict=True)}
         except BaseException as error:  # raised again where the steps would be written
             return error
 
-    def _vectors(self, steps: Sequence[Step]) -> dict[str, np.ndarray]:
-        """Name to the vectors of these steps, shape (steps, P)."""
-        first, count = steps[0].slot, len(steps)
-        return {name: self._slots.rows(name, first, count) for name in self._slots.blocks}
-
     def _finish(
-        self, steps: Sequence[Step], rows: Sequence[Row] | BaseException, done: Sequence[Slot]
+        self, steps: Sequence[Step], rows: dict[int, Row] | BaseException, done: Sequence[Slot]
     ) -> None:
         self._guarded(partial(self._write, steps, rows))
         for slot in done:
@@ -201,20 +182,19 @@ class Stream:
             with contextlib.suppress(Exception):
                 self._writer.discard()
 
-    def _write(self, steps: Sequence[Step], rows: Sequence[Row] | BaseException) -> None:
+    def _write(self, steps: Sequence[Step], rows: dict[int, Row] | BaseException) -> None:
         if isinstance(rows, BaseException):
             raise rows
-        vectors = self._vectors(steps)
         free = shutil.disk_usage(self._writer.path.parent).free
-        for k, step in enumerate(steps):
+        for step in steps:
             free -= self._bytes
             if free < _SPARE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if step.stored:
-                parts = {name: vectors[name][k] for name in self._stored}
+                parts = {name: step.slot.arrays[name] for name in self._stored}
                 self._writer.append_state(step.number, random_state=step.random_state, **parts)
             if step.number:
-                self._writer.append_update(*rows[k])
+                self._writer.append_update(*rows[step.number])
             self._written = step.number
 
     def _commit(self) -> None:
