@@ -4,11 +4,11 @@
 
 Each trial forks a process that trains the digits MLP under a `Recorder` and publishes, in shared
 memory, the last step that the recorder acknowledged (`Recorder.committed`). The process is killed
-at a uniformly random moment of the run. The file it leaves must open, hold every acknowledged
-step, and agree bit for bit with an undisturbed twin run. The first `--resumed` runs are then
-restarted from their last checkpoint, which they save every 20 steps, and recorded to the end in
-the same file, which must equal the twin's throughout. Prints one JSON line per trial and fails on
-the first violation.
+at a uniformly random moment of the run; it commits fifty times a second, so that commits are under
+way then. The file it leaves must open, hold every acknowledged step, and agree bit for bit with an
+undisturbed twin run. The first `--resumed` runs are then restarted from their last checkpoint,
+which they save every 20 steps, and recorded to the end in the same file, which must equal the
+twin's throughout. Prints one JSON line per trial and fails on the first violation.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 import landscape as ls
+from landscape.recording import stream
 
 STEPS = 200
 
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    stream.COMMIT_SECONDS = 0.02
     random = np.random.default_rng(options.seed)
     states = twin()
     with tempfile.TemporaryDirectory() as folder:

@@ -12,25 +12,22 @@ speed drifts changes no ratio. Peers run as their documentation says, when they 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import math
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from peers import Run, peers
+from torch.utils.flop_counter import FlopCounterMode
 from workloads import WORKLOADS, Workload, workload
 
 import landscape as ls
 
-Run = Callable[[int], None]  # measure this many points
 _REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -57,6 +54,24 @@ def raw_batch_size(work: Workload, device: str) -> int:
     return min(sizes, key=lambda size: min(times[size]))
 
 
+def matrix_rate(device: str) -> float:
+    """Multiplications and additions per second in the best of a few float32 matrix products."""
+    a, b = (torch.randn(4096, 4096, device=device) for _ in range(2))
+    best = math.inf
+    for _ in range(4):
+        begin = time.perf_counter()
+        (a @ b)[0, 0].item()
+        best = min(best, time.perf_counter() - begin)
+    return 2 * 4096**3 / best
+
+
+def operations(work: Workload) -> int:
+    """Multiplications and additions of one plain pass over the data."""
+    with FlopCounterMode(display=False) as counted, torch.inference_mode():
+        work.loss(work.model, work.data)
+    return counted.get_total_flops()
+
+
 def ours(work: Workload, **options: object) -> tuple[Run, ls.Objective, ls.Plane, float]:
     """What measures points, and the seconds that choosing how took."""
     objective = ls.Objective(work.model, work.loss, work.data, **options)
@@ -72,82 +87,6 @@ def ours(work: Workload, **options: object) -> tuple[Run, ls.Objective, ls.Plane
         restriction(grid[:points])
 
     return run, objective, plane, choosing
-
-
-def loss_landscapes(work: Workload) -> Run:
-    import loss_landscapes as package
-    from loss_landscapes.metrics import Loss
-
-    def mean(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return work.loss(lambda _: output, (None, y)).mean()
-
-    metric = Loss(mean, *work.data)
-
-    def run(points: int) -> None:
-        package.random_plane(
-            work.model, metric, 1, math.isqrt(points), normalization="filter", deepcopy_model=True
-        )
-
-    return run
-
-
-def landscaper(work: Workload) -> Run:
-    from landscaper import LossLandscape
-
-    x, y = work.data
-    batches = [(x[i : i + 128], y[i : i + 128]) for i in range(0, len(x), 128)]
-
-    def scalar(model: nn.Module, data: list) -> float:
-        with torch.no_grad():
-            return float(sum(work.loss(model, b).sum().item() for b in data) / len(x))
-
-    directions = [[torch.randn_like(p) for p in work.model.parameters()] for _ in range(2)]
-
-    def run(points: int) -> None:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            LossLandscape.compute(
-                work.model,
-                batches,
-                directions,
-                scalar,
-                steps=math.isqrt(points),
-                distance=1,
-                dim=2,
-                device="cpu",
-            )
-
-    return run
-
-
-def tool_of_2018(work: Workload, checkout: Path) -> Run:
-    """The tool of Li et al. from a checkout, with its batches held in memory."""
-    sys.path.insert(0, str(checkout))
-    import evaluation
-    import net_plotter
-
-    class Rows(nn.Module):  # it compares rows of logits with as many targets
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = work.model
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            out = self.model(x)
-            return out.flatten(0, -2)
-
-    net, criterion = Rows(), nn.CrossEntropyLoss()
-    x, y = work.data
-    loader = [(x[i : i + 128], y[i : i + 128].flatten()) for i in range(0, len(x), 128)]
-    weights = [w.clone() for w in net_plotter.get_weights(net)]
-    directions = [net_plotter.create_random_direction(net) for _ in range(2)]
-    held = [[d.numpy() for d in direction] for direction in directions]  # as it reads them
-
-    def run(points: int) -> None:
-        for a, b in np.random.default_rng(0).uniform(-1, 1, size=(points, 2)):
-            net_plotter.set_weights(net, weights, held, [a, b])
-            evaluation.eval_loss(net, criterion, loader)
-        net_plotter.set_weights(net, weights)
-
-    return run
 
 
 def peak_memory(name: str, key: str, checkout: Path | None) -> float:
@@ -188,20 +127,6 @@ def error_against_double(work: Workload, objective: ls.Objective, plane: ls.Plan
     return float(np.abs(found / wanted - 1).max())
 
 
-def peers(work: Workload, checkout: Path | None) -> dict[str, Run]:
-    """Other packages, those that are installed and can run this work."""
-    found: dict[str, Run] = {}
-    made = {"loss-landscapes": loss_landscapes, "landscaper": landscaper}
-    if checkout is not None:
-        made["tool of 2018"] = lambda work: tool_of_2018(work, checkout)
-    for name, make in made.items():
-        try:
-            found[name] = make(work)
-        except ImportError as problem:
-            print(f"  {name}: {type(problem).__name__}: {problem}")
-    return found
-
-
 def benchmark(
     name: str,
     *,
@@ -209,6 +134,7 @@ def benchmark(
     seconds: float,
     device: str,
     with_peers: bool,
+    compiled: bool,
     checkout: Path | None,
 ) -> dict:
     clock = time.perf_counter
@@ -227,9 +153,13 @@ def benchmark(
         for _ in range(points):
             one_pass(work, size, device)
 
-    run, objective, plane, choosing = ours(work)
-    plain, _, _, _ = ours(work, strategy="sequential")
-    runs: dict[str, Run] = {"raw": raw, "landscape": run, "landscape, sequential": plain}
+    runs: dict[str, Run] = {"raw": raw}
+    choosing: dict[str, float] = {}
+    run, objective, plane, choosing["landscape"] = ours(work)
+    runs["landscape"] = run
+    for strategy in ("sequential", "compiled") if compiled else ("sequential",):
+        key = f"landscape, {strategy}"
+        runs[key], _, _, choosing[key] = ours(work, strategy=strategy)
     if with_peers:
         for key, run_points in peers(work, checkout).items():
             try:
@@ -248,19 +178,21 @@ def benchmark(
         for key, found in times.items()
     }
     total = work.resolution**2
-    with_choice = ratios["landscape"] + choosing / (total * statistics.median(times["raw"]))
+    rate = operations(work) / statistics.median(times["raw"]) / matrix_rate(device)
+    once = total * statistics.median(times["raw"])
     assert objective.choice is not None
     return {
         "work": f"{work.name}: {work.what}, {work.resolution}×{work.resolution}",
         "raw_seconds": statistics.median(times["raw"]),
         "raw_batch": size,
         "ratios": ratios,
-        "ratio_with_choosing": with_choice,
+        "ratios_with_choosing": {key: ratios[key] + t / once for key, t in choosing.items()},
+        "share_of_matrix_rate": {key: rate / ratio for key, ratio in ratios.items()},
         "choosing_seconds": choosing,
         "added_mib": {
             key: peak_memory(name, key, checkout)
             for key in runs
-            if device == "cpu" and key not in ("raw", "landscape, sequential")
+            if device == "cpu" and key != "raw" and not key.startswith("landscape,")
         },
         "error": error_against_double(work, objective, plane),
         "choice": objective.choice.describe(),
@@ -273,12 +205,13 @@ def benchmark(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("works", nargs="*", default=list(WORKLOADS), help="W1 W2 W3 W4")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="raw time of one round")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--compiled", action="store_true", help="a row with torch.compile")
     parser.add_argument("--tool-2018", type=Path, help="a checkout of the tool of Li et al.")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="write everything measured as JSON")
@@ -295,6 +228,7 @@ def main() -> None:
                 seconds=given.seconds,
                 device=given.device,
                 with_peers=not given.no_peers,
+                compiled=given.compiled,
                 checkout=given.tool_2018,
             )
         )
@@ -302,8 +236,11 @@ def main() -> None:
         print(last["work"])
         print(f"  raw {1e3 * last['raw_seconds']:.3f} ms per point, batches of {last['raw_batch']}")
         for key, ratio in last["ratios"].items():
-            print(f"  {key:24s} {ratio:6.2f} × raw")
-        print(f"  {'with choosing':24s} {last['ratio_with_choosing']:6.2f} × raw")
+            share = last["share_of_matrix_rate"][key]
+            print(f"  {key:24s} {ratio:6.2f} × raw, {share:4.0%} of the matrix rate")
+        for key, ratio in last["ratios_with_choosing"].items():
+            seconds = last["choosing_seconds"][key]
+            print(f"  {key:24s} {ratio:6.2f} × raw with the {seconds:.2f} s of choosing")
         print(f"  {'added memory':24s} {last['added_mib']} MiB")
         print(f"  error {last['error']:.1e}, {json.dumps(last['choice'])}", flush=True)
     if given.out:

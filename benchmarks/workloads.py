@@ -109,15 +109,15 @@ def lenet() -> Workload:
     """W3: LeNet-5 on digits enlarged to 28×28."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    pixels, target = load_digits(return_X_y=True)
+    images = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, 8, 8) / 16
     images = F.interpolate(images, (28, 28), mode="bilinear")
     net = nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
     )  # fmt: skip
-    data = (images, torch.tensor(digits.target))
+    data = (images, torch.tensor(target))
     return Workload("W3", "LeNet-5, digits at 28×28, 1,797 samples", net, classify, data, 25)
 
 

@@ -18,13 +18,14 @@ import torch
 from torch import nn
 
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
-from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice, choose, plain_seconds
+from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import Precision, check_precision
 from landscape.evaluation.repeatable import check_repeatable
+from landscape.evaluation.search import choose, plain_seconds
 from landscape.evaluation.work import Work
 from landscape.layout import Layout
 from landscape.provenance import fingerprint

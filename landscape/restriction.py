@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,17 +15,15 @@ from landscape.evaluation.batchnorm import norms_of
 from landscape.evaluation.borrow import borrowed
 from landscape.evaluation.choice import Choice
 from landscape.evaluation.chunks import measure_chunks
-from landscape.evaluation.engine import Engine, measure_units
-from landscape.evaluation.evaluation import Evaluation
+from landscape.evaluation.evaluation import Evaluation, spread_over
 from landscape.evaluation.interrupt import held_back
+from landscape.evaluation.kept import in_units
 from landscape.evaluation.metrics import mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
 from landscape.evaluation.slope import gradient_of
-from landscape.evaluation.units import Units
 from landscape.evaluation.work import Work
 from landscape.progress import Interrupted, Progress
-from landscape.provenance import fingerprint
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
@@ -143,6 +139,8 @@ class Restriction:
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         return replace(found, covariance=covariance)
 
+    in_units = in_units
+
     def told(self, mean: np.ndarray, standard_error: np.ndarray) -> Evaluation:
         """Numbers that were put together elsewhere, as a call would return them."""
         return Evaluation(self.objective.names, mean, standard_error, np.ones(mean.shape[1], bool))
@@ -165,66 +163,6 @@ class Restriction:
         c = np.insert(coordinates, 0, 1.0, axis=1)
         half = (self.objective.weight_decay or 0.0) / 2
         return half * np.einsum("pi,ij,pj->p", c, self._squares, c)
-
-    def in_units(
-        self,
-        coordinates: np.ndarray,
-        *,
-        what: str,
-        folder: str | os.PathLike[str] | None = None,
-        engine: Engine | None = None,
-        shard: tuple[int, int] = (0, 1),
-        progress: Progress | None = None,
-    ) -> Evaluation:
-        """Measure unit by unit: kept in a folder, by several workers, or only a share of them.
-
-        Args:
-            coordinates: Shape (points, K).
-            what: Text that says what is measured; a folder is only continued under its own.
-            folder: Where finished units are kept; None uses a temporary one.
-            engine: Whose workers measure; None measures in this process.
-            shard: (i, n): only every n-th unit, from the i-th (from 0).
-            progress: Told of finished points.
-
-        Returns:
-            What is in the folder at the end; `computed` is False where other shards are missing.
-
-        Raises:
-            ValueError: If the folder belongs to another measurement, or the objective cannot be
-                sent to the workers.
-            RuntimeError: If a unit failed three times.
-            Interrupted: On Ctrl-C, with the points measured until then.
-        """
-        names = self.objective.names
-        key = fingerprint(coordinates, np.frombuffer(what.encode(), np.uint8))
-        with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place:
-            units = Units(place, key=key, points=len(coordinates))
-            try:
-                self._check_same(units, coordinates)
-                measure_units(
-                    self, coordinates, units, engine=engine, shard=shard, progress=progress
-                )
-            except KeyboardInterrupt:
-                raise Interrupted(Evaluation(names, *units.collect(len(names)))) from None
-            found = Evaluation(names, *units.collect(len(names)), shrunk=self.objective.shrunk)
-        if self.objective.precision not in REDUCED:
-            return found
-        checked = self(coordinates[_spread(len(coordinates), 8)])
-        return replace(found, observed_error=checked.observed_error)
-
-    def _check_same(self, units: Units, coordinates: np.ndarray) -> None:
-        """Refuse units in which a point has another value than it has now."""
-        before, _, computed = units.collect(len(self.objective.names))
-        again = np.flatnonzero(computed)[:1]
-        if not len(again):
-            return
-        # Ways of evaluating agree to 1e-4, reduced precisions to less; another loss does not.
-        close = 0.2 if self.objective.precision in REDUCED else 1e-3
-        if not np.allclose(self(coordinates[again]).mean, before[:, again], close, equal_nan=True):
-            raise ValueError(
-                f"{units.folder} holds units of another loss or model: a point measured again has "
-                "another value. Give an empty folder, or delete that one."
-            )
 
     def _measure(
         self,
@@ -252,7 +190,7 @@ class Restriction:
     def _spot_check(
         self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int
     ) -> np.ndarray:
-        index = _spread(len(coordinates), checks)
+        index = spread_over(len(coordinates), checks)
         exact = torch.zeros_like(totals[:, index])
         computed = np.zeros(len(index), bool)
         self._measure(work, self.objective.plain, coordinates[index], exact, computed, None)
@@ -308,8 +246,3 @@ class Restriction:
     def _held(self, array: np.ndarray) -> Tensor:
         objective = self.objective
         return torch.as_tensor(np.array(array), dtype=objective.dtype, device=objective.device)
-
-
-def _spread(points: int, count: int) -> np.ndarray:
-    """Indices of a few points, spread over all."""
-    return np.unique(np.linspace(0, points - 1, min(count, points)).round().astype(int))

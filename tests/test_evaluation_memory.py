@@ -96,6 +96,21 @@ def test_batches_are_halved_when_looking_choosing_and_measuring(wanted, choice, 
     assert told["memory"].startswith("1 of 1 points at once, batches of 5 of")
 
 
+@pytest.mark.parametrize("problem", ERRORS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("strategy", ["sequential", "linear"])
+def test_what_does_not_fit_when_tried_is_not_chosen(monkeypatch, wanted, strategy, problem):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0)
+    most = 5 if strategy == "linear" else 0
+    narrow(monkeypatch, strategy, most, problem)
+    objective = objective_of(None)
+    if strategy == "sequential":
+        with pytest.raises(type(problem)):  # nothing is smaller than one sample
+            surface(objective)
+        return
+    np.testing.assert_allclose(surface(objective).values, wanted.values, rtol=1e-6)
+    assert objective.choice.strategy != "linear"
+
+
 def test_a_single_point_fits_too(wanted):
     objective = objective_of(None, loss=greedy)
     found = objective.at(objective.parameters())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +163,31 @@ def test_a_quota_that_is_reached_while_writing(tmp_path, limit):
     check_kept(tmp_path / "run.h5", states, at_least=committed)
 
 
+def test_a_small_disk_fills_up(tmp_path):
+    """A file system of 1.3 MB, in a name space of its own; 1 MB of it is left untouched."""
+    disk, kept = tmp_path / "disk", tmp_path / "kept.h5"
+    disk.mkdir()
+    script = '''disk="$1"; kept="$2"; shift 2
+        mount -t tmpfs -o size=1300k none "$disk" || exit 77
+        "$@" && cp "$disk/run.h5" "$kept"'''
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+    command += [str(disk), str(kept), sys.executable, "-c", textwrap.dedent(_LIMITED)]
+    command += ["disk", os.path.dirname(__file__), str(disk / "run.h5"), "0"]
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode == 77:
+        pytest.skip(f"cannot mount: {done.stderr}")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2, done.stdout + done.stderr
+    committed = int(lines[0].split()[1])
+    assert "No space left on device" in lines[1]
+    assert committed > 0
+    torch.set_num_threads(1)
+    states, _ = train(model := made(), adam(model), committed + 40)
+    check_kept(kept, states, at_least=committed)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
 def test_a_folder_that_cannot_be_written_is_refused_before_training():
     with tempfile.TemporaryDirectory() as folder:  # one that every user may enter
@@ -200,20 +227,25 @@ def test_the_expected_size_is_printed_and_right(tmp_path, capsys):
 
 def test_slots_are_bounded_and_a_slow_disk_slows_training(tmp_path, monkeypatch):
     """With every slot taken, the next one is waited for; memory cannot grow."""
-    monkeypatch.setattr("landscape.recording.slots._MEMORY", 3 * 4 * (2 * 94 + 8))
-    taken = []
-    original = Stream.slot
+    monkeypatch.setattr("landscape.recording.slots._MEMORY", 4 * 4 * (2 * 94 + 8))
+    made_slots = []
+    slot, append_state = Stream.slot, TrajectoryWriter.append_state
 
     def counted(self):
-        taken.append(self._slots.free)
-        return original(self)
+        made_slots.append(self._slots.made)
+        return slot(self)
+
+    def slow(self, *args, **kwargs):
+        time.sleep(0.005)
+        append_state(self, *args, **kwargs)
 
     monkeypatch.setattr(Stream, "slot", counted)
+    monkeypatch.setattr(TrajectoryWriter, "append_state", slow)
     model = made()
     optimizer = adam(model)
     with ls.Recorder(tmp_path / "run.h5", model, optimizer) as recorder:
         train(model, optimizer, 30, recorder)
-    assert max(taken) == 3
+    assert max(made_slots) == 4
     assert len(ls.Trajectory(tmp_path / "run.h5")) == 31
 
 

@@ -63,7 +63,7 @@ def assert_recorded(path, states, evaluated, **tolerance):
         ("ScheduleFreeSGD", {"lr": 0.5}),
         ("ScheduleFreeAdamW", {"lr": 0.01}),
         ("ScheduleFreeRAdam", {"lr": 0.01}),
-        ("ScheduleFreeWrapper", {"optimizer": torch.optim.SGD, "lr": 0.1}),
+        ("ScheduleFreeWrapper", {"lr": 0.1}),
         ("SPlus", {"lr": 0.01}),
     ],
 )
@@ -72,7 +72,7 @@ def test_optimizers_with_a_mode_for_evaluation(tmp_path, name, settings):
 
     def make(parameters):
         if name == "ScheduleFreeWrapper":
-            inner = torch.optim.SGD(parameters, lr=0.1)
+            inner = torch.optim.SGD(parameters, **settings)
             optimizer = library.ScheduleFreeWrapper(inner)
             optimizer.train()
             return optimizer

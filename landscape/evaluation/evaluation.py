@@ -32,3 +32,8 @@ class Evaluation:
     observed_error: np.ndarray | None = None
     shrunk: str = ""
     covariance: np.ndarray | None = None
+
+
+def spread_over(points: int, count: int) -> np.ndarray:
+    """Indices of a few points, spread over all."""
+    return np.unique(np.linspace(0, points - 1, min(count, points)).round().astype(int))

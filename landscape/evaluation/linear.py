@@ -32,7 +32,6 @@ from landscape.evaluation.work import (
     Measure,
     UnsuitableError,
     Work,
-    combine,
     patched,
     remembering,
 )
@@ -43,12 +42,14 @@ _KEEP_BYTES = 2**28  # repeated data and shared products kept between chunks
 @contextlib.contextmanager
 def batched_linear(work: Work) -> Iterator[Measure]:
     """Batched matrix products with the first layer shared by the plane."""
+    if torch.is_autocast_enabled(work.origin.device.type):
+        raise UnsuitableError("lower precision is chosen operation by operation")
     folder = _Folder(work)
     forwards = {m: folder.forward(m) for m in folder.layers}
     with (
         crew(work) as share,
         patched(forwards),
-        remembering(work.loan.model) as forget,
+        remembering(work) as forget,
     ):
 
         @torch.inference_mode()
@@ -67,9 +68,9 @@ def batched_linear(work: Work) -> Iterator[Measure]:
                             isinstance(each, Tensor) and each.shape == (folder.count * samples,)
                         ):
                             raise UnsuitableError(f"{name!r} gives no value per sample")
-                        each = each.view(folder.count, samples)
-                        row[:, 0] += each.sum(1, dtype=torch.float64)
-                        row[:, 1] += each.double().square_().sum(1)
+                        each = each.view(folder.count, samples).double()
+                        row[:, 0] += each.sum(1)
+                        row[:, 1] += torch.linalg.vecdot(each, each)
                         row[:, 2] += samples
             return out
 
@@ -103,6 +104,7 @@ class _Folder:
             raise UnsuitableError("no linear layer is trainable")
         if not work.fixed_buffers:
             raise UnsuitableError("buffers differ from point to point")
+        self.theta = self.origin.new_empty((0, self.origin.numel()))
         self.now = threading.local()  # of each thread's pass: batch, metric, shared, made …
         self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}
         self._products: dict[tuple, Tensor] = {}
@@ -113,9 +115,11 @@ class _Folder:
         c = torch.as_tensor(coordinates).to(self.origin)
         self.weights = torch.cat([torch.ones_like(c[:, :1]), c], dim=1)
         self.count = len(coordinates)
-        self.theta = self.origin.new_empty((self.count, self.origin.numel()))
-        for row, point in zip(self.theta, coordinates, strict=True):
-            combine(row, self.origin, self.directions, point)
+        if len(self.theta) != self.count:
+            self.theta = self.origin.new_empty((self.count, self.origin.numel()))
+        self.theta.copy_(self.origin)
+        for k, direction in enumerate(self.directions):
+            self.theta.addcmul_(c[:, k, None], direction)
 
     def enter(self, batch: Any) -> Any:
         """The batch once per point."""

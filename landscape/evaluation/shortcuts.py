@@ -7,6 +7,7 @@ can write over it, which spares a pass through memory.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ class Shortcuts(TorchFunctionMode):
     ) -> Any:
         """Replace two functions, call every other."""
         kwargs = kwargs or {}
-        if func in (F.relu, torch.relu, Tensor.relu) and self.fresh(args[0]):
+        if func in (F.relu, torch.relu, Tensor.relu) and args and self.fresh(args[0]):
             return torch.relu_(args[0])
         if func is F.cross_entropy and len(args) == 2 and {**_PLAIN, **kwargs} == _PLAIN:
             return _cross_entropy(*args)
@@ -59,7 +60,8 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         and target.shape == logits.shape[:1]
         and target.numel() > 0
     )
-    if not fits or target.min() < 0:  # negative targets are to be ignored
-        return F.cross_entropy(logits, target, reduction="none")
-    logs = F.log_softmax(logits.T.contiguous(), dim=0)
-    return logs.gather(0, target[None])[0].neg_()
+    if fits:
+        logs = F.log_softmax(logits.T.contiguous(), dim=0)
+        with contextlib.suppress(RuntimeError):  # of targets that are no class, as -100 to ignore
+            return logs.gather(0, target[None])[0].neg_()
+    return F.cross_entropy(logits, target, reduction="none")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric, sums
 from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work, remembering
 
@@ -23,7 +24,7 @@ def stacked(work: Work) -> Iterator[Measure]:
     if not work.fixed_buffers:
         raise UnsuitableError("buffers differ from point to point")
     runner = Runner(model, work.metrics)
-    with remembering(model) as forget:
+    with remembering(work) as forget:
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
@@ -40,7 +41,7 @@ def stacked(work: Work) -> Iterator[Measure]:
                         warnings.filterwarnings("error", "There is a performance drop")
                         part = vmap(runner.one, in_dims=(0, None, None))(stack, batch, samples)
                 except (RuntimeError, UserWarning) as error:
-                    if isinstance(error, torch.OutOfMemoryError):
+                    if out_of_memory(error):
                         raise
                     raise UnsuitableError(f"torch.func cannot run it ({error})") from error
                 out = part if out is None else out + part

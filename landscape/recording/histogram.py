@@ -11,6 +11,8 @@ The bins are those of the file format, see `landscape.trajectory`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,11 +23,11 @@ _FIELD = HISTOGRAM_LOWEST + 127  # what the exponent's eight bits hold where bin
 _BLOCK = 1 << 18  # elements that are worked on at once; they stay in the processor's cache
 
 
-def count_magnitudes(rows: np.ndarray) -> np.ndarray:
+def count_magnitudes(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Histogram of every row.
 
     Args:
-        rows: float32, shape (K, P).
+        rows: K vectors, float32, shape (P,) each.
 
     Returns:
         Counts, int64, shape (K, 64); each row adds up to P.

@@ -68,22 +68,19 @@ class Measure:
         if self._sketch is not None:
             step.sketch = self._sketch(theta - self._initial)
 
-    def rows(
-        self, steps: Sequence[Step], thetas: np.ndarray, gradients: np.ndarray | None
-    ) -> list[Row]:
+    def rows(self, steps: Sequence[Step]) -> list[Row]:
         """Scalars, and numbers about each tensor, of consecutive steps.
 
-        Args:
-            steps: The K steps.
-            thetas: The parameters after them, shape (K, P); not looked at on a GPU.
-            gradients: The gradients they started from; None when there is no motion or a GPU.
+        The last one is compared with the next; its slot must not change until then.
         """
+        thetas = [step.slot.arrays["parameters"] for step in steps]
+        gradients = [s.slot.arrays["gradient"] for s in steps if "gradient" in s.slot.arrays]
         whole: dict[str, np.ndarray] = {}
         layers: dict[str, np.ndarray] = {}
         found = [step.sums.cpu().numpy() for step in steps if step.sums is not None]
         if found:
             whole, layers = self._numbers.of(np.stack(found))
-        elif self._motion is not None and gradients is not None:
+        elif self._motion is not None and gradients:
             whole, layers = self._numbers.of(self._motion.sums(thetas, gradients))
         if self._sketch is not None:
             pairs = zip(steps, thetas, strict=True)
@@ -91,7 +88,7 @@ class Measure:
         counts = [fetch_counts(step.histogram) for step in steps if step.histogram is not None]
         if counts:
             layers["gradient_histogram"] = np.stack(counts)
-        elif self._histogram and gradients is not None:
+        elif self._histogram and gradients:
             layers["gradient_histogram"] = count_magnitudes(gradients)
         return [
             (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,14 +11,29 @@ from landscape.layout import Layout
 
 NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
 _RUN = 8192  # elements per float32 dot product, so that its rounding stays below 1e-7
-_BLOCK = 1 << 18  # elements that are worked on at once; they stay in the processor's cache
+_BLOCK = 1 << 15  # elements that are worked on at once; they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A piece of the flat vector: several whole tensors, or whole runs of one, or its rest.
+
+    Attributes:
+        part: Where it lies.
+        tensors: Which tensors it holds.
+        starts: Where each of them starts in it.
+    """
+
+    part: slice
+    tensors: slice
+    starts: list[int]
 
 
 class Motion:
     """Sums of products over each tensor, from which norms and cosines follow exactly.
 
-    It is given the parameters and gradients of any number of consecutive steps at once, and keeps
-    four vectors of their size: the initial and the last parameters, update and gradient.
+    It is given the parameters and gradients of any number of consecutive steps at once, looks at
+    the last ones again at the next call, and keeps the last update.
 
     Args:
         layout: Where each tensor lies in the flat vectors.
@@ -33,86 +49,104 @@ class Motion:
         current: np.ndarray,
         update: np.ndarray | None = None,
     ) -> None:
-        self._layout, self._initial = layout, initial
-        self._theta = current.copy()
+        self._blocks, self._tensors, self._initial = list(_blocks(layout)), len(layout), initial
+        self._before = current, np.zeros_like(current)  # the last parameters and gradient
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
-        self._gradient = np.zeros_like(current)
-        self._room = np.empty((2, _BLOCK + 8 * _RUN), np.float32)
+        self._room = np.empty((8, _BLOCK), np.float32)  # 2 updates, distance, 5 products
 
-    def sums(self, thetas: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    def sums(self, thetas: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
 
         Args:
-            thetas: The parameters after each of K steps, float32, shape (K, P).
-            gradients: The gradients that the steps started from, float32, shape (K, P).
+            thetas: The parameters after each of K steps, float32, shape (P,) each; the last must
+                not change until the next call.
+            gradients: The gradients that the steps started from, likewise.
 
         Returns:
             u·u, u·u', g·g, g·g', d·d for each step and tensor, with the update u, the gradient g,
             their predecessors and d = θ - θ_0; NaN where there is no predecessor; float64, shape
             (K, 5, tensors).
         """
-        count = len(thetas)
-        found = np.zeros((count, 5, len(self._layout)))
+        found = np.zeros((len(thetas), 5, self._tensors))
         with np.errstate(over="ignore", invalid="ignore"):
-            for tensor, part in _parts(self._layout):
-                rows = max(1, _BLOCK // (part.stop - part.start))
-                for first in range(0, count, rows):
-                    block = slice(first, min(first + rows, count))
-                    self._add(found[block, :, tensor], part, thetas[block], gradients[block])
+            for block in self._blocks:
+                self._add(found[:, :, block.tensors], block, thetas, gradients)
         for row, known in ((1, self._known[0]), (3, self._known[1])):
             if not known:
                 found[0, row] = np.nan
         self._known = [True, True]
+        self._before = thetas[-1], gradients[-1]
         return found
 
     def _add(
-        self, found: np.ndarray, part: slice, thetas: np.ndarray, gradients: np.ndarray
+        self,
+        found: np.ndarray,
+        block: _Block,
+        thetas: Sequence[np.ndarray],
+        gradients: Sequence[np.ndarray],
     ) -> None:
-        theta, gradient = thetas[:, part], gradients[:, part]
-        rows, width = theta.shape
-        update = self._room[0, : (rows + 1) * width].reshape(rows + 1, width)
-        update[0] = self._update[part]
-        np.subtract(theta[0], self._theta[part], out=update[1])
-        np.subtract(theta[1:], theta[:-1], out=update[2:])
-        distance = self._room[1, : rows * width].reshape(rows, width)
-        np.subtract(theta, self._initial[part], out=distance)
-        found[:, 0] += _dots(update[1:], update[1:])
-        found[:, 1] += _dots(update[1:], update[:-1])
-        found[:, 2] += _dots(gradient, gradient)
-        found[:1, 3] += _dots(gradient[:1], self._gradient[None, part])
-        found[1:, 3] += _dots(gradient[1:], gradient[:-1])
-        found[:, 4] += _dots(distance, distance)
-        self._update[part], self._theta[part] = update[-1], theta[-1]
-        self._gradient[part] = gradient[-1]
+        part, starts = block.part, block.starts
+        room = self._room[:, : part.stop - part.start]
+        distance, products = room[2], room[3:]
+        initial, last_update = self._initial[part], self._update[part]
+        last_theta, last_gradient = (last[part] for last in self._before)
+        for step, sums in enumerate(found):
+            theta, gradient = thetas[step][part], gradients[step][part]
+            update = np.subtract(theta, last_theta, out=room[step % 2])
+            np.subtract(theta, initial, out=distance)
+            pairs = (
+                (update, update),
+                (update, last_update),
+                (gradient, gradient),
+                (gradient, last_gradient),
+                (distance, distance),
+            )
+            sums += _dots(pairs, starts, products)
+            last_theta, last_update, last_gradient = theta, update, gradient
+        self._update[part] = last_update
 
 
 def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
     """What `Motion.sums` gave for a step of which only the update is known, (5, tensors)."""
     found = np.full((5, len(layout)), np.nan)
     found[0] = 0.0
-    for tensor, part in _parts(layout):
-        found[0, tensor] += _dots(update[None, part], update[None, part])[0]
+    for block in _blocks(layout):
+        part = update[block.part]
+        found[0, block.tensors] += _dots([(part, part)], block.starts, np.empty_like(part[None]))[0]
     return found
 
 
-def _parts(layout: Layout) -> Iterator[tuple[int, slice]]:
-    """Every tensor cut into parts of several runs and a rest: (tensor, part)."""
+def _blocks(layout: Layout) -> Iterator[_Block]:
+    """The flat vector in blocks of at most `_BLOCK` elements; larger tensors are cut."""
+    pieces: list[tuple[int, int]] = []  # tensor and start
     for tensor, entry in enumerate(layout):
-        start, end = entry.offset, entry.offset + entry.size
-        while start < end:
-            size = min(8 * _RUN, (end - start) // _RUN * _RUN) or end - start
-            yield tensor, slice(start, start + size)
-            start += size
+        end = entry.offset + entry.size
+        for start in range(entry.offset, end, _BLOCK):
+            if pieces and min(start + _BLOCK, end) - pieces[0][1] > _BLOCK:
+                yield _block(pieces, start)
+                pieces = []
+            pieces.append((tensor, start))
+    yield _block(pieces, layout.size)
 
 
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a·b row by row, float64; the rows are shorter than a run, or whole runs."""
-    run = min(a.shape[1], _RUN)
-    shape = (len(a), a.shape[1] // run, run)
-    a, b = a.reshape(shape), b.reshape(shape)
-    runs = a[:, :, None, :] @ b[:, :, :, None]
-    return runs[:, :, 0, 0].sum(axis=1, dtype=np.float64)
+def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
+    tensors, starts = zip(*pieces, strict=True)
+    first = starts[0]
+    whole = slice(tensors[0], tensors[-1] + 1)
+    return _Block(slice(first, end), whole, [start - first for start in starts])
+
+
+def _dots(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], starts: list[int], products: np.ndarray
+) -> np.ndarray:
+    """Dot products of pairs over each tensor of a block, shape (pairs, tensors)."""
+    if len(starts) == 1 and products.shape[1] % _RUN == 0:
+        runs = [a.reshape(-1, 1, _RUN) @ b.reshape(-1, _RUN, 1) for a, b in pairs]
+        return np.array(runs).sum(axis=1, dtype=np.float64)[:, 0]
+    for (a, b), product in zip(pairs, products, strict=True):
+        np.multiply(a, b, out=product)
+    return np.add.reduceat(products, starts, axis=1)  # in pairs: rounding stays below 1e-6
 
 
 class Numbers:

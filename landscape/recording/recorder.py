@@ -34,9 +34,9 @@ class Recorder:
 
     The recorder listens to the optimizer's step, so gradient accumulation, schedulers, closures
     and steps skipped by a gradient scaler count as they should. It only reads: the run is bitwise
-    the same with and without it. A thread writes, with bounded memory. A step is acknowledged
-    (`committed`) at most a fifth of a second and 256 steps after it was handed over, unless the
-    disk is slower than the training; a killed process loses the step under way and what was not
+    the same with and without it. Two threads measure and write, with bounded memory. A step is
+    acknowledged (`committed`) about a second, at most 256 steps, after it was handed over, unless
+    the disk is slower than the training; a killed process loses the step under way and what was not
     acknowledged yet. If the disk fails, training goes on and one `RecordingStopped` warning says
     what was kept.
 
@@ -54,7 +54,7 @@ class Recorder:
             None records only these two. Numbers are recorded at every step.
         parameters: ``all``, a regular expression, names, or ``function(name, parameter)``.
         dtype: ``float32``, or ``float16-delta`` for half the size, see `TrajectoryWriter`.
-        motion: Whether to measure norms, cosines and distances; takes memory for four vectors of
+        motion: Whether to measure norms, cosines and distances; takes memory for two vectors of
             the size of the parameters, and doubles that of the steps on their way to the file.
         sketch: Keep a random projection of every step to this many numbers, from which
             distances and angles between any two steps follow, see `recording.sketch`.

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from landscape.layout import Layout
 
-_MEMORY = 128 << 20  # bytes of all slots together, unless the fewest possible need more
+_MEMORY = 512 << 20  # bytes of all slots together, unless the fewest possible need more
 _VIEWS = 1 << 14  # tensors that all slots together are seen as, unless again
-_MOST, _FEWEST = 512, 3  # one is being filled, one written, one waits
+_MOST, _FEWEST = 512, 4  # one is filled, one measured, one written, one compared with
 
 
 class Flat:
@@ -23,20 +23,13 @@ class Flat:
 
     Args:
         vector: The vector, float32, shape (P,).
-        views: The same memory in the shapes of the tensors.
+        layout: Where each tensor lies in it.
     """
 
-    def __init__(self, vector: Tensor, views: list[Tensor]) -> None:
-        self.vector, self._views = vector, views
+    def __init__(self, vector: Tensor, layout: Layout) -> None:
+        self.vector = vector
+        self._views = [vector[entry.slice].view(entry.shape) for entry in layout]
         self._zero = vector.new_zeros(())
-
-    @classmethod
-    def rows(cls, block: Tensor, layout: Layout) -> list[Flat]:
-        """Every row of `block`, shape (K, P), as a flat vector."""
-        count = len(block)
-        tensors = [block[:, e.slice].view(count, *e.shape).unbind() for e in layout]
-        views = map(list, zip(*tensors, strict=True))
-        return [cls(row, seen) for row, seen in zip(block.unbind(), views, strict=True)]
 
     @torch.no_grad()
     def read(self, tensors: Iterable[Tensor | None]) -> Tensor:
@@ -56,13 +49,13 @@ class Slot:
     """Room for what is kept of one step.
 
     Attributes:
-        index: Its place among the slots; they are handed out in turn.
         parts: Name to vector: ``parameters`` and, if there are any, ``buffers``, ``evaluation``,
             ``gradient``.
+        arrays: The same memory as arrays.
     """
 
-    index: int
     parts: Mapping[str, Flat]
+    arrays: Mapping[str, np.ndarray]
 
 
 @dataclass
@@ -92,43 +85,39 @@ class Step:
 
 
 class Slots:
-    """A fixed number of slots, handed out in turn.
+    """Slots that are used again and again; so many are made as are needed, up to a limit.
 
     Args:
         layouts: Name to layout of the vectors in a slot.
         pinned: Whether they are in pinned memory, for copies from a GPU.
 
     Attributes:
-        count: Number of slots.
-        blocks: Name to the vectors of all slots, shape (count, P).
+        most: How many there may be.
+        made: How many there are.
     """
 
     def __init__(self, layouts: Mapping[str, Layout], *, pinned: bool) -> None:
+        self._layouts, self._pinned = layouts, pinned
         size = 4 * sum(layout.size for layout in layouts.values())
-        most = min(_MOST, _VIEWS // sum(len(layout) for layout in layouts.values()))
-        self.count = max(_FEWEST, min(most, _MEMORY // size))
-        self.blocks = {
-            name: torch.empty((self.count, layout.size), pin_memory=pinned)
-            for name, layout in layouts.items()
-        }
+        views = sum(len(layout) for layout in layouts.values())
+        self.most = max(_FEWEST, min(_MOST, _VIEWS // views, _MEMORY // size))
+        self.made = 0
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-        flats = {name: Flat.rows(block, layouts[name]) for name, block in self.blocks.items()}
-        for index in range(self.count):
-            self._free.put(Slot(index, {name: rows[index] for name, rows in flats.items()}))
-
-    @property
-    def free(self) -> int:
-        """Number of slots that can be taken without waiting."""
-        return self._free.qsize()
 
     def take(self) -> Slot:
-        """The next slot; waits until it is free."""
-        return self._free.get()
+        """A free slot; waits until there is one when no more may be made."""
+        if self.made == self.most or not self._free.empty():
+            return self._free.get()
+        self.made += 1
+        vectors = {
+            name: torch.empty(layout.size, pin_memory=self._pinned)
+            for name, layout in self._layouts.items()
+        }
+        return Slot(
+            {name: Flat(vector, self._layouts[name]) for name, vector in vectors.items()},
+            {name: vector.numpy() for name, vector in vectors.items()},
+        )
 
     def give_back(self, slot: Slot) -> None:
         """Declare a slot empty."""
         self._free.put(slot)
-
-    def rows(self, name: str, first: Slot, count: int) -> np.ndarray:
-        """The vectors `name` of `count` slots from `first` on, shape (count, P)."""
-        return self.blocks[name][first.index : first.index + count].numpy()

@@ -129,7 +129,7 @@ class Snapshot:
             self._copy(slot, ("evaluation",))
 
     def _empty(self, layout: Layout) -> Flat:
-        return Flat.rows(torch.zeros((1, layout.size), device=self.device), layout)[0]
+        return Flat(torch.zeros(layout.size, device=self.device), layout)
 
     def _copy(self, slot: Slot, names: Iterable[str]) -> None:
         for name in names:

@@ -1,12 +1,13 @@
-"""Stream: a thread that writes what was recorded, in order, with bounded memory.
+"""Stream: two threads that measure and write what was recorded, in order, with bounded memory.
 
-The training thread takes an empty slot, copies into it and hands it over; it does no more. A few
-times a second the writing thread wakes, measures and writes all the steps that have come, and
-commits them together: many small steps share the cost of one commit, and in between it does not
-contend with the training for the interpreter. There are only so many slots, so a slow disk slows
-training down instead of filling the memory. When the disk fails the thread closes the file as
-well as it can, remembers why, and lets every later slot pass unwritten, so that training never
-waits for a file that cannot be written.
+The training thread takes an empty slot, copies into it and hands it over; it does no more. Once a
+second, or when half the slots are taken, the measuring thread wakes, measures all the steps that
+have come and passes them on to the writing thread, which writes them and commits them together:
+many small steps share the cost of one commit, and in between nobody contends with the training for
+the interpreter. There are only so many slots, so a slow disk slows training down instead of filling
+the memory. When the disk fails the file is closed as well as it can be, the reason is remembered,
+and every later slot passes unwritten, so that training never waits for a file that cannot be
+written.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from landscape.layout import Layout
@@ -26,7 +27,7 @@ from landscape.recording.measure import Measure, Row
 from landscape.recording.slots import Slot, Slots, Step
 from landscape.recording.writer import TrajectoryWriter
 
-COMMIT_SECONDS = 0.2  # from a step to its commit, at most, when the disk keeps up
+COMMIT_SECONDS = 1.0  # from a step to its commit, at most, when the disk keeps up
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
@@ -60,21 +61,27 @@ class Stream:
     ) -> None:
         self._writer, self._measure = writer, measure
         self._slots = Slots(layouts, pinned=pinned)
-        stored = [name for name in layouts if name != "gradient"]
-        self._stored, self._bytes = stored, 4 * sum(layouts[name].size for name in stored)
+        self._batch = max(2, self._slots.most // 8)  # steps after which slots come free
+        self._stored = [name for name in layouts if name != "gradient"]
+        self._bytes = 4 * sum(layouts[name].size for name in self._stored)
         self._steps: queue.SimpleQueue[Step | threading.Event | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
-        self._last = self.committed = step
+        self._newest = self._written = self.committed = step
         self.failure: str | None = None
         self._complete = False
         status = os.stat(writer.path)
         self._identity = (status.st_dev, status.st_ino)
-        self._thread = threading.Thread(target=self._run, name="landscape recorder", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=target, name=f"landscape {what}", daemon=True)
+            for target, what in ((self._measure_steps, "measures"), (self._write_steps, "writes"))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def slot(self) -> Slot:
         """An empty slot; waits until there is one."""
-        if 2 * self._slots.free <= self._slots.count:
+        if 2 * self._steps.qsize() >= self._slots.most - 2:
             self._wake.set()
         return self._slots.take()
 
@@ -90,26 +97,34 @@ class Stream:
         done.wait()
 
     def close(self, *, complete: bool) -> None:
-        """Write what is left, close the file, and end the thread."""
+        """Write what is left, close the file, and end the threads."""
         self._complete = complete
         self._steps.put(None)
         self._wake.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        while True:
+    def _measure_steps(self) -> None:
+        request: threading.Event | bool | None = False
+        kept: list[Slot] = []  # the last one measured, which the next step is compared with
+        while request is not None:
             steps, request = self._gathered()
-            for batch in self._batches(steps):
-                self._guarded(self._write, batch)
-                for step in batch:
-                    self._slots.give_back(step.slot)
-            if steps or request is None:
-                self._guarded(self._commit)
+            for start in range(0, len(steps), self._batch):
+                batch = steps[start : start + self._batch]
+                rows = self._measured(batch)
+                *done, last = (step.slot for step in batch)
+                self._tasks.put(partial(self._finish, batch, rows, [*kept, *done]))
+                kept = [last]
+            if steps:
+                self._tasks.put(partial(self._guarded, self._commit))
             if isinstance(request, threading.Event):
-                request.set()
-            if request is None:
-                self._guarded(self._writer.close if self._complete else self._writer.abort)
-                return
+                self._tasks.put(request.set)
+        self._tasks.put(partial(self._guarded, self._close))
+        self._tasks.put(None)
+
+    def _write_steps(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
 
     def _gathered(self) -> tuple[list[Step], threading.Event | bool | None]:
         """What comes until the next commit is due or half the slots are taken.
@@ -122,29 +137,39 @@ class Stream:
         self._wake.wait(COMMIT_SECONDS)
         self._wake.clear()
         while isinstance(came, Step):
-            steps.append(came)
+            if came.number > self._newest:  # else it came twice, by a Ctrl-C
+                steps.append(came)
+                self._newest = came.number
             try:
                 came = self._steps.get_nowait()
             except queue.Empty:
                 return steps, False
         return steps, came
 
-    def _batches(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
-        """Steps in consecutive slots, few enough that slots come free while the rest waits."""
-        most = max(1, self._slots.count // 8)
-        begin = 0
-        for end, (a, b) in enumerate(pairwise(steps), start=1):
-            if b.slot.index != a.slot.index + 1 or not a.number or end - begin == most:
-                yield steps[begin:end]
-                begin = end
-        if steps:
-            yield steps[begin:]
+    def _measured(self, steps: Sequence[Step]) -> dict[int, Row] | BaseException:
+        """Number of a step to its numbers."""
+        moved = [step for step in steps if step.number]
+        try:
+            for step in steps:
+                if step.ready is not None:
+                    step.ready.synchronize()
+            rows = self._measure.rows(moved) if moved else []
+            return {step.number: row for step, row in zip(moved, rows, strict=True)}
+        except BaseException as error:  # raised again where the steps would be written
+            return error
 
-    def _guarded(self, function: Any, *arguments: Any) -> None:
+    def _finish(
+        self, steps: Sequence[Step], rows: dict[int, Row] | BaseException, done: Sequence[Slot]
+    ) -> None:
+        self._guarded(partial(self._write, steps, rows))
+        for slot in done:
+            self._slots.give_back(slot)
+
+    def _guarded(self, function: Callable[[], None]) -> None:
         if self.failure is not None:
             return
         try:
-            function(*arguments)
+            function()
         except BaseException as error:  # told to the training thread, which goes on
             with contextlib.suppress(Exception):
                 self._commit()  # the steps before the one that failed
@@ -157,30 +182,20 @@ class Stream:
             with contextlib.suppress(Exception):
                 self._writer.discard()
 
-    def _write(self, steps: Sequence[Step]) -> None:
-        steps = [s for s in steps if s.number > self._last]  # the rest came twice, by a Ctrl-C
-        if not steps:
-            return
-        for step in steps:
-            if step.ready is not None:
-                step.ready.synchronize()
-        vectors = {
-            name: self._slots.rows(name, steps[0].slot, len(steps)) for name in self._slots.blocks
-        }
-        rows: list[Row] = []
-        if steps[0].number:
-            rows = self._measure.rows(steps, vectors["parameters"], vectors.get("gradient"))
+    def _write(self, steps: Sequence[Step], rows: dict[int, Row] | BaseException) -> None:
+        if isinstance(rows, BaseException):
+            raise rows
         free = shutil.disk_usage(self._writer.path.parent).free
-        for k, step in enumerate(steps):
+        for step in steps:
             free -= self._bytes
             if free < _SPARE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if step.stored:
-                parts = {name: vectors[name][k] for name in self._stored}
+                parts = {name: step.slot.arrays[name] for name in self._stored}
                 self._writer.append_state(step.number, random_state=step.random_state, **parts)
             if step.number:
-                self._writer.append_update(*rows[k])
-            self._last = step.number
+                self._writer.append_update(*rows[step.number])
+            self._written = step.number
 
     def _commit(self) -> None:
         try:
@@ -190,4 +205,7 @@ class Stream:
         if status is None or (status.st_dev, status.st_ino) != self._identity:
             raise OSError("the file was deleted or replaced")
         self._writer.commit()
-        self.committed = self._last
+        self.committed = self._written
+
+    def _close(self) -> None:
+        (self._writer.close if self._complete else self._writer.abort)()

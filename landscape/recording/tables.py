@@ -1,8 +1,11 @@
-"""Tables: growing data sets in HDF5, appended to row by row or in blocks."""
+"""Tables: growing data sets in an HDF5 file, appended to row by row or in blocks."""
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -24,14 +27,49 @@ def opened_to_grow(file: Any) -> h5py.File:
     return found
 
 
-def make_table(file: h5py.Group, name: str, width: int, dtype: str) -> None:
+def make_file(
+    path: Path,
+    attributes: Mapping[str, Any],
+    texts: Mapping[str, str],
+    values: Mapping[str, np.ndarray],
+    tables: Mapping[str, tuple[int, str]],
+) -> None:
+    """Make a trajectory file without rows.
+
+    Everything is made now; later the data sets only grow, which a kill cannot tear. The file is
+    complete before it has its name: a kill in between leaves no file, or one that opens.
+
+    Args:
+        path: Its name.
+        attributes: Attributes of the file.
+        texts: Name to text.
+        values: Name to array.
+        tables: Name to number of columns and type.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with h5py.File(partial, "w") as file:
+        file.attrs.update(attributes)
+        for name, text in texts.items():
+            file.create_dataset(name, data=text, dtype=h5py.string_dtype())
+        for name, value in values.items():
+            file[name] = value
+        for name, (width, kind) in tables.items():
+            _make_table(file, name, width, kind)
+        _make_columns(file, "step", np.int64)
+        _make_columns(file, "scalar_names", f"S{NAME_BYTES}")
+        _make_columns(file, "scalars", np.float64, width=COLUMNS)
+    os.replace(partial, path)
+
+
+def _make_table(file: h5py.Group, name: str, width: int, dtype: str) -> None:
     """A table of so many columns, to be written row by row."""
     chunk = math.ceil(width / math.ceil(width / 65536))
     rows = 1 if width > 1024 or dtype != "<f8" else 16
     file.create_dataset(name, (0, width), dtype, maxshape=(None, width), chunks=(rows, chunk))
 
 
-def make_columns(file: h5py.Group, name: str, dtype: Any, width: int | None = None) -> None:
+def _make_columns(file: h5py.Group, name: str, dtype: Any, width: int | None = None) -> None:
     """A growing list of values, or a table of so many columns, which may become more."""
     shape, most = ((0,), (None,)) if width is None else ((0, width), (None, None))
     chunks = (1024,) if width is None else (64, width)

@@ -18,12 +18,9 @@ from landscape.layout import Layout
 from landscape.provenance import provenance
 from landscape.recording.crashproof import CrashproofFile
 from landscape.recording.tables import (
-    COLUMNS,
-    NAME_BYTES,
     Table,
     check_scalar_name,
-    make_columns,
-    make_table,
+    make_file,
     opened_to_grow,
 )
 from landscape.trajectory import HISTOGRAM_BINS, SCHEMA, VERSION, Trajectory
@@ -76,45 +73,32 @@ class TrajectoryWriter:
         self.path = Path(path)
         if not overwrite:
             refuse_existing(self.path)
+        half = dtype == "float16-delta"
+        attributes: dict[str, Any] = {"schema": SCHEMA, "version": VERSION, "complete": 0}
         texts = {"layout": layout.to_json(), "run": json.dumps(dict(run or {}))}
         texts["provenance"] = json.dumps(provenance())
+        values: dict[str, np.ndarray] = {"n_committed": np.zeros(2, np.int64)}
+        tables = {"parameters": (layout.size, "<f2" if half else "<f4")}
+        tables |= {f"layers/{name}": (len(layout), "<f8") for name in layers}
+        if half:
+            values["origin"] = np.zeros(layout.size, np.float32)
         if buffers_layout is not None and buffers_layout.size:
             texts["buffers_layout"] = buffers_layout.to_json()
+            tables["buffers"] = (buffers_layout.size, "<f4")
         if frozen is not None and frozen[0].size:
             texts["frozen_layout"] = frozen[0].to_json()
-        # Complete before it has its name: a kill in between leaves no file, or one that opens.
-        partial = self.path.with_name(self.path.name + ".partial")
+            values["frozen"] = np.asarray(frozen[1], np.float32)
+        if evaluation:
+            tables["evaluation"] = (layout.size, "<f4")
+        if random_state:
+            tables["random_state"] = (random_state, "|u1")
+        if sketch is not None:
+            attributes["sketch"] = sketch
+            tables["sketch"] = (sketch[0], "<f4")
+        if gradient_histogram:
+            tables["gradient_histogram"] = (HISTOGRAM_BINS, "<f4")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with h5py.File(partial, "w") as file:
-                file.attrs.update(schema=SCHEMA, version=VERSION, complete=0)
-                file["n_committed"] = np.zeros(2, np.int64)
-                for name, text in texts.items():
-                    file.create_dataset(name, data=text, dtype=h5py.string_dtype())
-                # Everything is made now; later the data sets only grow, which a kill cannot tear.
-                half = dtype == "float16-delta"
-                make_table(file, "parameters", layout.size, "<f2" if half else "<f4")
-                if half:
-                    file["origin"] = np.zeros(layout.size, np.float32)
-                if "buffers_layout" in texts and buffers_layout is not None:
-                    make_table(file, "buffers", buffers_layout.size, "<f4")
-                if "frozen_layout" in texts and frozen is not None:
-                    file["frozen"] = np.asarray(frozen[1], np.float32)
-                if evaluation:
-                    make_table(file, "evaluation", layout.size, "<f4")
-                if random_state:
-                    make_table(file, "random_state", random_state, "|u1")
-                if sketch is not None:
-                    file.attrs["sketch"] = sketch
-                    make_table(file, "sketch", sketch[0], "<f4")
-                if gradient_histogram:
-                    make_table(file, "gradient_histogram", HISTOGRAM_BINS, "<f4")
-                for name in layers:
-                    make_table(file, f"layers/{name}", len(layout), "<f8")
-                make_columns(file, "step", np.int64)
-                make_columns(file, "scalar_names", f"S{NAME_BYTES}")
-                make_columns(file, "scalars", np.float64, width=COLUMNS)
-            os.replace(partial, self.path)
+            make_file(self.path, attributes, texts, values, tables)
         except OSError as error:
             raise _named(error, self.path, "created") from error
         self._open()
