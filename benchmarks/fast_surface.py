@@ -223,26 +223,40 @@ def keep(row: dict[str, Any]) -> None:
     print(json.dumps(row), flush=True)
 
 
+def between(values: list[float], digits: int, unit: str) -> str:
+    """The range of some numbers, or the only one."""
+    low, high = (f"{value:.{digits}f}" for value in (min(values), max(values)))
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
+
+
 def table() -> str:
     rows = json.loads(RESULTS.read_text())
     lines = [
-        "| surface | mode | points | samples | work saved | stated | true, 95 % | held |",
+        "| surface | points | samples | what is saved | work saved | stated | true, 95 % | held |",
         "|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["case"], row["mode"], row["points"], row["samples"]), []).append(row)
-    for (case, mode, points, samples), found in groups.items():
+        groups.setdefault((row["case"], row["points"], row["samples"], row["mode"]), []).append(row)
+    for (case, points, samples, mode), found in groups.items():
         saved, stated, true = (
             [pick(row) for row in found]
-            for pick in (lambda r: r["saving"], lambda r: r["stated"], lambda r: r["true"][1])
+            for pick in (
+                lambda r: r["saving"],
+                lambda r: 100 * r["stated"],
+                lambda r: 100 * r["true"][1],
+            )
         )
         held = sum(t <= s for s, t in zip(stated, true, strict=True))
+        errors = (
+            [between(stated, 2, " %"), between(true, 2, " %")] if any(stated) else ["exact"] * 2
+        )
+        known = found[0]["truth points"]
+        where = "" if known == points else f" (truth at {known} points)"
+        side = round(points**0.5)
         lines.append(
-            f"| {CASES[case].what} | {mode} | {points:,} | {samples:,} "
-            f"| {min(saved):.1f} to {max(saved):.1f}× "
-            f"| {100 * min(stated):.2f} to {100 * max(stated):.2f} % "
-            f"| {100 * min(true):.2f} to {100 * max(true):.2f} % | {held} of {len(found)} |"
+            f"| {CASES[case].what}{where} | {side}×{side} | {samples:,} | {mode} "
+            f"| {between(saved, 1, '×')} | {errors[0]} | {errors[1]} | {held} of {len(found)} |"
         )
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """The other packages that measure loss surfaces, each called as its documentation says."""
 
-# They are optional, and know less types than they accept.
+# They are optional, and their annotations are narrower than what they accept.
 # pyright: reportMissingImports=false, reportArgumentType=false
 
 from __future__ import annotations

@@ -18,17 +18,19 @@ import torch
 from torch import nn
 
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
-from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice, choose, plain_seconds
+from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
 from landscape.evaluation.data import HeldData
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import Precision, check_precision
 from landscape.evaluation.repeatable import check_repeatable
+from landscape.evaluation.search import choose, plain_seconds
 from landscape.evaluation.work import Work
 from landscape.layout import Layout
 from landscape.provenance import fingerprint
 from landscape.restriction import Restriction
+from landscape.stretch import Stretches
 
 __all__ = ["Evaluation", "Objective", "Restriction"]
 
@@ -268,6 +270,18 @@ class Objective:
         if index is not None:
             part.data = self.data.part(index)
         return part
+
+    def stretches(
+        self,
+        order: np.ndarray,
+        origin: np.ndarray,
+        directions: np.ndarray,
+        *,
+        buffers: np.ndarray | None = None,
+        buffer_directions: np.ndarray | None = None,
+    ) -> Stretches:
+        """Like `restrict`, with the stretch of an order of samples as two more coordinates."""
+        return Stretches(order, self, origin, directions, buffers, buffer_directions)
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

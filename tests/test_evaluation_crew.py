@@ -9,7 +9,7 @@ from test_evaluation_strategies import SUITED, WORKS, classify, error
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation import choice
+from landscape.evaluation import search
 from landscape.evaluation.choice import SHARED, Choice
 
 
@@ -74,7 +74,17 @@ class Lists(nn.Module):
         return self.seen[0]
 
 
-@pytest.mark.parametrize("net", [Keeps, Counts, Lists])
+class Scratch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.room = nn.Linear(4, 3), torch.zeros(64, 3)
+
+    def forward(self, x):
+        self.room[: len(x)] = self.linear(x).detach()
+        return self.room[: len(x)] + 0
+
+
+@pytest.mark.parametrize("net", [Keeps, Counts, Lists, Scratch])
 def test_a_model_that_keeps_something_of_a_pass_is_refused(net):
     data = (torch.randn(20, 4), torch.arange(20) % 3)
     with pytest.raises(ValueError, match="keeps something of every pass"):
@@ -108,7 +118,7 @@ def test_an_exception_in_a_thread_reaches_the_caller():
 
 def test_threads_are_tried_where_there_are_cores(monkeypatch):
     monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
-    monkeypatch.setattr(choice, "_SHARE", 1e3)
+    monkeypatch.setattr(search, "_SHARE", 1e3)
     whole = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

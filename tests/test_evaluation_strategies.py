@@ -119,6 +119,44 @@ def test_leaves_the_model_as_it_was(name, strategy, monkeypatch):
     assert_unchanged(model, before)
 
 
+QUICK = [s for s in STRATEGIES if s not in ("compiled", "graphed")]
+
+
+@pytest.mark.parametrize("strategy", QUICK)
+def test_the_order_of_points_changes_nothing(strategy):
+    work = WORKS["residual" if strategy in ("channels last", "folded") else "mlp"]()
+    model, loss, data = work
+    objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=16)
+    origin, rng = objective.parameters(), np.random.default_rng(0)
+    restriction = objective.restrict(origin, 0.05 * rng.normal(size=(2, len(origin))))
+    points, order = rng.normal(size=(13, 2)), rng.permutation(13)
+    whole = restriction(points).mean
+    np.testing.assert_allclose(restriction(points[order]).mean, whole[:, order], rtol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", QUICK)
+@pytest.mark.parametrize("when", [2, 5, 9])
+def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
+    name = "batch norm" if strategy in ("channels last", "folded") else "mlp with dropout"
+    model, loss, data = unsettled(name)
+    model.requires_grad_(True)
+    before, calls = state_of(model), []
+
+    def failing(model, batch):
+        calls.append(0)
+        if len(calls) == when:
+            raise ZeroDivisionError
+        return loss(model, batch)
+
+    objective = ls.Objective(model, failing, data)
+    objective.choice = Choice(strategy, 8, 4 if strategy in ("linear", "stacked") else 1)
+    origin = objective.parameters()
+    restriction = objective.restrict(origin, np.stack([np.sin(origin), np.cos(origin)]))
+    with pytest.raises(ZeroDivisionError):
+        restriction(np.random.default_rng(0).normal(size=(70, 2)))
+    assert_unchanged(model, before)
+
+
 def test_a_choice_is_made_once_and_told(monkeypatch):
     monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
     model, loss, data = mlp()

@@ -96,8 +96,11 @@ def test_an_error_rate_may_be_what_is_measured():
 class Threads:
     """An engine of two threads, each with a copy of what it measures."""
 
+    starts = 0
+
     @contextlib.contextmanager
     def start(self, restriction):
+        self.starts += 1
         data = packed(restriction)
         with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
             yield [Copy(pool, data) for pool in (one, two)]
@@ -114,9 +117,11 @@ class Copy:
 def test_an_engine_gives_the_same():
     ask = {"resolution": 13, "tolerance": 0.05}
     plain = ls.loss_surface(objective(norm=False), plane_of(objective(norm=False)), **ask)
+    engine = Threads()
     shared = ls.loss_surface(
-        objective(norm=False), plane_of(objective(norm=False)), engine=Threads(), **ask
+        objective(norm=False), plane_of(objective(norm=False)), engine=engine, **ask
     )
+    assert engine.starts == 1  # for all rounds together
     np.testing.assert_allclose(shared.values, plain.values, rtol=1e-5)
     assert np.array_equal(shared.samples, plain.samples)
 

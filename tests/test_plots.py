@@ -21,6 +21,7 @@ from landscape.analysis.adaptive_rate import adaptive_rate_variance
 from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.walk_statistics import walk_statistics
 from landscape.optim.registry import OPTIMIZERS
+from landscape.plots.accuracy import stated_error
 from landscape.plots.results import plot_results
 from landscape.plots.style import look, looks, styled
 from landscape.plots.surface import contour_levels, plot_surface
@@ -541,6 +542,8 @@ def test_a_surface_with_a_tolerance_says_so(ax):
     )  # fmt: skip
     plot_surface(surface, ax=ax)
     assert ax.child_axes[0].get_ylabel() == "loss; 95 % within ±0.42 % of its range"
+    surface.accuracy["check"] = {"beyond": 0.095, "largest": [0.0061]}
+    assert stated_error(surface, "loss").endswith("\nchecked: over 90 % within ±0.61 %")
     assert not artists(ax, "measured")
     (hatched,) = artists(ax, "untrusted")
     box = hatched.get_path().get_extents()

@@ -1,17 +1,13 @@
-"""`landscape surface | line | walk | path`: measure recorded runs."""
+"""`landscape line | walk | path`: measure recorded runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
-from landscape.cli import engine as engines
 from landscape.cli import inputs
-from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
-from landscape.cli.device import chosen_device
 from landscape.cli.inputs import (
     BatchNorm,
     Device,
@@ -24,135 +20,7 @@ from landscape.cli.inputs import (
     TaskName,
 )
 from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
-from landscape.directions import Plane, random_plane
-from landscape.files import remove
-from landscape.pca import pca_plane
 from landscape.progress import Interrupted
-from landscape.trajectory import Trajectory
-
-
-def surface(
-    runs: Runs,
-    plane: Annotated[
-        str,
-        typer.Option(help="pca (joint for several runs) or random (around the first run's end)."),
-    ] = "pca",
-    resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
-    extent: Annotated[
-        str | None,
-        typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
-    ] = None,
-    origin: Annotated[
-        str | None, typer.Option(help="Point at (0, 0) for pca: mean, initial or final.")
-    ] = None,
-    every: Annotated[int, typer.Option(help="Show every n-th state of the paths.")] = 1,
-    out: Out = None,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = "single",
-    batch_norm: BatchNorm = "frozen",
-    device: Device = "auto",
-    processes: engines.Count = 1,
-    devices: engines.Devices = None,
-    engine: engines.Name = "processes",
-    ray_address: engines.Address = None,
-    gpus_per_worker: engines.Share = 0.0,
-    units: Annotated[
-        str | None,
-        typer.Option(help="Folder that keeps finished points, so that a crash loses nothing."),
-    ] = None,
-    shard: Annotated[
-        str,
-        typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
-    ] = "1/1",
-    tolerance: Annotated[
-        str | None,
-        typer.Option(
-            help="Accept an error of this share of the surface's range, such as 1%: saves samples "
-            "and points, and says what error was observed."
-        ),
-    ] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option(help="Instead: the smallest error that so many passes over the data give."),
-    ] = None,
-    seed: Seed = 0,
-) -> None:
-    """Measure the loss on a plane, and project the runs on it with their true loss.
-
-    Ctrl-C keeps what was measured; the same command then measures the rest.
-
-    Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
-    """
-    from landscape.analysis.projection import project
-    from landscape.analysis.surface import Surface, loss_surface
-
-    size, part = inputs.grid_size(resolution), engines.part_of(shard)
-    device = devices.partition(",")[0] if devices else chosen_device(device)
-    workers = engines.chosen_engine(
-        engine, count=processes, devices=devices, device=device, address=ray_address,
-        share=gpus_per_worker,
-    )  # fmt: skip
-    box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
-    trajectories = inputs.open_runs(runs)
-    found = _plane(plane, trajectories, origin, seed)
-    objective = inputs.build_objective(
-        trajectories, task, split=data, device=device, seed=seed, samples=samples,
-        precision=precision, batch_norm=batch_norm,
-    )  # fmt: skip
-    path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
-    unfinished = f"unfinished/{plane}"
-    paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
-    if tolerance is None and budget is None:
-        propose_tolerance(objective, found, size)
-    try:
-        measured = loss_surface(
-            objective,
-            found,
-            extent=box,
-            resolution=size,
-            paths=paths,
-            resume=Surface.find(path, unfinished) if units is None and part == (0, 1) else None,
-            units=units,
-            engine=workers,
-            shard=part,
-            tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
-            budget=budget,
-            seed=seed,
-        )
-    except Interrupted as stop:
-        scouted = stop.partial.samples is not None and stop.partial.samples.any()
-        if stop.partial.computed.any() or scouted:
-            stop.partial.save(path, unfinished)
-        typer.echo(
-            f"\nStopped. {int(stop.partial.computed.sum())} of {stop.partial.computed.size} points "
-            f"are in {path}; the same command measures the rest."
-        )
-        raise typer.Exit(130) from None
-    if not measured.computed.all() and measured.accuracy is None:
-        found.save(path, f"plane/{plane}")
-        measured.save(path, unfinished)
-        typer.echo(
-            f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
-            f"{shard}; when the other parts are done, "
-            + ("landscape merge puts them together." if units is None
-               else "the same command without --shard finishes.")
-        )  # fmt: skip
-        return
-    found.save(path, f"plane/{plane}")
-    measured.save(path, name)
-    remove(path, unfinished)
-    typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
-    for sentence in said_of_accuracy(measured):
-        typer.echo(f"  {sentence}")
-    for trajectory in trajectories:
-        shown = project(trajectory, found, objective=objective, every=every)
-        shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
-        typer.echo(
-            f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
-            f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
-        )
 
 
 def line(
@@ -303,20 +171,4 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
         )
 
 
-COMMANDS = {"surface": surface, "line": line, "walk": walk, "path": path}
-
-
-def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:
-    if kind == "pca":
-        return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
-    if kind != "random":
-        raise ValueError(f"plane must be one of pca, random; not {kind!r}.")
-    return random_plane(runs[0].final, runs[0].layout, seed=seed)
-
-
-def _extent(text: str) -> Any:
-    if text == "trajectory":
-        return text
-    if "," in text:
-        return inputs.numbers(text, 4, "--extent")
-    return inputs.numbers(text, 1, "--extent")[0]
+COMMANDS = {"line": line, "walk": walk, "path": path}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from landscape.layout import Layout
+
+_lent: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_lending = threading.Lock()
 
 
 @dataclass
@@ -66,11 +71,14 @@ def borrowed(
     Yields:
         Vectors whose elements are the model's weights and buffers, holding the model's own values;
         inside, writing to them, or to attributes of modules, changes what the model computes.
+
+    Raises:
+        RuntimeError: If the model is lent already, to another thread or to a loss that measures.
     """
-    owned = [(p, p.data) for p in model.parameters()]
-    attributes = [(module, dict(module.__dict__)) for module in model.modules()]
-    tables = [(module._buffers, dict(module._buffers)) for module in model.modules()]
-    with random_state_kept(device):
+    with _alone(model), random_state_kept(device):
+        owned = [(p, p.data) for p in model.parameters()]
+        attributes = [(module, dict(module.__dict__)) for module in model.modules()]
+        tables = [(module._buffers, dict(module._buffers)) for module in model.modules()]
         try:
             flat = torch.empty(layout.size, device=device, dtype=dtype)
             named = dict(model.named_parameters())
@@ -94,6 +102,22 @@ def borrowed(
             for module, contents in attributes:
                 module.__dict__.clear()
                 module.__dict__.update(contents)
+
+
+@contextlib.contextmanager
+def _alone(model: nn.Module) -> Iterator[None]:
+    """Lend a model only once at a time: two borrowers would give back each other's weights."""
+    with _lending:
+        if model in _lent:
+            raise RuntimeError(
+                "The model is being measured already, by another thread or from inside its own "
+                "loss; measure a copy (copy.deepcopy), or one after the other."
+            )
+        _lent.add(model)
+    try:
+        yield
+    finally:
+        _lent.discard(model)
 
 
 def _replace_buffers(

@@ -2,8 +2,8 @@
 
 The metrics over a chunk of points are recorded as one graph, in which parameters, buffers and
 samples are inputs, and compiled once, for the shape that most batches have; the others run by the
-plain strategy. What else the model or the loss reads is fixed in the graph, so the first batch of
-every call is compared with the plain strategy.
+plain strategy. What else the model or the loss reads is fixed in the graph, so a new program is
+compared with the plain strategy on every batch, and a kept one on the first batch of every call.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch import Tensor
 from torch._inductor import config
 from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten
 
-from landscape.evaluation.data import map_tensors
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import agree
 from landscape.evaluation.sequential import sequential
@@ -40,7 +40,7 @@ def compiled(work: Work) -> Iterator[Measure]:
         raise UnsuitableError("buffers differ from point to point")
     if work.origin.device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
         raise UnsuitableError("there is no C++ compiler; install g++ or name one in CXX")
-    model, layout = work.loan.model, work.loan.layout
+    model, layout, programs = work.loan.model, work.loan.layout, work.programs
     runner, checked = Runner(model, work.metrics), False
     trainable = {entry.name for entry in layout}
 
@@ -48,38 +48,52 @@ def compiled(work: Work) -> Iterator[Measure]:
     def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
         nonlocal checked
         work.place_buffers([0.0] * len(work.directions))
-        count = max([len(coordinates), *(key[0] for key in work.programs)])
+        keys = [_key(batch) for batch, _ in batches]
+        key = Counter(keys).most_common(1)[0][0]
+        alike = [batch for batch, own in zip(batches, keys, strict=True) if own == key]
+        others = [batch for batch, own in zip(batches, keys, strict=True) if own != key]
+        enough = [count for count, own in programs if own == key and count >= len(coordinates)]
+        count = min(enough, default=len(coordinates))
         c = torch.as_tensor(np.resize(coordinates, (count, coordinates.shape[1])))
         theta = torch.addmm(work.origin, c.to(work.origin), work.directions)
         stack = {f"model.{e.name}": theta[:, e.slice].view(count, *e.shape) for e in layout}
         fixed = {f"model.{n}": p for n, p in model.named_parameters() if n not in trainable}
         fixed |= {f"model.{n}": b for n, b in model.named_buffers()}
-        keys = [_key(count, batch) for batch, _ in batches]
-        key = Counter(keys).most_common(1)[0][0]
-        alike = [batch for batch, own in zip(batches, keys, strict=True) if own == key]
-        others = [batch for batch, own in zip(batches, keys, strict=True) if own != key]
+        new = (count, key) not in programs
+        if new:
+            programs[count, key] = _program(runner, alike[0][1], stack, fixed, alike[0][0])
+        program, compared = programs[count, key], alike if new else [] if checked else alike[:1]
         with sequential(work) as plain:
             out = plain(coordinates, others) if others else torch.zeros((), dtype=torch.float64)
-            wanted = None if checked else plain(coordinates[:1], alike[:1])
-        for batch, samples in alike:
+            wanted = [plain(coordinates[:1], [batch]) for batch in compared]
+        for number, (batch, _) in enumerate(alike):
             work.check()
-            if key not in work.programs:
-                work.programs[key] = _program(runner, samples, stack, fixed, batch)
-            part = work.programs[key](stack, fixed, batch)[: len(coordinates)].transpose(0, 1)
-            if wanted is not None and not agree(part[:, :1], wanted, work.rounding):
-                work.programs.clear()
+            try:
+                part = program(stack, fixed, batch)[: len(coordinates)].transpose(0, 1)
+            except (RuntimeError, MemoryError) as problem:
+                if out_of_memory(problem):
+                    programs.clear()  # a program for fewer points needs less
+                raise
+            if number < len(wanted) and not agree(part[:, :1], wanted[number], work.rounding):
+                programs.clear()
+                if not new:
+                    return measure(coordinates, batches)  # something has changed since
                 raise UnsuitableError("its numbers differ from the plain strategy's")
-            wanted, checked = None, True
             out = out + part
+        checked = True
         return out
 
     yield measure
 
 
-def _key(count: int, batch: Any) -> tuple:
-    shapes: list[tuple] = []
-    map_tensors(batch, lambda t: shapes.append((tuple(t.shape), t.dtype)) or t)
-    return count, *shapes
+def _key(batch: Any) -> tuple:
+    """What a program is made for: shapes and types of tensors, and everything else as it is."""
+    leaves, structure = tree_flatten(batch)
+    told = [
+        (tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
+        for leaf in leaves
+    ]
+    return str(structure), *told
 
 
 def _program(

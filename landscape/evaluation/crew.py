@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from operator import is_
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from landscape.evaluation.data import map_tensors
 from landscape.evaluation.work import Batches, UnsuitableError, Work
 
 Share = Callable[[Callable[[Batches], Tensor], Batches], Tensor]
@@ -73,22 +74,35 @@ def _check_independent(work: Work) -> None:
     work.place([0.0] * len(work.directions))
     if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
         raise UnsuitableError("the model has hooks, which may keep something of every pass")
-    before, buffers = _state(model), [b.clone() for b in model.buffers()]
+    batch = work.sample[0][0]
     for metric in work.metrics.values():
-        metric(model, work.sample[0][0])
+        metric(model, batch)
+    before = _state(model)
+    other = map_tensors(batch, lambda t: t.flip(0) if t.ndim else t)  # what is kept of it differs
+    for metric in work.metrics.values():
+        metric(model, other)
     after = _state(model)
     same = before.keys() == after.keys() and all(
-        len(before[k]) == len(after[k]) and all(map(is_, before[k], after[k])) for k in before
+        len(before[k]) == len(after[k]) and all(map(_unchanged, before[k], after[k]))
+        for k in before
     )
-    if not same or not all(map(torch.equal, buffers, model.buffers())):
+    if not same:
         raise UnsuitableError("the model keeps something of every pass")
 
 
-def _state(model: nn.Module) -> dict[tuple[int, str], list]:
-    """Every attribute, and what containers among them hold."""
+def _state(model: nn.Module) -> dict[tuple[int, str], list[tuple[Any, Any]]]:
+    """Every attribute and what containers among them hold, with a copy of plain tensors."""
     found: dict[tuple[int, str], list] = {}
     for module in model.modules():
         for name, value in module.__dict__.items():
             held = list(value.values()) if isinstance(value, dict) else value
-            found[id(module), name] = [value, *(held if isinstance(held, list | tuple) else ())]
+            all_of_it = [value, *(held if isinstance(held, list | tuple) else ())]
+            found[id(module), name] = [
+                (v, v.detach().clone() if type(v) is Tensor else None) for v in all_of_it
+            ]
     return found
+
+
+def _unchanged(before: tuple[Any, Any], after: tuple[Any, Any]) -> bool:
+    same = before[0] is after[0]
+    return same and (before[1] is None or torch.equal(before[1], after[1]))

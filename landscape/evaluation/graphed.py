@@ -30,7 +30,7 @@ def graphed(work: Work) -> Iterator[Measure]:
     if work.recalibration is not None:
         raise UnsuitableError("batch norms are estimated anew at every point")
     kept: dict[int, tuple[Any, torch.cuda.CUDAGraph, Tensor]] = {}
-    with torch.cuda.device(device), remembering(model) as forget:
+    with torch.cuda.device(device), remembering(work) as forget:
         pool = torch.cuda.graph_pool_handle()
 
         def of_batch(batch: Any, samples: int) -> Tensor:

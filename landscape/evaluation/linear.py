@@ -42,12 +42,14 @@ _KEEP_BYTES = 2**28  # repeated data and shared products kept between chunks
 @contextlib.contextmanager
 def batched_linear(work: Work) -> Iterator[Measure]:
     """Batched matrix products with the first layer shared by the plane."""
+    if torch.is_autocast_enabled(work.origin.device.type):
+        raise UnsuitableError("lower precision is chosen operation by operation")
     folder = _Folder(work)
     forwards = {m: folder.forward(m) for m in folder.layers}
     with (
         crew(work) as share,
         patched(forwards),
-        remembering(work.loan.model) as forget,
+        remembering(work) as forget,
     ):
 
         @torch.inference_mode()

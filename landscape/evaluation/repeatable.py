@@ -24,7 +24,7 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     Raises:
         ValueError: If the values differ or the samples were changed; the message says why.
     """
-    look = data.batches(min(_LOOK, data.batch_size), most=_LOOK)[:1]
+    look = data.batches(min(_LOOK, data.batch_size) if rebatch else None, most=_LOOK)[:1]
     kept: list[Tensor] = []
     map_tensors(look[0][0], lambda t: kept.append(t.clone()) or t)
     origin = torch.zeros(1, len(work.directions)).numpy()

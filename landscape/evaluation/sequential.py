@@ -29,11 +29,7 @@ def sequential(work: Work) -> Iterator[Measure]:
 def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterator[Measure]:
     """Evaluate points one after another with a given way to place them; `each` is told values."""
     model, metrics = work.loan.model, work.metrics
-    alone = len(metrics) == 1
-    with (
-        crew(work) as share,
-        contextlib.nullcontext() if alone else remembering(model) as forget,
-    ):
+    with crew(work) as share, remembering(work) as forget:
         now = 0
 
         @torch.inference_mode()
@@ -41,8 +37,7 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
             out = torch.zeros((len(metrics), 3), dtype=torch.float64, device=work.origin.device)
             for batch, samples in batches:
                 work.check()
-                if forget is not None:
-                    forget()
+                forget()
                 for m, (name, metric) in enumerate(metrics.items()):
                     value = metric(model, batch)
                     out[m] += sums(name, value, samples)

@@ -44,7 +44,7 @@ class Shortcuts(TorchFunctionMode):
     ) -> Any:
         """Replace two functions, call every other."""
         kwargs = kwargs or {}
-        if func in (F.relu, torch.relu, Tensor.relu) and self.fresh(args[0]):
+        if func in (F.relu, torch.relu, Tensor.relu) and args and self.fresh(args[0]):
             return torch.relu_(args[0])
         if func is F.cross_entropy and len(args) == 2 and {**_PLAIN, **kwargs} == _PLAIN:
             return _cross_entropy(*args)

@@ -24,7 +24,7 @@ def stacked(work: Work) -> Iterator[Measure]:
     if not work.fixed_buffers:
         raise UnsuitableError("buffers differ from point to point")
     runner = Runner(model, work.metrics)
-    with remembering(model) as forget:
+    with remembering(work) as forget:
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:

@@ -114,13 +114,18 @@ def patched(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def remembering(model: nn.Module) -> Iterator[Callable[[], None]]:
+def remembering(work: Work) -> Iterator[Callable[[], None]]:
     """Inside, several metrics of one batch share one forward pass.
+
+    Each is given a copy of its own, as it may write into what the model gave it.
 
     Yields:
         A function that forgets the pass; call it before every batch.
     """
-    passes = threading.local()
+    if len(work.metrics) == 1:
+        yield lambda: None
+        return
+    model, passes = work.loan.model, threading.local()
     own = model.__dict__.get("forward")
     forward = model.forward
 
@@ -128,10 +133,10 @@ def remembering(model: nn.Module) -> Iterator[Callable[[], None]]:
         for seen, named, output in getattr(passes, "known", ()):
             same = len(seen) == len(args) and all(map(is_, seen, args))
             if same and named.keys() == kwargs.keys() and all(named[k] is kwargs[k] for k in named):
-                return output
+                return output.clone()
         output = forward(*args, **kwargs)
         if isinstance(output, Tensor):
-            passes.known = [(args, kwargs, output)]
+            passes.known = [(args, kwargs, output.clone())]
         return output
 
     def forget() -> None:

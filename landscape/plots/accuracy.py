@@ -40,8 +40,8 @@ def mark_untrusted(ax: Axes, surface: Surface) -> None:
 def stated_error(surface: Surface, metric: str) -> str:
     """The error in words, for a colour bar; empty where every point was measured in full.
 
-    For example ``95 % within ±0.5 % of its range (checked: over 90 % within ±0.9 %)``: what
-    random points that were measured in full exclude, with 95 % confidence.
+    For example ``95 % within ±0.5 % of its range``, and on a second line ``checked: over 90 %
+    within ±0.9 %``: what random points that were measured in full say, with 95 % confidence.
     """
     if surface.accuracy is None:
         return ""
@@ -51,12 +51,14 @@ def stated_error(surface: Surface, metric: str) -> str:
     if not stated:
         return "every point exact"
     text = f"95 % within ±{100 * stated:.2g} % of its range"
-    check = surface.accuracy["check"]
+    check = surface.accuracy.get("check", {})
+    if not check.get("beyond"):
+        return text
     largest = check["largest"][surface.metrics.index(metric)]
-    if not check.get("beyond") or largest is None:
+    if largest is None:
         return text
     within = math.floor(100 * (1 - check["beyond"]))
-    return f"{text} (checked: over {within} % within ±{100 * largest:.2g} %)"
+    return f"{text}\nchecked: over {within} % within ±{100 * largest:.2g} %"
 
 
 def _edges(places: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ class Refinement:
         """Measure control points on all samples, where this costs less than it saves."""
         found, error = self.rounds.known(begun)
         control = Control(self.levels[0], self.shape)
-        points = sum(int(level.new.sum()) for level in self.levels[: self.full])
+        points = self._wanted(tolerance)
         n, size = self.rounds.count[begun], self.rounds.size
         with np.errstate(all="ignore"):
             excess = np.square(error[0] / (_SAMPLES * tolerance * self._scale(found)[0]))
@@ -123,6 +123,27 @@ class Refinement:
         if self.rounds.stretches.step and passes > _WORTH * len(control.points) and room:
             self.rounds.finish(control.points)
             self.rounds.control = control
+
+    def _wanted(self, tolerance: float) -> int:
+        """How many points are going to be measured, as far as that is known."""
+        if self.scouts is None:
+            return sum(int(level.new.sum()) for level in self.levels[: self.full])
+        rest, points = self.scouts[0].copy(), self.levels[0].new.size
+        for k, level in enumerate(self.levels[1:], start=1):
+            seen, told, miss = self._missed(rest, 0, k)
+            asked = level.new & (miss > _POINTS * tolerance)
+            rest[self.number[level.at]] = np.where(asked, seen, told)
+            points += int(asked.sum())
+        return points
+
+    def _missed(self, rest: np.ndarray, m: int, k: int) -> tuple[np.ndarray, ...]:
+        """Level k of the scouts, what is told of it from `rest`, and the largest miss about."""
+        assert self.scouts is not None
+        level, coarse = self.levels[k], self.levels[k - 1]
+        seen, before = self.scouts[m][self.number[level.at]], rest[self.number[coarse.at]]
+        told, _ = predict(before, level, low=self._low[m], span=self._span[m])
+        miss = apart(seen, told) / self._scale(told[None], m)[0]
+        return seen, told, around(miss, level, level)
 
     def _round(self, tolerance: float) -> Filled:
         points = self.shape[0] * self.shape[1]
@@ -194,11 +215,8 @@ class Refinement:
                 basis = around(rest[m][before], level, coarse)
                 blind = torn | (k == 1)
             else:
-                seen = self.scouts[m][self.number[level.at]]
-                told, _ = predict(rest[m][before], level, low=low, span=span)
-                basis = around(apart(seen, told) / scale, level, level)
+                seen, rest[m][self.number[level.at]], basis = self._missed(rest[m], m, k)
                 blind = torn & ~((seen == guess) | np.isnan(seen) & np.isnan(guess))
-                rest[m][self.number[level.at]] = told
             with np.errstate(invalid="ignore"):
                 own = self._decay[m] * basis * scale
             error = own + inherited if self.scouts is None else np.maximum(own, inherited)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from landscape.provenance import fingerprint
 
 if TYPE_CHECKING:
-    from landscape.evaluation.engine import Engine
+    from landscape.evaluation.engine import Engine, Worker
     from landscape.objective import Evaluation, Objective
     from landscape.progress import Progress
     from landscape.restriction import Restriction
@@ -42,6 +43,29 @@ class Part:
         """The part's value per sample."""
         total, weight = self.metric(model, batch)
         return {"sum": total, "weight": weight, "both": total + weight}[self.which]
+
+
+class Kept:
+    """An engine whose workers live on from one measurement to the next.
+
+    Args:
+        engine: Starts them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self._stack = engine, ExitStack()
+        self._workers: Sequence[Worker] | None = None
+
+    @contextmanager
+    def start(self, restriction: Restriction) -> Iterator[Sequence[Worker]]:
+        """The workers, started when they are first asked for, always with this restriction."""
+        if self._workers is None:
+            self._workers = self._stack.enter_context(self.engine.start(restriction))
+        yield self._workers
+
+    def close(self) -> None:
+        """End the workers."""
+        self._stack.close()
 
 
 class Samples:
@@ -79,7 +103,7 @@ class Samples:
         buffer_directions: np.ndarray | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.objective, self._affine = objective, (origin, directions)
+        self.objective = objective
         self._buffers: dict[str, np.ndarray | None] = {
             "buffers": buffers,
             "buffer_directions": buffer_directions,
@@ -87,7 +111,8 @@ class Samples:
         self.coordinates = coordinates
         self.size, self.population = objective.data.size, objective.data.population
         self._order = np.random.default_rng(seed).permutation(self.size)
-        self._what, self._engine, self._progress = f"{what} seed {seed}", engine, progress
+        self._what, self._progress = f"{what} seed {seed}", progress
+        self._engine = None if engine is None else Kept(engine)
         self._units = None if units is None else Path(units)
         self._done = 0
         self._whole = objective.restrict(origin, directions, **self._buffers)
@@ -104,6 +129,8 @@ class Samples:
             self._ratios = set()
         self._metrics = _split(objective.metrics, self._ratios)
         self.rows = len(self._metrics)
+        every = objective.part(None, metrics=self._metrics)
+        self._parts = every.stretches(self._order, origin, directions, **self._buffers)
 
     def _few(self, objective: Objective) -> int:
         """Samples that every point may be looked at with."""
@@ -116,17 +143,15 @@ class Samples:
 
     def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and sums of squared deviations over a stretch of the order."""
-        index = None if stop - start == self.size else np.sort(self._order[start:stop])
-        part = self.objective.part(index, metrics=self._metrics)
-        restriction = part.restrict(*self._affine, **self._buffers)
-        found = self._measured(restriction, points, f"{start}-{stop}")
-        self.objective.choice = self.objective.choice or part.choice
+        ends = np.broadcast_to([start, stop], (len(points), 2))
+        found = self._measured(np.hstack([self.coordinates[points], ends]), points)
+        self.objective.choice = self.objective.choice or self._parts.objective.choice
         count = stop - start
         if self._progress is not None:
             before, self._done = self._done, self._done + count * len(points)
             self._progress.advance(self._done // self.size - before // self.size)
         with np.errstate(invalid="ignore", over="ignore"):
-            rest = 1 - count / part.data.population
+            rest = 1 - count / self.population
             variance = np.square(found.standard_error) / rest if rest else 0 * found.mean
             return found.mean, variance * count * (count - 1)
 
@@ -163,18 +188,20 @@ class Samples:
         with np.errstate(invalid="ignore"):
             return np.where(rest > 0, deviation * np.sqrt(rest / np.maximum(count, 1)), 0.0)
 
-    def _measured(self, restriction: Restriction, points: np.ndarray, part: str) -> Evaluation:
-        where = self.coordinates[points]
+    def close(self) -> None:
+        """End the engine's workers."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def _measured(self, where: np.ndarray, points: np.ndarray) -> Evaluation:
         if self._units is None and self._engine is None:
-            return restriction(where)
+            return self._parts(where)
+        part = "{:.0f}-{:.0f}".format(*where[0, -2:])
         folder = None
         if self._units is not None:
             folder = self._units / f"{part}-{fingerprint(points)[:16]}"
-        return restriction.in_units(
-            where,
-            what=json.dumps([self._what, part]),
-            folder=folder,
-            engine=self._engine,
+        return self._parts.in_units(
+            where, what=json.dumps([self._what, part]), folder=folder, engine=self._engine
         )
 
 

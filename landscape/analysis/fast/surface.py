@@ -95,6 +95,8 @@ def measure_sparingly(
             filled, found, attempts = _measure(refinement, rounds, tolerance, seed)
         except Interrupted:
             raise Interrupted(_unfinished(blank, rounds)) from None
+        finally:
+            samples.close()
     return _finished(blank, samples, rounds, filled, found, tolerance, attempts, objective)
 
 
