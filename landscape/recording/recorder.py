@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
@@ -210,16 +211,20 @@ class Recorder:
             step=opened.step,
             early=self._early,
         )
+        atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
 
     def close(self, *, complete: bool = True) -> None:
         """Record the last state, write what is left and stop listening.
+
+        A recorder that is still open when the interpreter exits is closed as not complete.
 
         Args:
             complete: Whether the run came to its end; readers are told.
         """
         if self._listener is not None:
             self._listener.close(complete=complete)
+            atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
         return self.start()
