@@ -118,16 +118,23 @@ def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
 
 
 def _blocks(layout: Layout) -> Iterator[_Block]:
-    """The flat vector in blocks of at most `_BLOCK` elements; larger tensors are cut."""
+    """The flat vector in blocks of at most `_BLOCK` elements; larger tensors are cut.
+
+    No block holds an empty tensor, or spans one: its sums stay zero.
+    """
     pieces: list[tuple[int, int]] = []  # tensor and start
     for tensor, entry in enumerate(layout):
         end = entry.offset + entry.size
+        if pieces and not entry.size:
+            yield _block(pieces, end)
+            pieces = []
         for start in range(entry.offset, end, _BLOCK):
             if pieces and min(start + _BLOCK, end) - pieces[0][1] > _BLOCK:
                 yield _block(pieces, start)
                 pieces = []
             pieces.append((tensor, start))
-    yield _block(pieces, layout.size)
+    if pieces:
+        yield _block(pieces, layout.size)
 
 
 def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
