@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,3 +65,35 @@ def test_empty_tensors_are_recorded_like_the_others(tmp_path, sizes):
     with ls.Recorder(recorder.path, model, optimizer, resume=True):  # looks at the last update
         optimizer.step()
     assert ls.Trajectory(recorder.path).scalars["update_cosine"][-1] == pytest.approx(1)
+
+
+def linear():
+    """A model whose gradients are there, and its optimizer."""
+    model = nn.Linear(1000, 100)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def test_flush_after_close_returns(tmp_path):
+    model, optimizer = linear()
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer) as recorder:
+        optimizer.step()
+    flushing = threading.Thread(target=recorder.flush, daemon=True)
+    flushing.start()
+    flushing.join(timeout=60)  # far more than it takes
+    assert not flushing.is_alive()
+    assert recorder.committed == 1
+
+
+def test_steps_whose_state_is_not_stored_need_no_room(tmp_path, monkeypatch):
+    # Room for the first state and the last, not for one of 400 kB at each of 40 steps.
+    free = SimpleNamespace(free=5_000_000)
+    monkeypatch.setattr("landscape.recording.stream.shutil.disk_usage", lambda path: free)
+    model, optimizer = linear()
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer, every=None):
+        for _ in range(40):
+            optimizer.step()
+    run = ls.Trajectory(tmp_path / "run.h5")
+    np.testing.assert_array_equal(run.steps, [0, 40])
+    assert run.complete

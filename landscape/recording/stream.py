@@ -90,11 +90,12 @@ class Stream:
         self._steps.put(step)
 
     def flush(self) -> None:
-        """Wait until everything handed over is on disk (or has failed)."""
+        """Wait until everything handed over is on disk (or has failed, or the stream is closed)."""
         done = threading.Event()
         self._steps.put(done)
         self._wake.set()
-        done.wait()
+        while self._threads[-1].is_alive() and not done.wait(COMMIT_SECONDS):
+            pass
 
     def close(self, *, complete: bool) -> None:
         """Write what is left, close the file, and end the threads."""
@@ -187,7 +188,7 @@ class Stream:
             raise rows
         free = shutil.disk_usage(self._writer.path.parent).free
         for step in steps:
-            free -= self._bytes
+            free -= self._bytes * step.stored
             if free < _SPARE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if step.stored:
