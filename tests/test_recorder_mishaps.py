@@ -97,3 +97,45 @@ def test_steps_whose_state_is_not_stored_need_no_room(tmp_path, monkeypatch):
     run = ls.Trajectory(tmp_path / "run.h5")
     np.testing.assert_array_equal(run.steps, [0, 40])
     assert run.complete
+
+
+@pytest.mark.parametrize("good", [0, 10])
+def test_an_evaluation_that_raises_ends_the_recording_and_frees_the_file(tmp_path, good):
+    model, optimizer = linear()
+    calls = []
+
+    def evaluation():
+        calls.append(0)
+        if len(calls) > good:
+            raise RuntimeError("mine")
+        return list(model.parameters())
+
+    recorder = ls.Recorder(tmp_path / "run.h5", model, optimizer, evaluation=evaluation)
+
+    def train():
+        with recorder:
+            for _ in range(30):
+                optimizer.step()
+
+    with pytest.raises(RuntimeError, match="mine"):
+        train()
+    recorder.close()  # once more does nothing
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("landscape")]
+    if good:
+        with ls.Trajectory(tmp_path / "run.h5") as run:
+            np.testing.assert_array_equal(run.steps, np.arange(good))
+            assert not run.complete
+            state = run.state(-1)
+        with torch.no_grad():
+            nn.utils.vector_to_parameters(torch.from_numpy(state), model.parameters())
+    with ls.Recorder(
+        tmp_path / "run.h5",
+        model,
+        optimizer,
+        evaluation=lambda: list(model.parameters()),
+        resume=True,
+    ):
+        optimizer.step()
+    run = ls.Trajectory(tmp_path / "run.h5")
+    np.testing.assert_array_equal(run.steps, np.arange(max(good, 1) + 1))
+    assert run.complete

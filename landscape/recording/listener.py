@@ -94,13 +94,21 @@ class Listener:
         self._warn()
 
     def close(self, *, complete: bool) -> None:
-        """Stop listening, store the last state, and end the stream."""
+        """Stop listening, store the last state, and end the stream.
+
+        If the evaluation parameters cannot be had, the last step is lost and the error raised.
+        """
         for hook in self._hooks:
             hook.remove()
-        if self._pending is not None and not self._pending.stored:
-            self._pending = self._stored(self._pending)
-        self.hand_over()
-        self.stream.close(complete=complete)
+        try:
+            if self._pending is not None and not self._pending.stored:
+                self._pending = self._stored(self._pending)
+            self.hand_over()
+        except BaseException:
+            self._pending, complete = None, False
+            raise
+        finally:
+            self.stream.close(complete=complete)
         self._warn()
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:

@@ -200,17 +200,21 @@ class Recorder:
             pinned=theta.is_cuda,
             step=opened.step if opened.writer.states else -1,
         )
-        self._listener = Listener(
-            self._optimizer,
-            self._snapshot,
-            measure,
-            stream,
-            every=self._every,
-            motion=self._motion,
-            random_state=self._random_state,
-            step=opened.step,
-            early=self._early,
-        )
+        try:
+            self._listener = Listener(
+                self._optimizer,
+                self._snapshot,
+                measure,
+                stream,
+                every=self._every,
+                motion=self._motion,
+                random_state=self._random_state,
+                step=opened.step,
+                early=self._early,
+            )
+        except BaseException:  # the evaluation's
+            stream.close(complete=False)
+            raise
         atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
 
