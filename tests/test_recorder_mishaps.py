@@ -139,3 +139,43 @@ def test_an_evaluation_that_raises_ends_the_recording_and_frees_the_file(tmp_pat
     run = ls.Trajectory(tmp_path / "run.h5")
     np.testing.assert_array_equal(run.steps, np.arange(max(good, 1) + 1))
     assert run.complete
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (None, TypeError, r"log\(note=...\) takes a real number .* got None of type NoneType"),
+        ("low", TypeError, "got 'low' of type str"),
+        (1j, TypeError, "got 1j of type complex"),
+        (10**400, TypeError, "of type int"),
+        (torch.tensor(1j), TypeError, "got a complex tensor"),
+        (torch.ones(2), ValueError, r"takes one number; got shape \(2,\)"),
+        (np.ones(2), TypeError, "of type ndarray"),
+    ],
+)
+def test_what_is_no_number_is_refused_where_it_is_logged(tmp_path, value, error, message):
+    model, optimizer = linear()
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer) as recorder:
+        for step in range(3):
+            optimizer.step()
+            recorder.log(loss=np.float32(step), count=step)
+            if step == 1:
+                with pytest.raises(error, match=message):
+                    recorder.log(note=value)
+    run = ls.Trajectory(tmp_path / "run.h5")
+    assert run.complete
+    np.testing.assert_array_equal(run.steps, np.arange(4))
+    np.testing.assert_array_equal(run.scalars["loss"], np.arange(3))
+    np.testing.assert_array_equal(run.scalars["count"], np.arange(3))
+    assert "note" not in run.scalars
+
+
+@pytest.mark.parametrize("bad", [torch.ones(2), (1.0, 2.0), "high"])
+def test_a_closure_that_returns_no_number_leaves_the_loss_unknown(tmp_path, bad):
+    model, optimizer = linear()
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer):
+        for value in (0.5, bad, torch.tensor([2.5])):
+            optimizer.step(lambda value=value: value)
+    run = ls.Trajectory(tmp_path / "run.h5")
+    np.testing.assert_array_equal(run.steps, np.arange(4))
+    np.testing.assert_array_equal(run.scalars["loss"], [0.5, np.nan, 2.5])

@@ -19,6 +19,7 @@ from landscape.layout import Layout
 from landscape.recording.listener import Listener
 from landscape.recording.measure import Measure
 from landscape.recording.motion import NAMES
+from landscape.recording.number import one_number
 from landscape.recording.random_state import random_state
 from landscape.recording.resume import Resumed, resumed
 from landscape.recording.selection import Selection, selected_layout
@@ -158,19 +159,21 @@ class Recorder:
         """Attach numbers to the last optimizer step, for example ``log(loss=loss)``.
 
         A loss computed before `optimizer.step()` is the loss before that update. Call it after
-        the step; what is logged before the first step counts for that one.
+        the step; what is logged before the first step counts for that one. When a gradient
+        scaler skips a step, what is logged then counts for the step before (with a fused optimizer:
+        for the next one); compare `step` to see whether a step was made.
+
+        Raises:
+            TypeError: If a value is no real number.
+            ValueError: If a tensor holds more or less than one, or a name cannot be stored.
         """
         target = self._early if self._listener is None else self._listener.scalars
         for name, value in scalars.items():
             check_scalar_name(name)
-            if isinstance(value, Tensor):
-                if value.numel() != 1:
-                    raise ValueError(
-                        f"log({name}=...) takes one number; got shape {tuple(value.shape)}."
-                    )
-                # A number on a GPU is fetched later, by the writing thread: no waiting here.
-                value = value.detach().clone() if value.is_cuda else value.item()
-            target[name] = value
+            try:
+                target[name] = one_number(value)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"log({name}=...) {error}") from None
 
     def flush(self) -> None:
         """Wait until every step so far is on disk; call it beside saving a checkpoint."""
