@@ -179,3 +179,18 @@ def test_a_closure_that_returns_no_number_leaves_the_loss_unknown(tmp_path, bad)
     run = ls.Trajectory(tmp_path / "run.h5")
     np.testing.assert_array_equal(run.steps, np.arange(4))
     np.testing.assert_array_equal(run.scalars["loss"], [0.5, np.nan, 2.5])
+
+
+def test_infinite_norms_are_recorded_and_gone_on_from(tmp_path):
+    # Any warning is an error here; squares of 1e30 are beyond float32.
+    model, optimizer = linear()
+    for parameter in model.parameters():
+        parameter.grad *= 1e30
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer):
+        optimizer.step()
+        optimizer.step()
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer, resume=True):
+        optimizer.step()
+    run = ls.Trajectory(tmp_path / "run.h5")
+    assert run.complete
+    np.testing.assert_array_equal(run.scalars["update_norm"], np.inf)

@@ -33,7 +33,9 @@ class Motion:
     """Sums of products over each tensor, from which norms and cosines follow exactly.
 
     It is given the parameters and gradients of any number of consecutive steps at once, looks at
-    the last ones again at the next call, and keeps the last update.
+    the last ones again at the next call, and keeps the last update. Products are made in float32:
+    entries below about 1e-19 in size lose digits or count as zero, and from about 1e19 the sums are
+    infinite.
 
     Args:
         layout: Where each tensor lies in the flat vectors.
@@ -111,9 +113,10 @@ def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
     """What `Motion.sums` gave for a step of which only the update is known, (5, tensors)."""
     found = np.full((5, len(layout)), np.nan)
     found[0] = 0.0
-    for block in _blocks(layout):
-        part = update[block.part]
-        found[0, block.tensors] += _dots([(part, part)], block.starts, np.empty_like(part[None]))[0]
+    with np.errstate(over="ignore"):
+        for block in _blocks(layout):
+            part, room = update[block.part], np.empty_like(update[None, block.part])
+            found[0, block.tensors] += _dots([(part, part)], block.starts, room)[0]
     return found
 
 
@@ -199,4 +202,5 @@ class Numbers:
 
 
 def _with_total(sums: np.ndarray) -> np.ndarray:
-    return np.concatenate([sums, sums.sum(axis=-1, keepdims=True)], axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.concatenate([sums, sums.sum(axis=-1, keepdims=True)], axis=-1)

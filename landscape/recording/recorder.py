@@ -36,11 +36,13 @@ class Recorder:
 
     The recorder listens to the optimizer's step, so gradient accumulation, schedulers, closures
     and steps skipped by a gradient scaler count as they should. It only reads: the run is bitwise
-    the same with and without it. Two threads measure and write, with bounded memory. A step is
-    acknowledged (`committed`) about a second, at most 256 steps, after it was handed over, unless
-    the disk is slower than the training; a killed process loses the step under way and what was not
-    acknowledged yet. If the disk fails, training goes on and one `RecordingStopped` warning says
-    what was kept.
+    the same with and without it. Two threads measure and write, with bounded memory. They gather
+    steps for about a second, then measure, write and acknowledge (`committed`) them. While they
+    work the training goes on: small models that step faster than they are measured are some
+    hundred steps ahead, up to about a thousand, and wait then. A killed process loses the step
+    under way and what was not acknowledged yet; a loss of power may take more, since writing back
+    is left to the operating system (no fsync). If the disk fails, training goes on and one
+    `RecordingStopped` warning says what was kept.
 
     Stored: parameters and floating-point buffers of every n-th step, the first and the last; and
     of every step the logged numbers, learning rate and momentum of each parameter group (``lr``,
@@ -152,7 +154,7 @@ class Recorder:
 
     @property
     def committed(self) -> int:
-        """Number of the last step that is safe on disk; -1 before the first."""
+        """Number of the last step that a kill cannot take any more; -1 before the first."""
         return -1 if self._listener is None else self._listener.stream.committed
 
     def log(self, **scalars: float | Tensor) -> None:
@@ -176,7 +178,7 @@ class Recorder:
                 raise type(error)(f"log({name}=...) {error}") from None
 
     def flush(self) -> None:
-        """Wait until every step so far is on disk; call it beside saving a checkpoint."""
+        """Wait until every step so far is committed; call it beside saving a checkpoint."""
         if self._listener is not None:
             self._listener.flush()
 

@@ -27,7 +27,7 @@ from landscape.recording.measure import Measure, Row
 from landscape.recording.slots import Slot, Slots, Step
 from landscape.recording.writer import TrajectoryWriter
 
-COMMIT_SECONDS = 1.0  # from a step to its commit, at most, when the disk keeps up
+COMMIT_SECONDS = 1.0  # steps are gathered for so long, then measured, written and committed
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
@@ -46,7 +46,7 @@ class Stream:
         step: The last step that the file already holds.
 
     Attributes:
-        committed: Number of the last step that is safe on disk; -1 before the first.
+        committed: Number of the last step that a kill cannot take any more; -1 before the first.
         failure: Why writing stopped, in one line; None while all is well.
     """
 
