@@ -138,8 +138,8 @@ def check(path: Path, acknowledged: int, twin: Twin, resumed: int = 0) -> dict[s
                 raise SystemExit(f"step {number} is not what the twin run visited")
         if run.updates and not set(twin.scalars) <= set(run.scalars):
             raise SystemExit(f"the file holds only the numbers {sorted(run.scalars)}")
-        for name, found in run.scalars.items():
-            expected = (twin.scalars[name] if name in twin.scalars else found)[: run.updates].copy()
+        for name in twin.scalars if run.updates else ():
+            found, expected = run.scalars[name], twin.scalars[name][: run.updates].copy()
             if resumed and name == "gradient_cosine":
                 expected[resumed] = np.nan  # the gradient before it is gone
             if not np.array_equal(found, expected, equal_nan=True):
