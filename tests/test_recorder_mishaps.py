@@ -185,7 +185,7 @@ def test_infinite_norms_are_recorded_and_gone_on_from(tmp_path):
     # Any warning is an error here; squares of 1e30 are beyond float32.
     model, optimizer = linear()
     for parameter in model.parameters():
-        parameter.grad *= 1e30
+        parameter.grad = torch.full_like(parameter, 1e30)
     with ls.Recorder(tmp_path / "run.h5", model, optimizer):
         optimizer.step()
         optimizer.step()
