@@ -5,10 +5,12 @@
 Each trial forks a process that trains the digits MLP under a `Recorder` and publishes, in shared
 memory, the last step that the recorder acknowledged (`Recorder.committed`). The process is killed
 at a uniformly random moment of the run; it commits fifty times a second, so that commits are under
-way then. The file it leaves must open, hold every acknowledged step, and agree bit for bit with an
-undisturbed twin run. The first `--resumed` runs are then restarted from their last checkpoint,
-which they save every 20 steps, and recorded to the end in the same file, which must equal the
-twin's throughout. Prints one JSON line per trial and fails on the first violation.
+way then. The file it leaves must open, hold every acknowledged step, its state and its numbers,
+without a hole, and agree bit for bit with an undisturbed twin run: states and losses with one that
+is not recorded, the other numbers with one that is. The first `--resumed` runs are then restarted
+from their last checkpoint, which they save every 20 steps, and recorded to the end in the same
+file, which must equal the twin's throughout. Prints one JSON line per trial and fails on the first
+violation.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import signal
 import struct
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +54,27 @@ def flat(model: torch.nn.Module) -> np.ndarray:
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy()
 
 
-def twin() -> np.ndarray:
-    """Every state of the undisturbed run, shape (STEPS + 1, P)."""
+@dataclass
+class Twin:
+    """The undisturbed run.
+
+    Attributes:
+        states: Every state, shape (STEPS + 1, P).
+        scalars: Name to the numbers of every step, shape (STEPS,).
+    """
+
+    states: np.ndarray
+    scalars: dict[str, np.ndarray]
+
+
+def twin() -> Twin:
+    """The run without a recorder."""
     task, optimizer = parts()
-    states = [flat(task.model)]
+    states, losses = [flat(task.model)], []
     for number in range(STEPS):
-        step(task, optimizer, number)
+        losses.append(step(task, optimizer, number).item())
         states.append(flat(task.model))
-    return np.stack(states)
+    return Twin(np.stack(states), {"loss": np.array(losses)})
 
 
 def record(path: Path, acknowledged: mmap.mmap) -> None:
@@ -97,7 +113,8 @@ def killed(path: Path, delay: float) -> int:
     return struct.unpack("q", acknowledged[:8])[0]
 
 
-def check(path: Path, acknowledged: int, states: np.ndarray) -> dict[str, int]:
+def check(path: Path, acknowledged: int, twin: Twin, resumed: int = 0) -> dict[str, int]:
+    """Compare a file with the twin; `resumed` is the step that it was gone on from, or 0."""
     if not path.exists():
         if acknowledged >= 0:
             raise SystemExit(f"step {acknowledged} was acknowledged, but there is no file")
@@ -109,23 +126,38 @@ def check(path: Path, acknowledged: int, states: np.ndarray) -> dict[str, int]:
             return {"states": 0, "updates": 0}
         raise
     with run:
-        if run.steps[-1] < acknowledged:
-            raise SystemExit(f"step {acknowledged} was acknowledged; the file ends {run.steps[-1]}")
-        for index, number in enumerate(run.steps):
-            if (run.state(index) != states[number]).any():
+        if not np.array_equal(run.steps, np.arange(len(run))):
+            raise SystemExit(f"steps are missing: {run.steps.tolist()}")
+        if min(run.steps[-1], run.updates) < acknowledged or run.updates != run.steps[-1]:
+            raise SystemExit(
+                f"step {acknowledged} was acknowledged; the file holds states up to "
+                f"{run.steps[-1]} and {run.updates} updates"
+            )
+        for number in run.steps:
+            if (run.state(number) != twin.states[number]).any():
                 raise SystemExit(f"step {number} is not what the twin run visited")
-        if not np.isfinite(run.scalars.get("loss", np.zeros(0))).all():
-            raise SystemExit("a committed loss is missing")
+        if run.updates and not set(twin.scalars) <= set(run.scalars):
+            raise SystemExit(f"the file holds only the numbers {sorted(run.scalars)}")
+        for name in twin.scalars if run.updates else ():
+            found, expected = run.scalars[name], twin.scalars[name][: run.updates].copy()
+            if resumed and name == "gradient_cosine":
+                expected[resumed] = np.nan  # the gradient before it is gone
+            if not np.array_equal(found, expected, equal_nan=True):
+                raise SystemExit(f"{name} is not what the twin run has")
         return {"states": len(run), "updates": run.updates}
 
 
-def resume(path: Path, states: np.ndarray) -> int:
-    """Record the rest of a killed run; the step it went on from."""
+def resume(path: Path, twin: Twin) -> int:
+    """Record the rest of a killed run; how many states it then has."""
+    checkpoint = path.with_suffix(".ckpt")
+    start = 0
+    if checkpoint.exists():
+        start = int(torch.load(checkpoint, weights_only=True)["optimizer"]["state"][0]["step"])
     record(path, mmap.mmap(-1, 8))
     with ls.Trajectory(path) as run:
-        if not run.complete or len(run) != len(states) or run.updates != STEPS:
+        if not run.complete or len(run) != STEPS + 1 or run.updates != STEPS:
             raise SystemExit(f"the resumed run has {len(run)} states and {run.updates} updates")
-    return check(path, STEPS, states)["states"]
+    return check(path, STEPS, twin, start if start < STEPS else 0)["states"]
 
 
 def main() -> None:
@@ -137,19 +169,22 @@ def main() -> None:
     torch.set_num_threads(1)
     stream.COMMIT_SECONDS = 0.02
     random = np.random.default_rng(options.seed)
-    states = twin()
+    plain = twin()
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         record(Path(folder) / "whole.h5", mmap.mmap(-1, 8))
         whole = time.perf_counter() - begin
+        check(Path(folder) / "whole.h5", STEPS, plain)
+        with ls.Trajectory(Path(folder) / "whole.h5") as run:
+            recorded = Twin(plain.states, dict(run.scalars))
         for trial in range(options.trials):
             path = Path(folder) / f"{trial}.h5"
             delay = random.uniform(0, whole)
             acknowledged = killed(path, delay)
-            held = check(path, acknowledged, states)
+            held = check(path, acknowledged, recorded)
             line = {"trial": trial, "acknowledged": acknowledged, **held}
             if trial < options.resumed:
-                line["resumed"] = resume(path, states)
+                line["resumed"] = resume(path, recorded)
             print(json.dumps(line), flush=True)
             path.unlink(missing_ok=True)
             path.with_suffix(".ckpt").unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from landscape.recording.gradients import Gradients
 from landscape.recording.hyperparameters import hyperparameters
 from landscape.recording.measure import Measure
+from landscape.recording.number import one_number
 from landscape.recording.random_state import random_state
 from landscape.recording.slots import Slot, Step
 from landscape.recording.snapshot import Snapshot
@@ -94,13 +96,21 @@ class Listener:
         self._warn()
 
     def close(self, *, complete: bool) -> None:
-        """Stop listening, store the last state, and end the stream."""
+        """Stop listening, store the last state, and end the stream.
+
+        If the evaluation parameters cannot be had, the last step is lost and the error raised.
+        """
         for hook in self._hooks:
             hook.remove()
-        if self._pending is not None and not self._pending.stored:
-            self._pending = self._stored(self._pending)
-        self.hand_over()
-        self.stream.close(complete=complete)
+        try:
+            if self._pending is not None and not self._pending.stored:
+                self._pending = self._stored(self._pending)
+            self.hand_over()
+        except BaseException:
+            self._pending, complete = None, False
+            raise
+        finally:
+            self.stream.close(complete=complete)
         self._warn()
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:
@@ -117,7 +127,10 @@ class Listener:
         self._early.clear()
         step = Step(self.step + 1, self._taken(), scalars)
         if self._gradients.loss is not None:
-            step.scalars["loss"] = self._gradients.loss
+            try:
+                step.scalars["loss"] = one_number(self._gradients.loss)
+            except (TypeError, ValueError):  # which number it stands for is not guessed
+                step.scalars["loss"] = math.nan
         theta = self._snapshot.read_parameters(step.slot)
         if self._on_gpu:
             gradient = self._snapshot.flat("gradient", step.slot).vector if self._motion else None

@@ -33,7 +33,9 @@ class Motion:
     """Sums of products over each tensor, from which norms and cosines follow exactly.
 
     It is given the parameters and gradients of any number of consecutive steps at once, looks at
-    the last ones again at the next call, and keeps the last update.
+    the last ones again at the next call, and keeps the last update. Products are made in float32:
+    entries below about 1e-19 in size lose digits or count as zero, and from about 1e19 the sums are
+    infinite.
 
     Args:
         layout: Where each tensor lies in the flat vectors.
@@ -111,23 +113,31 @@ def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
     """What `Motion.sums` gave for a step of which only the update is known, (5, tensors)."""
     found = np.full((5, len(layout)), np.nan)
     found[0] = 0.0
-    for block in _blocks(layout):
-        part = update[block.part]
-        found[0, block.tensors] += _dots([(part, part)], block.starts, np.empty_like(part[None]))[0]
+    with np.errstate(over="ignore"):
+        for block in _blocks(layout):
+            part, room = update[block.part], np.empty_like(update[None, block.part])
+            found[0, block.tensors] += _dots([(part, part)], block.starts, room)[0]
     return found
 
 
 def _blocks(layout: Layout) -> Iterator[_Block]:
-    """The flat vector in blocks of at most `_BLOCK` elements; larger tensors are cut."""
+    """The flat vector in blocks of at most `_BLOCK` elements; larger tensors are cut.
+
+    No block holds an empty tensor, or spans one: its sums stay zero.
+    """
     pieces: list[tuple[int, int]] = []  # tensor and start
     for tensor, entry in enumerate(layout):
         end = entry.offset + entry.size
+        if pieces and not entry.size:
+            yield _block(pieces, end)
+            pieces = []
         for start in range(entry.offset, end, _BLOCK):
             if pieces and min(start + _BLOCK, end) - pieces[0][1] > _BLOCK:
                 yield _block(pieces, start)
                 pieces = []
             pieces.append((tensor, start))
-    yield _block(pieces, layout.size)
+    if pieces:
+        yield _block(pieces, layout.size)
 
 
 def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
@@ -192,4 +202,5 @@ class Numbers:
 
 
 def _with_total(sums: np.ndarray) -> np.ndarray:
-    return np.concatenate([sums, sums.sum(axis=-1, keepdims=True)], axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.concatenate([sums, sums.sum(axis=-1, keepdims=True)], axis=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
@@ -18,6 +19,7 @@ from landscape.layout import Layout
 from landscape.recording.listener import Listener
 from landscape.recording.measure import Measure
 from landscape.recording.motion import NAMES
+from landscape.recording.number import one_number
 from landscape.recording.random_state import random_state
 from landscape.recording.resume import Resumed, resumed
 from landscape.recording.selection import Selection, selected_layout
@@ -34,11 +36,13 @@ class Recorder:
 
     The recorder listens to the optimizer's step, so gradient accumulation, schedulers, closures
     and steps skipped by a gradient scaler count as they should. It only reads: the run is bitwise
-    the same with and without it. Two threads measure and write, with bounded memory. A step is
-    acknowledged (`committed`) about a second, at most 256 steps, after it was handed over, unless
-    the disk is slower than the training; a killed process loses the step under way and what was not
-    acknowledged yet. If the disk fails, training goes on and one `RecordingStopped` warning says
-    what was kept.
+    the same with and without it. Two threads measure and write, with bounded memory. They gather
+    steps for about a second, then measure, write and acknowledge (`committed`) them. While they
+    work the training goes on: small models that step faster than they are measured are some
+    hundred steps ahead, up to about a thousand, and wait then. A killed process loses the step
+    under way and what was not acknowledged yet; a loss of power may take more, since writing back
+    is left to the operating system (no fsync). If the disk fails, training goes on and one
+    `RecordingStopped` warning says what was kept.
 
     Stored: parameters and floating-point buffers of every n-th step, the first and the last; and
     of every step the logged numbers, learning rate and momentum of each parameter group (``lr``,
@@ -150,29 +154,31 @@ class Recorder:
 
     @property
     def committed(self) -> int:
-        """Number of the last step that is safe on disk; -1 before the first."""
+        """Number of the last step that a kill cannot take any more; -1 before the first."""
         return -1 if self._listener is None else self._listener.stream.committed
 
     def log(self, **scalars: float | Tensor) -> None:
         """Attach numbers to the last optimizer step, for example ``log(loss=loss)``.
 
         A loss computed before `optimizer.step()` is the loss before that update. Call it after
-        the step; what is logged before the first step counts for that one.
+        the step; what is logged before the first step counts for that one. When a gradient
+        scaler skips a step, what is logged then counts for the step before (with a fused optimizer:
+        for the next one); compare `step` to see whether a step was made.
+
+        Raises:
+            TypeError: If a value is no real number.
+            ValueError: If a tensor holds more or less than one, or a name cannot be stored.
         """
         target = self._early if self._listener is None else self._listener.scalars
         for name, value in scalars.items():
             check_scalar_name(name)
-            if isinstance(value, Tensor):
-                if value.numel() != 1:
-                    raise ValueError(
-                        f"log({name}=...) takes one number; got shape {tuple(value.shape)}."
-                    )
-                # A number on a GPU is fetched later, by the writing thread: no waiting here.
-                value = value.detach().clone() if value.is_cuda else value.item()
-            target[name] = value
+            try:
+                target[name] = one_number(value)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"log({name}=...) {error}") from None
 
     def flush(self) -> None:
-        """Wait until every step so far is on disk; call it beside saving a checkpoint."""
+        """Wait until every step so far is committed; call it beside saving a checkpoint."""
         if self._listener is not None:
             self._listener.flush()
 
@@ -199,27 +205,35 @@ class Recorder:
             pinned=theta.is_cuda,
             step=opened.step if opened.writer.states else -1,
         )
-        self._listener = Listener(
-            self._optimizer,
-            self._snapshot,
-            measure,
-            stream,
-            every=self._every,
-            motion=self._motion,
-            random_state=self._random_state,
-            step=opened.step,
-            early=self._early,
-        )
+        try:
+            self._listener = Listener(
+                self._optimizer,
+                self._snapshot,
+                measure,
+                stream,
+                every=self._every,
+                motion=self._motion,
+                random_state=self._random_state,
+                step=opened.step,
+                early=self._early,
+            )
+        except BaseException:  # the evaluation's
+            stream.close(complete=False)
+            raise
+        atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
 
     def close(self, *, complete: bool = True) -> None:
         """Record the last state, write what is left and stop listening.
+
+        A recorder that is still open when the interpreter exits is closed as not complete.
 
         Args:
             complete: Whether the run came to its end; readers are told.
         """
         if self._listener is not None:
             self._listener.close(complete=complete)
+            atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
         return self.start()

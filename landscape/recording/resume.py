@@ -65,7 +65,10 @@ def resumed(
                     "with the same settings."
                 )
         exact = row > 0 and list(run.steps[row - 1 : row + 1]) == [step - 1, step]
-        update = live - run.state(row - 1) if exact and run.holds["dtype"] == "float32" else None
+        with np.errstate(over="ignore", invalid="ignore"):
+            update = (
+                live - run.state(row - 1) if exact and run.holds["dtype"] == "float32" else None
+            )
         random_state = run.random_state(row)
         if holds["random_state"] and run.steps[row] != step:
             raise ValueError(

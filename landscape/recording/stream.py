@@ -27,7 +27,7 @@ from landscape.recording.measure import Measure, Row
 from landscape.recording.slots import Slot, Slots, Step
 from landscape.recording.writer import TrajectoryWriter
 
-COMMIT_SECONDS = 1.0  # from a step to its commit, at most, when the disk keeps up
+COMMIT_SECONDS = 1.0  # steps are gathered for so long, then measured, written and committed
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
@@ -46,7 +46,7 @@ class Stream:
         step: The last step that the file already holds.
 
     Attributes:
-        committed: Number of the last step that is safe on disk; -1 before the first.
+        committed: Number of the last step that a kill cannot take any more; -1 before the first.
         failure: Why writing stopped, in one line; None while all is well.
     """
 
@@ -90,11 +90,12 @@ class Stream:
         self._steps.put(step)
 
     def flush(self) -> None:
-        """Wait until everything handed over is on disk (or has failed)."""
+        """Wait until everything handed over is on disk (or has failed, or the stream is closed)."""
         done = threading.Event()
         self._steps.put(done)
         self._wake.set()
-        done.wait()
+        while self._threads[-1].is_alive() and not done.wait(COMMIT_SECONDS):
+            pass
 
     def close(self, *, complete: bool) -> None:
         """Write what is left, close the file, and end the threads."""
@@ -187,7 +188,7 @@ class Stream:
             raise rows
         free = shutil.disk_usage(self._writer.path.parent).free
         for step in steps:
-            free -= self._bytes
+            free -= self._bytes * step.stored
             if free < _SPARE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if step.stored:

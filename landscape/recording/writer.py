@@ -31,6 +31,8 @@ RowType = Literal["float32", "float16-delta"]
 class TrajectoryWriter:
     """Append states and scalars to a new trajectory file; every commit survives a killed process.
 
+    It need not survive a loss of power: the operating system writes back when it likes (no fsync).
+
     Args:
         path: The file to create.
         layout: Layout of the rows.
