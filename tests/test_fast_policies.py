@@ -148,3 +148,47 @@ def test_a_killed_surface_goes_on_from_its_units(tmp_path):
     again = measure(tmp_path / "killed", kill_at=None)
     np.testing.assert_array_equal(again.surface.values, whole.surface.values)
     assert again.calls < whole.calls - 100  # of 300, what was in unfinished units was lost
+
+
+class Point(nn.Module):
+    """A model whose parameters are the place itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.zeros(2))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_loss_that_few_samples_carry_is_found_or_not_trusted(seed):
+    """One sample in a thousand carries everything: the others agree about nothing."""
+    carried = torch.zeros(4000, 1)
+    carried[torch.randperm(4000, generator=torch.Generator().manual_seed(0))[:4]] = 1000.0
+
+    def loss(model, batch):
+        return batch[0][:, 0] * (0.01 + model.theta.square().sum())
+
+    axes = np.float32([[2, 0], [0, 2]])
+    plane = ls.plane_through(np.zeros(2, np.float32), *axes)
+    objective = ls.Objective(Point(), loss, (carried,))
+    full = ls.loss_surface(objective, plane, resolution=21)
+    found = ls.loss_surface(objective, plane, resolution=21, tolerance=0.01, seed=seed)
+    wrong = np.abs(found.loss - full.loss) > found.error[0] + 1e-5 * full.loss.max()
+    assert (wrong & found.trusted).mean() <= 0.05
+    assert np.quantile(np.abs(found.loss - full.loss), 0.95) <= max(
+        found.accuracy["stated"][0] * found.accuracy["span"][0], 1e-5 * full.loss.max()
+    )
+
+
+def test_a_falling_line_within_a_tolerance_does_not_rise():
+    draws = torch.randn(12_000, 1, generator=torch.Generator().manual_seed(0))
+    draws -= draws.mean()
+
+    def loss(model, batch):
+        return torch.exp(-4 * model.theta[0]) + 0.3 * batch[0][:, 0] * model.theta[0]
+
+    line = ls.line_between(np.zeros(2, np.float32), np.float32([2, 0]))
+    found = ls.loss_line(
+        ls.Objective(Point(), loss, (draws,)), line, resolution=41, extent=(0, 1), tolerance=0.03
+    )
+    assert found.largest_increase[0] > 0  # samples of their own make a plateau uneven
+    assert found.monotone.all()

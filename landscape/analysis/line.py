@@ -81,8 +81,15 @@ class Profile(Result):
 
     @property
     def monotone(self) -> np.ndarray:
-        """Whether the loss never rises from 0 to 1, but for rounding (Goodfellow et al. 2015)."""
-        return self.largest_increase <= rounding(self._between, self.settings)
+        """Whether the loss never rises from 0 to 1, but for rounding (Goodfellow et al. 2015).
+
+        Points measured within a tolerance have samples of their own: a rise within two standard
+        errors of a difference is none.
+        """
+        least = rounding(self._between, self.settings)
+        if "tolerance" in self.settings:
+            least = least + 2 * 2**0.5 * self.standard_error[:, 0].max(axis=-1)
+        return self.largest_increase <= least
 
     def barrier(self, definition: Barrier) -> np.ndarray:
         """Height of the barrier between the ends 0 and 1, by one of two published definitions.

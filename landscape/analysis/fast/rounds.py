@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FIRST = 256  # samples of the first round ...
 _PARTS = 4  # ... and the stretches it is taken in
 _GROWTH = 1.5
+_DEEPER = 3  # steps up, of a first round that told too little
 _JUMP = 4  # a round grows at most this much: the spread is not known better
 _SCOUTING = 4  # times the scouts' work that a limit must allow
 _TOGETHER = 256  # points that are measured at once; Ctrl-C loses at most these
@@ -135,6 +136,12 @@ class Rounds:
         """Measure the first round where nothing is."""
         fresh = points[~self.measured[points]]
         self._advance(fresh, np.full(len(fresh), self._rungs[self._start]))
+
+    def deepen(self) -> None:
+        """Let the first round be three times as large, where it is over too."""
+        self._start = min(self._start + _DEEPER, len(self._rungs) - 1)
+        points = np.flatnonzero(self.measured)
+        self._advance(points, np.full(len(points), self._rungs[self._start]))
 
     def reach(self, points: np.ndarray, allowed: np.ndarray) -> None:
         """Take more samples until the first metric's errors are at most `allowed`."""

@@ -13,9 +13,11 @@ What is stated, and how it is known (kept as `Surface.accuracy`):
                       to or chosen by: how many, where (index in the flat surface), their values
                       (None: not finite), and the median, 95 % and largest error of every metric;
                       `beyond`, the share of the points that can be off by more than the largest,
-                      with 95 % confidence: 1 - 0.05^(1/n) for n points none of which is
-    attempts          how often that check asked for more; each time two thirds of the error
-                      were allowed, and other points were drawn
+                      with 95 % confidence: 1 - (0.05/2^k)^(1/n) for n points none of which is,
+                      in the k-th check
+    attempts          how many checks there were; after each that failed, two thirds of the error
+                      were allowed, other points drawn, and from the second on everything begun
+                      with more samples and a finer grid
     reached           whether the last check kept the tolerance
     decay             how large the interpolation's error is relative to what it is told from:
                       the scouts' own, or that of the level before
@@ -88,10 +90,10 @@ def measure_sparingly(
         )  # fmt: skip
         limit = None if budget is None else int((budget - POINTS) * samples.size)
         rounds = Rounds(samples, len(grid), limit=limit)
-        if resume is not None and resume.moments is not None and not resume.differences(blank):
-            rounds.restore(np.array(resume.samples).ravel(), resume.moments)
         refinement = Refinement(rounds, shape, metrics=len(blank.metrics))
         try:
+            if resume is not None and resume.moments is not None and not resume.differences(blank):
+                rounds.restore(np.array(resume.samples).ravel(), resume.moments)
             filled, found, attempts = _measure(refinement, rounds, tolerance, seed)
         except Interrupted:
             raise Interrupted(_unfinished(blank, rounds)) from None
@@ -104,7 +106,6 @@ def _measure(
     refinement: Refinement, rounds: Rounds, tolerance: float | None, seed: int
 ) -> tuple[Filled, Check, int]:
     rng = np.random.default_rng([seed, 1])
-    drawn = np.zeros(0, int)
     if tolerance is None:
         allowed = _COARSEST
         filled = refinement.fill(allowed)
@@ -120,11 +121,13 @@ def _measure(
         if len(left) <= 2 * POINTS:  # to measure them all is hardly more than to check
             rounds.finish(left)
             filled = refinement.fill(allowed)
-        found = check(filled, rounds, tolerance=tolerance, rng=rng, avoid=drawn)
+        found = check(filled, rounds, tolerance=tolerance, rng=rng)
         if found.passed or attempt == _ATTEMPTS:
             return filled, found, attempt
         rounds.adopt(found.points, *found.moments)
-        drawn = np.union1d(drawn, found.points)
+        if attempt > 1:  # the estimates that a stricter tolerance goes by are themselves wrong
+            rounds.deepen()
+            refinement.full += 1
         allowed, attempt = allowed / _STRICTER, attempt + 1
 
 
@@ -142,16 +145,27 @@ def _finished(
     _, deviation = samples.metrics(points, rounds.mean, rounds.m2, rounds.count)
     # All samples may be a part of more: that part's error is on top.
     held = samples.standard_error(deviation, np.full(len(points), samples.size))
-    known = np.hypot(filled.doubt / Z, held.reshape(filled.doubt.shape))
+    held = held.reshape(filled.doubt.shape)
+    for row in held:  # what is interpolated is no better known than what it rests on
+        row[~filled.measured] = np.median(row[filled.measured]) if filled.measured.any() else 0
+    known = np.hypot(filled.doubt / Z, held)
     estimated = ~filled.measured & ~np.isfinite(filled.values[0])
-    relative = filled.error[0] / filled.scale[0]
+    checks = [found.quantiles(m) for m in range(len(blank.metrics))]
+    inexact = (rounds.count < rounds.size).reshape(filled.measured.shape)
+    error = filled.error.copy()
+    for row, (_, high, _), span in zip(error, checks, filled.span, strict=True):
+        row[inexact] = np.maximum(row[inexact], high * span)  # as was observed
+    relative = error[0] / filled.scale[0]
     with np.errstate(invalid="ignore"):
         stated = [
-            float(max(np.quantile(error, 0.95) / span, found.quantiles(m)[1]))
-            for m, (error, span) in enumerate(zip(filled.error, filled.span, strict=True))
+            float(max(np.quantile(row, 0.95) / span, high))
+            for row, (_, high, _), span in zip(error, checks, filled.span, strict=True)
         ]
     allowed = tolerance or max(stated[0], 1e-3)
-    checks = [found.quantiles(m) for m in range(len(blank.metrics))]
+    reached = bool(found.passed) and not rounds.short
+    trusted = ~estimated & (relative <= _UNTRUSTED * allowed)
+    if tolerance is not None and not reached:
+        trusted &= ~inexact
     accuracy: dict[str, Any] = {
         "tolerance": tolerance,
         "seed": blank.settings["order_seed"],
@@ -161,7 +175,7 @@ def _finished(
             "points": len(found.points),
             "at": found.points.tolist(),
             "values": [[_number(v) for v in row] for row in found.values],
-            "beyond": found.beyond,
+            "beyond": found.beyond(attempts),
             **{
                 name: [_number(v) for v in column]
                 for name, column in zip(
@@ -170,7 +184,7 @@ def _finished(
             },
         },
         "attempts": attempts,
-        "reached": bool(found.passed) and not rounds.short,
+        "reached": reached,
         "decay": filled.decay,
         "scouts": rounds.scouts,
         "passes": rounds.passes,
@@ -179,12 +193,12 @@ def _finished(
     return replace(
         blank,
         values=filled.values,
-        standard_error=np.where(filled.measured, known, filled.doubt / Z),
+        standard_error=known,
         computed=filled.measured | ~np.isnan(filled.values[0]),
         measured=filled.measured,
         samples=np.where(filled.measured, rounds.count.reshape(filled.measured.shape), 0),
-        error=filled.error,
-        trusted=~estimated & (relative <= _UNTRUSTED * allowed),
+        error=error,
+        trusted=trusted,
         accuracy=accuracy,
         provenance={
             **blank.provenance,
