@@ -333,6 +333,8 @@ def test_a_double_click_shows_the_whole_of_the_surface_that_is_shown(browser_pag
     page.mouse.move(*middle)
     page.mouse.wheel(0, -400)
     page.wait_for_function(f"Math.abs({ranges}[0] - ({whole[0]})) > 1")
+    page.wait_for_timeout(500)  # a wheel is drawn once more when it has stopped
     page.mouse.dblclick(*middle)
     page.wait_for_function(f"Math.abs({ranges}[0] - ({whole[0]})) < 1e-6")
+    page.wait_for_timeout(500)  # and it stays
     assert page.evaluate(ranges) == pytest.approx(whole)
