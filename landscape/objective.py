@@ -30,7 +30,7 @@ from landscape.evaluation.work import Work
 from landscape.layout import Layout
 from landscape.provenance import fingerprint
 from landscape.restriction import Restriction
-from landscape.stretch import Stretches
+from landscape.stretch import StretchRestriction
 
 __all__ = ["Evaluation", "Objective", "Restriction"]
 
@@ -279,9 +279,9 @@ class Objective:
         *,
         buffers: np.ndarray | None = None,
         buffer_directions: np.ndarray | None = None,
-    ) -> Stretches:
+    ) -> StretchRestriction:
         """Like `restrict`, with the stretch of an order of samples as two more coordinates."""
-        return Stretches(order, self, origin, directions, buffers, buffer_directions)
+        return StretchRestriction(order, self, origin, directions, buffers, buffer_directions)
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

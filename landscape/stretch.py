@@ -13,7 +13,7 @@ from landscape.progress import Progress
 from landscape.restriction import Restriction
 
 
-class Stretches(Restriction):
+class StretchRestriction(Restriction):
     """A restriction on stretches of an order of the samples; made by `Objective.stretches`.
 
     The last two coordinates are where the stretch begins and ends, the same for all points of a
@@ -40,7 +40,7 @@ class Stretches(Restriction):
         index = None if stop - start == len(self._order) else np.sort(self._order[start:stop])
         whole, part = self.objective, copy.copy(self)
         part.objective = whole.part(index, metrics=whole.metrics)
-        found = super(Stretches, part).__call__(
+        found = super(StretchRestriction, part).__call__(
             coordinates[:, :-2], progress=progress, checks=checks
         )
         whole.choice = whole.choice or part.objective.choice
