@@ -80,7 +80,7 @@ def test_the_whole_run_is_killed_again_and_again(tmp_path, tmp_path_factory, see
         run.kill()
         run.wait()
         assert not (tmp_path / "out.h5").exists()
-    assert start(tmp_path, "none").wait(timeout=120) == 0
+    assert start(tmp_path, "none").wait(timeout=240) == 0
     finished(tmp_path, tmp_path_factory, kills=2, workers=1, starts=3)
 
 
@@ -123,8 +123,8 @@ def test_workers_end_with_the_run_and_it_goes_on(tmp_path, tmp_path_factory):
         run = start(tmp_path, "processes")
         wait_for(lambda n=before: len(logged(tmp_path)) > n + 10)
         run.send_signal(how)
-        assert run.wait(timeout=60) != 0
+        assert run.wait(timeout=240) != 0
         workers = {int(p) for p, _ in logged(tmp_path)}
-        wait_for(lambda all=workers: not any(map(running, all)), seconds=20)
-    assert start(tmp_path, "processes").wait(timeout=120) == 0
+        wait_for(lambda all=workers: not any(map(running, all)), seconds=120)
+    assert start(tmp_path, "processes").wait(timeout=240) == 0
     finished(tmp_path, tmp_path_factory, kills=2, workers=2, starts=3)

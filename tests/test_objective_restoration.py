@@ -247,7 +247,7 @@ def test_ctrl_c_gives_the_model_back_with_what_was_measured(delay):
     """).format(folder=os.path.dirname(__file__), delay=delay)
     run = subprocess.run(
         [sys.executable, "-c", script],
-        capture_output=True, text=True, timeout=240, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert run.stdout.splitlines() == [f"restored {name}" for name in NAMES], run.stderr[-2000:]

@@ -146,6 +146,18 @@ def limited(kind, path, limit=0):
     return subprocess.run(arguments, capture_output=True, text=True, timeout=300)
 
 
+def test_the_initialization_is_committed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("landscape.recording.stream.COMMIT_SECONDS", 600.0)
+    model = made()
+    optimizer = adam(model)
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer) as recorder:
+        train(model, optimizer, 3, recorder)
+        deadline = time.monotonic() + 300
+        while recorder.committed < 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert recorder.committed == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
 @pytest.mark.parametrize("limit", [120_000, 260_001])
 def test_a_quota_that_is_reached_while_writing(tmp_path, limit):

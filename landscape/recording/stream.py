@@ -128,19 +128,22 @@ class Stream:
             task()
 
     def _gathered(self) -> tuple[list[Step], threading.Event | bool | None]:
-        """What comes until the next commit is due or half the slots are taken.
+        """What comes until the next commit is due or half the slots are taken; step 0 on its own.
 
         Returns:
             The steps, and what ended them: an event to set, None for the end, or False.
         """
         steps: list[Step] = []
         came = self._steps.get()
-        self._wake.wait(COMMIT_SECONDS)
-        self._wake.clear()
+        if self._newest >= 0:
+            self._wake.wait(COMMIT_SECONDS)
+            self._wake.clear()
         while isinstance(came, Step):
             if came.number > self._newest:  # else it came twice, by a Ctrl-C
                 steps.append(came)
                 self._newest = came.number
+            if self._newest == 0:  # the initialization is committed at once, whatever comes after
+                return steps, False
             try:
                 came = self._steps.get_nowait()
             except queue.Empty:
