@@ -19,7 +19,7 @@ from torch import nn
 
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
 from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
-from landscape.evaluation.data import HeldData
+from landscape.evaluation.data import DESCRIBED, HeldData
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
@@ -269,6 +269,17 @@ class Objective:
         part.metrics, part.weight_decay, part._settings = dict(metrics), None, {}
         if index is not None:
             part.data = self.data.part(index)
+        return part
+
+    def subset(self, samples: int, *, seed: int = 0) -> Objective:
+        """The same objective on a random subset of the held samples.
+
+        Subsets of one seed are nested: a larger one holds every smaller one.
+        """
+        order = np.random.default_rng(seed).permutation(self.data.size)
+        part = self.part(np.sort(order[:samples]), metrics=self.metrics)
+        part.weight_decay = self.weight_decay
+        part._settings = {k: v for k, v in self._settings.items() if k not in DESCRIBED}
         return part
 
     def stretches(

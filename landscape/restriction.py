@@ -137,7 +137,9 @@ class Restriction:
             progress.advance(len(coordinates))
         covariance = covariance_of_means(values.numpy(), population=objective.data.population)
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
-        return replace(found, covariance=covariance)
+        error = found.standard_error.copy()
+        error[[0] if objective.weight_decay is None else [0, -1]] = np.sqrt(np.diag(covariance))
+        return replace(found, standard_error=error, covariance=covariance)
 
     in_units = in_units
 

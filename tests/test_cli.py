@@ -36,6 +36,13 @@ def cli(monkeypatch, tmp_path, capsys):
     return run
 
 
+def test_a_walk_within_a_tolerance(cli):
+    cli("record digits/mlp-8 --optimizer sgd --steps 20 --out run.h5")
+    said = cli("walk run.h5 --window 0-6 --points 4 --tolerance 50%")
+    assert "of 1,498 samples: differences along a segment are within 50 % of its range" in said
+    assert ls.load_results("run.results.h5")["walk/run"].settings["samples"] < 1498
+
+
 def test_a_tolerance_says_what_it_left(cli):
     cli("record digits/mlp --optimizer adam --steps 6")
     out = cli("surface data/adam.h5 --plane random --resolution 25 --tolerance 5%")

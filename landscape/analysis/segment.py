@@ -39,7 +39,7 @@ def measured(
             beyond (a variance must stay positive); None leaves buffers to the objective.
         paired: Whether to measure how the errors at different places go together.
         tolerance: Leave out samples as far as the first metric's error of 95 % stays within this
-            share of its range along the segment (5 to 95 %); not `paired`.
+            share of its range along the segment (5 to 95 %); not `paired`, see `sparing`.
         seed: Seed of the order of samples, with a tolerance.
         progress: Told of each finished point.
 

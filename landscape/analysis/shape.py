@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from landscape.analysis.fast.rounds import Z
+
 _EPSILON = {"double": np.finfo(np.float64).eps, "bfloat16": 2.0**-8, "tf32": 2.0**-11}
 
 
@@ -22,6 +24,32 @@ def rounding(curves: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     """
     epsilon = _EPSILON.get(str(settings.get("precision")), np.finfo(np.float32).eps)
     return 8 * float(epsilon) * np.abs(curves).max(axis=-1)
+
+
+def uncertainty(
+    curves: np.ndarray, covariance: np.ndarray, settings: Mapping[str, Any]
+) -> np.ndarray:
+    """How well differences along curves are known, relative to the range of each.
+
+    Args:
+        curves: Values, shape (..., points).
+        covariance: Of the values of each curve, shape (..., points, points).
+        settings: Of the result, for `rounding`.
+
+    Returns:
+        The largest error (of 95 %) of a difference of two points over the curve's range, shape
+        (...); 0 where that error is within rounding, NaN where a value or covariance is not finite.
+
+    >>> curve, covariance = np.array([0.0, 4.0]), np.array([[4.0, 4.0], [4.0, 5.0]])
+    >>> uncertainty(curve, covariance, {}).item()
+    0.5
+    """
+    own = np.diagonal(covariance, axis1=-2, axis2=-1)
+    variance = own[..., :, None] + own[..., None, :] - covariance - covariance.swapaxes(-1, -2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = Z * np.sqrt(variance.max(axis=(-1, -2)).clip(min=0))
+        relative = error / np.ptp(curves, axis=-1)
+        return np.where(error <= rounding(curves, settings), 0, relative)
 
 
 def parabola_minimum(x: np.ndarray, curves: np.ndarray) -> np.ndarray:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from landscape.analysis.fast.segments import SEGMENTS, sparing
 from landscape.analysis.segment import describe_buffers, measured
 from landscape.analysis.shape import (
     nonconvexity,
     parabola_minimum,
     parabola_minimum_error,
     rounding,
+    uncertainty,
 )
 from landscape.analysis.windows import Window, bounds_of, name_of
+from landscape.evaluation.evaluation import spread_over
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
@@ -93,6 +96,16 @@ class Walk(Result):
     def floor_error(self) -> np.ndarray:
         """Standard error of `floor` on a subset; most of it is common to all segments."""
         return self._error_of(self._at(self.loss.argmin(axis=1)))
+
+    @property
+    def uncertainty(self) -> np.ndarray:
+        """How well differences along each segment are known, relative to its range.
+
+        The largest error (of 95 %) of a difference of two losses on the segment; 0 on the whole
+        data set, NaN where it is unknown.
+        """
+        covariance = np.full((1, 1), np.nan) if self.covariance is None else self.covariance
+        return uncertainty(self.loss, covariance, self.settings)
 
     @property
     def minimum_at(self) -> np.ndarray:
@@ -191,6 +204,8 @@ def walk(
     length: int = 40,
     every: int = 1,
     points: int = 10,
+    tolerance: float | None = None,
+    seed: int = 0,
 ) -> Walk:
     """Measure the loss between consecutive recorded states.
 
@@ -212,12 +227,18 @@ def walk(
         every: Measure every n-th segment of those in the windows.
         points: Intervals per segment; the segment is measured at points + 1 places, both ends
             included.
+        tolerance: Measure on so few samples, the same for all segments, that differences of the
+            loss along a segment are known to this share of its range (errors of 95 %). How many
+            that takes is found on a few segments spread over the windows; how well it holds on
+            every segment is `Walk.uncertainty`.
+        seed: Seed of the choice of samples, with a tolerance.
 
     Returns:
         The walk over all windows, in order of steps, without repetition.
 
     Raises:
-        ValueError: If no segment lies in the windows, or a window's name is unknown.
+        ValueError: If no segment lies in the windows, a window's name is unknown, or the tolerance
+            is not between 0 and 1.
         Interrupted: On Ctrl-C; its `partial` is the walk over the segments finished until then.
 
     Source: Xing et al. 2018, "A Walk with SGD", arXiv:1802.08770.
@@ -238,6 +259,24 @@ def walk(
     alpha = np.linspace(0, 1, points + 1)
     recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
 
+    few = segments[spread_over(len(segments), SEGMENTS)].tolist()
+    known: dict[int, Evaluation] = {}
+
+    def measure(objective: Objective, s: int) -> Evaluation:
+        here, there = trajectory.state(s), trajectory.state(s + 1)
+        direction = (there.astype(np.float64) - here)[None]
+        before, after = trajectory.buffers(s), trajectory.buffers(s + 1)
+        ends = None if before is None or after is None else (before, after)
+        buffers = ends if recorded else None
+        return measured(
+            objective, here, direction, alpha, buffers=buffers, paired=True, progress=progress
+        )
+
+    def measure_few(part: Objective) -> list[Evaluation]:
+        rounds.append(len(few))
+        progress.only((len(segments) - len(few) + sum(rounds)) * (points + 1))
+        return [measure(part, s) for s in few]
+
     def result(found: list[Evaluation]) -> Walk:
         done = segments[: len(found)]
         return Walk(
@@ -255,29 +294,20 @@ def walk(
             settings={
                 **objective.settings,
                 "buffers": describe_buffers(objective, recorded=recorded),
+                **({} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}),
             },
             provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
         )
 
     found: list[Evaluation] = []
+    rounds: list[int] = []
     with Progress(f"walk {trajectory.name}", len(segments) * (points + 1)) as progress:
         try:
-            for s in map(int, segments):
-                here, there = trajectory.state(s), trajectory.state(s + 1)
-                direction = (there.astype(np.float64) - here)[None]
-                before, after = trajectory.buffers(s), trajectory.buffers(s + 1)
-                ends = None if before is None or after is None else (before, after)
-                found.append(
-                    measured(
-                        objective,
-                        here,
-                        direction,
-                        alpha,
-                        buffers=ends if recorded else None,
-                        paired=True,
-                        progress=progress,
-                    )
-                )
+            if tolerance is not None:
+                objective, ends = sparing(objective, measure_few, tolerance=tolerance, seed=seed)
+                known = dict(zip(few, ends, strict=True))
+            for s in segments.tolist():
+                found.append(known[s] if s in known else measure(objective, s))
         except Interrupted:
             raise Interrupted(result(found) if found else None) from None
     return result(found)

@@ -36,7 +36,7 @@ class WalkStatistics(Result):
             height is no more certain than one.
         minimum_at: Quartiles of the minimum's place on its segment, shape (window, 3).
         floor: Quartiles of the valley floor, shape (window, 3).
-        settings: Confidence, tolerance of convexity, and the walk's.
+        settings: Confidence, tolerance of convexity (``convexity``), and the walk's.
         provenance: Software, command, time.
     """
 
@@ -98,7 +98,7 @@ def walk_statistics(
             key: np.stack([_quartiles(getattr(walk, key)[c]) for c in inside])
             for key in ("height", "minimum_at", "floor")
         },
-        settings={**walk.settings, "tolerance": tolerance, "confidence": confidence},
+        settings={**walk.settings, "convexity": tolerance, "confidence": confidence},
         provenance=provenance(),
     )
 

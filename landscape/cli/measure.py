@@ -115,6 +115,13 @@ def walk(
     precision: Precision = "single",
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            help="Leave out samples: differences along a segment within this share of its range, "
+            "such as 5%."
+        ),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Measure the loss between consecutive recorded states (Xing et al. 2018).
@@ -124,6 +131,7 @@ def walk(
     from landscape.analysis.walk import walk as measure_walk
 
     windows = inputs.step_windows(window)
+    share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
@@ -134,8 +142,9 @@ def walk(
         name = f"walk/{inputs.run_key(trajectory)}"
         try:
             found = measure_walk(
-                objective, trajectory, windows=windows, length=length, every=every, points=points
-            )
+                objective, trajectory, windows=windows, length=length, every=every, points=points,
+                tolerance=share, seed=seed,
+            )  # fmt: skip
         except Interrupted as stop:
             if stop.partial is not None:
                 stop.partial.save(path, name)

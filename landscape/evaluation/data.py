@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from landscape.evaluation.borrow import random_state_kept
 from landscape.provenance import fingerprint
 
+DESCRIBED = ("samples", "population", "data_hash")  # what `HeldData.describe` tells
+
 
 class HeldData:
     """Samples held in memory on one device.
@@ -129,11 +131,8 @@ class HeldData:
         leaves: list[np.ndarray] = []
         for part in [self._whole] if self._whole is not None else self._batches:
             map_tensors(part, lambda t: leaves.append(t.cpu().numpy()) or t)
-        return {
-            "samples": self.size,
-            "population": self.population,
-            "data_hash": fingerprint(*leaves),
-        }
+        told = (self.size, self.population, fingerprint(*leaves))
+        return dict(zip(DESCRIBED, told, strict=True))
 
 
 def map_tensors(batch: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:

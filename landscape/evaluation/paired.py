@@ -27,20 +27,31 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
 
     Returns:
         Sums, shape (metrics, points, 3), and the loss of single samples, float64, shape (points,
-        samples); NaN when the loss does not return one value per sample.
+        samples); NaN when the loss does not tell samples apart. For a loss of sums and weights
+        R = Σ s / Σ w it is R + (s - R w) / w̄: its mean is R, and errors of its mean are those of R
+        to first order (ratio estimator; Cochran 1977, Sampling Techniques, section 6.4).
     """
     shape = (len(coordinates), sum(samples for _, samples in batches))
     values = torch.full(shape, torch.nan, dtype=torch.float64)
-    filled = [0] * len(coordinates)
+    weights = torch.ones_like(values)
+    filled, weighted = [0] * len(coordinates), False
 
     def keep(metric: int, point: int, value: Any) -> None:
-        if metric == 0 and isinstance(value, Tensor) and value.ndim == 1:
-            start = filled[point]
-            values[point, start : start + len(value)] = value
-            filled[point] += len(value)
+        nonlocal weighted
+        value, weight = value if isinstance(value, tuple) else (value, None)
+        weighted |= weight is not None
+        if metric == 0 and value.ndim == 1 and (weight is None or weight.shape == value.shape):
+            here = slice(filled[point], filled[point] + len(value))
+            values[point, here] = value.to(values)
+            weights[point, here] = 1.0 if weight is None else weight.to(weights)
+            filled[point] = here.stop
 
     with one_by_one(work, work.place, each=keep) as measure:
-        return measure(coordinates, batches), values
+        sums = measure(coordinates, batches)
+    if weighted:
+        ratio = values.sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
+        values = ratio + (values - ratio * weights) / weights.mean(dim=1, keepdim=True)
+    return sums, values
 
 
 def covariance_of_means(values: np.ndarray, *, population: int) -> np.ndarray:

@@ -1,0 +1,82 @@
+"""As few samples as tell what is read from segments: differences of the loss along each.
+
+All segments are to be measured on the same samples, or neighbours would not meet where they touch.
+How many that takes is found on a few segments, in growing random subsets, each of which holds the
+one before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landscape.analysis.shape import uncertainty
+
+if TYPE_CHECKING:
+    from landscape.objective import Evaluation, Objective
+
+SEGMENTS = 16  # on which the number of samples is found
+_FIRST = 512  # samples to begin with
+_JUMP = 4  # a subset is at most this much larger than the one before
+_SPARE = 1.1  # more than was asked for, as that is an estimate
+_MOST = 0.75  # of all samples; beyond it, all
+
+
+def sparing(
+    objective: Objective,
+    measure: Callable[[Objective], list[Evaluation]],
+    *,
+    tolerance: float,
+    seed: int,
+) -> tuple[Objective, list[Evaluation]]:
+    """The objective on as many samples as a few segments ask for.
+
+    A loss that tells only the mean of a batch, batches that cannot be cut anew, and batch norms
+    that are estimated again at every point ask for all.
+
+    Args:
+        objective: On all samples.
+        measure: Measures the few segments, each with its covariance.
+        tolerance: How uncertain a difference of losses may be (error of 95 %), as a share of the
+            range of its segment; rounding is always allowed.
+        seed: Seed of the subsets.
+
+    Returns:
+        The objective on the subset (itself, if that is everything), and the few segments on it.
+
+    Raises:
+        ValueError: If the tolerance is not between 0 and 1.
+    """
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
+    size = objective.data.size
+    step = objective.data.batch_size if objective.batch_norm == "batch" else 1
+    count = _FIRST
+    while objective.data.joined and objective.batch_norm != "recalibrated":
+        count = math.ceil(count / step) * step
+        if count > _MOST * size:
+            break
+        part = objective.subset(count, seed=seed)
+        found = measure(part)
+        beyond = max(_beyond(segment, part, tolerance) for segment in found)
+        if beyond <= 1:
+            return part, found
+        if beyond == np.inf:
+            break
+        # s² (1/n - 1/N) shrinks by `beyond` when n grows to:
+        wanted = 1 / (1 / size + (1 / count - 1 / size) / beyond)
+        count = math.ceil(np.clip(_SPARE * wanted, count + 1, _JUMP * count))
+    return objective, measure(objective)
+
+
+def _beyond(segment: Evaluation, part: Objective, tolerance: float) -> float:
+    """How many times larger a segment's squared error is than it may be."""
+    loss = segment.mean[0]
+    if not np.isfinite(loss).all():  # more samples do not make it finite
+        return 0.0
+    assert segment.covariance is not None
+    found = float(uncertainty(loss, segment.covariance, part.settings)) / tolerance
+    return np.inf if np.isnan(found) else found**2
