@@ -341,6 +341,20 @@ def test_version(cli):
     assert cli("--version").startswith("landscape ")
 
 
+def test_shards_within_a_tolerance_are_merged_and_finished(cli):
+    cli("record digits/mlp-8 --optimizer sgd --steps 20 --out run.h5")
+    line = "surface run.h5 --plane random --resolution 15 --tolerance 5%"
+    for k in (1, 2):
+        said = cli(f"{line} --shard {k}/2 --out {k}.h5")
+        assert "landscape merge puts them together and the same command without" in said
+    assert "or finish it" in cli("merge 1.h5 2.h5 --out run.results.h5")
+    assert "95 % of the points are within" in cli(line)
+    assert ls.load_results("run.results.h5")["surface/random"].accuracy["reached"]
+    assert "A budget is for the whole" in cli(
+        "surface run.h5 --plane random --budget 100 --shard 1/2", expect=2
+    )
+
+
 def test_shards_share_their_units(cli):
     Path("parabola.py").write_text(TASK)
     cli("record parabola:task --optimizer adam --steps 3")

@@ -292,7 +292,56 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="not both"):
         ls.loss_surface(objective, PLANE, tolerance=0.1, budget=100)
     with pytest.raises(ValueError, match="shard"):
-        ls.loss_surface(objective, PLANE, tolerance=0.1, shard=(0, 2))
+        ls.loss_surface(objective, PLANE, budget=100, shard=(0, 2))
+
+
+@pytest.mark.parametrize(("samples", "count"), [(len(DATA), 3), (700, 2)])
+def test_shards_share_the_work(tmp_path, samples, count):
+    """Of 12,000 samples scouts tell the points; of 700 there are none, and all are measured."""
+    objective = ls.Objective(Point(), bumpy, DATA[:samples])
+    ask = {"resolution": 25, "tolerance": 0.05, "seed": 2}
+    whole = ls.loss_surface(objective, PLANE, **ask)
+    parts = [ls.loss_surface(objective, PLANE, shard=(k, count), **ask) for k in range(count)]
+    for k, part in enumerate(parts):  # through files, as jobs do
+        assert part.accuracy is None
+        part.save(tmp_path / f"{k}.h5", "unfinished")
+    parts = [ls.Surface.load(tmp_path / f"{k}.h5", "unfinished") for k in range(count)]
+    assert not (parts[0].computed & parts[1].computed).any()
+    most = max(int(p.computed.sum()) for p in parts)
+    assert most - min(int(p.computed.sum()) for p in parts) <= 1
+    merged = ls.merge_surfaces(parts[::-1])
+    assert int(merged.computed.sum()) == sum(int(p.computed.sum()) for p in parts)
+    before = merged.samples.sum()
+
+    measured = []
+
+    def counting(model, batch):
+        measured.append(len(batch))
+        return bumpy(model, batch)
+
+    rest = ls.Objective(Point(), counting, DATA[:samples])
+    final = ls.loss_surface(rest, PLANE, resume=merged, **ask)
+    assert final.accuracy["reached"]
+    assert final.computed.all()
+    checks = 30 * samples
+    assert before > 0.3 * (whole.accuracy["passes"] * samples - checks)  # by the shards
+    # What is left: checks, control points, a look at the way to evaluate, a few more samples.
+    assert sum(measured) < before + 2 * checks
+    truth = ls.loss_surface(objective, PLANE, resolution=25)
+    span = np.ptp(np.quantile(truth.loss, (0.05, 0.95)))
+    wrong = np.abs(final.loss - truth.loss) / span
+    assert np.quantile(wrong, 0.95) <= final.accuracy["stated"][0] <= 0.05
+    again = ls.loss_surface(objective, PLANE, resume=final, **ask)  # finished ones are no start
+    assert again.accuracy["passes"] == whole.accuracy["passes"]
+
+
+def test_a_shard_that_is_finished_wins():
+    objective = ls.Objective(Point(), bumpy, DATA)
+    ask = {"resolution": 9, "tolerance": 0.05}
+    part, whole = (ls.loss_surface(objective, PLANE, shard=s, **ask) for s in ((0, 2), (0, 1)))
+    for merged in (ls.merge_surfaces([part, whole]), ls.merge_surfaces([whole, part])):
+        assert merged.accuracy == whole.accuracy
+        np.testing.assert_array_equal(merged.values, whole.values)
 
 
 def test_units_give_the_same(tmp_path):

@@ -102,13 +102,25 @@ class Surface(Result):
         return ""
 
     def merged(self, other: Surface) -> Surface:
-        """Both together; where both hold a point, this one's value."""
+        """Both together; where both hold a point, this one's value.
+
+        Of unfinished surfaces with a tolerance it is the value on more samples; a finished one
+        is the whole.
+        """
         new = other.computed & ~self.computed
+        held: dict[str, np.ndarray] = {}
+        if self.accuracy is None and other.accuracy is not None:
+            return other
+        if self.moments is not None and other.moments is not None:
+            new = np.asarray(other.samples) > np.asarray(self.samples)
+            for name in ("measured", "samples", "moments"):
+                held[name] = np.where(new, getattr(other, name), getattr(self, name))
         return replace(
             self,
             values=np.where(new, other.values, self.values),
             standard_error=np.where(new, other.standard_error, self.standard_error),
-            computed=self.computed | new,
+            computed=self.computed | (new & other.computed),
+            **held,
         )
 
 
@@ -149,7 +161,8 @@ def loss_surface(
             ``RayActors(4)``; None measures in this process.
         shard: (i, n): measure only the i-th of n parts (from 0), for job arrays; the surface then
             lacks the other parts. With a shared `units` folder any later call puts them together,
-            without one `merge_surfaces` does.
+            without one `merge_surfaces` does. With a tolerance, `resume` from the merged shards
+            measures what their points leave open.
         buffers: Recorded buffers to measure with, such as ``trajectory.buffers(index)``: the
             batch-norm statistics of that state; default: the model's own.
         tolerance: Accept an error of this share of the surface's range (5 to 95 % of its values;
@@ -166,7 +179,7 @@ def loss_surface(
     Raises:
         ValueError: If the extent is empty, the resolution below two, or the plane belongs to
             another model, or the folder of units to another measurement; or if a tolerance is
-            not between 0 and 1, or combined with shards.
+            not between 0 and 1, or a budget is combined with shards.
         RuntimeError: If workers failed three times at the same points.
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
@@ -194,15 +207,13 @@ def loss_surface(
         settings={**plane.settings, **objective.settings, **recorded},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
     if tolerance is not None or budget is not None:
-        if shard != (0, 1):
-            raise ValueError(
-                "A tolerance chooses its points by what others gave, so it takes no shard; use "
-                "engine=, or measure all points on several machines."
-            )
         return measure_sparingly(
             objective, plane, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
-            resume=resume, units=units, engine=engine, buffers=buffers,
+            shard=shard, resume=resume, units=units, engine=engine, buffers=buffers,
         )  # fmt: skip
     known = blank
     if (
@@ -213,9 +224,6 @@ def loss_surface(
     ):
         known = resume
     missing = np.flatnonzero(~known.computed)
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
     with Progress("surface", len(missing)) as progress:
         try:
             if units is None and engine is None and count == 1:

@@ -15,7 +15,7 @@ def merge(
     """Put the parts together that `landscape surface --shard I/N --out PART.h5` measured.
 
     What is still missing afterwards is measured by the command without --shard and with this
-    --out. Paths are added with `landscape project`.
+    --out, which a surface with a tolerance always needs. Paths are added with `landscape project`.
 
     Example: landscape merge part1.h5 part2.h5 part3.h5 --out data/sgd.results.h5
     """
@@ -49,7 +49,7 @@ def merge(
                 plane.save(out, f"plane/{name}")
                 break
         done, count = int(whole.computed.sum()), whole.computed.size
-        if done == count:
+        if done == count and whole.moments is None:
             whole.save(out, f"surface/{name}")
             remove(out, f"unfinished/{name}")
             typer.echo(f"{out}: surface/{name}, all {count} points of {len(parts)} part(s)")
@@ -57,7 +57,7 @@ def merge(
             whole.save(out, f"unfinished/{name}")
             typer.echo(
                 f"{out}: {done} of {count} points of surface {name!r}; merge the other parts "
-                f"into it, or measure the rest: landscape surface ... --out {out}"
+                f"into it, or finish it: landscape surface ... --out {out}"
             )
 
 

@@ -102,6 +102,8 @@ def surface(
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
     unfinished = f"unfinished/{plane}"
     paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    # Units hold what was measured before, but for the points that shards within a tolerance share.
+    goes_on = tolerance is not None or (units is None and part == (0, 1))
     if tolerance is None and budget is None:
         propose_tolerance(objective, found, size)
     try:
@@ -111,7 +113,7 @@ def surface(
             extent=box,
             resolution=size,
             paths=paths,
-            resume=Surface.find(path, unfinished) if units is None and part == (0, 1) else None,
+            resume=Surface.find(path, unfinished) if goes_on else None,
             units=units,
             engine=workers,
             shard=part,
@@ -128,15 +130,16 @@ def surface(
             f"are in {path}; the same command measures the rest."
         )
         raise typer.Exit(130) from None
-    if not measured.computed.all() and measured.accuracy is None:
+    sparing = measured.moments is not None
+    if sparing or (measured.accuracy is None and not measured.computed.all()):
         found.save(path, f"plane/{plane}")
         measured.save(path, unfinished)
+        next_ = ["landscape merge puts them together"] if units is None or sparing else []
+        next_ += ["the same command without --shard finishes"] if units or sparing else []
         typer.echo(
             f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
-            f"{shard}; when the other parts are done, "
-            + ("landscape merge puts them together." if units is None
-               else "the same command without --shard finishes.")
-        )  # fmt: skip
+            f"{shard}; when the other parts are done, {' and '.join(next_)}."
+        )
         return
     found.save(path, f"plane/{plane}")
     measured.save(path, name)

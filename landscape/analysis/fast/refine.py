@@ -109,11 +109,36 @@ class Refinement:
             if self.rounds.short or (self.rounds.spent == before and steady):
                 return filled
 
+    def part(self, tolerance: float, shard: tuple[int, int]) -> None:
+        """Measure the i-th of n parts of the points that are sure to be asked for.
+
+        Those are told by the scouts, or are all; which more are needed depends on what is found.
+
+        Args:
+            tolerance: As for `fill`.
+            shard: (i, n), from 0.
+        """
+        points = self.number.ravel()
+        if self.rounds.scouts and self.full < len(self.levels):
+            self.scouts = self.rounds.scout()
+            self._look(self.scouts)
+            points = np.flatnonzero(self._wanted(tolerance))
+        index, count = shard
+        points, before = points[index::count], -1
+        self.rounds.begin(points)
+        while self.rounds.spent != before:
+            before = self.rounds.spent
+            found, _ = self.rounds.known(points)
+            if self.scouts is None:
+                self._look(found)
+            share = _SAMPLES if self.rounds.stretches.step else 1.0
+            self.rounds.reach(points, share * tolerance * self._scale(found)[0])
+
     def _control(self, begun: np.ndarray, tolerance: float) -> None:
         """Measure control points on all samples, where this costs less than it saves."""
         found, error = self.rounds.known(begun)
         control = Control(self.levels[0], self.shape)
-        points = self._wanted(tolerance)
+        points = int(self._wanted(tolerance).sum())
         n, size = self.rounds.count[begun], self.rounds.size
         with np.errstate(all="ignore"):
             excess = np.square(error[0] / (_SAMPLES * tolerance * self._scale(found)[0]))
@@ -124,17 +149,21 @@ class Refinement:
             self.rounds.finish(control.points)
             self.rounds.control = control
 
-    def _wanted(self, tolerance: float) -> int:
-        """How many points are going to be measured, as far as that is known."""
+    def _wanted(self, tolerance: float) -> np.ndarray:
+        """Which points are going to be measured, as far as that is known; shape (points,)."""
+        wanted = np.zeros(self.number.size, bool)
         if self.scouts is None:
-            return sum(int(level.new.sum()) for level in self.levels[: self.full])
-        rest, points = self.scouts[0].copy(), self.levels[0].new.size
+            for level in self.levels[: self.full]:
+                wanted[self.number[level.at]] = True
+            return wanted
+        rest = self.scouts[0].copy()
+        wanted[self.number[self.levels[0].at]] = True
         for k, level in enumerate(self.levels[1:], start=1):
             seen, told, miss = self._missed(rest, 0, k)
             asked = level.new & (miss > _POINTS * tolerance)
             rest[self.number[level.at]] = np.where(asked, seen, told)
-            points += int(asked.sum())
-        return points
+            wanted[self.number[level.at][asked]] = True
+        return wanted
 
     def _missed(self, rest: np.ndarray, m: int, k: int) -> tuple[np.ndarray, ...]:
         """Level k of the scouts, what is told of it from `rest`, and the largest miss about."""

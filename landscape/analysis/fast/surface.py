@@ -62,12 +62,16 @@ def measure_sparingly(
     tolerance: float | None,
     budget: float | None,
     seed: int,
+    shard: tuple[int, int] = (0, 1),
     resume: Surface | None = None,
     units: str | os.PathLike[str] | None = None,
     engine: Engine | None = None,
     buffers: np.ndarray | None = None,
 ) -> Surface:
     """Fill in a blank surface within a tolerance or a budget; arguments as for `loss_surface`.
+
+    A shard's surface is unfinished. It holds its share of the points that are sure to be needed;
+    what else is needed, and the check, are measured when the merged shards are resumed.
 
     Raises:
         ValueError: If both or neither of the two are given, or they make no sense.
@@ -77,6 +81,8 @@ def measure_sparingly(
         raise ValueError("Give a tolerance or a budget, not both.")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
+    if budget is not None and shard != (0, 1):
+        raise ValueError("A budget is for the whole surface: give shards a tolerance.")
     if budget is not None and budget < 2 * POINTS:
         raise ValueError(f"budget must be at least {2 * POINTS} passes; got {budget}.")
     asked = {"tolerance": tolerance} if budget is None else {"budget": budget}
@@ -94,6 +100,9 @@ def measure_sparingly(
         try:
             if resume is not None and resume.moments is not None and not resume.differences(blank):
                 rounds.restore(np.array(resume.samples).ravel(), resume.moments)
+            if tolerance is not None and shard != (0, 1):
+                refinement.part(tolerance, shard)
+                return _unfinished(blank, rounds)
             filled, found, attempts = _measure(refinement, rounds, tolerance, seed)
         except Interrupted:
             raise Interrupted(_unfinished(blank, rounds)) from None
