@@ -19,7 +19,6 @@ from landscape.analysis.shape import (
     uncertainty,
 )
 from landscape.analysis.windows import Window, bounds_of, name_of
-from landscape.evaluation.evaluation import spread_over
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
@@ -259,7 +258,8 @@ def walk(
     alpha = np.linspace(0, 1, points + 1)
     recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
 
-    few = segments[spread_over(len(segments), SEGMENTS)].tolist()
+    spread = np.linspace(0, len(segments) - 1, min(SEGMENTS, len(segments)))
+    few = segments[spread.round().astype(int)].tolist()
     known: dict[int, Evaluation] = {}
 
     def measure(objective: Objective, s: int) -> Evaluation:
