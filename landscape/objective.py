@@ -272,14 +272,11 @@ class Objective:
         return part
 
     def subset(self, samples: int, *, seed: int = 0) -> Objective:
-        """The same objective on a random subset of the held samples.
-
-        Subsets of one seed are nested: a larger one holds every smaller one.
-        """
+        """The same objective on so many of the held samples; a larger subset holds a smaller."""
         order = np.random.default_rng(seed).permutation(self.data.size)
         part = self.part(np.sort(order[:samples]), metrics=self.metrics)
-        part.weight_decay = self.weight_decay
-        part._settings = {k: v for k, v in self._settings.items() if k not in DESCRIBED}
+        settings = {k: v for k, v in self._settings.items() if k not in DESCRIBED}
+        part.weight_decay, part._settings = self.weight_decay, settings
         return part
 
     def stretches(

@@ -40,6 +40,7 @@ def test_a_walk_within_a_tolerance(cli):
     cli("record digits/mlp-8 --optimizer sgd --steps 20 --out run.h5")
     said = cli("walk run.h5 --window 0-6 --points 4 --tolerance 50%")
     assert "of 1,498 samples: differences along a segment are within 50 % of its range" in said
+    assert "of 6 segments whose error is known" in said
     assert ls.load_results("run.results.h5")["walk/run"].settings["samples"] < 1498
 
 
@@ -350,6 +351,18 @@ def test_shards_within_a_tolerance_are_merged_and_finished(cli):
     assert "or finish it" in cli("merge 1.h5 2.h5 --out run.results.h5")
     assert "95 % of the points are within" in cli(line)
     assert ls.load_results("run.results.h5")["surface/random"].accuracy["reached"]
+    other = line.replace("5%", "9%")  # another measurement: nothing of the first is lost
+    cli("merge 1.h5 2.h5 --out kept.h5")
+    assert "stays, it is of another measurement (tolerance differs (0.05; 0.09))" in cli(
+        f"{other} --out kept.h5"
+    )
+    assert set(ls.load_results("kept.h5")) >= {"surface/random", "unfinished/random"}
+    cli(f"{other} --shard 1/2 --out other.h5")
+    assert "holds an unfinished surface 'random' of another" in cli(
+        "merge other.h5 --out kept.h5", expect=2
+    )
+    cli("merge run.results.h5 --out again.h5")  # finished ones stay so
+    assert "surface/random" in ls.load_results("again.h5")
     assert "A budget is for the whole" in cli(
         "surface run.h5 --plane random --budget 100 --shard 1/2", expect=2
     )

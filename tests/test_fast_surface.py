@@ -297,7 +297,7 @@ def test_what_makes_no_sense_is_refused():
 
 @pytest.mark.parametrize(("samples", "count"), [(len(DATA), 3), (700, 2)])
 def test_shards_share_the_work(tmp_path, samples, count):
-    """Of 12,000 samples scouts tell the points; of 700 there are none, and all are measured."""
+    """Scouts, of 12,000 samples, tell the points; of 700 there are none: the coarsest are taken."""
     objective = ls.Objective(Point(), bumpy, DATA[:samples])
     ask = {"resolution": 25, "tolerance": 0.05, "seed": 2}
     whole = ls.loss_surface(objective, PLANE, **ask)
@@ -324,15 +324,41 @@ def test_shards_share_the_work(tmp_path, samples, count):
     assert final.accuracy["reached"]
     assert final.computed.all()
     checks = 30 * samples
-    assert before > 0.3 * (whole.accuracy["passes"] * samples - checks)  # by the shards
-    # What is left: checks, control points, a look at the way to evaluate, a few more samples.
-    assert sum(measured) < before + 2 * checks
+    by_one = whole.accuracy["passes"] * samples - checks
+    assert before > 0.1 * by_one
+    # What is left: finer points, checks, a look at the way to evaluate. Shards have no control
+    # points, so they take more samples.
+    assert before + sum(measured) < 1.5 * by_one + 2 * checks
     truth = ls.loss_surface(objective, PLANE, resolution=25)
     span = np.ptp(np.quantile(truth.loss, (0.05, 0.95)))
     wrong = np.abs(final.loss - truth.loss) / span
     assert np.quantile(wrong, 0.95) <= final.accuracy["stated"][0] <= 0.05
     again = ls.loss_surface(objective, PLANE, resume=final, **ask)  # finished ones are no start
     assert again.accuracy["passes"] == whole.accuracy["passes"]
+
+
+def test_a_first_round_that_was_stopped_is_finished():
+    """Ctrl-C between its stretches leaves points with less than a round: they are gone on with."""
+    objective = ls.Objective(Point(), bumpy, DATA)
+    ask = {"resolution": 25, "tolerance": 0.05, "seed": 2, "shard": (0, 2)}
+    whole = ls.loss_surface(objective, PLANE, **ask)
+    rounds = 0
+
+    def stopping(model, batch):
+        nonlocal rounds
+        rounds += len(batch) == 64  # a stretch of the first round at a point
+        if rounds == 60:
+            raise KeyboardInterrupt
+        return bumpy(model, batch)
+
+    with pytest.raises(ls.Interrupted) as stop:
+        ls.loss_surface(ls.Objective(Point(), stopping, DATA), PLANE, **ask)
+    part = stop.value.partial
+    few = part.samples[part.computed].min()
+    assert 32 < few < whole.samples[whole.computed].min()
+    again = ls.loss_surface(objective, PLANE, resume=part, **ask)
+    np.testing.assert_array_equal(again.samples, whole.samples)
+    np.testing.assert_allclose(again.loss, whole.loss, rtol=1e-5)
 
 
 def test_a_shard_that_is_finished_wins():

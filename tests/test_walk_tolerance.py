@@ -106,6 +106,43 @@ def test_what_does_not_tell_samples_apart_is_measured_on_all(run):
     np.testing.assert_array_equal(walk.values, ls.walk(regression(mean), run).values)
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        lambda each: (each.sum().item(), float(len(each))),
+        lambda each: (each, len(each)),
+        lambda each: (each.repeat_interleave(3), torch.ones(3 * len(each))),
+        lambda each: (each[:, None].expand(-1, 3), torch.ones(len(each), 3)),
+    ],
+    ids=["numbers", "a count", "tokens", "tokens by sample"],
+)
+def test_pairs_that_do_not_tell_samples_apart_leave_errors_unknown(run, pair):
+    def loss(model, batch):
+        return pair(squared(model, batch))
+
+    part = ls.walk(regression(loss, samples=1000), run, windows=[(0, 2)])
+    assert np.isfinite(part.loss).all()
+    assert np.isnan(part.standard_error).all()
+    assert np.isnan(part.uncertainty).all()
+    with np.errstate(all="raise"):
+        whole = ls.walk(regression(loss), run, windows=[(0, 2)], tolerance=0.1)
+    assert whole.settings["samples"] == POPULATION
+
+
+def test_few_segments_all_keep_the_tolerance(tmp_path):
+    easy_and_hard = np.array([[5, 0], [1, 3], [1.02, 2.999]], np.float32)
+    walk = ls.walk(regression(), write_run(tmp_path / "two.h5", easy_and_hard), tolerance=0.1)
+    assert (walk.uncertainty <= 0.1).all()
+
+
+def test_segments_that_diverged_do_not_count(tmp_path):
+    states = np.full((17, 2), np.nan, np.float32)
+    states[:3] = [[1, 3], [1.5, 2.4], [2.2, 1.8]]
+    walk = ls.walk(regression(), write_run(tmp_path / "diverged.h5", states), tolerance=0.1)
+    assert (walk.uncertainty[:2] <= 0.1).all()
+    assert walk.settings["samples"] > 512
+
+
 def test_small_data_is_measured_whole(run):
     walk = ls.walk(regression(population=600), run, tolerance=0.1)
     assert walk.settings["samples"] == 600

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from landscape.analysis.fast.segments import SEGMENTS, sparing
+from landscape.analysis.fast.segments import sparing
 from landscape.analysis.segment import describe_buffers, measured
 from landscape.analysis.shape import (
     nonconvexity,
@@ -18,7 +18,7 @@ from landscape.analysis.shape import (
     rounding,
     uncertainty,
 )
-from landscape.analysis.windows import Window, bounds_of, name_of
+from landscape.analysis.windows import Window, bounds_of, name_of, segments_in
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
 from landscape.store import Result
@@ -98,10 +98,9 @@ class Walk(Result):
 
     @property
     def uncertainty(self) -> np.ndarray:
-        """How well differences along each segment are known, relative to its range.
+        """Largest error (of 95 %) of a difference of two losses on each segment, over its range.
 
-        The largest error (of 95 %) of a difference of two losses on the segment; 0 on the whole
-        data set, NaN where it is unknown.
+        0 on the whole data set and where it is within rounding; NaN where it is unknown.
         """
         covariance = np.full((1, 1), np.nan) if self.covariance is None else self.covariance
         return uncertainty(self.loss, covariance, self.settings)
@@ -213,43 +212,35 @@ def walk(
     ``batch`` every point uses those of its batches, as the paper does; with ``recalibrated`` they
     are estimated anew at every point, on the objective's data.
 
-    On a subset of the data all points see the same samples, and how their errors go together is
-    kept, for the errors of heights and minima.
+    On a subset of the data all points see the same samples; how their errors go together is kept.
 
     Args:
         objective: What to measure, on which data.
-        trajectory: A run recorded at every step (otherwise segments span several steps, which
-            `step` and `next_step` tell).
+        trajectory: A run recorded at every step; otherwise segments span several steps.
         windows: Ranges (first, last) of optimizer steps, or ``first``, ``middle``, ``last`` for
             `length` steps there; default: all.
         length: Steps in a named window.
         every: Measure every n-th segment of those in the windows.
         points: Intervals per segment; the segment is measured at points + 1 places, both ends
             included.
-        tolerance: Measure on so few samples, the same for all segments, that differences of the
-            loss along a segment are known to this share of its range (errors of 95 %). How many
-            that takes is found on up to 16 segments spread over the windows, of which nine in ten
-            keep it; how well it holds on every segment is `Walk.uncertainty`.
+        tolerance: Measure on so few samples, the same everywhere, that differences of the loss
+            along a segment are known to this share of its range (error of 95 %): on nine in ten
+            of up to 16 segments. How well the others keep it is `Walk.uncertainty`.
         seed: Seed of the choice of samples, with a tolerance.
 
     Returns:
         The walk over all windows, in order of steps, without repetition.
 
     Raises:
-        ValueError: If no segment lies in the windows, a window's name is unknown, or the tolerance
-            is not between 0 and 1.
+        ValueError: If no segment lies in the windows, or a name or the tolerance is none.
         Interrupted: On Ctrl-C; its `partial` is the walk over the segments finished until then.
 
     Source: Xing et al. 2018, "A Walk with SGD", arXiv:1802.08770.
     """
     if points < 2 or every < 1:
         raise ValueError(f"points must be at least 2 and every 1; got {points} and {every}.")
-    start, end = trajectory.steps[:-1], trajectory.steps[1:]
     bounds = bounds_of(trajectory.steps, windows, length)
-    chosen = np.zeros(len(start), bool)
-    for first, last in bounds:
-        chosen |= (start >= first) & (end <= last)
-    segments = np.flatnonzero(chosen)[::every]
+    segments = segments_in(trajectory.steps, bounds)[::every]
     if not len(segments):
         raise ValueError(
             f"No recorded segment lies in {windows}; {trajectory.path} holds steps "
@@ -258,32 +249,22 @@ def walk(
     alpha = np.linspace(0, 1, points + 1)
     recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
 
-    spread = np.linspace(0, len(segments) - 1, min(SEGMENTS, len(segments)))
-    few = segments[spread.round().astype(int)].tolist()
-    known: dict[int, Evaluation] = {}
-
     def measure(objective: Objective, s: int) -> Evaluation:
         here, there = trajectory.state(s), trajectory.state(s + 1)
-        direction = (there.astype(np.float64) - here)[None]
         before, after = trajectory.buffers(s), trajectory.buffers(s + 1)
         ends = None if before is None or after is None else (before, after)
-        buffers = ends if recorded else None
         return measured(
-            objective, here, direction, alpha, buffers=buffers, paired=True, progress=progress
-        )
-
-    def measure_few(part: Objective) -> list[Evaluation]:
-        rounds.append(len(few))
-        progress.only((len(segments) - len(few) + sum(rounds)) * (points + 1))
-        return [measure(part, s) for s in few]
+            objective, here, (there.astype(np.float64) - here)[None], alpha,
+            buffers=ends if recorded else None, paired=True, progress=progress,
+        )  # fmt: skip
 
     def result(found: list[Evaluation]) -> Walk:
         done = segments[: len(found)]
         return Walk(
             name=trajectory.name,
             optimizer=str(trajectory.run.get("optimizer", "")),
-            step=start[done],
-            next_step=end[done],
+            step=trajectory.steps[done],
+            next_step=trajectory.steps[done + 1],
             alpha=alpha,
             metrics=objective.names,
             values=np.stack([segment.mean for segment in found]),
@@ -300,12 +281,14 @@ def walk(
         )
 
     found: list[Evaluation] = []
-    rounds: list[int] = []
+    known: dict[int, Evaluation] = {}
     with Progress(f"walk {trajectory.name}", len(segments) * (points + 1)) as progress:
         try:
             if tolerance is not None:
-                objective, ends = sparing(objective, measure_few, tolerance=tolerance, seed=seed)
-                known = dict(zip(few, ends, strict=True))
+                objective, known = sparing(
+                    objective, segments.tolist(), measure,
+                    tolerance=tolerance, seed=seed, progress=progress,
+                )  # fmt: skip
             for s in segments.tolist():
                 found.append(known[s] if s in known else measure(objective, s))
         except Interrupted:

@@ -46,3 +46,9 @@ def bounds_of(
 def name_of(window: Window) -> str:
     """What a window is called in results."""
     return window if isinstance(window, str) else f"{window[0]}-{window[1]}"
+
+
+def segments_in(steps: np.ndarray, bounds: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Indices of the states that begin a segment within any of the ranges (first, last)."""
+    inside = [(steps[:-1] >= first) & (steps[1:] <= last) for first, last in bounds]
+    return np.flatnonzero(np.any(inside, axis=0))

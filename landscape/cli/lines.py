@@ -145,9 +145,10 @@ def said_of_walk(walk: Walk) -> Iterator[str]:
             f"median height {found.height[w, 1]:.3g}{unsure} above the floor"
         )
     if (tolerance := walk.settings.get("tolerance")) is not None:
-        kept = np.mean(walk.uncertainty[np.isfinite(walk.loss).all(axis=1)] <= tolerance)
+        known = walk.uncertainty[np.isfinite(walk.uncertainty)]
         yield (
             f"measured on {walk.settings['samples']:,} of {walk.settings['population']:,} samples: "
-            f"differences along a segment are within {100 * tolerance:.3g} % of its range (95 %) "
-            f"on {kept:.0%} of the segments"
+            f"differences along a segment are within {100 * tolerance:.3g} % of its range (95 %), "
+            f"or within rounding, on {int((known <= tolerance).sum())} of {len(known)} segments "
+            "whose error is known"
         )

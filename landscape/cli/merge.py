@@ -42,14 +42,19 @@ def merge(
             whole = part if whole is None else whole.merged(part)
         assert whole is not None
         before = already.get(f"unfinished/{name}")
-        if isinstance(before, Surface) and not whole.differences(before):
+        if isinstance(before, Surface):
+            if problem := whole.differences(before):
+                raise ValueError(
+                    f"{out} holds an unfinished surface {name!r} of another measurement "
+                    f"({problem}): finish it first, or give another --out."
+                )
             whole = whole.merged(before)
         for results in held.values():
             if (plane := results.get(f"plane/{name}")) is not None:
                 plane.save(out, f"plane/{name}")
                 break
         done, count = int(whole.computed.sum()), whole.computed.size
-        if done == count and whole.moments is None:
+        if whole.accuracy is not None or (done == count and whole.moments is None):
             whole.save(out, f"surface/{name}")
             remove(out, f"unfinished/{name}")
             typer.echo(f"{out}: surface/{name}, all {count} points of {len(parts)} part(s)")
@@ -67,7 +72,7 @@ COMMANDS = {"merge": merge}
 def _surfaces(results: dict[str, Any]) -> dict[str, Any]:
     """Surfaces by the name of their plane, finished or not."""
     found = {}
-    for where in ("unfinished/", "surface/"):
+    for where in ("surface/", "unfinished/"):  # what is unfinished is newer
         for name, result in results.items():
             if name.startswith(where):
                 found[name.removeprefix(where)] = result

@@ -143,7 +143,11 @@ def surface(
         return
     found.save(path, f"plane/{plane}")
     measured.save(path, name)
-    remove(path, unfinished)
+    left = Surface.find(path, unfinished)
+    if left is not None and left.moments is not None and (why := left.differences(measured)):
+        typer.echo(f"{path}: {unfinished} stays, it is of another measurement ({why})")
+    else:
+        remove(path, unfinished)
     typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
     for sentence in said_of_accuracy(measured):
         typer.echo(f"  {sentence}")

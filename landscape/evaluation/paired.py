@@ -36,15 +36,16 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
     weights = torch.ones_like(values)
     filled, weighted = [0] * len(coordinates), False
 
-    def keep(metric: int, point: int, value: Any) -> None:
+    def keep(metric: int, point: int, value: Any, count: int) -> None:
         nonlocal weighted
-        value, weight = value if isinstance(value, tuple) else (value, None)
-        weighted |= weight is not None
-        if metric == 0 and value.ndim == 1 and (weight is None or weight.shape == value.shape):
-            here = slice(filled[point], filled[point] + len(value))
-            values[point, here] = value.to(values)
-            weights[point, here] = 1.0 if weight is None else weight.to(weights)
-            filled[point] = here.stop
+        each = value if isinstance(value, tuple) else (value,)
+        if metric or any(not isinstance(v, Tensor) or v.shape != (count,) for v in each):
+            return
+        here = slice(filled[point], filled[point] + count)
+        values[point, here] = each[0].to(values)
+        if len(each) == 2:
+            weights[point, here], weighted = each[1].to(weights), True
+        filled[point] = here.stop
 
     with one_by_one(work, work.place, each=keep) as measure:
         sums = measure(coordinates, batches)

@@ -15,7 +15,7 @@ from landscape.evaluation.metrics import sums
 from landscape.evaluation.work import Batches, Measure, Work, remembering
 
 Place = Callable[[Sequence[float]], None]
-Each = Callable[[int, int, Any], None]  # metric, point, what the metric returned for a batch
+Each = Callable[[int, int, Any, int], None]  # metric, point, what it returned, of how many samples
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
                     value = metric(model, batch)
                     out[m] += sums(name, value, samples)
                     if each is not None:
-                        each(m, now, value)
+                        each(m, now, value, samples)
             return out
 
         @torch.inference_mode()

@@ -112,19 +112,17 @@ class Refinement:
     def part(self, tolerance: float, shard: tuple[int, int]) -> None:
         """Measure the i-th of n parts of the points that are sure to be asked for.
 
-        Those are told by the scouts, or are all; which more are needed depends on what is found.
+        Scouts tell many of them, else they are the coarsest; more depends on what is found.
 
         Args:
             tolerance: As for `fill`.
             shard: (i, n), from 0.
         """
-        points = self.number.ravel()
         if self.rounds.scouts and self.full < len(self.levels):
             self.scouts = self.rounds.scout()
             self._look(self.scouts)
-            points = np.flatnonzero(self._wanted(tolerance))
         index, count = shard
-        points, before = points[index::count], -1
+        points, before = np.flatnonzero(self._wanted(tolerance))[index::count], -1
         self.rounds.begin(points)
         while self.rounds.spent != before:
             before = self.rounds.spent

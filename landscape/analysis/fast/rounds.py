@@ -134,7 +134,7 @@ class Rounds:
 
     def begin(self, points: np.ndarray) -> None:
         """Measure the first round where nothing is."""
-        fresh = points[~self.measured[points]]
+        fresh = points[self.count[points] < self._rungs[self._start]]
         self._advance(fresh, np.full(len(fresh), self._rungs[self._start]))
 
     def deepen(self) -> None:

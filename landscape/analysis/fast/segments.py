@@ -8,7 +8,7 @@ one before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,9 @@ from landscape.analysis.shape import uncertainty
 
 if TYPE_CHECKING:
     from landscape.objective import Evaluation, Objective
+    from landscape.progress import Progress
 
-SEGMENTS = 16  # on which the number of samples is found
+_SEGMENTS = 16  # on which the number of samples is found
 _KEPT = 0.9  # share of them that keeps the tolerance; one that hardly moves may need all samples
 _FIRST = 512  # samples to begin with
 _JUMP = 4  # a subset is at most this much larger than the one before
@@ -28,31 +29,45 @@ _MOST = 0.75  # of all samples; beyond it, all
 
 def sparing(
     objective: Objective,
-    measure: Callable[[Objective], list[Evaluation]],
+    segments: Sequence[int],
+    measure: Callable[[Objective, int], Evaluation],
     *,
     tolerance: float,
     seed: int,
-) -> tuple[Objective, list[Evaluation]]:
-    """The objective on as many samples as nine in ten of a few segments ask for.
+    progress: Progress,
+) -> tuple[Objective, dict[int, Evaluation]]:
+    """The objective on as many samples as nine in ten of a few finite segments ask for.
 
     A loss that tells only the mean of a batch, batches that cannot be cut anew, and batch norms
     that are estimated again at every point ask for all.
 
     Args:
         objective: On all samples.
-        measure: Measures the few segments, each with its covariance.
+        segments: All segments that are going to be measured, in order.
+        measure: Measures one with its covariance, and tells `progress` of its points.
         tolerance: How uncertain a difference of losses may be (error of 95 %), as a share of the
             range of its segment; rounding is always allowed.
         seed: Seed of the subsets.
+        progress: Told how many points there are, this search included.
 
     Returns:
-        The objective on the subset (itself, if that is everything), and the few segments on it.
+        The objective on the subset (itself, if that is everything), and what is measured on it
+        already, by segment.
 
     Raises:
         ValueError: If the tolerance is not between 0 and 1.
     """
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
+    spread = np.linspace(0, len(segments) - 1, min(_SEGMENTS, len(segments)))
+    few = [segments[i] for i in spread.round().astype(int)]
+    total = len(segments)
+
+    def measured(part: Objective) -> dict[int, Evaluation]:
+        found = {few[0]: measure(part, few[0])}
+        progress.only(total * found[few[0]].mean.shape[1])
+        return found | {segment: measure(part, segment) for segment in few[1:]}
+
     size = objective.data.size
     step = objective.data.batch_size if objective.batch_norm == "batch" else 1
     count = _FIRST
@@ -61,8 +76,11 @@ def sparing(
         if count > _MOST * size:
             break
         part = objective.subset(count, seed=seed)
-        found = measure(part)
-        beyond = np.quantile([_beyond(s, part, tolerance) for s in found], _KEPT, method="lower")
+        found = measured(part)
+        total += len(few)
+        finite = [s for s in found.values() if np.isfinite(s.mean[0]).all()]  # only they need more
+        beyond = [_beyond(segment, part, tolerance) for segment in finite] or [0.0]
+        beyond = float(np.quantile(beyond, _KEPT, method="inverted_cdf"))
         if beyond <= 1:
             return part, found
         if beyond == np.inf:
@@ -70,14 +88,11 @@ def sparing(
         # s² (1/n - 1/N) shrinks by `beyond` when n grows to:
         wanted = 1 / (1 / size + (1 / count - 1 / size) / beyond)
         count = math.ceil(np.clip(_SPARE * wanted, count + 1, _JUMP * count))
-    return objective, measure(objective)
+    return objective, measured(objective)
 
 
 def _beyond(segment: Evaluation, part: Objective, tolerance: float) -> float:
     """How many times larger a segment's squared error is than it may be."""
-    loss = segment.mean[0]
-    if not np.isfinite(loss).all():  # more samples do not make it finite
-        return 0.0
     assert segment.covariance is not None
-    found = float(uncertainty(loss, segment.covariance, part.settings)) / tolerance
+    found = float(uncertainty(segment.mean[0], segment.covariance, part.settings)) / tolerance
     return np.inf if np.isnan(found) else found**2
