@@ -34,7 +34,7 @@ def logged(folder):
     return [line.partition(" ")[::2] for line in text.splitlines(keepends=True) if line[-1] == "\n"]
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     limit = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < limit, "nothing happened"
@@ -125,6 +125,6 @@ def test_workers_end_with_the_run_and_it_goes_on(tmp_path, tmp_path_factory):
         run.send_signal(how)
         assert run.wait(timeout=240) != 0
         workers = {int(p) for p, _ in logged(tmp_path)}
-        wait_for(lambda all=workers: not any(map(running, all)), seconds=120)
+        wait_for(lambda all=workers: not any(map(running, all)))
     assert start(tmp_path, "processes").wait(timeout=240) == 0
     finished(tmp_path, tmp_path_factory, kills=2, workers=2, starts=3)
