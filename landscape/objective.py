@@ -127,9 +127,8 @@ class Objective:
         self.shrunk = ""
         self._strategy, self._batch_size = strategy, batch_size
         self.plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
-        self._asked = 0
+        self._asked, self._repeatable = 0, False
         self._seconds: float | None = None
-        self._repeatable = False
         self._settings = dict(settings or {}, precision=precision)
         if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
             self._settings["batch_norm"] = batch_norm

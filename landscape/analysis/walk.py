@@ -102,8 +102,7 @@ class Walk(Result):
 
         0 on the whole data set and where it is within rounding; NaN where it is unknown.
         """
-        covariance = np.full((1, 1), np.nan) if self.covariance is None else self.covariance
-        return uncertainty(self.loss, covariance, self.settings)
+        return uncertainty(self.loss, self._covariance, self.settings)
 
     @property
     def minimum_at(self) -> np.ndarray:
@@ -117,9 +116,7 @@ class Walk(Result):
     @property
     def minimum_at_error(self) -> np.ndarray:
         """Standard error of `minimum_at` on a subset; NaN where the minimum is an end."""
-        if self.covariance is None:
-            return np.full(len(self.step), np.nan)
-        return parabola_minimum_error(self.alpha, self.loss, self.covariance)
+        return parabola_minimum_error(self.alpha, self.loss, self._covariance)
 
     @property
     def barrier_height(self) -> np.ndarray:
@@ -176,10 +173,14 @@ class Walk(Result):
 
     def _error_of(self, weights: np.ndarray) -> np.ndarray:
         """Standard error of Σ_i weights[s, i] · loss[s, i]; common samples are accounted for."""
-        if self.covariance is None:
-            return np.full(len(self.step), np.nan)
-        variance = np.einsum("si,sij,sj->s", weights, self.covariance, weights)
+        variance = np.einsum("si,sij,sj->s", weights, self._covariance, weights)
         return np.sqrt(variance.clip(min=0))
+
+    @property
+    def _covariance(self) -> np.ndarray:
+        """`covariance`, NaN where it is unknown."""
+        unknown = np.full((*self.loss.shape, len(self.alpha)), np.nan)
+        return unknown if self.covariance is None else self.covariance
 
     @property
     def _ends(self) -> np.ndarray:

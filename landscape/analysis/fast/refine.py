@@ -110,13 +110,9 @@ class Refinement:
                 return filled
 
     def part(self, tolerance: float, shard: tuple[int, int]) -> None:
-        """Measure the i-th of n parts of the points that are sure to be asked for.
+        """Measure part i of n, `shard` = (i, n), of the points that are sure to be asked for.
 
         Scouts tell many of them, else they are the coarsest; more depends on what is found.
-
-        Args:
-            tolerance: As for `fill`.
-            shard: (i, n), from 0.
         """
         if self.rounds.scouts and self.full < len(self.levels):
             self.scouts = self.rounds.scout()
@@ -129,8 +125,7 @@ class Refinement:
             found, _ = self.rounds.known(points)
             if self.scouts is None:
                 self._look(found)
-            share = _SAMPLES if self.rounds.stretches.step else 1.0
-            self.rounds.reach(points, share * tolerance * self._scale(found)[0])
+            self.rounds.reach(points, self._allowed(found, tolerance))
 
     def _control(self, begun: np.ndarray, tolerance: float) -> None:
         """Measure control points on all samples, where this costs less than it saves."""
@@ -190,8 +185,7 @@ class Refinement:
             self.rounds.begin(new[shuffled[np.argsort(-urgency[shuffled], kind="stable")]])
             known = self.rounds.measured[new]
             found, _ = self.rounds.known(new[known])
-            share = _SAMPLES if self.rounds.stretches.step else 1.0
-            self.rounds.reach(new[known], share * tolerance * self._scale(found)[0])
+            self.rounds.reach(new[known], self._allowed(found, tolerance))
             found, inexact = self.rounds.known(new[known])
             noise = np.hypot(inexact, unsure[:, known])
             observed = apart(found, guess[:, known], noise) / self._scale(found)
@@ -271,6 +265,11 @@ class Refinement:
             least = max(1e-7 * float(np.abs(finite).max()), 1e-30)  # a constant surface
             self._span[m] = max(high - low, min(least, 1e-7 * abs(middle) + 1e-30))
             self._low[m], self._middle[m] = finite.min(), middle
+
+    def _allowed(self, found: np.ndarray, tolerance: float) -> np.ndarray:
+        """Errors from the choice of samples that points of these values may have."""
+        share = _SAMPLES if self.rounds.stretches.step else 1.0
+        return share * tolerance * self._scale(found)[0]
 
     def _scale(self, values: np.ndarray, metric: int | None = None) -> np.ndarray:
         """What errors count relative to, for values of shape (metrics, ...)."""
