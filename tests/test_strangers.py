@@ -1,0 +1,14 @@
+"""Whatever a stranger brings gives the number of their own call, or a clear refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from strangers.table import SITUATIONS
+
+
+@pytest.mark.parametrize("key", SITUATIONS)
+def test_right_or_refused(key: str, tmp_path: Path) -> None:
+    verdict = SITUATIONS[key].run(tmp_path)
+    assert verdict.works or verdict.remark
