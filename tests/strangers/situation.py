@@ -73,6 +73,7 @@ def measures(
     *,
     options: Mapping[str, Any] | None = None,
     relative: float = 1e-5,
+    compiled: bool = False,
 ) -> Verdict:
     """Measure at the model's own parameters in every way there is; each must give `want`.
 
@@ -83,11 +84,13 @@ def measures(
         want: The number that the stranger's own call gives.
         options: For the `Objective`.
         relative: How far a number may be off, by rounding.
+        compiled: Whether to try the strategy that needs a compiler, and many seconds, too.
     """
     want = want.detach().item() if isinstance(want, torch.Tensor) else float(want)
     options = dict(options or {})
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    strategies = [*STRATEGIES] if "strategy" not in options else []
+    strategies = [name for name in STRATEGIES if compiled or name != "compiled"]
+    strategies = [] if "strategy" in options else strategies
     agreeing = []
     for strategy in (None, *strategies):
         chosen = options if strategy is None else {**options, "strategy": strategy}
