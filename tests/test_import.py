@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 import landscape as ls
+from landscape.cli import HELP
 
 
 def test_import_loads_neither_torch_nor_matplotlib():
@@ -27,3 +29,20 @@ def test_public_names_exist(name):
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = ls.no_such_thing
+
+
+def test_the_help_loads_no_library_that_computes():
+    code = (
+        "import sys\nfrom landscape.cli import main\n"
+        "sys.argv = ['landscape', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('numpy', 'torch', 'h5py') if m in sys.modules], file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.strip() == "[]"
+    assert "surface" in found.stdout
+
+
+@pytest.mark.parametrize("module", HELP)
+def test_the_help_names_what_each_module_holds(module):
+    assert {*import_module(f"landscape.cli.{module}").COMMANDS} == {*HELP[module]}

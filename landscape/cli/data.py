@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Download data sets.", no_args_is_help=True)
+app = typer.Typer(help="Download data sets.", no_args_is_help=True, add_completion=False)
 
 
 class Kind(StrEnum):
@@ -76,4 +76,4 @@ def _lines(kind: Kind) -> list[str]:
     return [f"{name}: {source.note}; {source.url}" for name, source in SOURCES.items()]
 
 
-COMMANDS = {"list": list_names}
+COMMANDS = {"list": list_names, "data": app}
