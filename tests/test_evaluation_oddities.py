@@ -13,7 +13,6 @@ from torch import nn
 
 import landscape as ls
 from landscape.evaluation import search
-from landscape.evaluation.choice import Choice
 
 
 def classify(model, batch):

@@ -63,7 +63,7 @@ def test_the_optimizers_fault_names_it_and_the_tensor(dtype, broken, needs_closu
     monkeypatch.setattr(Breaking, "broken", broken)
     model = net(dtype)
     optimizer = Breaking(model.parameters(), lr=1e-3)
-    with pytest.raises(ValueError, match="mine made 1.weight infinite or NaN by step 3, though"):
+    with pytest.raises(ValueError, match=r"mine made 1\.weight infinite or NaN by step 3, though"):
         trained(optimizer, model, needs_closure=needs_closure)
 
 
@@ -83,9 +83,10 @@ def test_where_the_device_is_looked_at_late_the_first_tensor_is_named(monkeypatc
         loss.backward()
         return loss.detach()
 
-    with pytest.raises(ValueError, match="mine made 1.weight infinite or NaN by step 8"):
-        for _ in range(8):
-            checked.step(closure)
+    for _ in range(7):
+        checked.step(closure)
+    with pytest.raises(ValueError, match=r"mine made 1\.weight infinite or NaN by step 8"):
+        checked.step(closure)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e-3])
@@ -133,9 +134,15 @@ def test_a_run_that_breaks_is_one_error_and_its_file_says_that_it_is_not_complet
 ):
     monkeypatch.setattr("torch.optim.SGD", Breaking)
     path = tmp_path / "run.h5"
-    with pytest.raises(ValueError, match="^sgd made .* infinite or NaN by step 3, though the"):
+    with pytest.raises(ValueError, match=r"^sgd made .* infinite or NaN by step 3, though the"):
         record_run(Run("digits/mlp-16", "sgd", steps=6), path)
     assert not ls.Trajectory(path).complete
+
+
+def test_a_rate_beyond_the_numbers_is_said_by_name():
+    model = net()
+    with pytest.raises(ValueError, match=r"^mine failed at step 1: .*overflow"):
+        trained(torch.optim.SGD(model.parameters(), lr=1e39), model)
 
 
 def test_what_cannot_be_decomposed_is_said_by_name():
@@ -145,9 +152,9 @@ def test_what_cannot_be_decomposed_is_said_by_name():
 
     model = net()
     optimizer = Decomposing(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="^mine failed at step 1: all of 0.weight, .* are finite"):
+    with pytest.raises(ValueError, match=r"^mine failed at step 1: all of 0\.weight, .* finite"):
         trained(optimizer, model)
     with torch.no_grad():
         model[1].bias.fill_(float("inf"))
-    with pytest.raises(ValueError, match="mine failed at step 1: 0.weight, its gradient or what"):
+    with pytest.raises(ValueError, match=r"mine failed at step 1: 0\.weight, its gradient or what"):
         trained(optimizer, model)

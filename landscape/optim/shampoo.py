@@ -96,12 +96,12 @@ class Shampoo(Optimizer):
         for group in self.param_groups:
             for w in group["params"]:
                 if w.grad is not None:
-                    w.sub_(self._update(w, group), alpha=group["lr"])
+                    w.sub_(self._update(w, w.grad, group), alpha=group["lr"])
         return loss
 
-    def _update(self, w: Tensor, group: dict[str, Any]) -> Tensor:
+    def _update(self, w: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         decay = group["weight_decay"] * w
-        update = w.grad if group["weight_decouple"] else w.grad + decay
+        update = gradient if group["weight_decouple"] else gradient + decay
         update = self._preconditioned(update.reshape(w.shape or (1,)), w, group).reshape(w.shape)
         state = self.state[w]
         if group["momentum"]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import LinAlgError  # pyright: ignore[reportPrivateImportUsage]
 
 LATE = 50  # steps between two looks at a GPU, which would otherwise be waited for at each
 
@@ -54,11 +55,13 @@ class CheckedSteps:
         self._count += 1
         try:
             if self._needs_closure:
-                loss: Any = self._optimizer.step(looked_at)  # pyright: ignore[reportArgumentType]
+                loss = cast(Tensor, cast(Any, self._optimizer).step(looked_at))
             else:
                 loss = looked_at()
                 self._optimizer.step()
-        except torch.linalg.LinAlgError as error:
+        except RuntimeError as error:
+            if not isinstance(error, LinAlgError) and "overflow" not in str(error):
+                raise
             raise ValueError(self._failed(error)) from error
         after = _moderate(self._weights)
         self._broken |= self._sound & ~after
