@@ -236,7 +236,8 @@ class Restriction:
                 self._directions,
                 buffers=loan.buffers.clone() if self._buffers is None else self._buffers,
                 buffer_directions=self._moving,
-                sample=objective.data.batches(2, most=2),
+                # A batch size that was asked for may be the only one that the loss can take.
+                sample=objective.data.batches(objective._batch_size or 2, most=2),
                 check=check,
                 rounding=torch.bfloat16 if objective.precision in REDUCED else objective.dtype,
                 programs=objective.programs,

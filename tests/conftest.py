@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,6 +24,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def speed_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine is so slow that a faster way is looked for; tests of the choice ask for it."""
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", math.inf)
 
 
 @pytest.fixture(scope="session")

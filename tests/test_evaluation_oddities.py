@@ -13,7 +13,6 @@ from torch import nn
 
 import landscape as ls
 from landscape.evaluation import search
-from landscape.evaluation.choice import Choice
 
 
 def classify(model, batch):
@@ -245,6 +244,7 @@ def test_no_more_points_are_tried_than_fit(monkeypatch):
     assert max(chunks) <= 5
 
 
+@pytest.mark.usefixtures("everything_is_tried")
 def test_a_fixed_batch_is_looked_at_whole():
     torch.manual_seed(0)
     model, data = nn.Linear(12, 5), (torch.randn(64, 12), torch.arange(64) % 5)
@@ -255,5 +255,7 @@ def test_a_fixed_batch_is_looked_at_whole():
         return (z @ z.T)[mask].mean()
 
     found, objective = measured(model, contrastive, data, batch_size=32)
-    assert isinstance(objective.choice, Choice | None)
-    assert np.isfinite(found.mean).all()
+    plain, _ = measured(model, contrastive, data, batch_size=32, strategy="sequential")
+    assert objective.choice is not None
+    # Means of products of order 1, in which single precision errs by a few 1e-8.
+    np.testing.assert_allclose(found.mean, plain.mean, rtol=1e-5, atol=1e-6)

@@ -165,7 +165,8 @@ def test_a_choice_is_made_once_and_told(monkeypatch):
     surface = ls.loss_surface(objective, plane, resolution=9)
     told = surface.provenance["evaluation"]
     assert told["strategy"] in STRATEGIES
-    assert min(told["tried"].values()) == pytest.approx(told["seconds_per_point"], abs=1e-7)
+    # Told with four digits.
+    assert min(told["tried"].values()) == pytest.approx(told["seconds_per_point"], rel=5e-4)
     assert any(name.startswith("sequential") for name in told["tried"])
     assert objective.choice is not None
     chosen = objective.choice
@@ -173,7 +174,8 @@ def test_a_choice_is_made_once_and_told(monkeypatch):
     assert objective.choice is chosen
 
 
-def test_little_work_is_not_worth_a_choice():
+def test_little_work_is_not_worth_a_choice(monkeypatch):
+    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 1e6)  # on any machine
     model, loss, data = mlp()
     objective = ls.Objective(model, loss, data)
     plane = ls.random_plane(objective.parameters(), objective.layout)

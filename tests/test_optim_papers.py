@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from landscape.optim.lamb import LAMB
 from landscape.optim.lars import LARS
 from landscape.optim.lookahead import Lookahead
 from landscape.optim.sam import SAM
+from landscape.optim.shampoo import Shampoo
 from landscape.optim.switch import AdamToSGD
 
 STEPS = 20
@@ -407,3 +409,94 @@ def test_the_switch_waits_for_a_rate_that_descends():
         optimizer.step()
         assert (optimizer.switched_at > 0) == (t >= 3)
     assert optimizer.param_groups[0]["rate"] > 0
+
+
+def inverse_root(matrix, order):
+    """matrix^(-1/order), from an eigendecomposition that is not symmetric."""
+    values, vectors = np.linalg.eig(matrix)
+    return (vectors * values ** (-1 / order) @ np.linalg.inv(vectors)).real
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_shampoo(seed, decay, momentum):
+    """Algorithm 1 for the matrices, full-matrix AdaGrad for the vector."""
+    loss, start = problem(seed)
+    gradients = gradients_of(loss)
+    left = [1e-2 * np.eye(len(p)) for p in start]
+    right = [1e-2 * np.eye(p.shape[-1]) for p in start]
+    velocity = [torch.zeros_like(p) for p in start]
+
+    def advance(w, rate, _):
+        for i, (p, gradient) in enumerate(zip(w, gradients(w), strict=True)):
+            g = (gradient + decay * p).numpy()
+            if g.ndim == 1:
+                left[i] += np.outer(g, g)
+                update = inverse_root(left[i], 2) @ g
+            else:
+                left[i] += g @ g.T
+                right[i] += g.T @ g
+                update = inverse_root(left[i], 4) @ g @ inverse_root(right[i], 4)
+            velocity[i] = momentum * velocity[i] + torch.from_numpy(update)
+        return [p - rate * v for p, v in zip(w, velocity, strict=True)]
+
+    def make(w):
+        return Shampoo(w, matrix_eps=1e-2, momentum=momentum, weight_decay=decay)
+
+    assert distance(train(make, loss, start), walk(start, RATES, advance)) < TOLERANCE
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("shape", [(), (1,), (6,), (4, 6), (3, 2, 4), (2, 3, 2, 2)])
+def test_shampoo_on_gradients_of_rank_one(shape, size):
+    """Constant gradients of norm s: after t steps the update's norm is s / √(ε + t s²).
+
+    Every sum has one eigenvalue t s² and else 0, in single precision rounding. Of the gradient a
+    share of about η lies along these others and is divided by the root √(d η) at least: √(η / d).
+    """
+    share = math.sqrt(torch.finfo(torch.float32).eps)  # of the step, 3.5e-4
+    w = torch.nn.Parameter(torch.zeros(shape))
+    entries = max(w.numel(), 1)
+    optimizer = Shampoo([w], lr=1.0)
+    for t in range(1, 9):
+        before = w.detach().clone()
+        w.grad = torch.full(shape, size / math.sqrt(entries))
+        optimizer.step()
+        expected = size / math.sqrt(entries) / math.sqrt(1e-6 + t * size**2)
+        update = before - w.detach()
+        torch.testing.assert_close(update, torch.full(shape, expected), rtol=share, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("rank", [1, 2, 5])
+def test_shampoo_never_enlarges_rounding(rank, size):
+    """L^(-1/4) G R^(-1/4) of one step has singular values σ / √(σ² + ε), below 1.
+
+    In single precision, G of rank r has r of them and else rounding: at most its η s over the
+    smallest root √(d η) s, √(η / d) = 1.2e-4, once from the gradient and once from each sum.
+    """
+    generator = torch.Generator().manual_seed(rank)
+    a, b = (torch.randn(8, rank, generator=generator) for _ in range(2))
+    w = torch.nn.Parameter(torch.zeros(8, 8))
+    w.grad = (a @ b.T) * size
+    sigma = torch.linalg.svdvals(a.double() @ b.double().T * size)[:rank]
+    Shampoo([w], lr=1.0).step()
+    found = torch.linalg.svdvals(w.detach().double())
+    expected = sigma / (sigma**2 + 1e-6).sqrt()
+    torch.testing.assert_close(found[:rank], expected, rtol=1e-3, atol=0)
+    assert found[rank:].max() < 1e-3
+
+
+def test_shampoo_computes_roots_as_often_as_told_and_decouples_decay():
+    w = torch.nn.Parameter(torch.tensor([2.0]))
+    optimizer = Shampoo(
+        [w], lr=0.5, weight_decay=0.1, weight_decouple=True, preconditioning_compute_steps=2
+    )
+    for gradient, expected in [(3.0, 2 - 0.5 * (1 + 0.2)), (3.0, 1.4 - 0.5 * (1 + 0.14))]:
+        w.grad = torch.tensor([gradient])
+        optimizer.step()
+        assert w.item() == pytest.approx(expected, rel=1e-6)
+    for options in ({"matrix_eps": 0.0}, {"preconditioning_compute_steps": 0}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            Shampoo([w], **options)

@@ -90,6 +90,8 @@ SHIPPED = (
        PINK, "-.", {"switch_at": 100, "sgd_lr": 0.1}),
     _E("swats", "SWATS", "landscape.optim.switch:AdamToSGD", 0.002, "arXiv:1712.07628", PINK, ":",
        {"tolerance": 0.01}),
+    _E("shampoo", "Shampoo", "landscape.optim.shampoo:Shampoo", 0.1, "arXiv:1802.09568",
+       "#117733", "-"),
 )  # fmt: skip
 
 
@@ -105,7 +107,6 @@ FROM_PYTORCH_OPTIMIZER = (
     _more("lion", "Lion", "Lion", 0.001, "arXiv:2302.06675", "#332288 -"),
     _more("adan", "Adan", "Adan", 0.005, "arXiv:2208.06677", "#332288 --"),
     _more("soap", "SOAP", "SOAP", 0.006, "arXiv:2409.11321", "#332288 -."),
-    _more("shampoo", "Shampoo", "Shampoo", 0.1, "arXiv:1802.09568", "#117733 -"),
     _more("prodigy", "Prodigy", "Prodigy", 1.0, "arXiv:2306.06101", "#117733 :"),
     _more("adabelief", "AdaBelief", "AdaBelief", 0.002, "arXiv:2010.07468", "#117733 -."),
     _more("schedulefree-sgd", "Schedule-Free SGD", "ScheduleFreeSGD", 1.0, "arXiv:2405.15682",

@@ -17,6 +17,7 @@ from landscape.optim.evaluated import evaluated_weights
 from landscape.optim.hyperparameters import check_options
 from landscape.optim.registry import build, find
 from landscape.progress import Progress
+from landscape.recording.checked_steps import CheckedSteps
 from landscape.recording.gradient import gradient_closure
 from landscape.recording.recorder import Recorder
 from landscape.recording.run import Run, recorded_steps
@@ -54,7 +55,8 @@ def record_run(
         The path of the file.
 
     Raises:
-        ValueError: If the file holds another run, or the training does not come to its states.
+        ValueError: If the file holds another run, the training does not come to its states, or the
+            optimizer fails, which a training that diverges is not; see `CheckedSteps`.
     """
     run = run.resolved()
     done = recorded_steps(path, run) if resume and Path(path).exists() else 0
@@ -76,6 +78,7 @@ def record_run(
         check_options(f"average {run.average}", run.average_options, ("start", "decay"))
         trained = [p for p in model.parameters() if p.requires_grad]
         average = WeightAverage(run.average, trained, **run.average_options)
+    steps = CheckedSteps(run.optimizer, optimizer, model, needs_closure=entry.closure)
     order = _Order(data.size, run.seed)
     settings = {
         **asdict(run),
@@ -111,11 +114,7 @@ def record_run(
             closure = gradient_closure(
                 task.loss, model, data.take, order.next(batch_size), optimizer
             )
-            if entry.closure:
-                loss = optimizer.step(closure)
-            else:
-                loss = closure()
-                optimizer.step()
+            loss = steps.step(closure)
             if step >= done:
                 recorder.log(loss=loss)
             if average is not None:
@@ -123,6 +122,7 @@ def record_run(
             if scheduler is not None:
                 scheduler.step()
             progress.advance()
+        steps.check()
         if done == run.steps:  # only its end is missing
             opened.push(_begun(recorder, done))
     return Path(path)
