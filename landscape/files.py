@@ -12,6 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from landscape.carried import CannotCarryError, carry_over
+
 
 class SchemaError(ValueError):
     """A file or a group is not what it was taken for; the message says what was found."""
@@ -25,6 +27,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         raise SchemaError(f"{path} is a folder; give one HDF5 file.")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
+    if not path.is_file():  # a pipe or a device, of which reading never ends
+        raise SchemaError(f"{path} is no file; give one HDF5 file.")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -34,26 +38,29 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Open a copy of `path` (or a new file) for writing; it takes the place of `path` at the end.
+def replacing(
+    path: str | os.PathLike[str], name: str | None = None
+) -> Iterator[h5py.File]:
+    """Open a copy of `path` (or a new file), without `name`, for writing; it takes its place.
 
-    Two processes that save into one folder wait for each other. After an exception the old file
-    is as it was.
+    What stays is carried over into a new file beside it, so that a file does not grow for being
+    written again. Two processes that save into one folder wait for each other. After an exception
+    the old file is as it was. A link stays a link, and the permissions stay.
+
+    Raises:
+        SchemaError: If the file is a recorded run, or cannot be read.
+        PermissionError: If it may not be written to.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with _locked(path.parent):
         try:
             if path.exists():
-                with opened(path) as old:
-                    if "schema" in old.attrs:
-                        raise SchemaError(
-                            f"{path} is a recorded run, which is never changed; save results in "
-                            "another file."
-                        )
-                shutil.copyfile(path, partial)
+                _copy(path, partial, name)
             with h5py.File(partial, "r+" if path.exists() else "w") as file:
+                if name is not None and name in file:
+                    del file[name]
                 yield file
             with open(partial, "rb+") as handle:
                 os.fsync(handle.fileno())
@@ -67,8 +74,30 @@ def remove(path: str | os.PathLike[str], name: str) -> None:
     with opened(path) as file:
         if name not in file:
             return
-    with replacing(path) as file:
-        del file[name]
+    with replacing(path, name):
+        pass
+
+
+def _copy(path: Path, partial: Path, name: str | None) -> None:
+    """Make `partial` a copy of `path` without `name`, or with it where it cannot be left out."""
+    if not path.stat().st_mode & 0o222:
+        raise PermissionError(f"{path} is read-only; make it writable, or save in another file.")
+    with opened(path) as old:
+        if "schema" in old.attrs:
+            raise SchemaError(
+                f"{path} is a recorded run, which is never changed; save results in another file."
+            )
+        carried = False
+        if name is not None and name in old:  # without it, appending wastes nothing and bytes are copied faster
+            with contextlib.suppress(CannotCarryError):
+                carry_over(old, partial, without=name)
+                carried = True
+    if not carried:
+        shutil.copyfile(path, partial)
+    shutil.copystat(path, partial)
+    os.utime(partial)
+    with contextlib.suppress(OSError):  # of another user or group
+        os.chown(partial, path.stat().st_uid, path.stat().st_gid)
 
 
 def groups(file: h5py.File) -> dict[str, str]:
@@ -103,7 +132,8 @@ def _why_unreadable(path: Path, error: OSError) -> str:
         head = handle.read(8)
     if head != b"\x89HDF\r\n\x1a\n":
         return f"{path} is not an HDF5 file (a .h5 written by this package is expected)."
-    return f"{path} is damaged or cut short and cannot be opened ({error})."
+    said = " ".join(str(error).split())
+    return f"{path} is damaged or cut short and cannot be opened ({said})."
 
 
 @contextlib.contextmanager

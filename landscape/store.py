@@ -60,16 +60,15 @@ class Result:
     def save(self, path: str | os.PathLike[str], name: str) -> None:
         """Write this result as group `name` of the HDF5 file `path`, atomically.
 
-        The file is copied to ``<path>.partial``, changed there and renamed, so that a crash or a
-        full disk leaves the old file as it was. A group of that name is replaced; others stay.
+        What stays of the file is copied to ``<path>.partial``, which is changed and renamed: a
+        crash or a full disk leaves the old file as it was, and no file grows for being saved into
+        again. A group of that name is replaced; everything else in the file stays.
 
         Args:
             path: File to write, created when missing.
             name: Group, for example ``surface/pca``.
         """
-        with replacing(path) as file:
-            if name in file:
-                del file[name]
+        with replacing(path, name) as file:
             _write(file.create_group(name), self)
 
     @classmethod
