@@ -100,6 +100,20 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
         os.chown(partial, path.stat().st_uid, path.stat().st_gid)
 
 
+def being_written(path: str | os.PathLike[str]) -> bool:
+    """Whether a process records into this file at the moment."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: files that are open cannot be replaced there
+        return False
+    with open(path, "rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 def groups(file: h5py.File) -> dict[str, str]:
     """Name to schema of every group in a file that carries one."""
     found: dict[str, str] = {}

@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from landscape.files import SchemaError, check_version, groups, opened, replacing
+from landscape.settings import as_json
 
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable."
 
@@ -45,7 +46,10 @@ class Result:
     provenance: dict
 
     def __post_init__(self) -> None:
-        """Check every field against its annotation; arrays are converted and made read-only."""
+        """Check every field against its annotation; arrays are converted and made read-only.
+
+        Tables are brought into the form in which a file gives them back.
+        """
         sizes: dict[str, int] = {}
         for name, kind in _fields(type(self)).items():
             value = getattr(self, name)
@@ -56,6 +60,8 @@ class Result:
             if kind.dims is not None:
                 value = _checked_array(type(self).__name__, name, value, kind, sizes)
                 object.__setattr__(self, name, value)
+            elif kind.plain is dict:
+                object.__setattr__(self, name, as_json(value, f"{type(self).__name__}.{name}"))
 
     def save(self, path: str | os.PathLike[str], name: str) -> None:
         """Write this result as group `name` of the HDF5 file `path`, atomically.
