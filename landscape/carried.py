@@ -88,7 +88,9 @@ class _Carrier:
                 made = h5g.create(into.id, name.encode(), gcpl=item.id.get_create_plist())
                 self._members(item, h5py.Group(made), place)
             else:
-                if isinstance(item, h5py.Dataset) and item.id.get_type().detect_class(h5t.REFERENCE):
+                if isinstance(item, h5py.Dataset) and item.id.get_type().detect_class(
+                    h5t.REFERENCE
+                ):
                     raise CannotCarryError(f"{place} refers to objects")
                 h5o.copy(group.id, name.encode(), into.id, name.encode())
             self._attributes(item, place)
@@ -134,4 +136,3 @@ class _Carrier:
         if isinstance(reference, h5py.RegionReference):
             raise CannotCarryError("a reference to a region")
         return self._placed.get(h5o.get_info(self._old[reference].id).addr)
-

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +15,15 @@ import h5py
 import numpy as np
 
 from landscape.carried import CannotCarryError, carry_over
+
+
+_DAMAGE = (
+    OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError,
+    EOFError,
+)  # fmt: skip
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SMALL = 1 << 24  # bytes of which nobody minds whether they are stored
+_TIGHTEST = 1100  # times smaller than what was compressed: more than deflate can
 
 
 class SchemaError(ValueError):
@@ -33,14 +44,40 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         file = h5py.File(path, "r")
     except OSError as error:
         raise SchemaError(_why_unreadable(path, error)) from error
-    with file:
+    with file, damage_told(path):
         yield file
 
 
 @contextlib.contextmanager
-def replacing(
-    path: str | os.PathLike[str], name: str | None = None
-) -> Iterator[h5py.File]:
+def damage_told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever reading a damaged or hostile file raises into a `SchemaError` of one line."""
+    try:
+        yield
+    except SchemaError:
+        raise
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
+            raise
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise SchemaError(f"{path} is damaged and cannot be read ({said}).") from error
+
+
+def check_stored(data: h5py.Dataset) -> None:
+    """Refuse a data set that says it is much larger than what is stored of it.
+
+    Reading it would take memory that no file was large enough to fill.
+    """
+    shape = data.shape
+    announced = data.dtype.itemsize * math.prod(shape or ())
+    if announced > max(_SMALL, _TIGHTEST * data.id.get_storage_size()):
+        raise SchemaError(
+            f"{data.file.filename}: {data.name} is said to have the shape {shape}, and "
+            f"{data.id.get_storage_size()} bytes of it are stored; the file is damaged."
+        )
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator[h5py.File]:
     """Open a copy of `path` (or a new file), without `name`, for writing; it takes its place.
 
     What stays is carried over into a new file beside it, so that a file does not grow for being
@@ -88,7 +125,9 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
                 f"{path} is a recorded run, which is never changed; save results in another file."
             )
         carried = False
-        if name is not None and name in old:  # without it, appending wastes nothing and bytes are copied faster
+        if (
+            name is not None and name in old
+        ):  # without it, appending wastes nothing and bytes are copied faster
             with contextlib.suppress(CannotCarryError):
                 carry_over(old, partial, without=name)
                 carried = True

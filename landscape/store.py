@@ -27,7 +27,14 @@ from typing import Any, ClassVar, Self
 import h5py
 import numpy as np
 
-from landscape.files import SchemaError, check_version, groups, opened, replacing
+from landscape.files import (
+    SchemaError,
+    check_stored,
+    check_version,
+    groups,
+    opened,
+    replacing,
+)
 from landscape.settings import as_json
 
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable."
@@ -212,6 +219,7 @@ def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
     data = group[name]
     if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
         raise KeyError(name)
+    check_stored(data)
     if kind.plain is dict:
         found = json.loads(str(data.asstr()[()]))
         if not isinstance(found, dict):

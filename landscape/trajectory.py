@@ -55,10 +55,12 @@ import h5py
 import numpy as np
 
 from landscape.checked import (
+    Rows,
     checked_rows,
     checked_scalars,
     dataset,
     members,
+    pair_of,
     stored_layout,
     table_of_json,
 )
@@ -126,14 +128,14 @@ class Trajectory:
                     width["gradient_histogram"] = HISTOGRAM_BINS
                     count = self.updates if name in ("sketch", "gradient_histogram") else states
                     checked_rows(file, name, count, (width.get(name),), ("float32", "uint8"))
-            sketch = file.attrs.get("sketch")
+            sketch = pair_of(file, "sketch")
             self.holds: dict[str, Any] = {
                 "dtype": "float16-delta" if "origin" in file else "float32",
                 **{
                     name: name in file
                     for name in ("buffers", "evaluation", "random_state", "gradient_histogram")
                 },
-                "sketch": None if sketch is None else tuple(int(n) for n in sketch),
+                "sketch": sketch,
             }
         if not states:
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
@@ -243,10 +245,10 @@ class Trajectory:
             return part
         return self._rebuilt((part - self._data("origin")[columns]).astype(np.float16), columns)
 
-    def _data(self, name: str) -> h5py.Dataset:
+    def _data(self, name: str) -> Rows:
         if self._file is None:
             self._file = self._open.enter_context(opened(self.path))
-        return dataset(self._file, name)
+        return Rows(self.path, dataset(self._file, name))
 
     def _optional(self, name: str, index: int) -> np.ndarray | None:
         row = range(len(self))[index]

@@ -109,7 +109,9 @@ def _usable(held: Choice, restriction: Restriction, coordinates: np.ndarray) -> 
     """
     objective = restriction.objective
     asked = (objective._strategy, objective._batch_size)
-    if any(a not in (None, h) for a, h in zip(asked, (held.strategy, held.batch_size), strict=True)):
+    if any(
+        a not in (None, h) for a, h in zip(asked, (held.strategy, held.batch_size), strict=True)
+    ):
         return None
     batch = held.batch_size and min(held.batch_size, objective.data.size)
     threads = min(held.threads, torch.get_num_threads())

@@ -78,7 +78,7 @@ class Units:
         held = self._plan().get("choice")
         if held is None:
             return None
-        if not isinstance(held, dict) or held.get("strategy") not in STRATEGIES:
+        if not isinstance(held, dict) or held.get("strategy") not in list(STRATEGIES):
             raise self._senseless("choice", held)
         seconds, tried, batch = held.get("seconds"), held.get("tried"), held.get("batch_size")
         numbers = [seconds, *(tried.values() if isinstance(tried, dict) else ())]
