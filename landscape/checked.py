@@ -58,6 +58,12 @@ def pair_of(file: h5py.File, name: str) -> tuple[int, int] | None:
     return int(pair[0]), int(pair[1])
 
 
+def short(value: Any) -> str:
+    """Anything that a file says, short enough for a message."""
+    said = " ".join(repr(value).split())
+    return said if len(said) <= 80 else f"{said[:80]}..."
+
+
 def members(file: h5py.File, name: str) -> Iterator[str]:
     """Names in the group `name`; none when there is no such group."""
     group = file.get(name)

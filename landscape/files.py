@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from landscape.carried import CannotCarryError, carry_over
+from landscape.heaps import damage_of_heaps
 
 
 _DAMAGE = (
@@ -40,6 +41,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         raise FileNotFoundError(f"{path}: no such file.")
     if not path.is_file():  # a pipe or a device, of which reading never ends
         raise SchemaError(f"{path} is no file; give one HDF5 file.")
+    if damage := damage_of_heaps(path):
+        raise SchemaError(f"{path} is damaged and cannot be read ({damage}).")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -159,7 +162,7 @@ def groups(file: h5py.File) -> dict[str, str]:
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Group) and "schema" in item.attrs:
-            found[name] = str(item.attrs["schema"])
+            found[name] = " ".join(str(item.attrs["schema"]).split())[:80]
 
     file.visititems(visit)
     return found

@@ -115,7 +115,8 @@ def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:
     schema = group.attrs.get("schema")
     cls = known.get(str(schema))
     if cls is None:
-        raise SchemaError(f"{where} has schema {schema!r}; expected one of {sorted(known)}.")
+        said = repr(schema)[:80]
+        raise SchemaError(f"{where} has schema {said}; expected one of {sorted(known)}.")
     check_version(where, cls.schema, group.attrs.get("version"), cls.version)
     values: dict[str, Any] = {}
     for name, kind in _fields(cls).items():

@@ -61,6 +61,7 @@ from landscape.checked import (
     dataset,
     members,
     pair_of,
+    short,
     stored_layout,
     table_of_json,
 )
@@ -121,6 +122,8 @@ class Trajectory:
             self.layer_scalars = tuple(members(file, "layers"))
             for name in self.layer_scalars:
                 checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
+            if "origin" in file:
+                checked_rows(file, "origin", self.layout.size, (), ("float32",))
             checked_rows(file, "parameters", states, (self.layout.size,), ("float32", "float16"))
             for name in ("buffers", "evaluation", "random_state", "sketch", "gradient_histogram"):
                 if name in file:
@@ -268,13 +271,15 @@ class Trajectory:
 def _check(file: h5py.File) -> None:
     found = file.attrs.get("schema")
     if found != SCHEMA:
-        what = "a results file" if found is None and len(file) else f"of schema {found!r}"
+        what = "a results file" if found is None and len(file) else f"of schema {short(found)}"
         raise SchemaError(f"{file.filename} is {what}, not a recorded run ({SCHEMA}).")
     check_version(file.filename, SCHEMA, file.attrs.get("version"), VERSION)
 
 
 def _counts(file: h5py.File) -> tuple[int, int]:
     counts = dataset(file, "n_committed")[()]
-    if np.shape(counts) != (2,) or counts.dtype.kind != "i" or counts.min() < 0:
-        raise SchemaError(f"{file.filename}: the counter reads {counts}; the file is damaged.")
+    if not isinstance(counts, np.ndarray) or counts.shape != (2,) or counts.dtype.kind != "i" or counts.min() < 0:
+        raise SchemaError(
+            f"{file.filename}: the counter reads {short(counts)}; the file is damaged."
+        )
     return int(counts[0]), int(counts[1])
