@@ -3,9 +3,9 @@
 HDF5 gives the space of what is deleted back to nobody once a file was closed, so that a file in
 which something is replaced again and again grows for ever. A new file holds what stays and no more.
 
-Everything is carried over: groups and data sets (as they are stored, compressed or not), attributes,
-soft, external and hard links, the order of members, and references to objects, which dimension
-scales are made of. What cannot be carried over exactly is refused, never left out.
+Everything is carried over: groups and data sets (as they are stored, compressed or not), their
+attributes, soft, external and hard links, the order of members, and references to objects, which
+dimension scales are made of. What cannot be carried over exactly is refused, never left out.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ import numpy as np
 from landscape.carried import CannotCarryError, carry_over
 from landscape.heaps import damage_of_heaps
 
-
 _DAMAGE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError,
     EOFError,

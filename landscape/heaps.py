@@ -16,18 +16,21 @@ Source: HDF5 File Format Specification 3.0, section III.E.
 
 from __future__ import annotations
 
-import mmap
+import re
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-SCANNED = 1 << 26
+import numpy as np
+
+SCANNED = 1 << 24
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_HEAP = b"GCOL\x01"
-_WIDTHS = (1, 2, 4, 8, 16)  # bytes of an element of what varies in length
+_HEAP = re.compile(rb"GCOL\x01")
 _LEAST = 4096  # bytes of a heap; the library refuses smaller ones
+_WIDTHS = (1, 2, 4, 8, 16)  # bytes of an element of what varies in length
+
+Heaps = dict[int, tuple[int, dict[int, int]]]  # address: size, and bytes of every object
 
 
 def damage_of_heaps(path: Path) -> str:
@@ -38,48 +41,71 @@ def damage_of_heaps(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _damage(path: Path, size: int, *_: int) -> str:
-    if not size:
-        return ""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        head = data[:24]
-        if not head.startswith(_SIGNATURE) or len(head) < 24:
-            return ""  # the library says so
-        widths = head[13:15] if head[8] < 2 else head[9:11]
-        if widths != b"\x08\x08":
-            return "its addresses are not of 8 bytes"
-        half = SCANNED // 2
-        parts = [(0, size)] if size <= SCANNED else [(0, half), (size - half, size)]
-        for address in _found(data, _HEAP, parts):
-            if problem := _damage_of(data, address, parts):
-                return f"the heap at {address} {problem}"
+    with open(path, "rb") as file:
+        parts = [(0, file.read(min(size, SCANNED)))]
+        if size > SCANNED:
+            parts[0] = 0, parts[0][1][: SCANNED // 2]
+            file.seek(size - SCANNED // 2)
+            parts.append((size - SCANNED // 2, file.read(SCANNED // 2)))
+    head = parts[0][1][:24]
+    if not head.startswith(_SIGNATURE) or len(head) < 24:
+        return ""  # the library says so
+    if (head[13:15] if head[8] < 2 else head[9:11]) != b"\x08\x08":
+        return "its addresses are not of 8 bytes"
+    try:
+        heaps = {k: v for begin, data in parts for k, v in _heaps(begin, data).items()}
+        for begin, data in parts:
+            _check_references(begin, data, heaps)
+    except ValueError as problem:
+        return str(problem)
     return ""
 
 
-def _found(data: mmap.mmap, what: bytes, parts: list[tuple[int, int]]) -> Iterator[int]:
-    for start, end in parts:
-        at = data.find(what, start, end)
-        while at >= 0:
-            yield at
-            at = data.find(what, at + 1, end)
+def _heaps(begin: int, data: bytes) -> Heaps:
+    """The heaps in a part of a file.
+
+    Raises:
+        ValueError: If the objects of one do not fit into it.
+    """
+    found: Heaps = {}
+    for match in _HEAP.finditer(data):
+        start = match.start()
+        (size,) = struct.unpack_from("<Q", data, start + 8) if start + 16 <= len(data) else (0,)
+        if not _LEAST <= size <= len(data) - start:
+            continue  # no heap after all, or one that the library refuses
+        objects: dict[int, int] = {}
+        at = start + 16
+        while start + size - at >= 16:
+            index, _, length = struct.unpack_from("<HHxxxxQ", data, at)
+            taken = 16 + (length + 7) // 8 * 8 if index else length
+            if not 16 <= taken <= start + size - at or index in objects:
+                raise ValueError(
+                    f"the heap at {begin + start} holds an object {index} of {length} bytes"
+                )
+            objects[index] = length
+            at += taken
+        found[begin + start] = size, objects
+    return found
 
 
-def _damage_of(data: mmap.mmap, address: int, parts: list[tuple[int, int]]) -> str:
-    (size,) = struct.unpack_from("<Q", data, address + 8) if address + 16 <= len(data) else (0,)
-    if not _LEAST <= size <= len(data) - address:
-        return ""  # no heap, or one that the library refuses
-    sizes: dict[int, int] = {}
-    at, end = address + 16, address + size
-    while end - at >= 16:
-        index, _, length = struct.unpack_from("<HHxxxxQ", data, at)
-        taken = 16 + (length + 7) // 8 * 8 if index else length
-        if not 16 <= taken <= end - at or index in sizes:
-            return f"holds an object {index} of {length} bytes"
-        sizes[index] = length
-        at += taken
-    for place in _found(data, struct.pack("<Q", address), parts):
-        if not 4 <= place <= len(data) - 12:
-            continue
-        length, _, index = struct.unpack_from("<IQI", data, place - 4)
-        if length and index and index in sizes and sizes[index] not in [length * w for w in _WIDTHS]:
-            return f"is asked for {length} bytes of object {index}, which has {sizes[index]}"
-    return ""
+def _check_references(begin: int, data: bytes, heaps: Heaps) -> None:
+    """Refuse references that ask for less than their object holds, which would overrun memory.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    known = np.array(sorted(heaps), np.uint64)
+    for shift in range(8) if heaps else ():
+        numbers = np.frombuffer(data, "<u8", max(0, len(data) - shift) // 8, shift)
+        near = np.flatnonzero(numbers - known[0] <= known[-1] - known[0])
+        for place in (8 * near[np.isin(numbers[near], known)] + shift).tolist():
+            if not 4 <= place <= len(data) - 12:
+                continue
+            if any(at <= begin + place < at + size for at, (size, _) in heaps.items()):
+                continue  # in a heap the same bytes are something else
+            length, address, index = struct.unpack_from("<IQI", data, place - 4)
+            there = heaps[address][1].get(index, 0) if index else 0
+            if length and there > length and there not in [length * w for w in _WIDTHS]:
+                raise ValueError(
+                    f"the heap at {address} is asked for {length} of {there} bytes of an object"
+                )

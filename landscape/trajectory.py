@@ -278,7 +278,12 @@ def _check(file: h5py.File) -> None:
 
 def _counts(file: h5py.File) -> tuple[int, int]:
     counts = dataset(file, "n_committed")[()]
-    if not isinstance(counts, np.ndarray) or counts.shape != (2,) or counts.dtype.kind != "i" or counts.min() < 0:
+    if (
+        not isinstance(counts, np.ndarray)
+        or counts.shape != (2,)
+        or counts.dtype.kind != "i"
+        or counts.min() < 0
+    ):
         raise SchemaError(
             f"{file.filename}: the counter reads {short(counts)}; the file is damaged."
         )

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: each opens, or ends in one line; none ends or stops the interpreter."""
+"""Damaged and hostile files open or end in one line; none ends the interpreter, or hangs it."""
 
 from __future__ import annotations
 

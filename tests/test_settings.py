@@ -22,7 +22,7 @@ from landscape.settings import as_json, joined, of_all, users_settings
 PACKAGE = Path(ls.__file__).parent
 
 
-class Colour(str, enum.Enum):
+class Colour(enum.StrEnum):
     RED = "red"
 
 
@@ -136,8 +136,8 @@ def test_parts_of_several_devices_merge_and_say_so():
     assert merged.computed.all()
     assert merged.settings["device"] == "cuda:0, cuda:1, cpu"
     assert dict(map(tuple, notes_on(merged)))["Device"] == "cuda:0, cuda:1, cpu"
+    odd = replace(parts[1], settings={**parts[1].settings, "precision": "double"})
     with pytest.raises(ValueError, match="precision differs"):
-        odd = replace(parts[1], settings={**parts[1].settings, "precision": "double"})
         ls.merge_surfaces([parts[0], odd])
 
 

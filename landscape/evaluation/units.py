@@ -82,7 +82,7 @@ class Units:
             raise self._senseless("choice", held)
         seconds, tried, batch = held.get("seconds"), held.get("tried"), held.get("batch_size")
         numbers = [seconds, *(tried.values() if isinstance(tried, dict) else ())]
-        if any(isinstance(n, bool) or not isinstance(n, int | float | None) for n in numbers):
+        if not all(n is None or (isinstance(n, float) and n >= 0) or n != n for n in numbers):
             raise self._senseless("choice", held)
         return Choice(
             strategy=held["strategy"],

@@ -148,7 +148,9 @@ def settings_of_ones_own(folder: Path) -> Verdict:
 
 @situation("files", "a model among the settings")
 def settings_that_cannot_be_kept(folder: Path) -> Verdict:
-    return refuses(r"settings\['net'\] is a Linear", lambda: small(settings={"net": nn.Linear(1, 1)}))
+    return refuses(
+        r"settings\['net'\] is a Linear", lambda: small(settings={"net": nn.Linear(1, 1)})
+    )
 
 
 @situation("files", "a surface measured in halves on two GPUs")
