@@ -14,7 +14,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from h5py import h5a, h5f, h5g, h5o, h5p, h5s, h5t
+from h5py import h5a, h5f, h5g, h5o, h5p, h5s, h5t  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class CannotCarryError(Exception):
@@ -70,7 +70,7 @@ class _Carrier:
                 here.attrs[name]
 
     def _members(self, group: h5py.Group, into: h5py.Group, where: str) -> None:
-        for name in group:
+        for name in map(str, group):
             place = f"{where}/{name}"
             if place.strip("/") == self._without:
                 continue
@@ -118,7 +118,7 @@ class _Carrier:
             return
         if name == "DIMENSION_LIST" and isinstance(item, h5py.Dataset):
             assert isinstance(here, h5py.Dataset)
-            for axis, scales in zip(here.dims, item.attrs[name], strict=True):
+            for axis, scales in zip(here.dims, np.asarray(item.attrs[name]), strict=True):
                 for scale in scales:
                     if target := self._target(scale):
                         axis.attach_scale(self._new[target])
