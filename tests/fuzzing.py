@@ -74,26 +74,27 @@ def read_units(path: Path) -> None:
 READ = {"run": read_run, "results": read_results, "li2018": read_li2018, "units": read_units}
 
 
-def verdict(kind: str, path: Path) -> str:
-    """Read an input; says what is wrong with how it ends, or nothing."""
+def verdict(kind: str, path: Path) -> tuple[str, bool]:
+    """Read an input; says what is wrong with how it ends, or nothing, and whether it opened."""
     before = _mark(path)
-    problem = ""
+    problem, opened = "", False
     try:
         READ[kind](path)
+        opened = True
     except (ValueError, OSError) as error:
         said = str(error)
         if "\n" in said or path.name not in said or len(said) > 2000:
             problem = f"{type(error).__name__} with a message of no use: {said[:300]!r}"
     except BaseException as error:  # whatever it is, it is no message
         problem = f"{type(error).__name__}: {str(error)[:300]}"
-    return problem or ("it was changed" if _mark(path) != before else "")
+    return problem or ("it was changed" if _mark(path) != before else ""), opened
 
 
-def said_by_command(path: Path) -> str:
+def said_by_command(command: str, path: Path) -> str:
     """Ask the command line about an input; says what is wrong with the answer, or nothing."""
     from landscape.cli import main
 
-    sys.argv, code, out, err = ["landscape", "info", str(path)], 0, io.StringIO(), io.StringIO()
+    sys.argv, code, out, err = ["landscape", command, str(path)], 0, io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main()
@@ -102,7 +103,7 @@ def said_by_command(path: Path) -> str:
     lines = err.getvalue().splitlines()
     if (code == 0 and not lines) or (code == 2 and len(lines) == 1):
         return ""
-    return f"`landscape info` ends with {code} and {lines[:3]}"
+    return f"`landscape {command}` ends with {code} and {lines[:3]}"
 
 
 def _mark(path: Path) -> str:
@@ -129,9 +130,11 @@ def main() -> None:
         print(number, flush=True)
         kind, path = make_input(bases, into, seed, number)
         signal.alarm(SECONDS)
-        wrong = verdict(kind, path)
+        wrong, opened = verdict(kind, path)
         if not wrong and number % 20 == 0 and kind != "units":
-            wrong = said_by_command(path)
+            wrong = said_by_command("info", path)
+            if not wrong and not opened:
+                wrong = said_by_command("plot", path)
         signal.alarm(0)
         if wrong:
             print(f"{number} {path.name}: {' '.join(wrong.split())}", flush=True)

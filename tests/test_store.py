@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -49,6 +50,7 @@ def sample(**changes) -> Sample:
     return Sample(**{**values, **changes})
 
 
+@limits(deadline=None)
 @given(
     values=hnp.arrays(np.float64, (2, 2, 3), elements=st.floats(width=64)),
     title=st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")),
