@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from landscape.files import SchemaError
+from landscape.files import SchemaError, check_stored, damage_told
 from landscape.layout import Layout
 
 
@@ -46,6 +47,23 @@ def checked_scalars(file: h5py.File, updates: int) -> dict[str, np.ndarray]:
     return {name: values[:, c].copy() for c, name in enumerate(called) if name}
 
 
+def pair_of(file: h5py.File, name: str) -> tuple[int, int] | None:
+    """The two whole numbers in the attribute `name`; None when there is none."""
+    found = file.attrs.get(name)
+    if found is None:
+        return None
+    pair = np.asarray(found) if not isinstance(found, h5py.Empty) else np.zeros(0)
+    if pair.shape != (2,) or pair.dtype.kind not in "iu":
+        raise SchemaError(f"{file.filename}: {name!r} is no pair of numbers; the file is damaged.")
+    return int(pair[0]), int(pair[1])
+
+
+def short(value: Any) -> str:
+    """Anything that a file says, short enough for a message."""
+    said = " ".join(repr(value).split())
+    return said if len(said) <= 80 else f"{said[:80]}..."
+
+
 def members(file: h5py.File, name: str) -> Iterator[str]:
     """Names in the group `name`; none when there is no such group."""
     group = file.get(name)
@@ -59,7 +77,22 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
     inside = isinstance(found, h5py.Dataset) and found.file.filename == file.filename
     if not isinstance(found, h5py.Dataset) or not inside or found.is_virtual or found.external:
         raise SchemaError(f"{file.filename} has no data {name!r}; the file is damaged.")
+    if found.shape is None:
+        raise SchemaError(f"{file.filename}: {name!r} is empty; the file is damaged.")
+    check_stored(found)
     return found
+
+
+class Rows:
+    """A data set of a file that may be damaged: what cannot be read is told in one line."""
+
+    def __init__(self, path: Path, data: h5py.Dataset) -> None:
+        self._path, self._data = path, data
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """What the data set holds there."""
+        with damage_told(self._path):
+            return self._data[key]
 
 
 def _text(file: h5py.File, name: str, default: str | None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +13,17 @@ from typing import Any
 
 import h5py
 import numpy as np
+
+from landscape.carried import CannotCarryError, carry_over
+from landscape.heaps import damage_of_heaps
+
+_DAMAGE = (
+    OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError,
+    EOFError,
+)  # fmt: skip
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SMALL = 1 << 24  # bytes of which nobody minds whether they are stored
+_TIGHTEST = 1100  # times smaller than what was compressed: more than deflate can
 
 
 class SchemaError(ValueError):
@@ -25,35 +38,68 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         raise SchemaError(f"{path} is a folder; give one HDF5 file.")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
+    if not path.is_file():  # a pipe or a device, of which reading never ends
+        raise SchemaError(f"{path} is no file; give one HDF5 file.")
+    if damage := damage_of_heaps(path):
+        raise SchemaError(f"{path} is damaged and cannot be read ({damage}).")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise SchemaError(_why_unreadable(path, error)) from error
-    with file:
+    with file, damage_told(path):
         yield file
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Open a copy of `path` (or a new file) for writing; it takes the place of `path` at the end.
+def damage_told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever reading a damaged or hostile file raises into a `SchemaError` of one line."""
+    try:
+        yield
+    except SchemaError:
+        raise
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
+            raise
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise SchemaError(f"{path} is damaged and cannot be read ({said}).") from error
 
-    Two processes that save into one folder wait for each other. After an exception the old file
-    is as it was.
+
+def check_stored(data: h5py.Dataset) -> None:
+    """Refuse a data set that says it is much larger than what is stored of it.
+
+    Reading it would take memory that no file was large enough to fill.
     """
-    path = Path(path)
+    shape = data.shape
+    announced = data.dtype.itemsize * math.prod(shape or ())
+    if announced > max(_SMALL, _TIGHTEST * data.id.get_storage_size()):
+        raise SchemaError(
+            f"{data.file.filename}: {data.name} is said to have the shape {shape}, and "
+            f"{data.id.get_storage_size()} bytes of it are stored; the file is damaged."
+        )
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator[h5py.File]:
+    """Open a copy of `path` (or a new file), without `name`, for writing; it takes its place.
+
+    What stays is carried over into a new file beside it, so that a file does not grow for being
+    written again. Two processes that save into one folder wait for each other. After an exception
+    the old file is as it was. A link stays a link, and the permissions stay.
+
+    Raises:
+        SchemaError: If the file is a recorded run, or cannot be read.
+        PermissionError: If it may not be written to.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with _locked(path.parent):
         try:
             if path.exists():
-                with opened(path) as old:
-                    if "schema" in old.attrs:
-                        raise SchemaError(
-                            f"{path} is a recorded run, which is never changed; save results in "
-                            "another file."
-                        )
-                shutil.copyfile(path, partial)
+                _copy(path, partial, name)
             with h5py.File(partial, "r+" if path.exists() else "w") as file:
+                if name is not None and name in file:
+                    del file[name]
                 yield file
             with open(partial, "rb+") as handle:
                 os.fsync(handle.fileno())
@@ -67,8 +113,46 @@ def remove(path: str | os.PathLike[str], name: str) -> None:
     with opened(path) as file:
         if name not in file:
             return
-    with replacing(path) as file:
-        del file[name]
+    with replacing(path, name):
+        pass
+
+
+def _copy(path: Path, partial: Path, name: str | None) -> None:
+    """Make `partial` a copy of `path` without `name`, or with it where it cannot be left out."""
+    if not path.stat().st_mode & 0o222:
+        raise PermissionError(f"{path} is read-only; make it writable, or save in another file.")
+    with opened(path) as old:
+        if "schema" in old.attrs:
+            raise SchemaError(
+                f"{path} is a recorded run, which is never changed; save results in another file."
+            )
+        carried = False
+        if (
+            name is not None and name in old
+        ):  # without it, appending wastes nothing and bytes are copied faster
+            with contextlib.suppress(CannotCarryError):
+                carry_over(old, partial, without=name)
+                carried = True
+    if not carried:
+        shutil.copyfile(path, partial)
+    shutil.copystat(path, partial)
+    os.utime(partial)
+    with contextlib.suppress(OSError):  # of another user or group
+        os.chown(partial, path.stat().st_uid, path.stat().st_gid)
+
+
+def being_written(path: str | os.PathLike[str]) -> bool:
+    """Whether a process records into this file at the moment."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: files that are open cannot be replaced there
+        return False
+    with open(path, "rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def groups(file: h5py.File) -> dict[str, str]:
@@ -77,7 +161,7 @@ def groups(file: h5py.File) -> dict[str, str]:
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Group) and "schema" in item.attrs:
-            found[name] = str(item.attrs["schema"])
+            found[name] = " ".join(str(item.attrs["schema"]).split())[:80]
 
     file.visititems(visit)
     return found
@@ -103,7 +187,8 @@ def _why_unreadable(path: Path, error: OSError) -> str:
         head = handle.read(8)
     if head != b"\x89HDF\r\n\x1a\n":
         return f"{path} is not an HDF5 file (a .h5 written by this package is expected)."
-    return f"{path} is damaged or cut short and cannot be opened ({error})."
+    said = " ".join(str(error).split())
+    return f"{path} is damaged or cut short and cannot be opened ({said})."
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from landscape.evaluation.work import Work
 from landscape.layout import Layout
 from landscape.provenance import fingerprint
 from landscape.restriction import Restriction
+from landscape.settings import users_settings
 from landscape.stretch import StretchRestriction
 
 __all__ = ["Evaluation", "Objective", "Restriction"]
@@ -66,10 +67,12 @@ class Objective:
             but for bitwise equal numbers give both `strategy` and `batch_size`.
         samples: Measure on a fixed random subset of this size.
         seed: Seed of the subset.
-        settings: Anything about the task worth keeping with the results.
+        settings: Anything about the task worth keeping with the results: texts, numbers, lists
+            and tables. It is found under ``user`` in their settings, ``task`` and ``data`` as such.
 
     Raises:
-        ValueError: If the data is empty or malformed, or an option is unknown.
+        ValueError: If the data is empty or malformed, an option is unknown, or a setting cannot
+            be kept in a file.
 
     >>> from torch import nn
     >>> model = nn.Linear(1, 1, bias=False)
@@ -129,7 +132,7 @@ class Objective:
         self.plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
         self._asked, self._repeatable = 0, False
         self._seconds: float | None = None
-        self._settings = dict(settings or {}, precision=precision)
+        self._settings = {**users_settings(settings), "precision": precision}
         if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
             self._settings["batch_norm"] = batch_norm
         if weight_decay is not None:

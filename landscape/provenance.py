@@ -5,20 +5,24 @@ from __future__ import annotations
 import datetime
 import hashlib
 import platform
-import shutil
-import subprocess
 import sys
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from landscape.commit import commit_of
+from landscape.masked import masked_command
 
 
 def provenance(**more: Any) -> dict[str, Any]:
     """What produced a result: software versions, command line, commit and time, plus `more`.
 
     Only libraries that are already loaded are named. The commit is that of the working folder
-    (the user's experiment); it is left out where there is none.
+    (the user's experiment); it is left out where there is none, and nothing in the folder is run
+    to learn it. What looks like a secret on the command line is masked.
 
     Args:
         **more: Anything else worth keeping (seed, device, hashes); must be JSON-serialisable.
@@ -29,15 +33,16 @@ def provenance(**more: Any) -> dict[str, Any]:
     loaded = [name for name in ("torch", "numpy", "scipy", "h5py") if name in sys.modules]
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": masked_command(sys.argv),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "versions": {name: version(name) for name in ["landscape", *loaded]},
-        **_commit(),
+        **({"commit": commit} if (commit := _commit()) else {}),
         **more,
     }
 
 
+@cache
 def version(package: str) -> str:
     """Installed version of `package`, or ``unknown``."""
     try:
@@ -61,18 +66,8 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return digest.hexdigest()[:16]
 
 
-def _commit() -> dict[str, str]:
-    git = shutil.which("git")
-    if git is None:
-        return {}
+def _commit() -> str | None:
     try:
-        found = subprocess.run(
-            [git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    return {"commit": found.stdout.strip()} if found.returncode == 0 else {}
+        return commit_of(Path.cwd())
+    except OSError:  # the folder is gone
+        return None

@@ -27,7 +27,15 @@ from typing import Any, ClassVar, Self
 import h5py
 import numpy as np
 
-from landscape.files import SchemaError, check_version, groups, opened, replacing
+from landscape.files import (
+    SchemaError,
+    check_stored,
+    check_version,
+    groups,
+    opened,
+    replacing,
+)
+from landscape.settings import as_json
 
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable."
 
@@ -45,7 +53,10 @@ class Result:
     provenance: dict
 
     def __post_init__(self) -> None:
-        """Check every field against its annotation; arrays are converted and made read-only."""
+        """Check every field against its annotation; arrays are converted and made read-only.
+
+        Tables are brought into the form in which a file gives them back.
+        """
         sizes: dict[str, int] = {}
         for name, kind in _fields(type(self)).items():
             value = getattr(self, name)
@@ -56,20 +67,21 @@ class Result:
             if kind.dims is not None:
                 value = _checked_array(type(self).__name__, name, value, kind, sizes)
                 object.__setattr__(self, name, value)
+            elif kind.plain is dict:
+                object.__setattr__(self, name, as_json(value, f"{type(self).__name__}.{name}"))
 
     def save(self, path: str | os.PathLike[str], name: str) -> None:
         """Write this result as group `name` of the HDF5 file `path`, atomically.
 
-        The file is copied to ``<path>.partial``, changed there and renamed, so that a crash or a
-        full disk leaves the old file as it was. A group of that name is replaced; others stay.
+        What stays of the file is copied to ``<path>.partial``, which is changed and renamed: a
+        crash or a full disk leaves the old file as it was, and no file grows for being saved into
+        again. A group of that name is replaced; everything else in the file stays.
 
         Args:
             path: File to write, created when missing.
             name: Group, for example ``surface/pca``.
         """
-        with replacing(path) as file:
-            if name in file:
-                del file[name]
+        with replacing(path, name) as file:
             _write(file.create_group(name), self)
 
     @classmethod
@@ -103,7 +115,8 @@ def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:
     schema = group.attrs.get("schema")
     cls = known.get(str(schema))
     if cls is None:
-        raise SchemaError(f"{where} has schema {schema!r}; expected one of {sorted(known)}.")
+        said = repr(schema)[:80]
+        raise SchemaError(f"{where} has schema {said}; expected one of {sorted(known)}.")
     check_version(where, cls.schema, group.attrs.get("version"), cls.version)
     values: dict[str, Any] = {}
     for name, kind in _fields(cls).items():
@@ -207,6 +220,7 @@ def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
     data = group[name]
     if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
         raise KeyError(name)
+    check_stored(data)
     if kind.plain is dict:
         found = json.loads(str(data.asstr()[()]))
         if not isinstance(found, dict):

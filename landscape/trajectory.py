@@ -55,10 +55,13 @@ import h5py
 import numpy as np
 
 from landscape.checked import (
+    Rows,
     checked_rows,
     checked_scalars,
     dataset,
     members,
+    pair_of,
+    short,
     stored_layout,
     table_of_json,
 )
@@ -119,6 +122,8 @@ class Trajectory:
             self.layer_scalars = tuple(members(file, "layers"))
             for name in self.layer_scalars:
                 checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
+            if "origin" in file:
+                checked_rows(file, "origin", self.layout.size, (), ("float32",))
             checked_rows(file, "parameters", states, (self.layout.size,), ("float32", "float16"))
             for name in ("buffers", "evaluation", "random_state", "sketch", "gradient_histogram"):
                 if name in file:
@@ -126,14 +131,14 @@ class Trajectory:
                     width["gradient_histogram"] = HISTOGRAM_BINS
                     count = self.updates if name in ("sketch", "gradient_histogram") else states
                     checked_rows(file, name, count, (width.get(name),), ("float32", "uint8"))
-            sketch = file.attrs.get("sketch")
+            sketch = pair_of(file, "sketch")
             self.holds: dict[str, Any] = {
                 "dtype": "float16-delta" if "origin" in file else "float32",
                 **{
                     name: name in file
                     for name in ("buffers", "evaluation", "random_state", "gradient_histogram")
                 },
-                "sketch": None if sketch is None else tuple(int(n) for n in sketch),
+                "sketch": sketch,
             }
         if not states:
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
@@ -243,10 +248,10 @@ class Trajectory:
             return part
         return self._rebuilt((part - self._data("origin")[columns]).astype(np.float16), columns)
 
-    def _data(self, name: str) -> h5py.Dataset:
+    def _data(self, name: str) -> Rows:
         if self._file is None:
             self._file = self._open.enter_context(opened(self.path))
-        return dataset(self._file, name)
+        return Rows(self.path, dataset(self._file, name))
 
     def _optional(self, name: str, index: int) -> np.ndarray | None:
         row = range(len(self))[index]
@@ -266,13 +271,20 @@ class Trajectory:
 def _check(file: h5py.File) -> None:
     found = file.attrs.get("schema")
     if found != SCHEMA:
-        what = "a results file" if found is None and len(file) else f"of schema {found!r}"
+        what = "a results file" if found is None and len(file) else f"of schema {short(found)}"
         raise SchemaError(f"{file.filename} is {what}, not a recorded run ({SCHEMA}).")
     check_version(file.filename, SCHEMA, file.attrs.get("version"), VERSION)
 
 
 def _counts(file: h5py.File) -> tuple[int, int]:
     counts = dataset(file, "n_committed")[()]
-    if np.shape(counts) != (2,) or counts.dtype.kind != "i" or counts.min() < 0:
-        raise SchemaError(f"{file.filename}: the counter reads {counts}; the file is damaged.")
+    if (
+        not isinstance(counts, np.ndarray)
+        or counts.shape != (2,)
+        or counts.dtype.kind != "i"
+        or counts.min() < 0
+    ):
+        raise SchemaError(
+            f"{file.filename}: the counter reads {short(counts)}; the file is damaged."
+        )
     return int(counts[0]), int(counts[1])

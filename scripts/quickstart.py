@@ -17,18 +17,18 @@ HERE = Path(__file__).parent.parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
-    parser.add_argument("--data", type=Path, default=HERE / "data" / "quickstart")
+    parser.add_argument("--data", type=Path, help="default: data/quickstart")
     parser.add_argument("--figures", type=Path, default=HERE / "figures" / "quickstart")
     args = parser.parse_args()
+    args.data = args.data or HERE / "data" / ("quickstart-smoke" if args.smoke else "quickstart")
     torch.set_num_threads(1)  # a network this small is no faster on more, and slower when busy
     steps, resolution, window = (30, (9, 7), 5) if args.smoke else (300, (51, 41), 20)
 
     print(f"1. Record: {len(OPTIMIZERS)} optimizers, {steps} steps each, on digits/mlp")
-    runs = []
-    for name in OPTIMIZERS:
-        file = args.data / f"{name}.h5"
-        ls.record_run(ls.Run("digits/mlp", name, steps=steps), file, overwrite=True)
-        runs.append(ls.Trajectory(file))
+    wanted = {args.data / f"{n}.h5": ls.Run("digits/mlp", n, steps=steps) for n in OPTIMIZERS}
+    for _ in ls.record_runs(wanted):
+        pass
+    runs = [ls.Trajectory(file) for file in wanted]
 
     print("2. Measure: a joint PCA plane, a random plane, the walk, angles and distances")
     task = ls.load_task("digits/mlp")
@@ -36,7 +36,6 @@ def main() -> None:
         task.model, task.loss, task.train, metrics=task.metrics, settings={"task": "digits/mlp"}
     )
     out = args.data / "quickstart.results.h5"
-    out.unlink(missing_ok=True)
     plane = ls.pca_plane(runs)
     ls.loss_surface(objective, plane, extent="trajectory", resolution=resolution).save(
         out, "surface/pca"

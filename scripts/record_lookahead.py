@@ -45,8 +45,9 @@ def main() -> None:
         for optimizer, what, every in ((inner, "fast", 1), (lookahead, "slow", args.k)):
             run = {**about, "optimizer": f"lookahead-{args.inner}", "name": f"{what} weights"}
             file = args.data / f"{what}.h5"
+            again = file.exists() and run.items() <= ls.Trajectory(file).run.items()
             stack.enter_context(
-                ls.Recorder(file, model, optimizer, every=every, run=run, overwrite=True)
+                ls.Recorder(file, model, optimizer, every=every, run=run, overwrite=again)
             )
         for _ in range(args.loops * args.k):
             index = torch.randint(data.size, (args.batch_size,), generator=order)

@@ -13,6 +13,7 @@ import pytest
 
 import landscape as ls
 from landscape.objective import Objective
+from landscape.recording.crashproof import CrashproofFile
 from landscape.recording.many import is_finished, record_runs
 from landscape.recording.outcome import outcome_table, outcomes
 from landscape.recording.run import Run
@@ -20,7 +21,7 @@ from landscape.recording.run import Run
 SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("record_*.py"))
 
 
-def test_finished_runs_are_kept_and_others_redone(tmp_path):
+def test_finished_runs_are_kept_and_interrupted_ones_redone(tmp_path):
     runs = {
         tmp_path / "sgd.h5": Run("digits/mlp-16", "sgd", steps=3),
         tmp_path / "gd.h5": Run("digits/mlp-16", "gd", steps=3),
@@ -29,12 +30,47 @@ def test_finished_runs_are_kept_and_others_redone(tmp_path):
     assert [new for _, new in record_runs(runs)] == [False, False]
     with h5py.File(tmp_path / "sgd.h5", "r+") as file:
         file.attrs["complete"] = 0
-    runs[tmp_path / "gd.h5"] = Run("digits/mlp-16", "gd", steps=4)
-    assert [new for _, new in record_runs(runs)] == [True, True]
-    assert len(ls.Trajectory(tmp_path / "gd.h5")) == 5
-    (tmp_path / "sgd.h5").write_bytes(b"no file of ours")
     assert not is_finished(tmp_path / "sgd.h5", runs[tmp_path / "sgd.h5"])
-    assert [new for _, new in record_runs(runs)] == [False, True]
+    assert dict(record_runs(runs)) == {tmp_path / "sgd.h5": True, tmp_path / "gd.h5": False}
+
+
+def test_nothing_else_is_recorded_over(tmp_path):
+    run = Run("digits/mlp-16", "sgd", steps=3)
+    (tmp_path / "folder.h5").mkdir()
+    (tmp_path / "notes.h5").write_text("no run at all")
+    (tmp_path / "link.h5").symlink_to(tmp_path / "nowhere")
+    ls.record_run(dataclasses.replace(run, steps=2), tmp_path / "shorter.h5")
+    ls.record_run(Run("digits/mlp-16", "adam", steps=3), tmp_path / "interrupted.h5")
+    with h5py.File(tmp_path / "interrupted.h5", "r+") as file:
+        file.attrs["complete"] = 0
+    ls.line_between(np.zeros(3), np.ones(3)).save(tmp_path / "results.h5", "line/a")
+    said = {
+        "folder": "no file", "notes": "no recorded run", "link": "no file",
+        "shorter": "steps=2, not 3", "interrupted": "optimizer='adam', not 'sgd'",
+        "results": "no recorded run",
+    }  # fmt: skip
+    for name, words in said.items():
+        path = tmp_path / f"{name}.h5"
+        before = path.read_bytes() if path.is_file() else None
+        with pytest.raises(FileExistsError, match=words) as caught:
+            list(record_runs({tmp_path / "new.h5": run, path: run}))
+        assert "\n" not in str(caught.value)
+        assert before is None or path.read_bytes() == before
+        assert not (tmp_path / "new.h5").exists()
+    path = tmp_path / "shorter.h5"
+    assert list(record_runs({path: run}, overwrite=True)) == [(path, True)]
+    assert ls.Trajectory(path).updates == 3
+
+
+def test_a_run_that_is_being_recorded_is_left_alone(tmp_path):
+    run = Run("digits/mlp-16", "sgd", steps=3)
+    path = ls.record_run(run, tmp_path / "sgd.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs["complete"] = 0
+    writer = CrashproofFile(path)
+    with pytest.raises(FileExistsError, match="being written"):
+        list(record_runs({path: run}))
+    writer.close()
 
 
 def test_an_impossible_run_is_refused_before_any_is_recorded(tmp_path):

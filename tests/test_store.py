@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from landscape.analysis import load_results
-from landscape.files import SchemaError, replacing
+from landscape.files import SchemaError, groups, remove, replacing
 from landscape.store import Result
 
 
@@ -49,6 +50,7 @@ def sample(**changes) -> Sample:
     return Sample(**{**values, **changes})
 
 
+@limits(deadline=None)
 @given(
     values=hnp.arrays(np.float64, (2, 2, 3), elements=st.floats(width=64)),
     title=st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")),
@@ -249,3 +251,114 @@ def test_neither_raw_files_nor_groups_of_other_files_are_read(tmp_path):
         file.create_dataset("group/sample/values", (2, 2, 3), "<f8", external=[(str(raw), 0, 96)])
     with pytest.raises(SchemaError, match="no 'values'"):
         Sample.load(tmp_path / "a.h5", "group/sample")
+
+
+def test_saving_again_and_again_makes_no_file_larger(tmp_path):
+    path = tmp_path / "x.h5"
+    large, small = sample(), sample(counts=np.arange(2), small=np.arange(3, dtype=np.float32))
+    sizes = []
+    for _ in range(8):
+        large.save(path, "a/b")
+        small.save(path, "a/c")
+        small.save(path, "unfinished/x")
+        remove(path, "unfinished/x")
+        sizes.append(path.stat().st_size)
+    assert max(sizes) - min(sizes) < 500
+    assert set(groups_of(path)) == {"a/b", "a/c"}
+    with xr.open_dataset(path, group="a/c", engine="h5netcdf") as opened:
+        assert list(opened["values"].dims) == ["kind", "y", "x"]
+        assert list(opened["kind"].values) == ["loss", "error"]
+
+
+def test_a_file_that_grew_before_shrinks(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["waste"] = np.zeros(10**5)
+        file["after"] = 1
+    with h5py.File(path, "r+") as file:
+        del file["waste"]
+    before = path.stat().st_size
+    for _ in range(2):
+        sample().save(path, "a")
+    assert path.stat().st_size < before / 10
+
+
+@pytest.mark.parametrize("version", ["earliest", "v108", "latest"])
+def test_everything_else_in_a_file_stays_as_it_was(tmp_path, version):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w", libver=version, track_order=True) as file:
+        file.attrs["note"] = "ü"
+        group = file.create_group("theirs", track_order=True)
+        for name in ("z", "a", "m"):
+            group[name] = np.arange(3)
+        group.create_dataset("packed", data=np.ones((40, 40)), chunks=(8, 8), compression="gzip")
+        group["text"], group["scale"] = ["a", "bc"], np.arange(3.0)
+        group["scale"].make_scale("metres")
+        group["m"].dims[0].attach_scale(group["scale"])
+        group["again"] = group["m"]
+        group["soft"], group["away"] = h5py.SoftLink("m"), h5py.ExternalLink("no.h5", "/x")
+        group.attrs["best"], group.attrs["empty"] = group["a"].ref, h5py.Empty("f8")
+        group.attrs.create("words", ["x", "yz"], dtype=h5py.string_dtype())
+        group.attrs["pairs"] = np.array([(1, 2.5)], dtype=[("n", "i4"), ("v", "f8")])
+    for _ in range(3):
+        sample().save(path, "ours")
+    with h5py.File(path) as file:
+        group = file["theirs"]
+        assert file.attrs["note"] == "ü"
+        assert list(group)[:3] == ["z", "a", "m"]
+        assert (group["packed"].chunks, group["packed"].compression) == ((8, 8), "gzip")
+        assert group["packed"][()].sum() == 1600
+        assert list(group["text"].asstr()) == ["a", "bc"]
+        assert group["m"].dims[0][0].name.endswith("scale")
+        assert group["again"] == group["m"]
+        assert group.get("soft", getlink=True).path == "m"
+        assert group.get("away", getlink=True).filename == "no.h5"
+        assert file[group.attrs["best"]] == group["a"]
+        assert isinstance(group.attrs["empty"], h5py.Empty)
+        assert list(group.attrs["words"]) == ["x", "yz"]
+        assert group.attrs["pairs"][0]["v"] == 2.5
+
+
+def test_what_cannot_be_carried_over_is_kept_all_the_same(tmp_path):
+    path = tmp_path / "x.h5"
+    sample().save(path, "a")
+    with h5py.File(path, "r+") as file:
+        file["table"] = np.arange(9)
+        file["regions"] = file["table"].regionref[2:5]
+        file.attrs["region"] = file["table"].regionref[1:3]
+    for _ in range(2):
+        sample(title="new").save(path, "a")
+    assert Sample.load(path, "a").title == "new"
+    with h5py.File(path) as file:
+        assert list(file["table"][file.attrs["region"]]) == [1, 2]
+        assert list(file["table"][file["regions"][()]]) == [2, 3, 4]
+
+
+def test_links_and_permissions_stay_and_read_only_files_are_left_alone(tmp_path):
+    path, link = tmp_path / "real.h5", tmp_path / "link.h5"
+    sample().save(path, "a")
+    link.symlink_to(path.name)
+    path.chmod(0o600)
+    sample().save(link, "b")
+    sample().save(link, "a")
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o444)
+    before = path.read_bytes()
+    for change in (lambda: sample().save(link, "c"), lambda: remove(path, "a")):
+        with pytest.raises(PermissionError, match="read-only"):
+            change()
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.h5", "real.h5"]
+
+
+def groups_of(path):
+    with h5py.File(path) as file:
+        return groups(file)
+
+
+def test_a_pipe_and_a_folder_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(SchemaError, match="give one HDF5 file"):
+            Sample.load(path, "a")

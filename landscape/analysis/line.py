@@ -14,6 +14,7 @@ from landscape.analysis.shape import rounding
 from landscape.directions import Line
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import provenance
+from landscape.settings import joined, of_all
 from landscape.store import Result
 
 if TYPE_CHECKING:
@@ -202,8 +203,7 @@ def loss_line(
         names=tuple(names),
         label=lines[0].labels[0],
         settings={
-            **lines[0].settings,
-            **objective.settings,
+            **joined(of_all([line.settings for line in lines]), objective.settings),
             "buffers": describe_buffers(objective, recorded=buffers is not None),
             **({} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}),
         },

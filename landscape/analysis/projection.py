@@ -14,6 +14,7 @@ from landscape.analysis.arrays import Arrays
 from landscape.directions import Plane
 from landscape.progress import Progress
 from landscape.provenance import fingerprint, provenance
+from landscape.settings import joined
 from landscape.store import Result
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def project(
         loss=np.array(losses[0]) if objective is not None else None,
         in_plane_loss=np.array(losses[1]) if objective is not None else None,
         shown=share,
-        settings={**plane.settings, **(objective.settings if objective is not None else {})},
+        settings=joined(plane.settings, objective.settings if objective is not None else {}),
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from landscape.analysis.fast.surface import measure_sparingly
 from landscape.directions import Plane
 from landscape.progress import Interrupted, Progress
 from landscape.provenance import fingerprint, provenance
+from landscape.settings import canonical, devices, difference, joined
 from landscape.store import Result
 
 if TYPE_CHECKING:
@@ -96,16 +96,19 @@ class Surface(Result):
                 return f"{axis} differs ({ends[0]}; {ends[1]})"
         if self.metrics != other.metrics:
             return f"the metrics differ ({', '.join(self.metrics)}; {', '.join(other.metrics)})"
-        for key in sorted({*self.settings, *other.settings}):
-            if (mine := self.settings.get(key)) != (theirs := other.settings.get(key)):
-                return f"{key} differs ({mine}; {theirs})"
-        return ""
+        return difference(self.settings, other.settings)
+
+    @property
+    def measurement(self) -> str:
+        """A text for all parts of this measurement, wherever they are measured."""
+        settings = {k: v for k, v in self.settings.items() if k != "device"}
+        return canonical([settings, self.metrics, self.provenance["plane_hash"]])
 
     def merged(self, other: Surface) -> Surface:
         """Both together; where both hold a point, this one's value.
 
         Of unfinished surfaces with a tolerance it is the value on more samples; a finished one
-        is the whole.
+        is the whole. The setting ``device`` names all devices that took part.
         """
         new = other.computed & ~self.computed
         held: dict[str, np.ndarray] = {}
@@ -120,6 +123,7 @@ class Surface(Result):
             values=np.where(new, other.values, self.values),
             standard_error=np.where(new, other.standard_error, self.standard_error),
             computed=self.computed | (new & other.computed),
+            settings={**self.settings, **devices(self.settings, other.settings)},
             **held,
         )
 
@@ -204,7 +208,7 @@ def loss_surface(
         labels=plane.labels,
         explained=plane.explained,
         explained_null=plane.explained_null,
-        settings={**plane.settings, **objective.settings, **recorded},
+        settings=joined(plane.settings, objective.settings, recorded),
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
     index, count = shard
@@ -229,10 +233,9 @@ def loss_surface(
             if units is None and engine is None and count == 1:
                 found = restriction(grid[missing], progress=progress)
             else:
-                what = json.dumps([blank.settings, blank.metrics, blank.provenance["plane_hash"]])
                 found = restriction.in_units(
                     grid[missing],
-                    what=what,
+                    what=blank.measurement,
                     folder=units,
                     engine=engine,
                     shard=shard,
@@ -245,7 +248,12 @@ def loss_surface(
     if found.observed_error is not None:  # of the lower precision, at a few points
         error = (float(e) for e in found.observed_error)
         told["observed_error"] = dict(zip(objective.names, error, strict=True))
-    return replace(whole, provenance={**blank.provenance, **told})
+    where = devices(known.settings, blank.settings)
+    return replace(
+        whole,
+        settings={**blank.settings, **where},
+        provenance={**blank.provenance, **told},
+    )
 
 
 def _still_holds(surface: Surface, restriction: Restriction, grid: np.ndarray) -> bool:

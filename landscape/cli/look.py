@@ -24,8 +24,14 @@ def plot(
     from landscape.analysis import load_results
     from landscape.plots.results import plot_results
 
-    for file in files:
-        folder = out if len(files) == 1 else out / file.name.removesuffix(".h5")
+    names = [file.name.removesuffix(".h5") for file in files]
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError(
+            "Two of the files have the same name, and so would the folders of their figures; draw "
+            "them apart, each with its own --out."
+        )
+    for file, name in zip(files, names, strict=True):
+        folder = out if len(files) == 1 else out / name
         written = plot_results(load_results(file), folder, formats=formats.split(","))
         for figure, sentence in written:
             typer.echo(f"{figure}: {sentence}")

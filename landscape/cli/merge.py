@@ -41,6 +41,12 @@ def merge(
                 )
             whole = part if whole is None else whole.merged(part)
         assert whole is not None
+        finished = already.get(f"surface/{name}")
+        if isinstance(finished, Surface) and (problem := whole.differences(finished)):
+            raise ValueError(
+                f"{out} holds surface {name!r} of another measurement ({problem}); give another "
+                "--out."
+            )
         before = already.get(f"unfinished/{name}")
         if isinstance(before, Surface):
             if problem := whole.differences(before):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from landscape.files import SchemaError, groups, opened
+from landscape.files import SchemaError, check_stored, groups, opened
 from landscape.provenance import fingerprint
 
 FilePath = str | os.PathLike[str]
@@ -115,6 +115,9 @@ def array(path: FilePath, group: h5py.Group, name: str) -> np.ndarray:
     data = group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
     if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiu":
         raise SchemaError(f"{path}: {name} is not an array of numbers.")
+    if data.shape is None or data.is_virtual or data.external:
+        raise SchemaError(f"{path}: {name} holds no numbers.")
+    check_stored(data)
     return data[()].astype(np.float64)
 
 

@@ -18,6 +18,7 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from landscape.analysis import load_results
 from landscape.explorer.content import Sources, page_content
+from landscape.replaceable import check_replaceable
 from landscape.store import Result
 
 PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
@@ -59,11 +60,13 @@ def explore(
     Raises:
         ValueError: If there is nothing to draw or `plotlyjs` is unknown.
         SchemaError: If a file holds no results.
+        FileExistsError: If something else than a page is where the page is to be written.
     """
     if plotlyjs not in ("inline", "inline-raw", "directory", "cdn"):
         raise ValueError(
             f"plotlyjs must be inline, inline-raw, directory or cdn; not {plotlyjs!r}."
         )
+    check_replaceable(out, ".html")
     sources = _sources(results)
     content = page_content(sources)
     heading = title or _title(sources, len(content["runs"]))

@@ -72,7 +72,7 @@ _OFF_PLANE = (
 
 _BATCH_NORM = {
     "frozen": "Running statistics stay as they were at the state that gave the model.",
-    "recalibrate": "Running statistics are estimated again at every point.",
+    "recalibrated": "Running statistics are estimated again at every point.",
     "batch": "Every batch is normalized by its own statistics.",
 }
 
@@ -90,7 +90,7 @@ def _plane(settings: dict[str, Any]) -> str:
     ):  # fmt: skip
         if name in settings:
             text += f"{', ' if text else ''}{label} {settings[name]}"
-    ignored = settings.get("ignore")
+    ignored = settings.get("ignored")
     if ignored:
         text += f", directions leave out {' and '.join(map(str, ignored))} parameters"
     return f"{text}." if text else ""

@@ -20,6 +20,7 @@ from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
 from landscape.plots.style import looks
 from landscape.plots.surface import contour_levels, metric_of, plot_surface
+from landscape.replaceable import check_replaceable
 
 Frame = np.ndarray  # uint8, shape (row, column, 3)
 
@@ -153,6 +154,7 @@ def write_animation(
 
     Raises:
         ValueError: If the suffix is neither, or there is no frame.
+        FileExistsError: If something else than a film of this kind is there.
         FileNotFoundError: If an MP4 is wanted and ffmpeg is not installed.
     """
     path = Path(path)
@@ -163,6 +165,7 @@ def write_animation(
             "MP4 needs ffmpeg, which is not installed (Debian: apt install ffmpeg); write a .gif "
             "instead."
         )
+    check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = [Image.fromarray(frame) for frame in frames]
     if not pictures:

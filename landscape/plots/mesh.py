@@ -15,6 +15,7 @@ from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
 from landscape.plots.gltf import gltf_bytes
 from landscape.plots.surface import check_plane, contour_levels, metric_of
+from landscape.replaceable import check_replaceable
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,13 @@ def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> Path:
 
     Raises:
         ValueError: If the suffix is none of these.
+        FileExistsError: If something else than a mesh of this kind is there.
         ImportError: If a ``.glb`` is wanted and trimesh is not installed.
     """
     path = Path(path)
     if path.suffix not in _WRITERS:
         raise ValueError(f"A mesh is written as {', '.join(_WRITERS)}; not {path.name!r}.")
+    check_replaceable(path)
     written = _WRITERS[path.suffix](mesh)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(written if isinstance(written, bytes) else written.encode("ascii"))

@@ -67,9 +67,11 @@ def plot_results(
     if not formats:
         raise ValueError(f"No format was given; choose of {', '.join(FORMATS)}.")
     written: list[Drawn] = []
+    taken: set[str] = set()
     with styled(style, columns=2):
         for drawing in _drawings(results):
-            files = [Path(out) / f"{drawing.name}.{kind.lstrip('.')}" for kind in formats]
+            name = _unused(drawing.name, taken)
+            files = [Path(out) / f"{name}.{kind.lstrip('.')}" for kind in formats]
             for file in files:
                 save_figure(drawing.figure, file, results=drawing.results, title=drawing.sentence)
             written.append(Drawn(files[0], drawing.sentence))
@@ -247,6 +249,16 @@ def _runs(results: Mapping[str, Result], kind: type[Named]) -> dict[str, Named]:
     """Results of one kind, one per run, in the order of legends."""
     found = _all(results, kind)
     return dict(sorted(found.items(), key=lambda item: rank(item[1].optimizer or item[1].name)))
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """A file name that no figure before has, in upper or lower case; noted as taken."""
+    numbered = (f"{name}-{n}" for n in range(2, len(taken) + 3))
+    name = (
+        name if name.lower() not in taken else next(n for n in numbered if n.lower() not in taken)
+    )
+    taken.add(name.lower())
+    return name
 
 
 def _slug(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from landscape.provenance import version
+from landscape.replaceable import check_replaceable
 from landscape.store import Result
 
 FORMATS = ("png", "pdf", "svg")
@@ -40,10 +41,12 @@ def save_figure(
 
     Raises:
         ValueError: If the suffix is none of these.
+        FileExistsError: If something else than such a figure is there.
     """
     kind = path.suffix.lstrip(".")
     if kind not in FORMATS:
         raise ValueError(f"A figure is written as {', '.join(FORMATS)}; not {path.name!r}.")
+    check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The layout is solved before equal axes shrink; a second pass makes room for every label.
     figure.draw_without_rendering()

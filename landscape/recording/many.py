@@ -11,41 +11,59 @@ from pathlib import Path
 
 import torch
 
-from landscape.files import SchemaError
+from landscape.files import SchemaError, being_written
 from landscape.optim.registry import find
 from landscape.recording.run import Run
 from landscape.recording.training import record_run
-from landscape.trajectory import Trajectory
+from landscape.trajectory import NoStateError, Trajectory
+
+FINISHED = "holds this run"
+INTERRUPTED = "holds the beginning of this run"
+_OURS = (FINISHED, INTERRUPTED)
 
 
 def record_runs(
-    runs: Mapping[str | os.PathLike[str], Run], *, workers: int = 1, device: str = "cpu"
+    runs: Mapping[str | os.PathLike[str], Run],
+    *,
+    workers: int = 1,
+    device: str = "cpu",
+    overwrite: bool = False,
 ) -> Iterator[tuple[Path, bool]]:
     """Record every run into its file; runs that are already finished there are kept.
 
     A file counts as finished when its recording was closed and it says it holds this very run
-    (with any number of threads, unless the run names one); anything else at that place is
-    recorded anew.
+    (with any number of threads, unless the run names one). An interrupted recording of this very
+    run is recorded anew. Anything else at that place is refused, unless `overwrite` says so.
 
     Args:
         runs: File to run.
         workers: Number of processes, each with one thread; 1 records here, one after the other.
         device: Where to train.
+        overwrite: Replace files that hold anything else.
 
     Yields:
         Every file when it is finished, and whether it was recorded now.
 
     Raises:
         ValueError: If a run is impossible; nothing has been recorded then.
+        FileExistsError: If something else is at the place of a run; nothing has been recorded.
     """
     for run in runs.values():
         run.resolved()
-    todo: dict[Path, Run] = {}
-    for path, run in ((Path(path), run) for path, run in runs.items()):
-        if is_finished(path, run):
+    given = {Path(path): run for path, run in runs.items()}
+    found = {path: found_at(path, run) for path, run in given.items()}
+    others = {path: what for path, what in found.items() if what not in (*_OURS, None)}
+    if others and not overwrite:
+        path, what = next(iter(others.items()))
+        more = f" ({len(others) - 1} more files are in the way.)" if len(others) > 1 else ""
+        raise FileExistsError(
+            f"{path} {what}. Nothing was recorded: delete it, record into another folder, or pass "
+            f"overwrite=True.{more}"
+        )
+    for path, what in found.items():
+        if what == FINISHED:
             yield path, False
-        else:
-            todo[path] = run
+    todo = {path: run for path, run in given.items() if found[path] != FINISHED}
     if workers == 1:
         for path, run in todo.items():
             record_run(run, path, device=device, overwrite=True)
@@ -64,12 +82,40 @@ def record_runs(
 
 def is_finished(path: Path, run: Run) -> bool:
     """Whether `path` holds a closed recording of `run`."""
+    return found_at(path, run) == FINISHED
+
+
+def found_at(path: Path, run: Run) -> str | None:
+    """What is at the place where `run` is to be recorded.
+
+    Returns:
+        None: nothing; `FINISHED` or `INTERRUPTED`: this very run; else what there is, in words.
+    """
+    if not os.path.lexists(path):
+        return None
+    if path.is_file() and not path.stat().st_size:
+        return INTERRUPTED
+    if not path.is_file():
+        return "is no file"
     try:
-        if not Trajectory(path).complete:
-            return False
+        if being_written(path):
+            return "is being written by another process"
+        with Trajectory(path) as trajectory:
+            complete = trajectory.complete
         stored = Run.stored(path, task=run.task)
-    except (FileNotFoundError, SchemaError, ValueError):
-        return False
+    except NoStateError:
+        return INTERRUPTED
+    except SchemaError:
+        return "is no recorded run, or a damaged one"
+    except OSError as error:
+        return f"cannot be read ({error})"
+    except ValueError as error:
+        return f"holds another run ({error})"
     if find(run.optimizer).full_batch:
         stored = dataclasses.replace(stored, batch_size=run.batch_size)
-    return stored == dataclasses.replace(run, threads=run.threads or stored.threads).resolved()
+    wanted = dataclasses.replace(run, threads=run.threads or stored.threads).resolved()
+    if stored == wanted:
+        return FINISHED if complete else INTERRUPTED
+    names = [f.name for f in dataclasses.fields(run)]
+    name = next(n for n in names if getattr(stored, n) != getattr(wanted, n))
+    return f"holds a run with {name}={getattr(stored, name)!r}, not {getattr(wanted, name)!r}"

@@ -27,7 +27,6 @@ What is stated, and how it is known (kept as `Surface.accuracy`):
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import replace
@@ -91,7 +90,7 @@ def measure_sparingly(
     with Progress("surface", blank.computed.size, unit="pass") as progress:
         samples = Samples(
             objective, plane.origin, plane.directions, grid, seed=seed,
-            what=json.dumps([blank.settings, blank.metrics, blank.provenance["plane_hash"]]),
+            what=blank.measurement,
             units=units, engine=engine, buffers=buffers, progress=progress,
         )  # fmt: skip
         limit = None if budget is None else int((budget - POINTS) * samples.size)
