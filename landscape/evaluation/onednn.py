@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from landscape.evaluation.pairs import find_pairs
 from landscape.evaluation.sequential import one_by_one
-from landscape.evaluation.work import Measure, UnsuitableError, Work, patched
+from landscape.evaluation.work import (
+    Measure,
+    UnsuitableError,
+    Work,
+    needs_one_point_at_a_time,
+    patched,
+)
 
 
 @contextlib.contextmanager
@@ -25,6 +31,7 @@ def through_onednn(work: Work) -> Iterator[Measure]:
         raise UnsuitableError("it is for single precision on a CPU")
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         raise UnsuitableError("this torch lacks the operation")
+    needs_one_point_at_a_time(work)
     modules = list(work.loan.model.modules())
     layers = [m for m in modules if type(m) is nn.Linear]
     if not layers:
