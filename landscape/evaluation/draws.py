@@ -13,6 +13,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -150,7 +151,7 @@ class Drawing(TorchDispatchMode):
 
 
 @contextlib.contextmanager
-def drawing_from(streams: Streams, mode: TorchDispatchMode | None = None) -> Iterator[Streams]:
+def drawing_from(streams: Streams, mode: AbstractContextManager | None = None) -> Iterator[Streams]:
     """Inside, this thread draws from these streams; other threads notice nothing.
 
     Args:

@@ -65,7 +65,9 @@ class Nature:
             "the loss draws random numbers": self.draws,
             "the loss moves the weights": self.moves,
             "the loss writes into .grad": self.backward,
-            "the loss changes tensors or modules of its own": bool(self.written or self.modules),
+            "the loss changes tensors or modules besides the weights": bool(
+                self.written or self.modules
+            ),
             "the loss could not be watched": self.unknown,
         }
         return next((reason for reason, found in reasons.items() if found), "")
@@ -110,14 +112,12 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     second = run(gradients=gradients) if gradients or not neither else within
     own = frozenset(first.streams.held.keys() & second.streams.held.keys())
     draws = bool(own) or first.streams.used
-    if gradients and neither and not _alike(without, again := run(gradients=False)):
-        _refuse_random(metrics, without, again, known=False)
-    if not _alike(first, second):
-        _refuse_random(metrics, first, second, known=False)
+    if gradients and neither:
+        _check_same(metrics, without, run(gradients=False), known=False)
+    _check_same(metrics, first, second, known=False)
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
-        if not _alike(a, b):
-            _refuse_random(metrics, a, b, known=True)
+        _check_same(metrics, a, b, known=True)
     return Nature(
         gradients=gradients,
         draws=draws,
@@ -170,6 +170,7 @@ def _watched(
     kept = [t.detach().clone() for t in leaves]
     for module in loan.model.modules():
         now.aside.module(module)
+    left = changed = False
     try:
         with _modules_seen(loan.model, now), torch.set_grad_enabled(gradients):
             mode = _Watching(now, loan, leaves)
@@ -178,30 +179,30 @@ def _watched(
                 with drawing_from(now.streams, mode):
                     value = metric(loan.model, batch)
                 now.values.append([_plain(v) for v in tree_leaves(value)])
-    except Exception as problem:  # noqa: BLE001 - it is the user's, and raised when it matters
+        changed = not all(map(_equal, kept, leaves))
+        left = not all(_near(p.data, value) for p, value in zip(parameters, before, strict=True))
+        now.moved |= not all(
+            p.data.data_ptr() == place.data_ptr() and _equal(p.data, value)
+            for p, place, value in zip(parameters, places, before, strict=True)
+        )
+        now.backward = now.aside.backward or any(p.grad is not None for p in parameters)
+    except Exception as problem:  # it is the user's, and raised when it matters
         now.problem = problem
-    changed = not all(map(_equal, kept, leaves))
-    moved = [
-        p.data.data_ptr() != place.data_ptr() or not _equal(p.data, value)
-        for p, place, value in zip(parameters, places, before, strict=True)
-    ]
-    left = [not _near(p.data, value) for p, value in zip(parameters, before, strict=True)]
-    now.moved |= any(moved)
-    now.backward = now.aside.backward or any(p.grad is not None for p in parameters)
-    now.aside.put_back()
-    now.streams.put_back()
-    with torch.no_grad():
-        for parameter, place, value in zip(parameters, places, before, strict=True):
-            parameter.data, parameter.grad = place, None
-            place.copy_(value)
-        for buffer, value in buffers:
-            buffer.copy_(value)
-    if now.problem is None and any(left):
+    finally:
+        now.aside.put_back()
+        now.streams.put_back()
+        with torch.no_grad():
+            for parameter, place, value in zip(parameters, places, before, strict=True):
+                parameter.data, parameter.grad = place, None
+                place.copy_(value)
+            for buffer, value in buffers:
+                buffer.copy_(value)
+    if left:
         raise ValueError(
             "The loss leaves the model's own weights changed after a call, so every call sees "
             "other ones; let it work on a copy (copy.deepcopy(model))."
         )
-    if now.problem is None and changed:
+    if changed:
         raise ValueError(
             "The loss changes its batch in place, so every pass sees other data; copy what "
             "it changes, for example x = x - mean instead of x -= mean."
@@ -290,11 +291,16 @@ def _modules_seen(model: nn.Module, now: _Pass) -> Iterator[None]:
 
 def _unwatched(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> Nature:
     """Run without being watched, in case it is the watching that fails."""
-    with torch.enable_grad():
-        for metric in metrics.values():
-            metric(loan.model, batch)
-    for parameter in loan.model.parameters():
-        parameter.grad = None
+    state, streams = torch.get_rng_state(), Streams((0,))
+    try:
+        with drawing_from(streams, contextlib.nullcontext()), torch.enable_grad():
+            for metric in metrics.values():
+                metric(loan.model, batch)
+    finally:
+        if not torch.equal(torch.get_rng_state(), state):
+            torch.set_rng_state(state)
+        for parameter in loan.model.parameters():
+            parameter.grad = None
     return Nature(gradients=True, moves=True, backward=True, unknown=True)
 
 
@@ -303,7 +309,9 @@ def _plain(value: Any) -> Any:
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+    if a.shape != b.shape or a.is_sparse or a.layout != torch.strided:
+        return a.shape == b.shape
+    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def _near(a: Tensor, b: Tensor) -> bool:
@@ -338,9 +346,12 @@ def _close(a: Any, b: Any) -> bool:
     return torch.allclose(a, b.to(a), rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
-def _refuse_random(
-    metrics: Mapping[str, Metric], first: _Pass, second: _Pass, *, known: bool
-) -> None:
+def _check_same(metrics: Mapping[str, Metric], first: _Pass, second: _Pass, *, known: bool) -> None:
+    for found in (first, second):
+        if found.problem is not None:
+            raise found.problem
+    if _alike(first, second):
+        return
     name, a, b = next(
         (name, a, b)
         for name, a, b in zip(metrics, first.values, second.values, strict=True)

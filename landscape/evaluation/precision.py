@@ -6,7 +6,8 @@ double     float64 throughout
 bfloat16   weights in float32, matrix products and convolutions in bfloat16 (8 significant bits)
 tf32       weights in float32, matrix products and convolutions in TF32 (11 bits), on NVIDIA GPUs
 
-Unless one is asked for, it is the model's own: single or double where all tensors agree, else native.
+Unless one is asked for, it is the model's own: single or double where all its tensors agree, else
+native.
 """
 
 from __future__ import annotations
@@ -62,18 +63,18 @@ def arithmetic(name: str, device: torch.device) -> Iterator[None]:
             yield
         return
     wanted = "high" if name == "tf32" else "highest"
-    products, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
-    convolutions, short = cudnn.allow_tf32, name == "tf32"
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    short = name == "tf32"
     here = device.type == "cuda" and convolutions != short
     # These belong to the whole process; another thread may be training.
     if products != wanted:
         torch.set_float32_matmul_precision(wanted)
     if here:
-        cudnn.allow_tf32 = short
+        torch.backends.cudnn.allow_tf32 = short
     try:
         yield
     finally:
         if products != wanted:
             torch.set_float32_matmul_precision(products)
         if here:
-            cudnn.allow_tf32 = convolutions
+            torch.backends.cudnn.allow_tf32 = convolutions
