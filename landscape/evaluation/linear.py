@@ -91,7 +91,6 @@ class _Folder:
     def __init__(self, work: Work) -> None:
         model, layout = work.loan.model, work.loan.layout
         self.origin, self.directions = work.origin, work.directions
-        self.gradients = work.nature.gradients  # of inputs; then nothing is kept or written over
         entries = {id(p): e for n, p in model.named_parameters() for e in layout if e.name == n}
         self.layers: dict[nn.Module, tuple[Any, Any]] = {}
         for module in model.modules():
@@ -138,9 +137,7 @@ class _Folder:
     def fresh(self, tensor: Tensor) -> bool:
         """Whether a tensor is what a layer has just made."""
         made = getattr(self.now, "made", None)
-        if self.gradients:
-            return False
-        return made is not None and made() is tensor
+        return not torch.is_grad_enabled() and made is not None and made() is tensor
 
     def forward(self, layer: nn.Module) -> Any:
         """What replaces a layer's forward."""
@@ -148,7 +145,7 @@ class _Folder:
 
         def linear(x: Tensor) -> Tensor:
             rows = x.reshape(self.count, -1, x.shape[-1])
-            if self.gradients:
+            if torch.is_grad_enabled():  # a loss that differentiates: nothing is kept or reused
                 w = self.theta[:, weight.slice].view(self.count, *weight.shape).mT
                 out = torch.bmm(rows, w)
                 if bias is not None:

@@ -33,6 +33,7 @@ class Nature:
 
     Attributes:
         gradients: They differ, or fail, without gradients.
+        differentiates: They need them, or enable them themselves.
         draws: They draw random numbers from the global generators, or from the user's own.
         moves: They move the model's weights, and put them back.
         backward: They write into `.grad`.
@@ -44,6 +45,7 @@ class Nature:
     """
 
     gradients: bool = False
+    differentiates: bool = False
     draws: bool = False
     moves: bool = False
     backward: bool = False
@@ -80,7 +82,7 @@ class _Pass:
         self.aside = Aside()
         self.values: list[Any] = []
         self.problem: Exception | None = None
-        self.moved = self.backward = False
+        self.moved = self.backward = self.enabled = False
         self.written: dict[int, Tensor] = {}
         self.streams = Streams((0,))
 
@@ -120,6 +122,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         _check_same(metrics, a, b, known=True)
     return Nature(
         gradients=gradients,
+        differentiates=gradients or without.enabled,
         draws=draws,
         moves=first.moved,
         backward=first.backward,
@@ -225,6 +228,7 @@ class _Watching(Drawing):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         """Note the tensors of an operation, then run it."""
+        self.now.enabled |= torch.is_grad_enabled()
         for tensor in _tensors((args, kwargs)):
             if id(tensor) in self.parameters:
                 self.now.moved |= _place(tensor) not in self.weights
@@ -301,7 +305,7 @@ def _unwatched(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> Nature:
             torch.set_rng_state(state)
         for parameter in loan.model.parameters():
             parameter.grad = None
-    return Nature(gradients=True, moves=True, backward=True, unknown=True)
+    return Nature(gradients=True, differentiates=True, moves=True, backward=True, unknown=True)
 
 
 def _plain(value: Any) -> Any:

@@ -106,8 +106,8 @@ def needs_one_point_at_a_time(work: Work, *, gradients: bool = False) -> None:
     """
     if work.nature.alone:
         raise UnsuitableError(work.nature.alone)
-    if work.nature.gradients and not gradients:
-        raise UnsuitableError("the loss needs gradients")
+    if work.nature.differentiates and not gradients:
+        raise UnsuitableError("the loss differentiates")
     if work.loan.rounded or work.loan.rounded_buffers:
         raise UnsuitableError("the model's tensors have several or narrower types")
 

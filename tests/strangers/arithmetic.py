@@ -29,7 +29,10 @@ def labelled(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Te
 
 @situation("arithmetic", "double precision, with constants in the loss")
 def double_with_constants(folder: Path) -> Verdict:
-    model, x = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)).double(), torch.rand(30, 2)
+    model, x = (
+        nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)).double(),
+        torch.rand(30, 2),
+    )
     corner, x = torch.zeros(1, 2, dtype=torch.float64), x.double()
 
     def loss(model: nn.Module, batch: tuple) -> torch.Tensor:
@@ -61,7 +64,9 @@ def double_targets(folder: Path) -> Verdict:
 
     def loss(model: nn.Module, batch: tuple) -> torch.Tensor:
         assert batch[1].dtype == torch.float64
-        return (batch[1] + 1 + 0 * model(batch[0])).log().sum(dim=1) + model(batch[0])[:, 0].square()
+        return (batch[1] + 1 + 0 * model(batch[0])).log().sum(dim=1) + model(batch[0])[
+            :, 0
+        ].square()
 
     return measures(model, loss, (x, y), loss(model, (x, y)).mean())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import random
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +70,9 @@ def forces_in_forward(folder: Path) -> Verdict:
     return measures(model, loss, data, loss(model, data).mean())
 
 
-@situation("losses that differentiate", "a penalty on the gradient that is skipped without gradients")
+@situation(
+    "losses that differentiate", "a penalty on the gradient that is skipped without gradients"
+)
 def penalty_where_enabled(folder: Path) -> Verdict:
     model, x = net(4), torch.randn(32, 4)
 
@@ -93,7 +97,9 @@ def backward_inside(folder: Path) -> Verdict:
     def loss(model: nn.Module, batch: tuple) -> torch.Tensor:  # the fast gradient sign method
         inputs = batch[0].clone().requires_grad_()
         F.cross_entropy(model(inputs), batch[1], reduction="sum").backward()
-        return F.cross_entropy(model(batch[0] + 0.1 * inputs.grad.sign()), batch[1], reduction="none")
+        return F.cross_entropy(
+            model(batch[0] + 0.1 * inputs.grad.sign()), batch[1], reduction="none"
+        )
 
     twin = copy.deepcopy(model)
     found = measures(model, loss, (x, y), loss(twin, (x, y)).mean())
@@ -163,7 +169,9 @@ def laplacians_by_func(folder: Path) -> Verdict:
     model, x = net(2), torch.randn(12, 2)
 
     def loss(model: nn.Module, batch: tuple) -> torch.Tensor:
-        second = vmap(hessian(lambda p: model(p).squeeze()))(batch[0])
+        with warnings.catch_warnings():  # torch's own, the first time
+            warnings.simplefilter("ignore", DeprecationWarning)
+            second = vmap(hessian(lambda p: model(p).squeeze()))(batch[0])
         return second.diagonal(dim1=1, dim2=2).sum(dim=1).square()
 
     return measures(model, loss, (x,), loss(model, (x,)).mean(), relative=1e-4)
@@ -373,8 +381,10 @@ def same_draws(model: nn.Module, loss, data, options: dict) -> Verdict:
     """The same number again and again, near the mean of many of the user's own calls."""
     objective = ls.Objective(model, loss, data, **options)
     vector, before = objective.parameters(), torch.get_rng_state()
+    others = np.random.get_state()[1].tolist(), random.getstate()
     want = objective.at(vector).mean[0, 0]
     assert torch.equal(torch.get_rng_state(), before)
+    assert others == (np.random.get_state()[1].tolist(), random.getstate())
     calls = torch.stack([loss(model, data).mean().detach() for _ in range(200)])
     torch.set_rng_state(before)
     assert abs(want - calls.mean().item()) < 5 * calls.std().item()
@@ -402,8 +412,6 @@ def diffusion(folder: Path) -> Verdict:
 
 @situation("losses that draw", "augmentation with numpy and the standard library")
 def augmentation_with_numpy(folder: Path) -> Verdict:
-    import random
-
     model, x = net(4), torch.randn(24, 4)
 
     def loss(model: nn.Module, batch: tuple) -> torch.Tensor:
@@ -411,10 +419,7 @@ def augmentation_with_numpy(folder: Path) -> Verdict:
         sign = random.choice([-1, 1])
         return model(sign * (batch[0] + shift)).square().mean(dim=1)
 
-    before = np.random.get_state()[1].copy(), random.getstate()
-    found = same_draws(model, loss, (x,), {"common_random_numbers": 1, "batch_size": 8})
-    del before
-    return found
+    return same_draws(model, loss, (x,), {"common_random_numbers": 1, "batch_size": 8})
 
 
 @situation("losses that draw", "a loss that seeds before it draws")
