@@ -42,9 +42,9 @@ class Guard:
             self.aside.reset()
             for parameter in self.parameters if self.nature.backward else ():
                 parameter.grad = None
-            with self._weights_put_back(), self._draws():
-                with torch.set_grad_enabled(outer or self.nature.gradients):
-                    value = metric(model, batch)
+            enabled = torch.set_grad_enabled(outer or self.nature.gradients)
+            with enabled, self._weights_put_back(), self._draws():
+                value = metric(model, batch)
             return value if outer else tree_map(_detached, value)
 
         return call
