@@ -18,12 +18,20 @@ import torch
 from torch import nn
 
 from landscape.evaluation.batchnorm import POLICIES, BatchNorm
+from landscape.evaluation.borrow import Loan, borrowed
 from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
-from landscape.evaluation.data import DESCRIBED, HeldData
+from landscape.evaluation.data import DESCRIBED, HeldData, map_tensors
 from landscape.evaluation.evaluation import Evaluation
+from landscape.evaluation.look import Nature, look, runs
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
-from landscape.evaluation.precision import Precision, check_precision
+from landscape.evaluation.precision import (
+    REDUCED,
+    Precision,
+    check_precision,
+    float_types,
+    own_precision,
+)
 from landscape.evaluation.repeatable import check_repeatable
 from landscape.evaluation.search import choose, plain_seconds
 from landscape.evaluation.work import Work
@@ -36,6 +44,7 @@ from landscape.stretch import StretchRestriction
 __all__ = ["Evaluation", "Objective", "Restriction"]
 
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
+_LOOK = 8  # samples on which a loss is looked at
 
 
 class Objective:
@@ -53,7 +62,9 @@ class Objective:
             `landscape.evaluation.data`.
         metrics: Further named metrics measured in the same pass, for example ``error``.
         device: Where to compute; default: where the model is.
-        precision: ``single``, ``double``, ``bfloat16``, or ``tf32`` (NVIDIA GPUs): see
+        precision: None computes as the user's own call does: a model in double precision in
+            double, one of half precision or of several types with every tensor in its own. Or one
+            of ``single``, ``double``, ``native``, ``bfloat16``, ``tf32`` (NVIDIA GPUs): see
             `landscape.evaluation.precision`. With the last two a few points are measured again in
             single precision for `Evaluation.observed_error`.
         batch_norm: ``frozen`` uses the stored running statistics, ``recalibrated`` estimates them
@@ -67,6 +78,10 @@ class Objective:
             but for bitwise equal numbers give both `strategy` and `batch_size`.
         samples: Measure on a fixed random subset of this size.
         seed: Seed of the subset.
+        common_random_numbers: For a loss that draws random numbers (a variational autoencoder, a
+            diffusion model): a seed from which it draws the same at every point. The draws differ
+            from batch to batch, so the number belongs to this seed and this `batch_size`. None
+            refuses such a loss. Nobody else's random numbers are touched.
         settings: Anything about the task worth keeping with the results: texts, numbers, lists
             and tables. It is found under ``user`` in their settings, ``task`` and ``data`` as such.
 
@@ -91,13 +106,14 @@ class Objective:
         *,
         metrics: Mapping[str, Metric] | None = None,
         device: str | torch.device | None = None,
-        precision: Precision = "single",
+        precision: Precision | None = None,
         batch_norm: BatchNorm = "frozen",
         weight_decay: float | None = None,
         batch_size: int | None = None,
         strategy: str | None = None,
         samples: int | None = None,
         seed: int = 0,
+        common_random_numbers: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(loss, nn.Module) or not callable(loss):
@@ -118,13 +134,21 @@ class Objective:
         self.layout = Layout.of(model)
         self.buffers_layout = Layout.of_buffers(model)
         self.device = torch.device(device) if device else next(model.parameters()).device
+        own = own_precision(model)
+        precision = own if precision is None else precision
         check_precision(precision, self.device)
-        self.dtype = torch.float64 if precision == "double" else torch.float32
+        wide = precision == "native" and torch.float64 in float_types(model)
+        self.dtype = torch.float64 if wide or precision == "double" else torch.float32
         self.batch_norm, self.precision, self.weight_decay = batch_norm, precision, weight_decay
+        self.common_random_numbers = common_random_numbers
         self.data = HeldData(
             data, device=self.device, batch_size=batch_size, samples=samples, seed=seed
         )
-        self.data.cast(self.dtype)
+        self._natures: dict[tuple, tuple[Any, Nature]] = {}
+        if precision == own or precision == "native" or (precision in REDUCED and own == "single"):
+            self._cast_if_needed()
+        else:
+            self.data.cast(self.dtype)
         self.choice: Choice | None = None
         self.programs: dict = {}
         self.shrunk = ""
@@ -137,10 +161,13 @@ class Objective:
             self._settings["batch_norm"] = batch_norm
         if weight_decay is not None:
             self._settings["weight_decay"] = weight_decay
+        if common_random_numbers is not None:
+            told = {"common_random_numbers": common_random_numbers}
+            self._settings |= {**told, "batch_size": self.data.batch_size}
 
     def __getstate__(self) -> dict[str, Any]:
         """What other processes are sent: compiled programs are not."""
-        return {**self.__dict__, "programs": {}}
+        return {**self.__dict__, "programs": {}, "_natures": {}}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -205,13 +232,13 @@ class Objective:
             except (RuntimeError, MemoryError) as problem:
                 before = self.data.batch_size
                 fixed = self.batch_norm != "frozen" or not self.data.joined or before == 1
-                if fixed or not out_of_memory(problem):
+                if fixed or work.nature.draws or not out_of_memory(problem):
                     raise
                 self.data.batch_size = (min(before, self.data.size) + 1) // 2
                 self.fit(self.plain, replace(self.plain, batch_size=self.data.batch_size))
 
     def _chosen(self, work: Work, coordinates: np.ndarray) -> Choice:
-        fixed = self.batch_norm != "frozen" or not self.data.joined
+        fixed = self.batch_norm != "frozen" or not self.data.joined or work.nature.draws
         self.check_repeatable(work)
         if self.choice is None:
             if self._seconds is None:
@@ -259,8 +286,54 @@ class Objective:
         """Refuse, once, a model or loss that gives another number when it is asked again."""
         if not self._repeatable:
             free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
+            free = free and not work.nature.draws
             check_repeatable(work, self.data, rebatch=free)
             self._repeatable = True
+
+    @property
+    def rounding(self) -> torch.dtype:
+        """The type in which most of the model is computed."""
+        narrow = self.precision == "native" and any(t.itemsize < 4 for t in float_types(self.model))
+        if narrow or self.precision in REDUCED:
+            return torch.bfloat16
+        return torch.float32 if self.precision == "native" else self.dtype
+
+    def nature(self, loan: Loan) -> Nature:
+        """What a look at the metrics finds; the first time the model is lent, they are looked at.
+
+        Args:
+            loan: The model, at its own weights.
+
+        Raises:
+            ValueError: If they cannot be measured; the message says why.
+        """
+        key = tuple(map(id, self.metrics.values()))
+        if key not in self._natures:
+            small = self.data.batches(_LOOK, most=_LOOK)[0][0]
+            try:
+                found = look(loan, self.metrics, small, common=self.common_random_numbers)
+            except Exception:
+                whole = self.data.batches()[0][0]  # a loss may need more samples than a few
+                found = look(loan, self.metrics, whole, common=self.common_random_numbers)
+            self._natures[key] = self.metrics, found
+        return self._natures[key][1]
+
+    def _cast_if_needed(self) -> None:
+        """Convert floating-point samples to the model's type where it cannot take them as given."""
+        batch = self.data.batches(_LOOK, most=_LOOK)[0][0]
+        types: set[torch.dtype] = set()
+        map_tensors(batch, lambda t: types.add(t.dtype) or t)
+        own = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), self.dtype)
+        if not any(t.is_floating_point and t != own for t in types):
+            return
+        options = {"device": self.device, "dtype": self.dtype, "native": self.precision == "native"}
+        with borrowed(self.model, self.layout, self.buffers_layout, **options) as loan:
+            if runs(loan, self.metrics, batch):
+                return
+            given = copy.copy(self.data)
+            self.data.cast(own)
+            if not runs(loan, self.metrics, self.data.batches(_LOOK, most=_LOOK)[0][0]):
+                self.data = given
 
     def part(self, index: np.ndarray | None, *, metrics: Mapping[str, Metric]) -> Objective:
         """The same model on some of the held samples (None: all), with other metrics.

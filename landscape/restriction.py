@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from landscape.evaluation.batchnorm import norms_of
-from landscape.evaluation.borrow import borrowed
+from landscape.evaluation.borrow import Loan, borrowed
 from landscape.evaluation.choice import Choice
 from landscape.evaluation.chunks import measure_chunks
 from landscape.evaluation.evaluation import Evaluation, spread_over
+from landscape.evaluation.guarded import guard
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.kept import in_units
-from landscape.evaluation.metrics import mean_and_error
+from landscape.evaluation.metrics import Metric, mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
 from landscape.evaluation.slope import gradient_of
@@ -183,7 +184,7 @@ class Restriction:
             coordinates,
             totals,
             computed,
-            rebatch=self.objective.batch_norm == "frozen",
+            rebatch=self.objective.batch_norm == "frozen" and not work.nature.draws,
             progress=progress,
         )
         if (fitted.chunk, fitted.batch_size) != (choice.chunk, choice.batch_size):
@@ -219,19 +220,20 @@ class Restriction:
     @contextmanager
     def _work(self, check: Callable[[], None]) -> Iterator[Work]:
         objective = self.objective
-        with borrowed(
-            objective.model,
-            objective.layout,
-            objective.buffers_layout,
-            device=objective.device,
-            dtype=objective.dtype,
-        ) as loan:
-            if objective.batch_norm == "batch":
-                for norm in norms_of(objective.model):
-                    norm.training = True
+        with (
+            borrowed(
+                objective.model,
+                objective.layout,
+                objective.buffers_layout,
+                device=objective.device,
+                dtype=objective.dtype,
+                native=objective.precision == "native",
+            ) as loan,
+            self._guarded(loan) as (metrics, begin),
+        ):
             yield Work(
                 loan,
-                objective.metrics,
+                metrics,
                 self._origin,
                 self._directions,
                 buffers=loan.buffers.clone() if self._buffers is None else self._buffers,
@@ -239,12 +241,24 @@ class Restriction:
                 # A batch size that was asked for may be the only one that the loss can take.
                 sample=objective.data.batches(objective._batch_size or 2, most=2),
                 check=check,
-                rounding=torch.bfloat16 if objective.precision in REDUCED else objective.dtype,
+                rounding=objective.rounding,
                 programs=objective.programs,
                 recalibration=(
                     objective.data.batches() if objective.batch_norm == "recalibrated" else None
                 ),
+                nature=objective.nature(loan),
+                begin=begin,
             )
+
+    @contextmanager
+    def _guarded(self, loan: Loan) -> Iterator[tuple[Mapping[str, Metric], Callable[[int], None]]]:
+        objective = self.objective
+        if objective.batch_norm == "batch":
+            for norm in norms_of(objective.model):
+                norm.training = True
+        nature, seed = objective.nature(loan), objective.common_random_numbers
+        with guard(objective.model, objective.metrics, nature, seed=seed or 0) as guarded:
+            yield guarded
 
     def _held(self, array: np.ndarray) -> Tensor:
         objective = self.objective

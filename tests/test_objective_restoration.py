@@ -136,7 +136,7 @@ def assert_unchanged(model, before):
 
 
 def perturbing(loss, *, fail_at=None):
-    """A loss that uses up random numbers and, at its n-th call, raises."""
+    """A loss that uses up random numbers and, from its n-th call on, raises."""
     calls = []
 
     def wrapped(model, batch):
@@ -144,7 +144,7 @@ def perturbing(loss, *, fail_at=None):
         random.random()
         np.random.rand()
         torch.rand(1)
-        if len(calls) == fail_at:
+        if fail_at is not None and len(calls) >= fail_at:
             raise RuntimeError("the user's loss failed")
         return loss(model, batch)
 

@@ -1,26 +1,27 @@
 """Borrow a model: evaluate it at other weights and give it back exactly as it was.
 
 The model's own tensors are set aside and put back; they are never written to, so weights, buffers,
-gradients, `requires_grad`, modes, attributes and random states are bit-identical afterwards,
-whatever happens in between.
+gradients, `requires_grad`, modes and attributes are bit-identical afterwards, whatever happens in
+between. Nothing that belongs to the whole process is touched: another thread may be training.
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
-import weakref
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.layout import Layout
+from landscape.evaluation.aside import Aside
+from landscape.evaluation.draws import random_state_kept
+from landscape.layout import Entry, Layout
 
-_lent: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+__all__ = ["Loan", "alone", "borrowed", "random_state_kept"]
+
+_lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()
 
 
@@ -35,6 +36,8 @@ class Loan:
         buffers_layout: Which slice of `buffers` is which floating-point buffer.
         buffers: Flat vector that the floating-point buffers are views of, shape (B,).
         others: The other buffers, as (in use, as they were).
+        rounded: Parameters narrower than `flat`, as (their part of it, in use).
+        rounded_buffers: The same of buffers.
     """
 
     model: nn.Module
@@ -43,11 +46,23 @@ class Loan:
     buffers_layout: Layout
     buffers: Tensor
     others: list[tuple[Tensor, Tensor]]
+    rounded: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    rounded_buffers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def reset_others(self) -> None:
         """Undo what the model wrote into integer buffers (counters)."""
         for used, original in self.others:
             used.copy_(original)
+
+    def round(self) -> None:
+        """Let narrower parameters follow the vector, each rounded once."""
+        for part, used in self.rounded:
+            used.copy_(part)
+
+    def round_buffers(self) -> None:
+        """The same for buffers."""
+        for part, used in self.rounded_buffers:
+            used.copy_(part)
 
 
 @contextlib.contextmanager
@@ -58,6 +73,7 @@ def borrowed(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    native: bool = False,
 ) -> Iterator[Loan]:
     """Let the model compute with other weights and buffers, in evaluation mode.
 
@@ -66,92 +82,92 @@ def borrowed(
         layout: Its trainable parameters; the others are used as they are.
         buffers_layout: Its floating-point buffers.
         device: Where to compute.
-        dtype: Floating-point type to compute in.
+        dtype: Floating-point type of the vectors.
+        native: Whether every tensor computes in its own type, rounded once from the vector; else
+            all compute in `dtype`.
 
     Yields:
         Vectors whose elements are the model's weights and buffers, holding the model's own values;
         inside, writing to them, or to attributes of modules, changes what the model computes.
 
     Raises:
-        RuntimeError: If the model is lent already, to another thread or to a loss that measures.
+        RuntimeError: If the model, or a part of it, is lent already, to another thread or to a
+            loss that measures.
     """
-    with _alone(model), random_state_kept(device):
-        owned = [(p, p.data) for p in model.parameters()]
-        attributes = [(module, dict(module.__dict__)) for module in model.modules()]
-        tables = [(module._buffers, dict(module._buffers)) for module in model.modules()]
+    parameters, aside = list(model.parameters()), Aside()
+    with alone([*model.modules(), *parameters, *model.buffers()]):
+        owned = [(p, p.data, p.grad, p.requires_grad) for p in parameters]
         try:
+            for module in model.modules():
+                aside.module(module)
+            for parameter in parameters:
+                parameter.grad = None
             flat = torch.empty(layout.size, device=device, dtype=dtype)
+            loan = Loan(
+                model, layout, flat, buffers_layout, flat.new_empty(buffers_layout.size), []
+            )
             named = dict(model.named_parameters())
             for entry in layout:
-                flat[entry.slice] = named[entry.name].data.reshape(-1)
-                named[entry.name].data = flat[entry.slice].view(entry.shape)
+                used = _part_of(flat, entry, named[entry.name].data, native, loan.rounded)
+                named[entry.name].data = used
             trainable = {entry.name for entry in layout}
             for name, parameter in named.items():
                 if name not in trainable:
-                    parameter.data = _like(parameter.data, flat)
-            buffers, others = _replace_buffers(model, buffers_layout, flat)
-            for module, _ in attributes:
+                    own = parameter.data
+                    keep = native or not own.is_floating_point()
+                    parameter.data = own.to(device) if keep else own.to(flat)
+            _replace_buffers(loan, native)
+            for module in model.modules():
                 module.training = False
-            yield Loan(model, layout, flat, buffers_layout, buffers, others)
+            yield loan
         finally:
-            for parameter, data in owned:
-                parameter.data = data
-            for table, contents in tables:
-                table.clear()
-                table.update(contents)
-            for module, contents in attributes:
-                module.__dict__.clear()
-                module.__dict__.update(contents)
+            for parameter, data, gradient, trained in owned:
+                parameter.data, parameter.grad = data, None
+                parameter.requires_grad_(trained)
+                parameter.grad = gradient
+            aside.put_back()
 
 
 @contextlib.contextmanager
-def _alone(model: nn.Module) -> Iterator[None]:
-    """Lend a model only once at a time: two borrowers would give back each other's weights."""
+def alone(things: Iterable[nn.Module | Tensor]) -> Iterator[None]:
+    """Lend things only once at a time: two borrowers would give back each other's values."""
+    taken = {id(thing) for thing in things}
     with _lending:
-        if model in _lent:
+        if taken & _lent:
             raise RuntimeError(
-                "The model is being measured already, by another thread or from inside its own "
-                "loss; measure a copy (copy.deepcopy), or one after the other."
+                "The model, or a part that it shares with another, is being measured already, by "
+                "another thread or from inside its own loss; measure a copy (copy.deepcopy), or "
+                "one after the other."
             )
-        _lent.add(model)
+        _lent.update(taken)
     try:
         yield
     finally:
-        _lent.discard(model)
+        with _lending:
+            _lent.difference_update(taken)
 
 
-def _replace_buffers(
-    model: nn.Module, layout: Layout, flat: Tensor
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    buffers = flat.new_empty(layout.size)
-    slices = {entry.name: entry for entry in layout}
-    others = []
-    for name, buffer in model.named_buffers():
-        if name in slices:
-            entry = slices[name]
-            buffers[entry.slice] = buffer.reshape(-1)
-            used = buffers[entry.slice].view(entry.shape)
+def _part_of(
+    flat: Tensor, entry: Entry, own: Tensor, native: bool, rounded: list[tuple[Tensor, Tensor]]
+) -> Tensor:
+    """Copy a tensor into its part of a vector, and what the model computes with from then on."""
+    part = flat[entry.slice].view(entry.shape)
+    part.copy_(own)
+    if not native or own.dtype == flat.dtype:
+        return part
+    rounded.append((part, own.to(flat.device, copy=True)))
+    return rounded[-1][1]
+
+
+def _replace_buffers(loan: Loan, native: bool) -> None:
+    entries = {entry.name: entry for entry in loan.buffers_layout}
+    for name, buffer in loan.model.named_buffers():
+        if name in entries:
+            used = _part_of(loan.buffers, entries[name], buffer, native, loan.rounded_buffers)
         else:
-            used = buffer.to(flat.device, copy=True)
-            others.append((used, buffer))
-        for module in model.modules():  # a buffer shared by two modules stays shared
+            used = buffer.to(loan.buffers.device, copy=True)
+            loan.others.append((used, buffer))
+        for module in loan.model.modules():  # a buffer shared by two modules stays shared
             for key, own in module._buffers.items():
                 if own is buffer:
                     module._buffers[key] = used
-    return buffers, others
-
-
-def _like(tensor: Tensor, flat: Tensor) -> Tensor:
-    return tensor.to(flat) if tensor.is_floating_point() else tensor.to(flat.device)
-
-
-@contextlib.contextmanager
-def random_state_kept(device: torch.device) -> Iterator[None]:
-    """Give the random generators of Python, numpy and torch back as they were."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)

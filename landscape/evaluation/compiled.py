@@ -28,7 +28,13 @@ from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import agree
 from landscape.evaluation.sequential import sequential
 from landscape.evaluation.stacked import Runner
-from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work
+from landscape.evaluation.work import (
+    Batches,
+    Measure,
+    UnsuitableError,
+    Work,
+    needs_one_point_at_a_time,
+)
 
 Program = Callable[[dict[str, Tensor], dict[str, Tensor], Any], Tensor]
 
@@ -36,6 +42,7 @@ Program = Callable[[dict[str, Tensor], dict[str, Tensor], Any], Tensor]
 @contextlib.contextmanager
 def compiled(work: Work) -> Iterator[Measure]:
     """Evaluate the points of a chunk together in one compiled program."""
+    needs_one_point_at_a_time(work)
     if not work.fixed_buffers:
         raise UnsuitableError("buffers differ from point to point")
     if work.origin.device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from landscape.evaluation.pairs import find_pairs
 from landscape.evaluation.sequential import Place, one_by_one
-from landscape.evaluation.work import Measure, UnsuitableError, Work, combine, patched
+from landscape.evaluation.work import (
+    Measure,
+    UnsuitableError,
+    Work,
+    combine,
+    needs_one_point_at_a_time,
+    patched,
+)
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -25,6 +32,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 @contextlib.contextmanager
 def channels_last(work: Work) -> Iterator[Measure]:
     """One point after another, with convolution weights stored with channels last."""
+    needs_one_point_at_a_time(work, gradients=True)
     if not any(len(entry.shape) == 4 for entry in work.loan.layout):
         raise UnsuitableError("the model has no trainable two-dimensional convolution")
     with _weights_last(work) as place, one_by_one(work, place) as measure:
@@ -34,6 +42,7 @@ def channels_last(work: Work) -> Iterator[Measure]:
 @contextlib.contextmanager
 def folded(work: Work) -> Iterator[Measure]:
     """One point after another, batch norm folded into the layer before it, channels last."""
+    needs_one_point_at_a_time(work, gradients=True)
     if work.recalibration is not None:
         raise UnsuitableError("batch norms are estimated anew at every point")
     modules = list(work.loan.model.modules())

@@ -67,6 +67,8 @@ def _check_independent(work: Work) -> None:
     model = work.loan.model
     if work.loan.flat.device.type != "cpu":
         raise UnsuitableError("threads are for CPUs")
+    if not work.nature.plain:
+        raise UnsuitableError(work.nature.alone or "the loss differentiates")
     if torch.is_autocast_enabled("cpu"):
         raise UnsuitableError("lower precision is a setting of one thread")
     if work.recalibration is not None or any(m.training for m in model.modules()):

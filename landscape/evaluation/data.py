@@ -130,9 +130,14 @@ class HeldData:
         """Count and hash of the samples, for provenance."""
         leaves: list[np.ndarray] = []
         for part in [self._whole] if self._whole is not None else self._batches:
-            map_tensors(part, lambda t: leaves.append(t.cpu().numpy()) or t)
+            map_tensors(part, lambda t: leaves.append(_array(t)) or t)
         told = (self.size, self.population, fingerprint(*leaves))
         return dict(zip(DESCRIBED, told, strict=True))
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    narrow = tensor.dtype == torch.bfloat16  # which numpy does not know
+    return (tensor.view(torch.int16) if narrow else tensor).cpu().numpy()
 
 
 def map_tensors(batch: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -24,6 +24,7 @@ import torch
 from landscape.evaluation.choice import Choice
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.precision import REDUCED
+from landscape.evaluation.parametrized import rebuilding
 from landscape.evaluation.units import Units
 from landscape.progress import Progress
 
@@ -169,8 +170,8 @@ def packed(restriction: Restriction, *, pickler: ModuleType = pickle) -> bytes:
     """
     buffer = io.BytesIO()
     try:
-        torch.save(restriction, buffer, pickle_module=pickler)
-    except (pickle.PicklingError, AttributeError, TypeError) as problem:
+        torch.save(restriction, buffer, pickle_module=rebuilding(pickler))
+    except (pickle.PicklingError, AttributeError, TypeError, RuntimeError) as problem:
         raise ValueError(
             f"The objective cannot be sent to other processes ({problem}); define the model's "
             "class, the loss and the metrics at the top level of a module, not as lambdas or "

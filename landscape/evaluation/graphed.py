@@ -25,6 +25,8 @@ def graphed(work: Work) -> Iterator[Measure]:
     device, model = work.loan.flat.device, work.loan.model
     if device.type != "cuda":
         raise UnsuitableError("CUDA graphs need a CUDA device")
+    if work.nature.differentiates or work.nature.alone:
+        raise UnsuitableError(work.nature.alone or "the loss differentiates")
     if work.threads > 1:
         raise UnsuitableError("threads are for CPUs")
     if work.recalibration is not None:

@@ -32,6 +32,7 @@ from landscape.evaluation.work import (
     Measure,
     UnsuitableError,
     Work,
+    needs_one_point_at_a_time,
     patched,
     remembering,
 )
@@ -44,6 +45,7 @@ def batched_linear(work: Work) -> Iterator[Measure]:
     """Batched matrix products with the first layer shared by the plane."""
     if torch.is_autocast_enabled(work.origin.device.type):
         raise UnsuitableError("lower precision is chosen operation by operation")
+    needs_one_point_at_a_time(work, gradients=True)
     folder = _Folder(work)
     forwards = {m: folder.forward(m) for m in folder.layers}
     with (
@@ -52,7 +54,7 @@ def batched_linear(work: Work) -> Iterator[Measure]:
         remembering(work) as forget,
     ):
 
-        @torch.inference_mode()
+        @torch.no_grad()
         def of_batches(batches: Batches) -> Tensor:
             out = folder.origin.new_zeros((len(work.metrics), folder.count, 3), dtype=torch.float64)
             with Shortcuts(folder.fresh):
@@ -74,7 +76,7 @@ def batched_linear(work: Work) -> Iterator[Measure]:
                         row[:, 2] += samples
             return out
 
-        @torch.inference_mode()
+        @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
             work.place_buffers([0.0] * len(work.directions))
             folder.move(coordinates)
@@ -135,7 +137,7 @@ class _Folder:
     def fresh(self, tensor: Tensor) -> bool:
         """Whether a tensor is what a layer has just made."""
         made = getattr(self.now, "made", None)
-        return made is not None and made() is tensor
+        return not torch.is_grad_enabled() and made is not None and made() is tensor
 
     def forward(self, layer: nn.Module) -> Any:
         """What replaces a layer's forward."""
@@ -143,6 +145,12 @@ class _Folder:
 
         def linear(x: Tensor) -> Tensor:
             rows = x.reshape(self.count, -1, x.shape[-1])
+            if torch.is_grad_enabled():  # a loss that differentiates: nothing is kept or reused
+                w = self.theta[:, weight.slice].view(self.count, *weight.shape).mT
+                out = torch.bmm(rows, w)
+                if bias is not None:
+                    out = out + self.theta[:, None, bias.slice]
+                return out.view(*x.shape[:-1], weight.shape[0])
             if self.now.shared:
                 self.now.shared = False
                 out = self._shared(rows[0], weight, bias)

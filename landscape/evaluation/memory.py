@@ -52,7 +52,7 @@ def free_bytes(device: torch.device) -> int | None:
     return min(found, default=None)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _widest(work: Work, batch: object) -> int:
     """Bytes that the widest module takes in and gives out for one batch."""
     sizes = [0]

@@ -12,10 +12,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from landscape.evaluation.pairs import find_pairs
 from landscape.evaluation.sequential import one_by_one
-from landscape.evaluation.work import Measure, UnsuitableError, Work, patched
+from landscape.evaluation.work import (
+    Measure,
+    UnsuitableError,
+    Work,
+    needs_one_point_at_a_time,
+    patched,
+)
 
 
 @contextlib.contextmanager
@@ -25,6 +32,7 @@ def through_onednn(work: Work) -> Iterator[Measure]:
         raise UnsuitableError("it is for single precision on a CPU")
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         raise UnsuitableError("this torch lacks the operation")
+    needs_one_point_at_a_time(work)
     modules = list(work.loan.model.modules())
     layers = [m for m in modules if type(m) is nn.Linear]
     if not layers:
@@ -47,7 +55,13 @@ def _activation(module: nn.Module | None) -> tuple[str, str] | None:
 
 def _forward(layer: nn.Linear, activation: str, option: str) -> Callable[[Tensor], Tensor]:
     multiply = torch.ops.mkldnn._linear_pointwise  # what torch's own compiler calls
-    return lambda x: multiply(x, layer.weight, layer.bias, activation, [], option)
+
+    def forward(x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or is_functorch_wrapped_tensor(x):
+            raise UnsuitableError("the loss differentiates")
+        return multiply(x, layer.weight, layer.bias, activation, [], option)
+
+    return forward
 
 
 def _identity(x: Tensor) -> Tensor:

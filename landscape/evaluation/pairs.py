@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from landscape.evaluation.work import Work
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def find_pairs(
     work: Work, first: Iterable[nn.Module], second: Iterable[nn.Module]
 ) -> list[tuple[Any, Any]]:

@@ -1,9 +1,13 @@
 """Precision: what the numbers are computed in.
 
+native     every tensor in its own type, as the user's own call computes; sums in float64
 single     float32 throughout; on GPUs too, where libraries would round convolutions otherwise
 double     float64 throughout
 bfloat16   weights in float32, matrix products and convolutions in bfloat16 (8 significant bits)
 tf32       weights in float32, matrix products and convolutions in TF32 (11 bits), on NVIDIA GPUs
+
+Unless one is asked for, it is the model's own: single or double where all its tensors agree, else
+native.
 """
 
 from __future__ import annotations
@@ -13,9 +17,25 @@ from collections.abc import Iterator
 from typing import Literal, get_args
 
 import torch
+from torch import nn
 
-Precision = Literal["single", "double", "bfloat16", "tf32"]
+Precision = Literal["single", "double", "native", "bfloat16", "tf32"]
 REDUCED = ("bfloat16", "tf32")
+
+
+def float_types(model: nn.Module) -> set[torch.dtype]:
+    """Floating-point types of a model's tensors; those of the parts of complex ones."""
+    tensors = (*model.parameters(), *model.buffers())
+    floating = {t.dtype for t in tensors if t.is_floating_point()}
+    return floating | {t.dtype.to_real() for t in tensors if t.is_complex()}
+
+
+def own_precision(model: nn.Module) -> Precision:
+    """The precision in which a model computes when its user calls it."""
+    types = float_types(model)
+    if types <= {torch.float32}:
+        return "single"
+    return "double" if types == {torch.float64} else "native"
 
 
 def check_precision(name: str, device: torch.device) -> None:
@@ -42,13 +62,19 @@ def arithmetic(name: str, device: torch.device) -> Iterator[None]:
         with torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False):
             yield
         return
+    wanted = "high" if name == "tf32" else "highest"
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = name == "tf32"
+    short = name == "tf32"
+    here = device.type == "cuda" and convolutions != short
+    # These belong to the whole process; another thread may be training.
+    if products != wanted:
+        torch.set_float32_matmul_precision(wanted)
+    if here:
+        torch.backends.cudnn.allow_tf32 = short
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(products)
-        if device.type == "cuda":
+        if products != wanted:
+            torch.set_float32_matmul_precision(products)
+        if here:
             torch.backends.cudnn.allow_tf32 = convolutions

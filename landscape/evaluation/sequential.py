@@ -32,12 +32,13 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
     with crew(work) as share, remembering(work) as forget:
         now = 0
 
-        @torch.inference_mode()
+        @torch.no_grad()
         def of_batches(batches: Batches) -> Tensor:
             out = torch.zeros((len(metrics), 3), dtype=torch.float64, device=work.origin.device)
-            for batch, samples in batches:
+            for number, (batch, samples) in enumerate(batches):
                 work.check()
                 forget()
+                work.begin(number)
                 for m, (name, metric) in enumerate(metrics.items()):
                     value = metric(model, batch)
                     out[m] += sums(name, value, samples)
@@ -45,7 +46,7 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
                         each(m, now, value, samples)
             return out
 
-        @torch.inference_mode()
+        @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
             nonlocal now
             out = []

@@ -25,8 +25,9 @@ def gradient_of(work: Work, batches: Batches) -> Tensor:
     parameters = [named[entry.name] for entry in layout]
     gradient = torch.zeros_like(work.loan.flat, dtype=torch.float64)
     weights = torch.zeros((), dtype=torch.float64, device=gradient.device)
-    for batch, samples in batches:
+    for number, (batch, samples) in enumerate(batches):
         work.check()
+        work.begin(number)
         with torch.enable_grad():
             total, weight = sum_and_weight(loss(model, batch), samples)
             parts = torch.autograd.grad(total, parameters, allow_unused=True)

@@ -14,13 +14,21 @@ from torch.func import functional_call, vmap
 
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric, sums
-from landscape.evaluation.work import Batches, Measure, UnsuitableError, Work, remembering
+from landscape.evaluation.work import (
+    Batches,
+    Measure,
+    UnsuitableError,
+    Work,
+    needs_one_point_at_a_time,
+    remembering,
+)
 
 
 @contextlib.contextmanager
 def stacked(work: Work) -> Iterator[Measure]:
     """Evaluate the points of a chunk together, each with its own slice of the stack."""
     model, layout = work.loan.model, work.loan.layout
+    needs_one_point_at_a_time(work, gradients=True)
     if not work.fixed_buffers:
         raise UnsuitableError("buffers differ from point to point")
     runner = Runner(model, work.metrics)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from landscape.evaluation.batchnorm import recalibrate
 from landscape.evaluation.borrow import Loan
+from landscape.evaluation.look import Nature
 from landscape.evaluation.metrics import Metric
 
 Batches = Sequence[tuple[Any, int]]
@@ -49,6 +51,8 @@ class Work:
         recalibration: Batches on which batch norms are estimated anew at every point, or None.
         programs: What was compiled for this model; see `landscape.evaluation.compiled`.
         threads: How many threads share the batches of a point; see `landscape.evaluation.crew`.
+        nature: What a look at the metrics found.
+        begin: Told the number of every batch before it is measured.
     """
 
     loan: Loan
@@ -63,6 +67,8 @@ class Work:
     recalibration: list | None = None
     threads: int = 1
     programs: dict = field(default_factory=dict)
+    nature: Nature = field(default_factory=Nature)
+    begin: Callable[[int], None] = lambda batch: None
 
     @property
     def fixed_buffers(self) -> bool:
@@ -72,6 +78,7 @@ class Work:
     def place(self, point: Sequence[float]) -> None:
         """Let the model compute at the point with these coordinates."""
         combine(self.loan.flat, self.origin, self.directions, point)
+        self.loan.round()
         self.place_buffers(point)
 
     def place_buffers(self, point: Sequence[float]) -> None:
@@ -80,10 +87,29 @@ class Work:
             self.loan.buffers.copy_(self.buffers)
         else:
             combine(self.loan.buffers, self.buffers, self.buffer_directions, point)
+        self.loan.round_buffers()
         self.loan.reset_others()
         if self.recalibration is not None:
             loss = next(iter(self.metrics.values()))
-            recalibrate(self.loan.model, loss, self.recalibration)
+            recalibrate(self.loan.model, loss, self.recalibration, self.begin)
+
+
+def needs_one_point_at_a_time(work: Work, *, gradients: bool = False) -> None:
+    """Refuse what a strategy cannot do that computes with weights of its own.
+
+    Args:
+        work: The work.
+        gradients: Whether the strategy can differentiate.
+
+    Raises:
+        UnsuitableError: If points have to be placed in the model, one by one.
+    """
+    if work.nature.alone:
+        raise UnsuitableError(work.nature.alone)
+    if work.nature.differentiates and not gradients:
+        raise UnsuitableError("the loss differentiates")
+    if work.loan.rounded or work.loan.rounded_buffers:
+        raise UnsuitableError("the model's tensors have several or narrower types")
 
 
 def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
@@ -122,7 +148,7 @@ def remembering(work: Work) -> Iterator[Callable[[], None]]:
     Yields:
         A function that forgets the pass; call it before every batch.
     """
-    if len(work.metrics) == 1:
+    if len(work.metrics) == 1 or not work.nature.plain:
         yield lambda: None
         return
     model, passes = work.loan.model, threading.local()
@@ -142,10 +168,26 @@ def remembering(work: Work) -> Iterator[Callable[[], None]]:
     def forget() -> None:
         passes.known = []
 
-    model.__dict__["forward"] = remembered
+    model.__dict__["forward"] = _Remembered(model, own, remembered)
     try:
         yield forget
     finally:
         model.__dict__.pop("forward")
         if own is not None:
             model.__dict__["forward"] = own
+
+
+class _Remembered:
+    """A forward that a copy of the model does not take along: it would compute with this model."""
+
+    def __init__(self, model: nn.Module, own: Any, function: Callable[..., Any]) -> None:
+        self._model, self._own, self._function = model, own, function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
+        if self._own is not None:
+            return self._own
+        copied = memo[id(self._model)]
+        return types.MethodType(type(copied).forward, copied)

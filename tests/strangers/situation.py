@@ -89,6 +89,7 @@ def measures(
     want = want.detach().item() if isinstance(want, torch.Tensor) else float(want)
     options = dict(options or {})
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    drawn = torch.get_rng_state()
     strategies = [name for name in STRATEGIES if compiled or name != "compiled"]
     strategies = [] if "strategy" in options else strategies
     agreeing = []
@@ -110,6 +111,7 @@ def measures(
         agreeing += [strategy] if strategy else []
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, state[name]), f"{name} was changed"
+    assert torch.equal(torch.get_rng_state(), drawn), "random numbers were used up"
     return Verdict(True, ", ".join(agreeing))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strangers import files, losses  # noqa: F401
+from strangers import arithmetic, files, losses  # noqa: F401
 from strangers.situation import SITUATIONS
 
 __all__ = ["SITUATIONS"]

@@ -1,0 +1,381 @@
+"""A look at a loss before it is measured: what it needs, and what of the user's it reaches.
+
+A loss may differentiate, draw random numbers, run other nets, write into tensors of the user's,
+move the weights and put them back. Watching a few passes over a few samples tells which, operation
+by operation. Most losses do nothing of the kind and are measured by the fastest ways there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.utils._pytree import tree_leaves
+
+from landscape.evaluation.aside import Aside
+from landscape.evaluation.borrow import Loan
+from landscape.evaluation.draws import Drawing, Streams, drawing_from
+from landscape.evaluation.metrics import Metric
+
+_CLOSE = {torch.float64: 1e-9, torch.float32: 1e-5}  # others: 1e-2
+_NORMS = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")  # write unannounced
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What a look at the metrics of an objective found.
+
+    Attributes:
+        gradients: They differ, or fail, without gradients.
+        differentiates: They need them, or enable them themselves.
+        draws: They draw random numbers from the global generators, or from the user's own.
+        moves: They move the model's weights, and put them back.
+        backward: They write into `.grad`.
+        unknown: They could not be watched; nothing is taken for granted.
+        leaves: Tensors besides the model's whose `.grad` they may write.
+        written: Tensors besides the model's that they write into.
+        modules: Other modules that they change, for example by running them in training mode.
+        generators: Generators of the user's that they draw from.
+    """
+
+    gradients: bool = False
+    differentiates: bool = False
+    draws: bool = False
+    moves: bool = False
+    backward: bool = False
+    unknown: bool = False
+    leaves: tuple[Tensor, ...] = ()
+    written: tuple[Tensor, ...] = ()
+    modules: tuple[nn.Module, ...] = ()
+    generators: tuple[torch.Generator, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing needs care."""
+        return self == Nature()
+
+    @property
+    def alone(self) -> str:
+        """Why passes of different points or batches cannot run together; empty when they can."""
+        reasons = {
+            "the loss draws random numbers": self.draws,
+            "the loss moves the weights": self.moves,
+            "the loss writes into .grad": self.backward,
+            "the loss changes tensors or modules besides the weights": bool(
+                self.written or self.modules
+            ),
+            "the loss could not be watched": self.unknown,
+        }
+        return next((reason for reason, found in reasons.items() if found), "")
+
+
+class _Pass:
+    """What one pass over some samples returned, and what it touched."""
+
+    def __init__(self) -> None:
+        self.aside = Aside()
+        self.values: list[Any] = []
+        self.problem: Exception | None = None
+        self.moved = self.backward = self.enabled = False
+        self.written: dict[int, Tensor] = {}
+        self.streams = Streams((0,))
+
+
+def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int | None) -> Nature:
+    """Run the metrics a few times over a batch and see what they do.
+
+    Args:
+        loan: The borrowed model, at its own weights.
+        metrics: Name to metric.
+        batch: A few samples.
+        common: Seed of common random numbers, or None when the user asked for none.
+
+    Raises:
+        ValueError: If they give another number at every call, change their batch, or leave the
+            weights changed.
+        Exception: The user's own, when they fail with gradients and without.
+    """
+
+    def run(*, gradients: bool, seed: int = 0, own: frozenset[int] = frozenset()) -> _Pass:
+        return _watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own)
+
+    without, within = run(gradients=False), run(gradients=True)
+    if within.problem is not None and without.problem is not None:
+        return _unwatched(loan, metrics, batch)
+    neither = without.problem is None and within.problem is None
+    gradients = without.problem is not None or (neither and not _alike(without, within))
+    first = within if gradients else without
+    second = run(gradients=gradients) if gradients or not neither else within
+    own = frozenset(first.streams.held.keys() & second.streams.held.keys())
+    draws = bool(own) or first.streams.used
+    if gradients and neither:
+        _check_same(metrics, without, run(gradients=False), known=False)
+    _check_same(metrics, first, second, known=False)
+    if draws and common is None:
+        a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
+        _check_same(metrics, a, b, known=True)
+    return Nature(
+        gradients=gradients,
+        differentiates=gradients or without.enabled,
+        draws=draws,
+        moves=first.moved,
+        backward=first.backward,
+        leaves=_common(first.aside.leaves, second.aside.leaves) if first.backward else (),
+        written=tuple(t for key, t in first.written.items() if key in second.written),
+        modules=_changed(loan.model, first.aside, second.aside),
+        generators=tuple(first.streams.held[key][0] for key in own),
+    )
+
+
+def runs(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> bool:
+    """Whether the metrics accept a batch, with gradients or without."""
+    return any(
+        _watched(loan, metrics, batch, gradients=g, seed=0, own=frozenset()).problem is None
+        for g in (True, False)
+    )
+
+
+def _changed(model: nn.Module, first: Aside, second: Aside) -> tuple[nn.Module, ...]:
+    """Other modules than the model's that two passes ran both, and that a pass changed."""
+    mine = set(model.modules())
+    both = _common(first.modules, second.modules)
+    return tuple(m for m in both if m not in mine and id(m) in first.changed | second.changed)
+
+
+def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple:
+    """What two passes reached both: it was there before."""
+    return tuple(first[key][0] for key in first if key in second)
+
+
+def _watched(
+    loan: Loan,
+    metrics: Mapping[str, Metric],
+    batch: Any,
+    *,
+    gradients: bool,
+    seed: int,
+    own: frozenset[int],
+) -> _Pass:
+    now = _Pass()
+    now.streams.begin((seed,))
+    now.streams.instead = own
+    parameters = list(loan.model.parameters())
+    places = [p.data for p in parameters]
+    before = [place.clone() for place in places]
+    buffers = [(b, b.detach().clone()) for b in loan.model.buffers()]
+    leaves = [t for t in tree_leaves(batch) if isinstance(t, Tensor)]
+    kept = [t.detach().clone() for t in leaves]
+    for module in loan.model.modules():
+        now.aside.module(module)
+    left = changed = False
+    try:
+        with _modules_seen(loan.model, now), torch.set_grad_enabled(gradients):
+            mode = _Watching(now, loan, leaves)
+            for metric in metrics.values():
+                now.streams.begin((seed,))
+                with drawing_from(now.streams, mode):
+                    value = metric(loan.model, batch)
+                now.values.append([_plain(v) for v in tree_leaves(value)])
+        changed = not all(map(_equal, kept, leaves))
+        left = not all(_near(p.data, value) for p, value in zip(parameters, before, strict=True))
+        now.moved |= not all(
+            p.data.data_ptr() == place.data_ptr() and _equal(p.data, value)
+            for p, place, value in zip(parameters, places, before, strict=True)
+        )
+        now.backward = now.aside.backward or any(p.grad is not None for p in parameters)
+    except Exception as problem:  # it is the user's, and raised when it matters
+        now.problem = problem
+    finally:
+        now.aside.put_back()
+        now.streams.put_back()
+        with torch.no_grad():
+            for parameter, place, value in zip(parameters, places, before, strict=True):
+                parameter.data, parameter.grad = place, None
+                place.copy_(value)
+            for buffer, value in buffers:
+                buffer.copy_(value)
+    if left:
+        raise ValueError(
+            "The loss leaves the model's own weights changed after a call, so every call sees "
+            "other ones; let it work on a copy (copy.deepcopy(model))."
+        )
+    if changed:
+        raise ValueError(
+            "The loss changes its batch in place, so every pass sees other data; copy what "
+            "it changes, for example x = x - mean instead of x -= mean."
+        )
+    return now
+
+
+class _Watching(Drawing):
+    """Notes what the operations of a pass reach and write, and sets it aside."""
+
+    def __init__(self, now: _Pass, loan: Loan, batch: list[Tensor]) -> None:
+        self.now = now
+        self.weights = {_place(p) for p in loan.model.parameters()}
+        mine = [*loan.model.buffers(), *batch, loan.flat, loan.buffers]
+        self.mine = {_place(t) for t in mine} | self.weights
+        self.parameters = {id(p) for p in loan.model.parameters()}
+        super().__init__(now.streams)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Note the tensors of an operation, then run it."""
+        self.now.enabled |= torch.is_grad_enabled()
+        for tensor in _tensors((args, kwargs)):
+            if id(tensor) in self.parameters:
+                self.now.moved |= _place(tensor) not in self.weights
+            elif tensor.requires_grad and tensor.is_leaf:
+                self.now.aside.leaf(tensor)
+        for tensor in _written(func, args, kwargs or {}):
+            place = _place(tensor)
+            self.now.moved |= place in self.weights
+            if place and place not in self.mine:
+                self.now.aside.storage(tensor)
+                self.now.written.setdefault(place, tensor)
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+def _written(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    schema = getattr(operation, "_schema", None)
+    if schema is None:
+        return
+    given = dict(zip([a.name for a in schema.arguments], args, strict=False)) | kwargs
+    for argument in schema.arguments:
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            yield from _tensors(given.get(argument.name))
+    if schema.name.removeprefix("aten::") in _NORMS and given.get("training"):
+        yield from _tensors((given.get("running_mean"), given.get("running_var")))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    return (t for t in tree_leaves(value) if isinstance(t, Tensor))
+
+
+def _place(tensor: Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
+        return 0
+
+
+@contextlib.contextmanager
+def _modules_seen(model: nn.Module, now: _Pass) -> Iterator[None]:
+    """Inside, other modules that this thread runs are set aside before they run."""
+    mine = {id(m): {k: id(p) for k, p in m._parameters.items()} for m in model.modules()}
+    thread = threading.get_ident()
+
+    def see(module: nn.Module, args: Any) -> None:
+        if threading.get_ident() != thread:
+            return
+        if id(module) in mine:  # as `torch.func.functional_call` does it
+            now.moved |= mine[id(module)] != {k: id(p) for k, p in module._parameters.items()}
+            return
+        for inner in module.modules():
+            if id(inner) not in mine:
+                now.aside.module(inner)
+        for parameter in module.parameters():
+            if parameter.requires_grad and parameter.is_leaf and id(parameter) not in weights:
+                now.aside.leaf(parameter)
+
+    weights = {id(p) for p in model.parameters()}
+    handle = register_module_forward_pre_hook(see)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _unwatched(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> Nature:
+    """Run without being watched, in case it is the watching that fails."""
+    state, streams = torch.get_rng_state(), Streams((0,))
+    try:
+        with drawing_from(streams, contextlib.nullcontext()), torch.enable_grad():
+            for metric in metrics.values():
+                metric(loan.model, batch)
+    finally:
+        if not torch.equal(torch.get_rng_state(), state):
+            torch.set_rng_state(state)
+        for parameter in loan.model.parameters():
+            parameter.grad = None
+    return Nature(gradients=True, differentiates=True, moves=True, backward=True, unknown=True)
+
+
+def _plain(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape or a.is_sparse or a.layout != torch.strided:
+        return a.shape == b.shape
+    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _near(a: Tensor, b: Tensor) -> bool:
+    """Whether weights were put back, up to the rounding of adding and subtracting a step."""
+    if a.shape != b.shape:
+        return False
+    if _equal(a, b) or not a.numel():
+        return True
+    scale = float(b.abs().max())
+    return bool(torch.allclose(a, b, rtol=1e-4, atol=1e-5 * scale, equal_nan=True))
+
+
+def _alike(first: _Pass, second: _Pass) -> bool:
+    """Whether two passes returned the same, up to rounding."""
+    if first.problem is not None or second.problem is not None:
+        return (first.problem is None) == (second.problem is None)
+    a, b = ([v for values in p.values for v in values] for p in (first, second))
+    return len(a) == len(b) and all(map(_close, a, b))
+
+
+def _close(a: Any, b: Any) -> bool:
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        both = isinstance(a, int | float) and isinstance(b, int | float)
+        return not both or a == b or abs(a - b) <= 1e-9 * abs(a) or a != a
+    if a.shape != b.shape:
+        return False
+    if not (a.is_floating_point() or a.is_complex()):
+        return torch.equal(a, b)
+    tolerance = _CLOSE.get(a.dtype, 1e-2)
+    finite = a[a.isfinite()].abs()
+    scale = float(finite.max()) if finite.numel() else 0.0
+    return torch.allclose(a, b.to(a), rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+
+
+def _check_same(metrics: Mapping[str, Metric], first: _Pass, second: _Pass, *, known: bool) -> None:
+    for found in (first, second):
+        if found.problem is not None:
+            raise found.problem
+    if _alike(first, second):
+        return
+    name, a, b = next(
+        (name, a, b)
+        for name, a, b in zip(metrics, first.values, second.values, strict=True)
+        if not all(map(_close, a, b))
+    )
+    remedy = (
+        "Make it deterministic in evaluation mode, or give common_random_numbers=0: the same "
+        "draws at every point."
+        if known
+        else "Its draws cannot be replaced: draw with torch, or with functions of numpy.random and "
+        "random called through their modules, or from a generator made inside the loss from a "
+        "fixed seed."
+    )
+    raise ValueError(
+        f"{name!r} gives {_shown(a)} and then {_shown(b)} at the same point: something random is "
+        "active (dropout applied in evaluation mode, or noise or augmentation inside the loss). "
+        + remedy
+    )
+
+
+def _shown(values: list[Any]) -> str:
+    first: Any = next((v for v in values if isinstance(v, Tensor)), None)
+    return "one value" if first is None else f"{first.double().mean().item():.6g}"
