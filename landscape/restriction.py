@@ -18,7 +18,7 @@ from landscape.evaluation.chunks import measure_chunks
 from landscape.evaluation.evaluation import Evaluation, spread_over
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.kept import in_units
-from landscape.evaluation.metrics import mean_and_error
+from landscape.evaluation.metrics import check_weights, mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
 from landscape.evaluation.slope import gradient_of
@@ -110,6 +110,7 @@ class Restriction:
                         error = self._spot_check(work, coordinates, totals, checks)
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
+        check_weights(objective.names, totals, computed)
         found = self._evaluation(coordinates, totals, computed)
         return replace(found, observed_error=error, shrunk=objective.shrunk)
 
@@ -135,6 +136,7 @@ class Restriction:
             raise Interrupted from None
         if progress is not None:
             progress.advance(len(coordinates))
+        check_weights(objective.names, totals, np.ones(len(coordinates), bool))
         covariance = covariance_of_means(values.numpy(), population=objective.data.population)
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         error = found.standard_error.copy()
@@ -155,6 +157,7 @@ class Restriction:
             self._work(check) as work,
             arithmetic(objective.precision, objective.device),
         ):
+            objective.check_repeatable(work)
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, objective.data.batches()).cpu().numpy()
 
