@@ -200,20 +200,26 @@ class HeldData:
         self.size = len(index)
 
     def _telling(self, most: int) -> np.ndarray:
-        """Samples in which some tensor is extreme, so that padding is among them, and others."""
+        """A few samples, from low to high sums of a tensor, with the extremes of others.
+
+        So samples with much padding and with little are among them, and lie apart.
+        """
         assert self._form is not None
-        spread = np.linspace(0, self.size - 1, min(_CANDIDATES, self.size)).round().astype(int)
-        chosen: dict[int, None] = {}
+        some = np.linspace(0, self.size - 1, min(_CANDIDATES, self.size)).round().astype(int)
+        index = torch.from_numpy(some)
+        ranks = []  # integers tell first: masks, labels, tokens
         for t in sorted(tensors_of(self._whole), key=lambda t: t.is_floating_point()):
-            if t.ndim and len(t) == self.size and len(chosen) < most // 2 and not t.is_complex():
-                some = t.detach()[torch.from_numpy(spread).to(t.device)].reshape(len(spread), -1)
-                heights = some.sum(1, dtype=torch.float64)
-                for place in (heights.argmin(), heights.argmax()):
-                    chosen[int(spread[int(place)])] = None
-        for place in np.linspace(0, self.size - 1, min(most, self.size)).round().astype(int):
-            if len(chosen) < most:
-                chosen[int(place)] = None
-        return np.sort(np.array(list(chosen)))
+            if t.ndim and len(t) == self.size and not t.is_complex():
+                rows = t.detach()[index.to(t.device)].reshape(len(index), -1)
+                sums = rows.sum(1, dtype=torch.float64).cpu()
+                if (sums != sums[0]).any():
+                    ranks.append(sums.argsort(stable=True).numpy())
+        order = ranks[0] if ranks else np.arange(len(some))
+        chosen = {int(rank[end]) for rank in ranks[: most // 4] for end in (0, -1)}
+        for place in np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int):
+            if len(chosen) < min(most, len(order)):
+                chosen.add(int(order[place]))
+        return some[[int(place) for place in order if int(place) in chosen]]
 
 
 def _batches(data: Any, samples: int | None) -> tuple[list[Any], bool]:

@@ -36,18 +36,19 @@ Values = list[list[Any]]  # of every metric, of every batch
 
 @dataclass
 class _Cut:
-    """What a metric returns for a batch, for its halves and, of pairs, for single samples."""
+    """What a metric returns for a batch and for parts of it.
+
+    Attributes:
+        name: The metric's.
+        whole: Its value for the batch.
+        groups: Its values for sets of parts that make up the batch.
+        counts: How many samples those parts hold.
+    """
 
     name: str
     whole: Any
-    halves: list[Any]
-    singles: list[Any]
-    counts: list[int]
-
-    @property
-    def groups(self) -> list[list[Any]]:
-        """Sets of parts that make up the whole."""
-        return [group for group in (self.halves, self.singles) if group]
+    groups: list[list[Any]]
+    counts: list[list[int]]
 
 
 def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
@@ -139,8 +140,8 @@ def _check_pair(work: Work, name: str, value: Any, parts: _Cut | None, *, fixed:
             "on halves of a batch, but these batches cannot be halved: return "
             "ls.SumAndWeight(sum, weight), or the loss alone."
         )
-    for single in parts.singles:
-        _check_weight(name, single, [])
+    for part in [part for group in parts.groups for part in group]:
+        _check_weight(name, part, [])
     dependent = any(module.training for module in work.loan.model.modules())  # norms of batches
     for number, what in enumerate(("first", "second")):
         if number == 0 and (dependent or (fixed and explicit)):
@@ -152,68 +153,69 @@ def _check_pair(work: Work, name: str, value: Any, parts: _Cut | None, *, fixed:
             if not _close(whole.sum(), together.sum(), _tolerance(work), size):
                 raise ValueError(
                     f"{name!r} returned {said(tuple(value))}, which is no (sum, weight): the "
-                    f"{what} is {whole.sum():.6g} on a batch of {sum(parts.counts)} and "
+                    f"{what} is {whole.sum():.6g} on a batch of {sum(parts.counts[0])} and "
                     f"{together.sum():.6g} on its parts together. Return one value per sample, "
                     "the mean of the batch, or a pair that adds up; an accuracy goes in metrics=."
                 )
 
 
 def _check_mean(work: Work, parts: _Cut, *, rebatch: bool) -> None:
-    """The mean of a batch is that of its halves, and no sum over it."""
-    if not parts.halves:
-        return
-    a, b = _mean_of_all(parts, [parts.whole]), _mean_of_all(parts, parts.halves)
-    if _close(a, b, _tolerance(work) if work.rounding.itemsize < 4 else _TOLERANCE):
-        return
-    scalar = parts.whole.ndim == 0
-    halves = torch.stack([half.double().sum() for half in parts.halves])
-    size = float(halves.abs().sum())
-    if scalar and _close(parts.whole, halves.sum(), _tolerance(work), size):
-        raise ValueError(
-            f"{parts.name!r} is a sum over the batch, not a mean ({a.item():.6g} for "
-            f"{sum(parts.counts)} samples): return one value per sample (reduction='none'), the "
-            "mean, or the pair (sum, number of samples)."
-        )
-    if rebatch:
-        weighed = (
-            " If it is a mean over tokens or labels, return (sum, weight)," if scalar else " Else"
-        )
-        raise ValueError(
-            f"{parts.name!r} depends on how samples are put into batches ({a.item():.6g} "
-            f"and {b.item():.6g} for two sizes).{weighed} give batch_size= to fix it."
-        )
+    """The mean of a batch is that of its parts together, and no sum over it."""
+    near = _tolerance(work)
+    for values, counts in zip(parts.groups, parts.counts, strict=True):
+        total = sum(sums(parts.name, v, c) for v, c in zip(values, counts, strict=True))
+        a, b = _mean(parts.whole), total[0] / total[2]
+        if _close(a, b, near):
+            continue
+        scalar = parts.whole.ndim == 0
+        each = torch.stack([v.double().sum() for v in values])
+        if scalar and _close(a, each.sum(), near, float(each.abs().sum())):
+            raise ValueError(
+                f"{parts.name!r} is a sum over the batch, not a mean ({a.item():.6g} for "
+                f"{sum(counts)} samples): return one value per sample (reduction='none'), the "
+                "mean, or the pair (sum, number of samples)."
+            )
+        if rebatch:
+            weighed = " If it is a mean over tokens or labels, return (sum, weight); else"
+            raise ValueError(
+                f"{parts.name!r} depends on how samples are put into batches ({a.item():.6g} "
+                f"and {b.item():.6g} for two sizes).{weighed if scalar else ' Else'} give "
+                "batch_size= to fix it."
+            )
 
 
 def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> list[_Cut] | None:
     """What the metrics return for a batch and its parts; None where they need another batch."""
-    count = form.samples
-    ends = [0, count // 2, count] if count > 1 else [0]
-    places = [slice(a, b) for a, b in pairwise(ends)]
-    sizes = [place.stop - place.start for place in places]
-    halves = [(cut(batch, form, p), s) for p, s in zip(places, sizes, strict=True)]
+    n = form.samples
+    splits = [[0, n // 2, n], [0, n // 4, n]]  # halves may hold equally many tokens by chance
+    splits = [ends for ends in splits if ends[1] > 0][: 1 if n < 8 else 2]
+    counts = [[b - a for a, b in pairwise(ends)] for ends in splits]
+    parts = [(cut(batch, form, slice(a, b)), b - a) for ends in splits for a, b in pairwise(ends)]
     try:
-        found = _values(work, [(batch, count), *halves])
+        found = _values(work, [(batch, n), *parts])
     except Exception as problem:
         if out_of_memory(problem):
             raise
         if not rebatch:
             return None
         raise ValueError(
-            f"The loss fails on a batch of {sizes[0]} samples, and batches are cut freely "
-            f"({type(problem).__name__}: {problem}); give batch_size= to fix their size."
+            f"The loss fails on a batch of {counts[0][0] if counts else n} samples, and batches "
+            f"are cut freely ({type(problem).__name__}: {problem}); give batch_size= to fix it."
         ) from problem
-    singles: Values = [[] for _ in found]
-    if count > 2 and any(isinstance(values[0], tuple) for values in found):
-        one = [(cut(batch, form, slice(i, i + 1)), 1) for i in range(count)]
+    cuts = [
+        _Cut(name, whole, [part[i : i + 2] for i in range(0, len(part), 2)], list(counts))
+        for name, (whole, *part) in zip(work.metrics, found, strict=True)
+    ]
+    if n > 2 and any(isinstance(one.whole, tuple) for one in cuts):
+        alone = [(cut(batch, form, slice(i, i + 1)), 1) for i in range(n)]
         try:
-            singles = _values(work, one)
+            for one, values in zip(cuts, _values(work, alone), strict=True):
+                if isinstance(one.whole, tuple):
+                    one.groups.append(values)
         except Exception as problem:  # a loss may need two
             if out_of_memory(problem):
                 raise
-    return [
-        _Cut(name, values[0], values[1:], alone, sizes)
-        for name, values, alone in zip(work.metrics, found, singles, strict=True)
-    ]
+    return cuts
 
 
 def _values_elsewhere(work: Work, look: Batches) -> list[Values]:
@@ -256,17 +258,12 @@ def _mean(value: Any) -> Tensor:
     return value.double().mean()
 
 
-def _mean_of_all(parts: _Cut, values: list[Any]) -> Tensor:
-    counts = parts.counts if len(values) > 1 else [sum(parts.counts)]
-    total = torch.stack([sums(parts.name, v, c) for v, c in zip(values, counts, strict=True)])
-    return total[:, 0].sum() / total[:, 2].sum()
-
-
 def _digest(tensor: Tensor) -> str:
     return fingerprint(*bytes_of(tensor))
 
 
 def _tolerance(work: Work) -> float:
+    """What two ways to the same number may differ by."""
     return _TOLERANCE if work.rounding.itemsize >= 4 else _COARSE
 
 

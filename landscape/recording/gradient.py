@@ -33,7 +33,6 @@ def gradient_closure(
         index: Which samples.
         optimizer: Whose gradients are cleared first.
     """
-
     loss = in_canonical_form({"loss": loss})["loss"]
 
     def whole() -> Tensor:
