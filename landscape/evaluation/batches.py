@@ -57,15 +57,29 @@ class Form(NamedTuple):
         samples: How many.
         cuttable: Whether it can be cut into parts.
         listed: Whether inner lists hold one structure per sample.
+        shared: Whether a tensor (1, ...) belongs to all samples.
     """
 
     samples: int
     cuttable: bool = True
     listed: bool = False
+    shared: bool = False
 
 
-def form_of(batch: Any) -> Form | None:
+def forms_of(batches: Sequence[Any]) -> list[Form | None]:
+    """How batches hold their samples: all in one way, or None for all."""
+    forms = [form_of(batch) for batch in batches]
+    if any(form is not None and form.listed for form in forms):
+        forms = [form_of(batch, listed=True) for batch in batches]
+    return forms if all(forms) else [None] * len(forms)
+
+
+def form_of(batch: Any, *, listed: bool = False) -> Form | None:
     """How a batch holds its samples; None where its parts do not tell.
+
+    Args:
+        batch: The batch.
+        listed: Whether it is known that inner lists hold one structure per sample.
 
     Raises:
         ValueError: If it is empty.
@@ -78,23 +92,30 @@ def form_of(batch: Any) -> Form | None:
     if lengths == {0}:
         raise ValueError("The data is empty: a tensor holds no sample.")
     samples = max(lengths, default=0)
-    if samples and lengths <= {1, samples}:
+    if samples and lengths <= {1, samples} and not listed:
         unclear = any(len(found) == samples > 1 and _are_numbers(found) for found, _ in lists)
-        return Form(samples, cuttable and not unclear)
+        return Form(samples, cuttable and not unclear, shared=len(lengths) > 1)
     inner = [found for found, depth in lists if depth == 1]
     outer: list[Any] = []
     mapped(batch, outer.append, whole=lambda part: any(part is found for found in inner))
-    lengths = {len(part) for part in inner}
-    lengths |= {part.size(0) for part in outer if isinstance(part, Tensor) and part.ndim} - {1}
-    return Form(lengths.pop(), cuttable, listed=True) if inner and len(lengths) == 1 else None
+    tensors = [part for part in outer if isinstance(part, Tensor) and part.ndim]
+    lengths = {len(part) for part in (*inner, *tensors)}
+    samples = max(lengths, default=0)
+    if not inner or not lengths <= {1, samples} or any(len(part) != samples for part in inner):
+        return None
+    return Form(samples, cuttable, listed=True, shared=len(lengths) > 1)
 
 
-def counted(batch: Any) -> int:
-    """How many samples a batch holds: `Uncounted` where that is the loss's to say."""
-    form, objects = form_of(batch), [leaf for leaf in leaves(batch) if is_object(leaf)]
-    if form is not None and not objects:
-        return form.samples
-    return Uncounted(next((count for count in map(_said_by, objects) if count), None))
+def counts_of(batches: Sequence[Any]) -> list[int]:
+    """How many samples batches hold: `Uncounted` where that is the loss's to say."""
+    objects = [[part for part in leaves(batch) if is_object(part)] for batch in batches]
+    forms = forms_of(batches)
+    if not any(objects):
+        # What belongs to all samples of one batch only may be a single sample of many parts.
+        sure = all(form is not None and not form.shared for form in forms) or len(forms) == 1
+        return [form.samples if form and sure else Uncounted(None) for form in forms]
+    said = [next((n for n in map(_said_by, some) if n), None) for some in objects]
+    return [Uncounted(n if all(said) else None) for n in said]
 
 
 def cut(batch: Any, form: Form, where: slice | Tensor) -> Any:

@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from landscape.evaluation.batches import Form, Uncounted, counted, cut, form_of, join, moved
+from landscape.evaluation.batches import (
+    Form,
+    Uncounted,
+    counts_of,
+    cut,
+    form_of,
+    forms_of,
+    join,
+    moved,
+)
 from landscape.evaluation.borrow import random_state_kept
 from landscape.evaluation.stream import read
 from landscape.evaluation.structure import (
@@ -77,15 +86,15 @@ class HeldData:
         self._form: Form | None = None
         self._whole, problem = None, None
         try:
-            self._whole = moved(join(batches, [form_of(batch) for batch in batches]), device)
-            self._form = form_of(self._whole)
+            forms = forms_of(batches)
+            self._whole = moved(join(batches, forms), device)
+            listed = forms[0] is not None and forms[0].listed
+            self._form = form_of(self._whole, listed=listed)
             batches = []
         except TypeError as unlike:
             problem = unlike
         self._batches = [moved(batch, device) for batch in batches]
-        self._counts = [counted(batch) for batch in self._batches]
-        if any(isinstance(count, Uncounted) for count in self._counts):  # then none is sure
-            self._counts = [Uncounted(_known(count)) for count in self._counts]
+        self._counts = counts_of(self._batches)
         self.size = sum(self._counts) if self._form is None else self._form.samples
         self.population: float = math.inf if endless else self.size
         if samples is None or samples >= self.size:
@@ -147,7 +156,7 @@ class HeldData:
         if self._form is not None:
             index = torch.from_numpy(self._telling(most))
             return self.take(index), self._form._replace(samples=len(index))
-        form = form_of(self._batches[0])
+        form = forms_of(self._batches)[0]
         if form is None or not form.cuttable:
             return None
         end = min(most, form.samples)
@@ -255,7 +264,3 @@ def _checked(batch: Any) -> Any:
             "tensor must count samples, or belong to all of them (1)."
         )
     return batch
-
-
-def _known(count: int) -> int | None:
-    return None if isinstance(count, Uncounted) and not count.known else int(count)

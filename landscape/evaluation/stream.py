@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.evaluation.batches import Uncounted, counted
+from landscape.evaluation.batches import Uncounted, counts_of
 from landscape.evaluation.memory import free_bytes
 from landscape.evaluation.structure import everything, map_tensors, tensors_of
 from landscape.progress import Progress
@@ -86,7 +86,7 @@ def _check_not_overwritten(batch: Any, versions: dict[int, int]) -> None:
 
 
 def _samples(batch: Any) -> int:
-    count = counted(map_tensors(batch, lambda t: t))
+    (count,) = counts_of([map_tensors(batch, lambda t: t)])
     if isinstance(count, Uncounted) and not count.known:
         raise ValueError(
             "samples= counts samples, but a batch of this stream does not say how many it holds; "

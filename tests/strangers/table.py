@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strangers import language, losses, returned  # noqa: F401
+from strangers import data, language, losses, returned  # noqa: F401
 from strangers.situation import SITUATIONS
 
 __all__ = ["SITUATIONS"]
