@@ -69,7 +69,10 @@ class Form(NamedTuple):
 def forms_of(batches: Sequence[Any]) -> list[Form | None]:
     """How batches hold their samples: all in one way, or None for all."""
     forms = [form_of(batch) for batch in batches]
-    if any(form is not None and form.listed for form in forms):
+    lists = [[(len(part), depth) for part, depth in _lists_of_parts(batch)] for batch in batches]
+    if any(form is not None and form.listed for form in forms) or any(
+        found != lists[0] for found in lists
+    ):  # a list that is longer in one batch than in another holds samples
         forms = [form_of(batch, listed=True) for batch in batches]
     return forms if all(forms) else [None] * len(forms)
 
@@ -86,24 +89,25 @@ def form_of(batch: Any, *, listed: bool = False) -> Form | None:
     """
     tensors = tensors_of(batch)
     cuttable = not any(map(is_object, leaves(batch))) and all(map(_is_dense, tensors))
-    lists = list(_lists(batch, 0 if _is_list(batch) else 1))
+    lists = list(_lists(batch))
     lengths = {t.size(0) for t in tensors if t.ndim}
     lengths = lengths or {len(found) for found, _ in lists if _are_texts(found)}
     if lengths == {0}:
         raise ValueError("The data is empty: a tensor holds no sample.")
     samples = max(lengths, default=0)
-    if samples and lengths <= {1, samples} and not listed:
-        unclear = any(len(found) == samples > 1 and _are_numbers(found) for found, _ in lists)
-        return Form(samples, cuttable and not unclear, shared=len(lengths) > 1)
-    inner = [found for found, depth in lists if depth == 1]
-    outer: list[Any] = []
-    mapped(batch, outer.append, whole=lambda part: any(part is found for found in inner))
-    tensors = [part for part in outer if isinstance(part, Tensor) and part.ndim]
-    lengths = {len(part) for part in (*inner, *tensors)}
-    samples = max(lengths, default=0)
-    if not inner or not lengths <= {1, samples} or any(len(part) != samples for part in inner):
-        return None
-    return Form(samples, cuttable, listed=True, shared=len(lengths) > 1)
+    fields = samples > 0 and lengths <= {1, samples}
+    if listed or not fields:
+        inner = [found for found, depth in _lists_of_parts(batch) if depth == 1]
+        outer: list[Any] = []
+        mapped(batch, outer.append, whole=lambda part: any(part is found for found in inner))
+        tensors = [part for part in outer if isinstance(part, Tensor) and part.ndim]
+        lengths = {len(part) for part in (*inner, *tensors)}
+        samples = max(lengths, default=0)
+        if not inner or not lengths <= {1, samples} or {len(part) for part in inner} != {samples}:
+            return None
+    unclear = any(len(found) == samples > 1 and _are_numbers(found) for found, _ in lists)
+    shared = len(lengths) > 1
+    return Form(samples, cuttable and not unclear, listed=listed or not fields, shared=shared)
 
 
 def counts_of(batches: Sequence[Any]) -> list[int]:
@@ -210,14 +214,26 @@ def _joined_tensors(parts: Sequence[Tensor], counts: list[int]) -> Tensor:
     raise TypeError("another value in another batch")
 
 
-def _lists(batch: Any, depth: int) -> Iterator[tuple[Sequence[Any], int]]:
-    """Every list and tuple, and how many others it lies in."""
+def _lists(batch: Any, depth: int | None = None) -> Iterator[tuple[Sequence[Any], int]]:
+    """Every list and tuple, and how many others it lies in; a batch itself is one."""
+    if depth is None and not _is_list(batch):
+        depth = 1
+    depth = depth or 0
     if _is_list(batch):
         yield batch, depth
         depth += 1
     if is_structure(batch):
         for child in children_of(batch).values():
             yield from _lists(child, depth)
+
+
+def _lists_of_parts(batch: Any) -> list[tuple[Sequence[Any], int]]:
+    """The batch and the outermost lists in it, where they hold tensors or structures."""
+    return [
+        (found, depth)
+        for found, depth in _lists(batch)
+        if depth < 2 and not _are_texts(found) and not _are_numbers(found)
+    ]
 
 
 def _is_list(part: Any) -> bool:

@@ -157,7 +157,7 @@ class HeldData:
             index = torch.from_numpy(self._telling(most))
             return self.take(index), self._form._replace(samples=len(index))
         form = forms_of(self._batches)[0]
-        if form is None or not form.cuttable:
+        if form is None or not form.cuttable or isinstance(self._counts[0], Uncounted):
             return None
         end = min(most, form.samples)
         return cut(self._batches[0], form, slice(0, end)), form._replace(samples=end)

@@ -163,7 +163,8 @@ def _check_mean(work: Work, parts: _Cut, *, rebatch: bool) -> None:
     """The mean of a batch is that of its parts together, and no sum over it."""
     near = _tolerance(work)
     for values, counts in zip(parts.groups, parts.counts, strict=True):
-        total = sum(sums(parts.name, v, c) for v, c in zip(values, counts, strict=True))
+        each = [sums(parts.name, v, c) for v, c in zip(values, counts, strict=True)]
+        total = torch.stack(each).sum(0)
         a, b = _mean(parts.whole), total[0] / total[2]
         if _close(a, b, near):
             continue

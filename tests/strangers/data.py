@@ -41,6 +41,9 @@ class Graphs:
     def __init__(self, **parts: Any) -> None:
         self.__dict__.update(parts)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
     def to(self, device: Any) -> Graphs:
         return Graphs(**{k: v.to(device) if hasattr(v, "to") else v for k, v in vars(self).items()})
 
@@ -83,7 +86,7 @@ def graph_batches_mean(folder: Path) -> Verdict:
     model, data = GraphNet(), [graphs([2, 3]), graphs([4, 1, 1])]
     refuses("SumAndWeight.*num_graphs", lambda: point(model, mean, data))
     for batch in data:
-        batch.num_graphs = len(batch.y)
+        vars(batch)["num_graphs"] = len(batch.y)
     return measures(
         model, mean, data, torch.cat([of_graphs(model, batch) for batch in data]).mean()
     )
@@ -228,7 +231,7 @@ def ragged_lists(folder: Path) -> Verdict:
         found = zip(*batch, strict=True)
         return torch.stack([(model(p.mean((1, 2))) - t["boxes"]).square().mean() for p, t in found])
 
-    items = list(zip(pictures, targets, strict=True))
+    items: Any = list(zip(pictures, targets, strict=True))
     loader = DataLoader(items, batch_size=3, collate_fn=lambda some: tuple(zip(*some, strict=True)))
     return measures(model, loss, loader, loss(model, (pictures, targets)).mean())
 
@@ -285,6 +288,7 @@ def points_with_gradients(folder: Path) -> Verdict:
 
     want = model(x).square().mean()
     verdict = measures(model, loss, (x,), want, options={"batch_size": 16})
+    assert x.grad is not None
     assert torch.equal(x.grad, torch.ones(40, 2))
     return verdict
 
