@@ -118,6 +118,11 @@ class HeldData:
         """Whether it is known how many samples every batch holds."""
         return all(not isinstance(count, Uncounted) or count.known for count in self._counts)
 
+    @property
+    def sure(self) -> bool:
+        """Whether the batches themselves tell how many samples they hold."""
+        return all(type(count) is int for count in self._counts)
+
     def __iter__(self) -> Iterator[tuple[Any, int]]:
         """Batches and how many samples each holds."""
         return iter(self.batches())
@@ -157,7 +162,7 @@ class HeldData:
             index = torch.from_numpy(self._telling(most))
             return self.take(index), self._form._replace(samples=len(index))
         form = forms_of(self._batches)[0]
-        if form is None or not form.cuttable or isinstance(self._counts[0], Uncounted):
+        if form is None or not form.cuttable:
             return None
         end = min(most, form.samples)
         return cut(self._batches[0], form, slice(0, end)), form._replace(samples=end)
@@ -193,11 +198,10 @@ class HeldData:
         parts: list[np.ndarray] = []
         for leaf in everything([self._whole] if self._form is not None else self._batches):
             parts += bytes_of(leaf)
-        sure = self._form is not None or all(type(count) is int for count in self._counts)
         stream = {"stream": True} if math.isinf(self.population) else {}
         return {
-            "samples": self.size if sure else None,
-            "population": int(self.population) if sure and not stream else None,
+            "samples": self.size if self.sure else None,
+            "population": int(self.population) if self.sure and not stream else None,
             **stream,
             "data_hash": fingerprint(*parts),
         }

@@ -89,9 +89,10 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     for row, (name, (value,)) in enumerate(zip(work.metrics, first, strict=True)):
         if paired[row]:
             _check_weight(name, value, [values[row][0] for values in elsewhere])
-            parts = None if cuts is None else cuts[row]
+            explicit = isinstance(value, SumAndWeight) and not data.sure
+            parts = None if cuts is None or explicit else cuts[row]
             _check_pair(work, name, value, parts, fixed=not rebatch)
-        elif cuts is not None:
+        elif cuts is not None and data.sure:
             _check_mean(work, cuts[row], rebatch=rebatch)
 
 
