@@ -31,6 +31,7 @@ _HOMES = {
     "TrajectoryWriter": "recording.writer",
     "Layout": "layout",
     "Objective": "objective",
+    "SumAndWeight": "evaluation.returned",
     "Processes": "evaluation.processes",
     "RayActors": "evaluation.ray_actors",
     "Task": "tasks",

@@ -33,6 +33,7 @@ from landscape.evaluation.precision import (
     own_precision,
 )
 from landscape.evaluation.repeatable import check_repeatable
+from landscape.evaluation.returned import in_canonical_form
 from landscape.evaluation.search import choose, plain_seconds
 from landscape.evaluation.work import Work
 from landscape.layout import Layout
@@ -56,10 +57,10 @@ class Objective:
 
     Args:
         model: Any module. Its trainable parameters make up the flat vector.
-        loss: `loss(model, batch)`: one value per sample, the batch mean, or a pair
-            (sum, weight); see `landscape.evaluation.metrics`.
-        data: A tuple or dict of tensors, a `Dataset`, or an iterable of batches, read once; see
-            `landscape.evaluation.data`.
+        loss: `loss(model, batch)`: one value per sample, the batch mean, a pair (sum, weight), or
+            an output with a ``.loss``; see `landscape.evaluation.returned`.
+        data: A tuple or dict of tensors, a `Dataset`, an iterable of batches, read once, or None if
+            the loss brings its own; see `landscape.evaluation.data`.
         metrics: Further named metrics measured in the same pass, for example ``error``.
         device: Where to compute; default: where the model is.
         precision: None computes as the user's own call does: a model in double precision in
@@ -130,7 +131,7 @@ class Objective:
         if weight_decay is not None and not 0 <= weight_decay < math.inf:
             raise ValueError(f"weight_decay must be zero or positive; got {weight_decay}.")
         self.model = model
-        self.metrics: dict[str, Metric] = {"loss": loss, **(metrics or {})}
+        self.metrics = in_canonical_form({"loss": loss, **(metrics or {})})
         self.layout = Layout.of(model)
         self.buffers_layout = Layout.of_buffers(model)
         self.device = torch.device(device) if device else next(model.parameters()).device
@@ -224,6 +225,7 @@ class Objective:
     def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
         """How to evaluate these points: chosen once, when there is enough work to pay for it."""
         if len(coordinates) <= 1:
+            self.check_repeatable(work)
             return self.plain
         self._asked += len(coordinates)
         while True:

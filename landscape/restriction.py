@@ -19,7 +19,7 @@ from landscape.evaluation.evaluation import Evaluation, spread_over
 from landscape.evaluation.guarded import guard
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.kept import in_units
-from landscape.evaluation.metrics import Metric, mean_and_error
+from landscape.evaluation.metrics import Metric, check_weights, mean_and_error
 from landscape.evaluation.paired import covariance_of_means, measure_paired
 from landscape.evaluation.precision import REDUCED, arithmetic
 from landscape.evaluation.slope import gradient_of
@@ -111,6 +111,7 @@ class Restriction:
                         error = self._spot_check(work, coordinates, totals, checks)
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
+        check_weights(objective.names, totals, computed)
         found = self._evaluation(coordinates, totals, computed)
         return replace(found, observed_error=error, shrunk=objective.shrunk)
 
@@ -136,6 +137,7 @@ class Restriction:
             raise Interrupted from None
         if progress is not None:
             progress.advance(len(coordinates))
+        check_weights(objective.names, totals, np.ones(len(coordinates), bool))
         covariance = covariance_of_means(values.numpy(), population=objective.data.population)
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         error = found.standard_error.copy()
@@ -156,6 +158,7 @@ class Restriction:
             self._work(check) as work,
             arithmetic(objective.precision, objective.device),
         ):
+            objective.check_repeatable(work)
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, objective.data.batches()).cpu().numpy()
 

@@ -145,7 +145,7 @@ def test_several_inputs_several_metrics_in_one_pass(regression):
         metrics={"largest input": lambda model, batch: batch[0][0].abs().amax(dim=1)},
         precision="double",
     )
-    objective.at(np.zeros(4))  # the first time, the loss is also looked at
+    objective.at(np.zeros(4))  # the first number comes after a look at the loss
     calls.clear()
     found = objective.at(np.array([0.3, -1.0, 2.0, 0.5]))
     assert found.metrics == ("loss", "largest input")
@@ -271,7 +271,6 @@ def test_order_of_points_changes_nothing(regression):
         ({"loss": nn.MSELoss()}, r"loss\(model, batch\)"),
         ({"data": []}, "no batch"),
         ({"data": (torch.zeros(0, 3), torch.zeros(0))}, "empty"),
-        ({"data": (torch.zeros(3, 3), torch.zeros(2))}, "disagree"),
         ({"data": (torch.tensor(1.0),)}, "sample dimension"),
         ({"data": 3}, "iterable of batches"),
         ({"data": DataLoader(TensorDataset(torch.zeros(0, 3)))}, "no batch"),
@@ -300,8 +299,8 @@ def test_no_trainable_parameter_is_refused(regression):
     "loss",
     [
         lambda m, b: squared(m, b)[:2],
-        lambda m, b: squared(m, b)[:, None],
-        lambda m, b: 0.5,
+        lambda m, b: squared(m, b)[:, None] * torch.ones(2),
+        lambda m, b: None,
         lambda m, b: (squared(m, b).sum(), 7, 1),
     ],
 )

@@ -146,8 +146,10 @@ def said_of_walk(walk: Walk) -> Iterator[str]:
         )
     if (tolerance := walk.settings.get("tolerance")) is not None:
         known = walk.uncertainty[np.isfinite(walk.uncertainty)]
+        whole = walk.settings["population"]
+        whole = "a stream's" if whole is None else f"{whole:,}"
         yield (
-            f"measured on {walk.settings['samples']:,} of {walk.settings['population']:,} samples: "
+            f"measured on {walk.settings['samples']:,} of {whole} samples: "
             f"differences along a segment are within {100 * tolerance:.3g} % of its range (95 %), "
             f"or within rounding, on {int((known <= tolerance).sum())} of {len(known)} segments "
             "whose error is known"

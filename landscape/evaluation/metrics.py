@@ -1,10 +1,4 @@
-"""Metrics: what a model is measured by, and how batches are put together.
-
-A metric is a function (model, batch) that returns one of
-
-    a tensor with one value per sample     its mean is taken, with a standard error
-    a scalar tensor, the mean of a batch   weighted by the number of samples in the batch
-    a pair (sum, weight)                   for means over tokens: Σ sums / Σ weights
+"""Sums and means of metrics; what a metric may return is told in `landscape.evaluation.returned`.
 
 Sums run in double precision, on the device, without waiting for it.
 """
@@ -12,38 +6,49 @@ Sums run in double precision, on the device, without waiting for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from landscape.evaluation.batches import Uncounted
+from landscape.evaluation.returned import REMEDY, Metric, canonical, loss_of, said
+
+__all__ = [
+    "Metric",
+    "agree",
+    "check_weights",
+    "mean_and_error",
+    "mean_of",
+    "sum_and_weight",
+    "sums",
+]
 
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.2}
-
-Metric = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor]"]
 
 
 def mean_of(value: Any) -> Tensor:
     """The mean that a metric's return value stands for, for training on it."""
-    if isinstance(value, tuple):
-        total, weight = value
-        return total.sum() / weight.sum()
-    if not isinstance(value, Tensor):
-        raise ValueError(
-            f"The loss returned a {type(value).__name__}; it must return a tensor (one value per "
-            "sample, or their mean) or a pair (sum, weight)."
-        )
-    return value.mean()
+    loss = loss_of(value)
+    if not isinstance(value if loss is None else loss, Tensor | tuple):
+        raise ValueError(f"The loss returned {said(value)}; {REMEDY}, as tensors.")
+    found = canonical("loss", value if loss is None else loss)
+    if isinstance(found, tuple):
+        total, weight = found
+        return total.sum() / weight.to(total.device).sum()
+    return found.mean()
 
 
 def sum_and_weight(value: Any, samples: int) -> tuple[Tensor, Tensor]:
     """A metric's return value on a batch as a sum and what to divide it by."""
+    value = canonical("loss", value)
     if isinstance(value, tuple):
         total, weight = value
-        return total.sum(), torch.as_tensor(weight).sum()
-    if value.ndim == 0:
-        return value * samples, torch.tensor(samples)
+        return total.sum(), weight.sum()
+    if _single(value, samples):
+        return value.reshape(()) * samples, torch.tensor(int(samples))
     return value.sum(), torch.tensor(len(value))
 
 
@@ -52,7 +57,7 @@ def sums(name: str, value: Any, samples: int) -> Tensor:
 
     Args:
         name: The metric's name, for messages.
-        value: What it returned.
+        value: What it returned, in canonical form.
         samples: Samples in the batch.
 
     Returns:
@@ -60,23 +65,48 @@ def sums(name: str, value: Any, samples: int) -> Tensor:
         unknown.
 
     Raises:
-        ValueError: If the value has none of the three documented forms.
+        ValueError: If there is not one value per sample.
     """
-    if isinstance(value, tuple) and len(value) == 2:
-        total, weight = (torch.as_tensor(v).double().sum() for v in value)
+    if isinstance(value, tuple):
+        total, weight = (part.double().sum() for part in value)
         return torch.stack([total, total * math.nan, weight.to(total.device)])
-    if isinstance(value, Tensor) and value.ndim == 0:
-        total = value.double() * samples
+    if _single(value, samples):
+        total = value.reshape(()).double() * samples
         return torch.stack([total, total * math.nan, torch.full_like(total, samples)])
-    if isinstance(value, Tensor) and value.ndim == 1 and len(value) == samples:
+    if len(value) == samples or isinstance(samples, Uncounted):
         each = value.double()
         total = each.sum()
-        return torch.stack([total, each @ each, torch.full_like(total, samples)])
-    shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-    raise ValueError(
-        f"{name!r} returned {shape} for a batch of {samples} samples; it must return one value "
-        "per sample, a scalar mean, or a pair (sum, weight)."
-    )
+        return torch.stack([total, each @ each, torch.full_like(total, len(value))])
+    raise ValueError(f"{name!r} returned {said(value)} for a batch of {samples} samples; {REMEDY}.")
+
+
+def _single(value: Tensor, samples: int) -> bool:
+    """Whether a value is the mean of a batch rather than one value per sample."""
+    unknown = isinstance(samples, Uncounted) and not samples.known
+    return value.ndim == 0 or (value.numel() == 1 and samples != 1 and not unknown)
+
+
+def check_weights(names: Sequence[str], totals: Tensor, computed: np.ndarray) -> None:
+    """Refuse weights that differ between points: they are no property of the data.
+
+    Args:
+        names: Of the metrics.
+        totals: Shape (metrics, points, 3).
+        computed: Which points were measured.
+
+    Raises:
+        ValueError: If those of a metric differ; it names the metric.
+    """
+    weights = totals[:, torch.from_numpy(computed).to(totals.device), 2].cpu()
+    if weights.shape[1] < 2:
+        return
+    for name, row in zip(names, weights, strict=False):
+        if not torch.allclose(row, row[:1], rtol=1e-5, equal_nan=True):
+            raise ValueError(
+                f"The second part of what {name!r} returns is {row.min():.6g} at one point and "
+                f"{row.max():.6g} at another: it is no weight, which depends on the data only. "
+                "Return the loss alone, and pass what else is of interest in metrics=."
+            )
 
 
 def agree(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
@@ -89,13 +119,13 @@ def agree(a: Tensor, b: Tensor, dtype: torch.dtype) -> bool:
     )  # fmt: skip
 
 
-def mean_and_error(totals: np.ndarray, *, size: int, population: int) -> tuple[Any, Any]:
+def mean_and_error(totals: np.ndarray, *, size: int, population: float) -> tuple[Any, Any]:
     """Means and standard errors from sums.
 
     Args:
         totals: Sums, sums of squares and weights along the last axis, shape (..., 3).
         size: Samples measured.
-        population: Samples they were drawn from, without replacement.
+        population: Samples they were drawn from, without replacement; infinite for a stream.
 
     Returns:
         Mean and its standard error as an estimate of the mean over the population: zero when

@@ -13,7 +13,6 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from landscape.evaluation.batchnorm import recalibrate
 from landscape.evaluation.borrow import Loan
 from landscape.evaluation.look import Nature
 from landscape.evaluation.metrics import Metric
+from landscape.evaluation.structure import copied, identical
 
 Batches = Sequence[tuple[Any, int]]
 Measure = Callable[[np.ndarray, Batches], Tensor]
@@ -156,13 +156,12 @@ def remembering(work: Work) -> Iterator[Callable[[], None]]:
     forward = model.forward
 
     def remembered(*args: Any, **kwargs: Any) -> Any:
-        for seen, named, output in getattr(passes, "known", ()):
-            same = len(seen) == len(args) and all(map(is_, seen, args))
-            if same and named.keys() == kwargs.keys() and all(named[k] is kwargs[k] for k in named):
-                return output.clone()
+        for given, output in getattr(passes, "known", ()):
+            if identical(given, (args, kwargs)):
+                return copied(output)
         output = forward(*args, **kwargs)
-        if isinstance(output, Tensor):
-            passes.known = [(args, kwargs, output.clone())]
+        with contextlib.suppress(RuntimeError, TypeError):  # an object that cannot be copied
+            passes.known = [((args, kwargs), copied(output))]
         return output
 
     def forget() -> None:

@@ -114,6 +114,8 @@ def _data(settings: dict[str, Any]) -> str:
             if samples == population
             else f"{samples:,} of {population:,} samples (see the standard error on hover)"
         )
+    elif settings.get("stream"):
+        parts.append("the first samples of a stream (see the standard error on hover)")
     return ", ".join(parts)
 
 

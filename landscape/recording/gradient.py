@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.evaluation.metrics import Metric, mean_of, sum_and_weight
+from landscape.evaluation.returned import in_canonical_form
 
 PASS = 10_000  # samples per forward pass
 
@@ -32,6 +33,7 @@ def gradient_closure(
         index: Which samples.
         optimizer: Whose gradients are cleared first.
     """
+    loss = in_canonical_form({"loss": loss})["loss"]
 
     def whole() -> Tensor:
         optimizer.zero_grad()

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from strangers import arithmetic, files, losses  # noqa: F401
+from strangers import (
+    arithmetic,
+    data,
+    files,
+    language,
+    losses,
+    returned,
+)  # noqa: F401
 from strangers.situation import SITUATIONS
 
 __all__ = ["SITUATIONS"]
