@@ -108,8 +108,10 @@ class Streams:
         """Run an operation of torch; one that draws gets a generator of these."""
         if torch.Tag.nondeterministic_seeded not in getattr(operation, "tags", ()):
             return operation(*args, **kwargs)
-        names = [a.name for a in operation._schema.arguments]
-        given = dict(zip(names, args, strict=False)) | kwargs
+        taken = operation._schema.arguments
+        names = [a.name for a in taken]
+        given = {a.name: a.default_value for a in taken if a.has_default_value()}
+        given |= dict(zip(names, args, strict=False)) | kwargs
         if any(name in given and given[name] == off for name, off in _SILENT.items()):
             return operation(*args, **kwargs)
         own = given.get("generator")

@@ -23,8 +23,8 @@ import torch
 
 from landscape.evaluation.choice import Choice
 from landscape.evaluation.evaluation import Evaluation
-from landscape.evaluation.precision import REDUCED
 from landscape.evaluation.parametrized import rebuilding
+from landscape.evaluation.precision import REDUCED
 from landscape.evaluation.units import Units
 from landscape.progress import Progress
 

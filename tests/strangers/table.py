@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from strangers import (
-    arithmetic,
-    data,
-    files,
-    language,
-    losses,
-    returned,
-)  # noqa: F401
+from importlib import import_module
+
 from strangers.situation import SITUATIONS
 
 __all__ = ["SITUATIONS"]
+
+KINDS = ("losses", "returned", "language", "data", "arithmetic", "files")
+
+for kind in KINDS:
+    import_module(f"strangers.{kind}")
