@@ -156,7 +156,7 @@ def test_recalibrated_statistics_belong_to_every_point(tmp_path):
 
 @pytest.mark.parametrize("samples", [2, 3, 64, 511, 4096])
 def test_points_with_the_same_losses_differ_by_exactly_nothing(samples):
-    """Whatever kernels a machine multiplies matrices with: the covariance of equal rows is equal."""
+    """Equal rows have equal covariances, whatever kernels a machine multiplies matrices with."""
     values = np.repeat(np.random.default_rng(samples).normal(size=(1, samples)), 11, axis=0)
     covariance = covariance_of_means(values, population=2 * samples)
     assert (covariance == covariance[0, 0]).all()
