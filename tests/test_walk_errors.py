@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import landscape as ls
+from landscape.evaluation.paired import covariance_of_means
 
 POPULATION, SUBSET = 400, 100
 STATES = np.array([[0.0, 2.0], [2.2, -0.5], [-0.4, 0.3]], np.float32)
@@ -151,3 +152,12 @@ def test_recalibrated_statistics_belong_to_every_point(tmp_path):
             expected = F.cross_entropy(twin.eval()(x), y)
         # Single precision, one batch norm: a few units in the sixth digit.
         assert measured == pytest.approx(float(expected), rel=2e-5)
+
+
+@pytest.mark.parametrize("samples", [2, 3, 64, 511, 4096])
+def test_points_with_the_same_losses_differ_by_exactly_nothing(samples):
+    """Equal rows have equal covariances, whatever kernels a machine multiplies matrices with."""
+    values = np.repeat(np.random.default_rng(samples).normal(size=(1, samples)), 11, axis=0)
+    covariance = covariance_of_means(values, population=2 * samples)
+    assert (covariance == covariance[0, 0]).all()
+    assert covariance[0, 0] == pytest.approx(values[0].var(ddof=1) / samples / 2, rel=1e-12)

@@ -75,4 +75,7 @@ def covariance_of_means(values: np.ndarray, *, population: int) -> np.ndarray:
         return np.full((points, points), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):  # a diverged state is not finite
         centred = values - values.mean(axis=1, keepdims=True)
-        return centred @ centred.T / (size - 1) / size * (1 - size / population)
+        # Every pair is summed in one order: where two points have the same values, the variance of
+        # their difference is 0, which a matrix product rounds to 1e-16 of either on some machines.
+        products = np.stack([(centred * row).sum(axis=1) for row in centred])
+        return products / (size - 1) / size * (1 - size / population)
