@@ -159,6 +159,8 @@ def _field(hint: Any) -> _Field:
 
 def _checked_array(cls: str, name: str, value: Any, kind: _Field, sizes: dict[str, int]) -> Any:
     assert kind.dims is not None
+    if kind.dtype is not None and np.iscomplexobj(value):
+        raise ValueError(f"{cls}.{name} is complex; expected {kind.dtype}.")
     array = tuple(str(v) for v in value) if kind.dtype is None else np.array(value, kind.dtype)
     shape = (len(array),) if isinstance(array, tuple) else array.shape
     if len(shape) != len(kind.dims):
@@ -212,7 +214,10 @@ def _write(group: h5py.Group, result: Result) -> None:
 def _read(group: h5py.Group, name: str, kind: _Field) -> Any:
     if kind.dims is None and kind.plain is not dict:
         assert kind.plain is not None
-        return kind.plain(group.attrs[name])
+        value = group.attrs[name]
+        if np.iscomplexobj(value):
+            raise TypeError("it is complex")
+        return kind.plain(value)
     if kind.dims is not None and kind.dtype is None:
         name = kind.dims[0]
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):

@@ -362,3 +362,13 @@ def test_a_pipe_and_a_folder_are_no_files(tmp_path):
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(SchemaError, match="give one HDF5 file"):
             Sample.load(path, "a")
+
+
+def test_complex_numbers_are_refused_not_halved(tmp_path):
+    with pytest.raises(ValueError, match="is complex"):
+        sample(x=np.array([1.0, 2.0, 4.0j]))
+    sample().save(tmp_path / "x.h5", "a")
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        file["a"].attrs["number"] = 1 + 2j
+    with pytest.raises(SchemaError, match="it is complex"):
+        Sample.load(tmp_path / "x.h5", "a")
