@@ -200,10 +200,8 @@ def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> li
             raise
         if not rebatch:
             return None
-        raise ValueError(
-            f"The loss fails on a batch of {counts[0][0] if counts else n} samples, and batches "
-            f"are cut freely ({type(problem).__name__}: {problem}); give batch_size= to fix it."
-        ) from problem
+        problem.add_note("Batches are cut freely; if the loss needs its own, give batch_size=.")
+        raise
     cuts = [
         _Cut(name, whole, [part[i : i + 2] for i in range(0, len(part), 2)], list(counts))
         for name, (whole, *part) in zip(work.metrics, found, strict=True)
