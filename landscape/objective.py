@@ -224,13 +224,11 @@ class Objective:
 
     def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
         """How to evaluate these points: chosen once, when there is enough work to pay for it."""
-        if len(coordinates) <= 1:
-            self.check_repeatable(work)
-            return self.plain
-        self._asked += len(coordinates)
+        self._asked += len(coordinates) if len(coordinates) > 1 else 0
         while True:
             try:
-                return self._chosen(work, coordinates)
+                self.check_repeatable(work)
+                return self._chosen(work, coordinates) if len(coordinates) > 1 else self.plain
             except (RuntimeError, MemoryError) as problem:
                 before = self.data.batch_size
                 fixed = self.batch_norm != "frozen" or not self.data.joined or before == 1
@@ -241,7 +239,6 @@ class Objective:
 
     def _chosen(self, work: Work, coordinates: np.ndarray) -> Choice:
         fixed = self.batch_norm != "frozen" or not self.data.joined or work.nature.draws
-        self.check_repeatable(work)
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, self.data, coordinates)

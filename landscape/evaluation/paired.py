@@ -55,14 +55,14 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
     return sums, values
 
 
-def covariance_of_means(values: np.ndarray, *, population: int) -> np.ndarray:
+def covariance_of_means(values: np.ndarray, *, population: float) -> np.ndarray:
     """Covariances between the means at different points, as estimates over a population.
 
     The square roots of the diagonal are the standard errors of the means.
 
     Args:
         values: Values of single samples, shape (points, samples).
-        population: Samples they were drawn from, without replacement.
+        population: Samples they were drawn from, without replacement; infinite for a stream.
 
     Returns:
         Shape (points, points); NaN where single samples are unknown or there is one only.

@@ -62,7 +62,7 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     Raises:
         ValueError: If the values are not what they would be taken for; the message says why.
     """
-    few = data.few(_LOOK)
+    few = data.few(min(_LOOK, data.batch_size) if rebatch else _LOOK)
     if rebatch and few is not None:
         look: Batches = [(few[0], few[1].samples)]
     else:
@@ -196,14 +196,15 @@ def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> li
     try:
         found = _values(work, [(batch, n), *parts])
     except Exception as problem:
-        if out_of_memory(problem):
-            raise
+        if out_of_memory(problem) and not rebatch and n > 2:  # the batches may be smaller
+            few = cut(batch, form, slice(0, n // 2))
+            return _values_of_parts(work, few, form._replace(samples=n // 2), rebatch=False)
         if not rebatch:
             return None
-        raise ValueError(
-            f"The loss fails on a batch of {counts[0][0] if counts else n} samples, and batches "
-            f"are cut freely ({type(problem).__name__}: {problem}); give batch_size= to fix it."
-        ) from problem
+        if out_of_memory(problem):
+            raise
+        problem.add_note("Batches are cut freely; if the loss needs its own, give batch_size=.")
+        raise
     cuts = [
         _Cut(name, whole, [part[i : i + 2] for i in range(0, len(part), 2)], list(counts))
         for name, (whole, *part) in zip(work.metrics, found, strict=True)

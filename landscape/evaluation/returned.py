@@ -97,7 +97,7 @@ def canonical(name: str, value: Any, batch: Any = None) -> Tensor | tuple[Tensor
         ValueError: If the value has none of the documented forms.
     """
     if isinstance(value, SumAndWeight):
-        return SumAndWeight(*(_numbers(name, part, value) for part in value))
+        return SumAndWeight(*_pair(name, value))
     if (loss := loss_of(value)) is not None:
         loss = _numbers(name, loss, value)
         weight = None if loss.numel() > 1 else _counted_labels(value, batch)
@@ -107,13 +107,7 @@ def canonical(name: str, value: Any, batch: Any = None) -> Tensor | tuple[Tensor
         # The mean over no label is NaN; it counts for nothing.
         return torch.where(weight > 0, loss * weight, torch.zeros_like(loss)), weight
     if isinstance(value, tuple) and len(value) == 2:
-        total, weight = (_numbers(name, part, value) for part in value)
-        if total.ndim and weight.ndim and total.shape != weight.shape:
-            raise ValueError(
-                f"{name!r} returned {said(value)}; in a pair (sum, weight) both have one value "
-                f"per sample, or are scalars: {REMEDY}."
-            )
-        return total, weight
+        return _pair(name, value)
     return _numbers(name, value, value)
 
 
@@ -136,6 +130,21 @@ def said(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a {type(value).__name__} with {', '.join(map(repr, list(value)[:6]))}"
     return f"a {type(value).__name__}"
+
+
+def _pair(name: str, value: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
+    """Sum and weight, of every sample or of the batch."""
+    total, weight = value
+    both = isinstance(total, Tensor) and isinstance(weight, Tensor)
+    if both and total.shape == weight.shape and total.ndim > 1 and not total.is_complex():
+        return total.sum(), weight.sum()  # of every token, say
+    total, weight = (_numbers(name, part, value) for part in value)
+    if total.ndim and weight.ndim and total.shape != weight.shape:
+        raise ValueError(
+            f"{name!r} returned {said(value)}; in a pair (sum, weight) both have one value per "
+            f"sample, or are scalars: {REMEDY}."
+        )
+    return total, weight
 
 
 def _numbers(name: str, part: Any, whole: Any) -> Tensor:
