@@ -28,6 +28,7 @@ from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import (
     REDUCED,
     Precision,
+    arithmetic,
     check_precision,
     float_types,
     own_precision,
@@ -306,7 +307,9 @@ class Objective:
         """
         key = tuple(map(id, self.metrics.values()))
         if key not in self._natures:
-            self._natures[key] = self.metrics, self._look(loan)
+            full = "single" if self.precision in REDUCED else self.precision
+            with arithmetic(full, self.device):
+                self._natures[key] = self.metrics, self._look(loan)
         return self._natures[key][1]
 
     def _look(self, loan: Loan) -> Nature:
