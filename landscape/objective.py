@@ -28,6 +28,7 @@ from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import (
     REDUCED,
     Precision,
+    arithmetic,
     check_precision,
     float_types,
     own_precision,
@@ -308,14 +309,26 @@ class Objective:
         """
         key = tuple(map(id, self.metrics.values()))
         if key not in self._natures:
-            small = self.data.batches(_LOOK, most=_LOOK)[0][0]
-            try:
-                found = look(loan, self.metrics, small, common=self.common_random_numbers)
-            except Exception:
-                whole = self.data.batches()[0][0]  # a loss may need more samples than a few
-                found = look(loan, self.metrics, whole, common=self.common_random_numbers)
-            self._natures[key] = self.metrics, found
+            full = "single" if self.precision in REDUCED else self.precision
+            with arithmetic(full, self.device):
+                self._natures[key] = self.metrics, self._look(loan)
         return self._natures[key][1]
+
+    def _look(self, loan: Loan) -> Nature:
+        size = _LOOK
+        while True:
+            few = self.data.batches(size, most=size)[0][0]
+            try:
+                return look(loan, self.metrics, few, common=self.common_random_numbers)
+            except Exception as problem:
+                if not out_of_memory(problem):
+                    break
+                if not self.data.joined or size == 1:
+                    raise
+                size //= 2
+        # A loss may need more samples than a few; otherwise it says the same once more.
+        whole = self.data.batches()[0][0]
+        return look(loan, self.metrics, whole, common=self.common_random_numbers)
 
     def _cast_if_needed(self) -> None:
         """Convert floating-point samples to the model's type where it cannot take them as given."""

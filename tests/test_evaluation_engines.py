@@ -38,6 +38,20 @@ def surface(objective, **options):
     return ls.loss_surface(objective, plane, resolution=(11, 9), **options)
 
 
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "orthogonal"])
+def test_parametrized_weights_travel(name):
+    torch.manual_seed(0)
+    parametrize = getattr(nn.utils.parametrizations, name)
+    model = nn.Sequential(parametrize(nn.Linear(3, 4)), nn.Tanh(), nn.Linear(4, 1))
+    objective = ls.Objective(model, squared, (torch.randn(20, 3), torch.randn(20, 1)))
+    vector = objective.parameters()
+    restriction = objective.restrict(vector, np.stack([np.sin(vector)]))
+    points = np.linspace(-1, 1, 5)[:, None]
+    there = unpacked(packed(restriction), "cpu")
+    np.testing.assert_array_equal(there(points).mean, restriction(points).mean)
+    assert np.ptp(there(points).mean) > 0
+
+
 class Threads:
     """Workers that are threads, each with a copy; the n-th unit ends its worker's copy."""
 
@@ -180,7 +194,7 @@ def test_one_process_per_device_on_the_command_line(runs, tmp_path):
 def test_tf32_is_refused_where_there_is_none():
     with pytest.raises(ValueError, match="tf32 exists on NVIDIA GPUs only, and the device is cpu"):
         build(precision="tf32")
-    with pytest.raises(ValueError, match="one of single, double, bfloat16, tf32"):
+    with pytest.raises(ValueError, match="one of single, double, native, bfloat16, tf32"):
         build(precision="half")
 
 

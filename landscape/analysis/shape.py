@@ -9,7 +9,12 @@ import numpy as np
 
 from landscape.analysis.fast.rounds import Z
 
-_EPSILON = {"double": np.finfo(np.float64).eps, "bfloat16": 2.0**-8, "tf32": 2.0**-11}
+_EPSILON = {
+    "double": np.finfo(np.float64).eps,
+    "bfloat16": 2.0**-8,
+    "native": 2.0**-8,
+    "tf32": 2.0**-11,
+}
 
 
 def rounding(curves: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:

@@ -56,14 +56,14 @@ def batched_linear(work: Work) -> Iterator[Measure]:
 
         @torch.no_grad()
         def of_batches(batches: Batches) -> Tensor:
-            out = folder.origin.new_zeros((len(work.metrics), folder.count, 3), dtype=torch.float64)
+            found = [([], []) for _ in work.metrics]  # sums and sums of squares of every batch
             with Shortcuts(folder.fresh):
                 for batch, samples in batches:
                     work.check()
                     forget()
                     repeated = folder.enter(batch)
                     folder.now.used = 0
-                    for row, (name, metric) in zip(out, work.metrics.items(), strict=True):
+                    for kept, (name, metric) in zip(found, work.metrics.items(), strict=True):
                         folder.now.shared, folder.now.metric = True, name
                         each = metric(work.loan.model, repeated)
                         if not (
@@ -71,10 +71,13 @@ def batched_linear(work: Work) -> Iterator[Measure]:
                         ):
                             raise UnsuitableError(f"{name!r} gives no value per sample")
                         each = each.view(folder.count, samples).double()
-                        row[:, 0] += each.sum(1)
-                        row[:, 1] += torch.linalg.vecdot(each, each)
-                        row[:, 2] += samples
-            return out
+                        kept[0].append(each.sum(1))
+                        kept[1].append(torch.linalg.vecdot(each, each))
+            out = torch.stack(
+                [torch.stack([torch.stack(v).sum(0) for v in kept]) for kept in found]
+            )
+            weight = torch.full_like(out[:, :1], sum(samples for _, samples in batches))
+            return torch.cat([out, weight], dim=1).transpose(1, 2)
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:

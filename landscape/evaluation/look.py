@@ -84,6 +84,7 @@ class _Pass:
         self.problem: Exception | None = None
         self.moved = self.backward = self.enabled = False
         self.written: dict[int, Tensor] = {}
+        self.weights: list[Tensor] | None = None  # copied before they are first written to
         self.streams = Streams((0,))
 
 
@@ -167,7 +168,6 @@ def _watched(
     now.streams.instead = own
     parameters = list(loan.model.parameters())
     places = [p.data for p in parameters]
-    before = [place.clone() for place in places]
     buffers = [(b, b.detach().clone()) for b in loan.model.buffers()]
     leaves = [t for t in tree_leaves(batch) if isinstance(t, Tensor)]
     kept = [t.detach().clone() for t in leaves]
@@ -183,10 +183,11 @@ def _watched(
                     value = metric(loan.model, batch)
                 now.values.append([_plain(v) for v in tree_leaves(value)])
         changed = not all(map(_equal, kept, leaves))
+        before = now.weights or places
         left = not all(_near(p.data, value) for p, value in zip(parameters, before, strict=True))
-        now.moved |= not all(
-            p.data.data_ptr() == place.data_ptr() and _equal(p.data, value)
-            for p, place, value in zip(parameters, places, before, strict=True)
+        now.moved |= any(
+            p.data.data_ptr() != place.data_ptr()
+            for p, place in zip(parameters, places, strict=True)
         )
         now.backward = now.aside.backward or any(p.grad is not None for p in parameters)
     except Exception as problem:  # it is the user's, and raised when it matters
@@ -195,8 +196,9 @@ def _watched(
         now.aside.put_back()
         now.streams.put_back()
         with torch.no_grad():
-            for parameter, place, value in zip(parameters, places, before, strict=True):
+            for parameter, place in zip(parameters, places, strict=True):
                 parameter.data, parameter.grad = place, None
+            for place, value in zip(places, now.weights or (), strict=bool(now.weights)):
                 place.copy_(value)
             for buffer, value in buffers:
                 buffer.copy_(value)
@@ -218,6 +220,7 @@ class _Watching(Drawing):
 
     def __init__(self, now: _Pass, loan: Loan, batch: list[Tensor]) -> None:
         self.now = now
+        self.model = loan.model
         self.weights = {_place(p) for p in loan.model.parameters()}
         mine = [*loan.model.buffers(), *batch, loan.flat, loan.buffers]
         self.mine = {_place(t) for t in mine} | self.weights
@@ -236,7 +239,10 @@ class _Watching(Drawing):
                 self.now.aside.leaf(tensor)
         for tensor in _written(func, args, kwargs or {}):
             place = _place(tensor)
-            self.now.moved |= place in self.weights
+            if place in self.weights and place:
+                self.now.moved = True
+                if self.now.weights is None:
+                    self.now.weights = [p.data.clone() for p in self.model.parameters()]
             if place and place not in self.mine:
                 self.now.aside.storage(tensor)
                 self.now.written.setdefault(place, tensor)
@@ -322,7 +328,7 @@ def _near(a: Tensor, b: Tensor) -> bool:
     """Whether weights were put back, up to the rounding of adding and subtracting a step."""
     if a.shape != b.shape:
         return False
-    if _equal(a, b) or not a.numel():
+    if a.data_ptr() == b.data_ptr() or _equal(a, b) or not a.numel():
         return True
     scale = float(b.abs().max())
     return bool(torch.allclose(a, b, rtol=1e-4, atol=1e-5 * scale, equal_nan=True))

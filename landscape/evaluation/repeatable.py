@@ -76,7 +76,7 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
         )
     for name, (one,), (other,) in zip(work.metrics, first, second, strict=True):
         a, b = _mean(one), _mean(other)
-        if not _close(a, b, _TOLERANCE):
+        if not _close(a, b, _tolerance(work)):
             raise ValueError(
                 f"{name!r} gives {a.item():.6g} and then {b.item():.6g} at the same point: "
                 "something random is active (dropout applied in evaluation mode, or noise or "

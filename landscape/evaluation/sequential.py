@@ -34,17 +34,17 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
 
         @torch.no_grad()
         def of_batches(batches: Batches) -> Tensor:
-            out = torch.zeros((len(metrics), 3), dtype=torch.float64, device=work.origin.device)
+            found = [[] for _ in metrics]
             for number, (batch, samples) in enumerate(batches):
                 work.check()
                 forget()
                 work.begin(number)
                 for m, (name, metric) in enumerate(metrics.items()):
                     value = metric(model, batch)
-                    out[m] += sums(name, value, samples)
+                    found[m].append(sums(name, value, samples))
                     if each is not None:
                         each(m, now, value, samples)
-            return out
+            return torch.stack([torch.stack(kept).sum(0) for kept in found])
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:

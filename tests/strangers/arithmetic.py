@@ -207,3 +207,13 @@ def half_with_single_norm(folder: Path) -> Verdict:
 
     model, data = Small().eval(), labelled()
     return measures(model, classes, data, classes(model, data).mean(), relative=4 * HALF)
+
+
+@situation("arithmetic", "bfloat16 throughout, and the mean of a batch")
+def brain_half_means(folder: Path) -> Verdict:
+    model, data = classifier().bfloat16(), labelled(torch.bfloat16)
+
+    def loss(model: nn.Module, batch: tuple) -> torch.Tensor:
+        return F.cross_entropy(model(batch[0]), batch[1])
+
+    return measures(model, loss, data, loss(model, data), relative=1e-2)
