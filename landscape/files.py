@@ -26,7 +26,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)  # a run may be read while it is recorded
     except OSError as error:
         raise SchemaError(_why_unreadable(path, error)) from error
     with file:
