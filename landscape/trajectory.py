@@ -157,10 +157,7 @@ class Trajectory:
         sketch = file.attrs.get("sketch")
         self.holds: dict[str, Any] = {
             "dtype": "float16-delta" if half else rows.dtype.name,
-            **{
-                name: name in file
-                for name in ("buffers", "beside", "evaluation", "random_state")
-            },
+            **{name: name in file for name in ("buffers", "beside", "evaluation", "random_state")},
             "gradient_histogram": "gradient_histogram" in file,
             "sketch": None if sketch is None else tuple(int(n) for n in sketch),
         }

@@ -75,7 +75,7 @@ class SAM(Around):
     def _ascend(self, moved: list[Tensor]) -> None:
         """Go to w + ê."""
         scales = [p.abs() + self.eta if self.adaptive else torch.ones_like(p) for p in moved]
-        scaled = [p.grad * s for p, s in zip(moved, scales, strict=True)]
+        scaled = [s * p.grad for p, s in zip(moved, scales, strict=True)]
         norm = torch.stack([s.norm() for s in scaled]).norm()
         if norm > 0:
             for p, gradient, scale in zip(moved, scaled, scales, strict=True):

@@ -49,7 +49,7 @@ def tensors_beside(
             "is measured with their present values. Make them the model's (model.k = k), or name "
             "them: beside={'k': k}.",
             MovedUnseen,
-            stacklevel=4,
+            stacklevel=3,
         )
     entries: list[Entry] = []
     for name, tensor in found.items():

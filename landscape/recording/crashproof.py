@@ -185,11 +185,13 @@ def _lock(handle: int) -> None:
         return
     for tries in range(_TRIES, 0, -1):  # a reader that looks whether there is a writer is quick
         try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if tries == 1:
                 raise
             time.sleep(_WAIT)
+        else:
+            return
 
 
 def _unlock(handle: int) -> None:

@@ -10,20 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from landscape.layout import Layout
 from landscape.recording.beside import tensors_beside
+from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
 from landscape.recording.measure import Measure
-from landscape.recording.motion import NAMES
 from landscape.recording.number import one_number
-from landscape.recording.random_state import random_state
-from landscape.recording.resume import Resumable, resumable
 from landscape.recording.selection import Selection, selected_layout
-from landscape.recording.size import Size
 from landscape.recording.sketch import Sketch
 from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
@@ -31,9 +27,7 @@ from landscape.recording.steps import all_of
 from landscape.recording.stream import Stream
 from landscape.recording.tables import check_scalar_name
 from landscape.recording.watch import Watch
-from landscape.recording.writer import ROW_TYPES, RowType, TrajectoryWriter, refuse_existing
-from landscape.trajectory import HISTOGRAM_BINS, NoStateError
-
+from landscape.recording.writer import ROW_TYPES, RowType, refuse_existing
 
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 
@@ -54,21 +48,20 @@ class Recorder:
     the same shape are recorded on; for what cannot be recorded (layers added or unfrozen midway,
     moving averages of untrained copies) such a warning says which.
 
-    It only reads: the run is bitwise
-    the same with and without it. Two threads measure and write, with bounded memory. They gather
-    steps for about a second, then measure, write and acknowledge (`committed`) them. While they
-    work the training goes on: small models that step faster than they are measured are some
-    hundred steps ahead, up to about a thousand, and wait then. A killed process loses the step
-    under way and what was not acknowledged yet; a loss of power may take more, since writing back
-    is left to the operating system (no fsync). If the disk fails, training goes on and one
-    `RecordingStopped` warning says what was kept.
+    It only reads: the run is bitwise the same with and without it. Two threads measure and write,
+    with bounded memory. They gather steps for about a second, then measure, write and acknowledge
+    (`committed`) them. While they work the training goes on: small models that step faster than
+    they are measured are some hundred steps ahead, up to about a thousand, and wait then. A killed
+    process loses the step under way and what was not acknowledged yet; a loss of power may take
+    more, since writing back is left to the operating system (no fsync). If the disk fails, training
+    goes on and one `RecordingStopped` warning says what was kept. The file can be read meanwhile.
 
     Stored: parameters and floating-point buffers (no complex ones) of every n-th step, the first
-    and the last, in the precision of the model; and of every step the logged numbers, learning rate and momentum of each parameter group (``lr``,
-    ``lr.1``, …), and, as the whole vector and for each tensor, norm of update and gradient, cosine
-    with the previous update and gradient, distance from the start. Gradients are those present
-    when `optimizer.step()` begins, or after its closure's first call; in a wrapper, when the step
-    inside it begins.
+    and the last, in the precision of the model; and of every step the logged numbers, learning
+    rate and momentum of each parameter group (``lr``, ``lr.1``, …), and, as the whole vector and
+    for each tensor, norm of update and gradient, cosine with the previous update and gradient,
+    distance from the start. Gradients are those present when `optimizer.step()` begins, or after
+    its closure's first call; in a wrapper, when the step inside it begins.
 
     Args:
         path: The trajectory file to create.
@@ -158,44 +151,31 @@ class Recorder:
         self.path, self._overwrite, self._resume = Path(path), overwrite, resume
         if not overwrite and resume is False:
             refuse_existing(self.path)
-        self._layout = layout = selected_layout(model, parameters)
+        self._layout = selected_layout(model, parameters)
         self._optimizers = all_of(optimizer)
-        self._beside, self._beside_layout = tensors_beside(model, self._optimizers, beside)
-        self._buffers_layout = Layout.of_buffers(model)
+        self._beside, beside_layout = tensors_beside(model, self._optimizers, beside)
         self._snapshot = Snapshot(
             model,
-            layout,
-            self._buffers_layout,
+            self._layout,
+            Layout.of_buffers(model),
             evaluation,
-            beside=(self._beside_layout, self._beside),
+            beside=(beside_layout, self._beside),
             gradient=motion,
             dtype=None if dtype is None else _WIDTH[dtype],
         )
-        self._model = model
-        self._motion, self._inner = motion, inner
-        self._sketch = Sketch.checked(sketch, seed)
-        self._histogram = gradient_histogram
-        self._every = every
-        staged = self._snapshot.staged
-        double = [name for name, part in staged.items() if part.dtype == torch.float64]
-        self._dtype: RowType = dtype or ("float64" if "parameters" in double else "float32")
-        self._has_evaluation, self._random_state = evaluation is not None, random_state
+        self._contents = Contents(
+            self._snapshot,
+            Layout.of_frozen(model) if frozen else Layout(()),
+            dtype,
+            motion,
+            random_state,
+            Sketch.checked(sketch, seed),
+            gradient_histogram,
+        )
+        self._model, self._every, self._inner = model, every, inner
         called = " + ".join(type(o).__name__ for o in self._optimizers)
         self._run = {"optimizer": called, "every": every, **(run or {})}
-        self._frozen = Layout.of_frozen(model) if frozen else Layout(())
-        fixed = self._snapshot.width(self._frozen)
-        self._double = [*double, *(["frozen"] if fixed == torch.float64 else [])]
-        state = sum(part.bytes for name, part in staged.items() if name != "gradient")
-        saved = 2 * layout.size * (dtype == "float16-delta")
-        numbers = 8 * (12 + 5 * len(layout) * motion) + 4 * (sketch or 0)
-        numbers += 4 * HISTOGRAM_BINS * gradient_histogram
-        self.size = Size(
-            state - saved,
-            numbers,
-            every=every,
-            steps=steps,
-            fixed=fixed.itemsize * self._frozen.size,
-        )
+        self.size = self._contents.size(every=every, steps=steps)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start
         self._process = os.getpid()
@@ -242,7 +222,10 @@ class Recorder:
         self.size.check(self.path)
         if self.size.total is not None:
             print(f"recording to {self.path}: {self.size}", file=sys.stderr)
-        resumed = self._resumable(theta.cpu().numpy())
+        resumed = None
+        if self._resume is not False and self.path.exists():
+            at = None if self._resume is True else int(self._resume)
+            resumed = self._contents.resumable(self.path, theta.cpu().numpy(), at)
         step, initial, update = 0, theta, None
         if resumed is not None:
             step, update = resumed.step, resumed.update
@@ -252,9 +235,9 @@ class Recorder:
             initial,
             theta,
             update,
-            motion=self._motion,
-            sketch=self._sketch,
-            gradient_histogram=self._histogram,
+            motion=self._contents.motion,
+            sketch=self._contents.sketch,
+            gradient_histogram=self._contents.gradient_histogram,
         )
         slots = Slots(self._snapshot.staged, pinned=theta.is_cuda)
         listener = Listener(
@@ -264,9 +247,9 @@ class Recorder:
             measure,
             slots,
             every=self._every,
-            motion=self._motion,
+            motion=self._contents.motion,
             inner=self._inner,
-            random_state=self._random_state,
+            random_state=self._contents.random_state,
             step=step,
             last=first,
             early=self._early,
@@ -275,7 +258,11 @@ class Recorder:
             listener.take_first()
         listener.listen()
         try:  # the file is touched last, when nothing else can fail
-            writer = resumed.open() if resumed is not None else self._created(theta.is_cuda)
+            if resumed is not None:
+                writer = resumed.open()
+            else:
+                overwrite = self._overwrite or self._resume is not False
+                writer = self._contents.create(self.path, run=self._run, overwrite=overwrite)
         except BaseException:
             listener.stop_listening()
             raise
@@ -303,43 +290,3 @@ class Recorder:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self.close(complete=kind is None)
-
-    def _resumable(self, live: np.ndarray) -> Resumable | None:
-        """The file that is there, after a restart; None: a new one is to be made."""
-        if self._resume is False or not self.path.exists():
-            return None
-        holds = {
-            "dtype": self._dtype,
-            "evaluation": self._has_evaluation,
-            "random_state": self._random_state,
-            "sketch": self._sketch,
-            "gradient_histogram": self._histogram,
-        }
-        layouts = {
-            "parameters": self._layout,
-            "buffers": self._buffers_layout,
-            "beside": self._beside_layout,
-        }
-        at = None if self._resume is True else int(self._resume)
-        try:
-            return resumable(self.path, layouts, live, step=at, holds=holds)
-        except NoStateError:
-            return None
-
-    def _created(self, cuda: bool) -> TrajectoryWriter:
-        return TrajectoryWriter(
-            self.path,
-            self._layout,
-            buffers_layout=self._buffers_layout,
-            beside_layout=self._beside_layout,
-            frozen=(self._frozen, self._snapshot.values(self._frozen)),
-            run=self._run,
-            overwrite=self._overwrite or self._resume is not False,
-            dtype=self._dtype,
-            double=self._double,
-            layers=NAMES if self._motion else (),
-            evaluation=self._has_evaluation,
-            random_state=random_state(cuda=cuda).size if self._random_state else 0,
-            sketch=self._sketch,
-            gradient_histogram=self._histogram,
-        )

@@ -178,8 +178,8 @@ class Steps:
             setattr(optimizer, name, method)
         if getattr(optimizer, "__dict__", {}).get(name) is not method:
             raise TypeError(
-                f"{name}() of {type(optimizer).__name__} cannot be heard, since the object takes no "
-                "attribute of that name; give the optimizer inside it."
+                f"{name}() of {type(optimizer).__name__} cannot be heard, since the object takes "
+                "no attribute of that name; give the optimizer inside it."
             )
         self._wrapped.append((optimizer, name, method))
 

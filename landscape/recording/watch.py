@@ -120,7 +120,7 @@ class Watch:
     def _unchanged(self, steps: Steps) -> bool:
         if self._sizes is None:
             self._sizes = _sizes(steps)
-        found = map(operator.call, self._get, self._keys)
+        found = (get(key) for get, key in zip(self._get, self._keys, strict=True))
         return (
             all(map(operator.is_, found, self._values))
             and [*map(len, self._dicts)] == self._lengths

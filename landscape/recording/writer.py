@@ -42,9 +42,10 @@ class TrajectoryWriter:
         frozen: Layout and values, shape (F,), of the parameters that are not trained.
         run: How the run is made; JSON-serialisable.
         overwrite: Replace an existing file instead of refusing.
-        dtype: ``float32`` or ``float64`` stores what it is given; ``float16-delta`` stores the difference from
-            the first state in half precision: half the size, and an error of up to 2⁻¹¹ (0.05 %)
-            of each parameter's distance from its start, which is 1 to 3 % of a single small step.
+        dtype: ``float32`` or ``float64`` stores what it is given; ``float16-delta`` stores the
+            difference from the first state in half precision: half the size, and an error of up
+            to 2⁻¹¹ (0.05 %) of each parameter's distance from its start, which is 1 to 3 % of a
+            single small step.
         double: Which of ``buffers``, ``beside`` and ``frozen`` are stored in double precision.
         layers: Names of the numbers that updates will come with for each tensor.
         evaluation: Whether states will come with evaluation parameters.
