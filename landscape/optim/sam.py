@@ -72,7 +72,7 @@ class SAM(Around):
             raise
         return loss
 
-    def _ascend(self, moved: list[Tensor]) -> None:
+    def _ascend(self, moved: list[Any]) -> None:
         """Go to w + ê."""
         scales = [p.abs() + self.eta if self.adaptive else torch.ones_like(p) for p in moved]
         scaled = [s * p.grad for p, s in zip(moved, scales, strict=True)]

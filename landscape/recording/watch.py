@@ -37,7 +37,8 @@ class Watch:
     ) -> None:
         self._model, self._snapshot = model, snapshot
         self._shapes = {entry.name: torch.Size(entry.shape) for entry in layout}
-        self._beside = {id(t) for t in beside}
+        self._beside = {id(t): t for t in beside}
+        self._mine: dict[int, Tensor] = {id(p): p for p in model.parameters()} | self._beside
         self._known = {n for n, p in model.named_parameters() if p.requires_grad}
         self._prints = {n: _print(p) for n, p in self._untrained()}
         self._said: set[str] = set()
@@ -62,13 +63,13 @@ class Watch:
                 self._snapshot.replace(name, parameter)
                 steps.add(parameter)
         self._snapshot.find_buffers()
-        mine = {id(p) for p in named.values()} | self._beside
+        self._mine.update((id(p), p) for p in named.values())
         new = [
             n
             for n, p in named.items()
             if p.requires_grad and n not in self._known and id(p) not in self._beside
         ]
-        loose = [p for o in steps.optimizers for p in stepped_by(o) if id(p) not in mine]
+        loose = [p for o in steps.optimizers for p in stepped_by(o) if id(p) not in self._mine]
         new += [f"a loose tensor of shape {tuple(p.shape)}" for p in loose]
         self._say(
             f"From step {step} on",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from strangers import losses  # noqa: F401
+from strangers import (
+    loops,  # noqa: F401
+    losses,  # noqa: F401
+)
 from strangers.situation import SITUATIONS
 
 __all__ = ["SITUATIONS"]
