@@ -9,8 +9,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from landscape.files import SchemaError
+from landscape.files import SchemaError, check_version
 from landscape.layout import Layout
+
+
+def check_schema(file: h5py.File, schema: str, version: int) -> None:
+    """Refuse what is no recorded run, or one of a newer version."""
+    found = file.attrs.get("schema")
+    if found != schema:
+        what = "a results file" if found is None and len(file) else f"of schema {found!r}"
+        raise SchemaError(f"{file.filename} is {what}, not a recorded run ({schema}).")
+    check_version(file.filename, schema, file.attrs.get("version"), version)
 
 
 def checked_rows(
@@ -29,6 +38,14 @@ def checked_rows(
             f"is {data.dtype} of shape {data.shape}; the file is damaged."
         )
     return data
+
+
+def checked_counts(file: h5py.File) -> tuple[int, int]:
+    """How many states and updates are committed."""
+    counts = dataset(file, "n_committed")[()]
+    if np.shape(counts) != (2,) or counts.dtype.kind != "i" or counts.min() < 0:
+        raise SchemaError(f"{file.filename}: the counter reads {counts}; the file is damaged.")
+    return int(counts[0]), int(counts[1])
 
 
 def checked_scalars(file: h5py.File, updates: int) -> dict[str, np.ndarray]:

@@ -60,6 +60,8 @@ import h5py
 import numpy as np
 
 from landscape.checked import (
+    check_schema,
+    checked_counts,
     checked_rows,
     checked_scalars,
     dataset,
@@ -67,12 +69,13 @@ from landscape.checked import (
     stored_layout,
     table_of_json,
 )
-from landscape.files import SchemaError, check_version, opened
+from landscape.files import SchemaError, opened
 from landscape.reading import is_written, read
 
 SCHEMA = "landscape/trajectory"
 VERSION = 2  # the latest that is known
 _REAL = ("float32", "float64")
+_MAY = ("buffers", "beside", "evaluation", "random_state", "gradient_histogram")
 HISTOGRAM_BINS, HISTOGRAM_LOWEST = 64, -47  # of `gradient_histogram`; bin 1 begins at 2^-47
 
 
@@ -121,7 +124,7 @@ class Trajectory:
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
 
     def _read_head(self, file: h5py.File) -> None:
-        _check(file)
+        check_schema(file, SCHEMA, VERSION)
         self.complete = bool(file.attrs.get("complete", 0))
         self.live = not self.complete and is_written(self.path)
         self.run = table_of_json(file, "run")
@@ -132,7 +135,7 @@ class Trajectory:
         self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
         if self.frozen_layout.size:
             checked_rows(file, "frozen", self.frozen_layout.size, (), _REAL)
-        states, self.updates = _counts(file)
+        states, self.updates = checked_counts(file)
         self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
         self.scalars = checked_scalars(file, self.updates)
         self.layer_scalars = tuple(members(file, "layers"))
@@ -155,12 +158,9 @@ class Trajectory:
         if half:
             checked_rows(file, "origin", size, (), ("float32",))
         sketch = file.attrs.get("sketch")
-        self.holds: dict[str, Any] = {
-            "dtype": "float16-delta" if half else rows.dtype.name,
-            **{name: name in file for name in ("buffers", "beside", "evaluation", "random_state")},
-            "gradient_histogram": "gradient_histogram" in file,
-            "sketch": None if sketch is None else tuple(int(n) for n in sketch),
-        }
+        self.holds: dict[str, Any] = {name: name in file for name in _MAY}
+        self.holds["dtype"] = "float16-delta" if half else rows.dtype.name
+        self.holds["sketch"] = None if sketch is None else tuple(int(n) for n in sketch)
 
     def __len__(self) -> int:
         """Number of states."""
@@ -185,10 +185,7 @@ class Trajectory:
         return self.state(-1)
 
     def state(self, index: int) -> np.ndarray:
-        """The flat parameter vector of state `index` (may be negative), shape (P,).
-
-        In the run's own precision: float64 where the model was, else float32.
-        """
+        """The parameters of state `index` (may be negative), shape (P,), of type `dtype`."""
         return self._rebuilt(self._data("parameters", range(len(self))[index]), slice(None))
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
@@ -200,10 +197,7 @@ class Trajectory:
         return self._optional("buffers", index)
 
     def beside(self, index: int) -> np.ndarray | None:
-        """What moves beside the parameters at state `index`, shape (A,); None: nothing is stored.
-
-        `beside_layout` says which tensors these are.
-        """
+        """The tensors of `beside_layout` at state `index`, shape (A,); None where there are none."""
         return self._optional("beside", index)
 
     @property
@@ -252,8 +246,8 @@ class Trajectory:
 
         Read with `analysis.gradients.gradient_histogram`; None when not recorded.
         """
-        name = "gradient_histogram"
-        return self._data(name, slice(self.updates)) if self._holds(name) else None
+        rows = slice(self.updates)
+        return self._data("gradient_histogram", rows) if self._holds("gradient_histogram") else None
 
     def nearest(self, step: int) -> int:
         """Index of the state whose step is nearest to `step`."""
@@ -302,18 +296,3 @@ class Trajectory:
         if stored.dtype != np.float16:
             return stored
         return self._data("origin", columns) + stored.astype(np.float32)
-
-
-def _check(file: h5py.File) -> None:
-    found = file.attrs.get("schema")
-    if found != SCHEMA:
-        what = "a results file" if found is None and len(file) else f"of schema {found!r}"
-        raise SchemaError(f"{file.filename} is {what}, not a recorded run ({SCHEMA}).")
-    check_version(file.filename, SCHEMA, file.attrs.get("version"), VERSION)
-
-
-def _counts(file: h5py.File) -> tuple[int, int]:
-    counts = dataset(file, "n_committed")[()]
-    if np.shape(counts) != (2,) or counts.dtype.kind != "i" or counts.min() < 0:
-        raise SchemaError(f"{file.filename}: the counter reads {counts}; the file is damaged.")
-    return int(counts[0]), int(counts[1])

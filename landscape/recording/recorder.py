@@ -25,9 +25,9 @@ from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.steps import all_of
 from landscape.recording.stream import Stream
-from landscape.recording.tables import check_scalar_name
+from landscape.recording.tables import check_scalar_name, refuse_existing
 from landscape.recording.watch import Watch
-from landscape.recording.writer import ROW_TYPES, RowType, refuse_existing
+from landscape.recording.writer import ROW_TYPES, RowType
 
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 

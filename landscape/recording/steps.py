@@ -12,7 +12,7 @@ import contextlib
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -200,8 +200,9 @@ def all_of(optimizer: Any) -> list[Any]:
     Raises:
         TypeError: If one of them is none.
     """
-    several = isinstance(optimizer, Sequence) or not hasattr(optimizer, "step")
-    found = list(optimizer) if several and hasattr(optimizer, "__iter__") else [optimizer]
+    found = [optimizer]
+    if not hasattr(optimizer, "step") and isinstance(optimizer, Iterable):
+        found = list(optimizer.values() if isinstance(optimizer, Mapping) else optimizer)
     wrong = next((o for o in found if not callable(getattr(o, "step", None))), None)
     if wrong is not None or not found:
         raise TypeError(

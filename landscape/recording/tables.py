@@ -132,6 +132,15 @@ class Table:
         self.shape = self.data.shape
 
 
+def refuse_existing(path: Path) -> None:
+    """Raise a FileExistsError that says what to do if there is such a file."""
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists. Nothing recorded is overwritten unasked: choose another name, delete "
+            "it, or pass overwrite=True (--overwrite)."
+        )
+
+
 def check_scalar_name(name: str) -> None:
     """Refuse a name that would be mistaken for a path, or is too long to be stored."""
     if not name or "/" in name or name == "." or "\0" in name:

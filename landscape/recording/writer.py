@@ -22,6 +22,7 @@ from landscape.recording.tables import (
     check_scalar_name,
     make_file,
     opened_to_grow,
+    refuse_existing,
 )
 from landscape.trajectory import HISTOGRAM_BINS, SCHEMA, Trajectory
 
@@ -193,9 +194,9 @@ class TrajectoryWriter:
         }.items():
             if values is not None:
                 self._table(name).write_row(row, values)
-        if random_state is None and "random_state" in self._file:  # resumed without: not known
+        if random_state is None and "random_state" in self._file:  # resumed without
             table = self._table("random_state")
-            table.write_row(row, np.zeros(table.shape[1], np.uint8))
+            table.write_row(row, np.zeros(table.shape[1]))
         self._disk.check()
         self._steps.append(step)
         self._states += 1
@@ -288,15 +289,6 @@ class TrajectoryWriter:
         if not isinstance(found, h5py.Dataset):
             raise SchemaError(f"{self.path}: {name!r} is not a data set; the file is damaged.")
         return found
-
-
-def refuse_existing(path: Path) -> None:
-    """Raise a FileExistsError that says what to do if there is such a file."""
-    if path.exists():
-        raise FileExistsError(
-            f"{path} exists. Nothing recorded is overwritten unasked: choose another name, delete "
-            "it, or pass overwrite=True (--overwrite)."
-        )
 
 
 def _named(error: OSError, path: Path, what: str) -> OSError:
