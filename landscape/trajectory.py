@@ -197,7 +197,7 @@ class Trajectory:
         return self._optional("buffers", index)
 
     def beside(self, index: int) -> np.ndarray | None:
-        """The tensors of `beside_layout` at state `index`, shape (A,); None where there are none."""
+        """The tensors of `beside_layout` at state `index`, shape (A,); None: none are."""
         return self._optional("beside", index)
 
     @property

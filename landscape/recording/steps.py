@@ -203,12 +203,12 @@ def all_of(optimizer: Any) -> list[Any]:
     found = [optimizer]
     if not hasattr(optimizer, "step") and isinstance(optimizer, Iterable):
         found = list(optimizer.values() if isinstance(optimizer, Mapping) else optimizer)
-    wrong = next((o for o in found if not callable(getattr(o, "step", None))), None)
-    if wrong is not None or not found:
-        raise TypeError(
-            "optimizer must be a torch optimizer, something else with a step(), or a list of them; "
-            f"got {type(optimizer if wrong is None else wrong).__name__}."
-        )
+    for one in found or [optimizer]:
+        if not callable(getattr(one, "step", None)):
+            raise TypeError(
+                "optimizer must be a torch optimizer, something else with a step(), or a list of "
+                f"them; got {type(one).__name__}."
+            )
     return found
 
 
