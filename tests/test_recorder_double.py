@@ -75,9 +75,8 @@ def test_each_part_has_the_precision_of_its_own_tensors(tmp_path, part):
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
     model[2].requires_grad_(False)
     k = nn.Parameter(torch.tensor(1 / 3, dtype=torch.float64 if part == "beside" else None))
-    {"parameters": model[0], "buffers": model[1], "frozen": model[2]}.get(
-        part, nn.Module()
-    ).double()
+    if part != "beside":
+        model[("parameters", "buffers", "frozen").index(part)].double()
     model[1].weight.data, model[1].bias.data = model[1].weight.float(), model[1].bias.float()
     optimizer = torch.optim.SGD([*model.parameters(), k], lr=0.1)
     with ls.Recorder(tmp_path / "run.h5", model, optimizer, beside={"k": k}):

@@ -58,6 +58,7 @@ class Steps:
         moved: Callable[[], bool],
     ) -> None:
         self.optimizers = list(optimizers)
+        self._numbers = {id(o): number for number, o in enumerate(self.optimizers)}
         self._parameters = {id(p) for p in parameters}
         self._begin, self._end, self._moved = begin, end, moved
         self._others: WeakKeyDictionary[Any, tuple[int, bool]] = WeakKeyDictionary()
@@ -102,11 +103,10 @@ class Steps:
 
     def number(self, optimizer: Any) -> int:
         """The place of an optimizer among those that were heard."""
-        for number, known in enumerate(self.optimizers):
-            if known is optimizer:
-                return number
-        self.optimizers.append(optimizer)
-        return len(self.optimizers) - 1
+        number = self._numbers.setdefault(id(optimizer), len(self.optimizers))
+        if number == len(self.optimizers):
+            self.optimizers.append(optimizer)
+        return number
 
     def _before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._concerns(optimizer):
@@ -184,7 +184,7 @@ class Steps:
         self._wrapped.append((optimizer, name, method))
 
     def _concerns(self, optimizer: Any) -> bool:
-        if any(optimizer is known for known in self.optimizers):
+        if id(optimizer) in self._numbers:
             return True
         size = sum(len(group["params"]) for group in optimizer.param_groups)
         known = self._others.get(optimizer)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -107,34 +107,28 @@ class Watch:
 
     def _look(self, steps: Steps | None = None) -> None:
         modules = list(self._model.modules())
-        self._dicts: list[dict[str, Any]] = [
-            d for m in modules for d in (m._modules, m._parameters)
-        ]
+        self._dicts = [d for m in modules for d in (m._modules, m._parameters)]
+        self._held = [d.values() for d in self._dicts]
         self._lengths = [*map(len, self._dicts)]
-        links = [(d.get, k, v) for d in self._dicts for k, v in d.items()]
-        self._get: list[Callable[[str], Any]] = [get for get, _, _ in links]
-        self._keys, self._values = [k for _, k, _ in links], [v for _, _, v in links]
+        self._values = [*chain.from_iterable(self._held)]
         self._parameters = list(self._model.parameters())
         self._trained = [p.requires_grad for p in self._parameters]
-        self._sizes = None if steps is None else _sizes(steps)
+        self._groups = None if steps is None else _groups(steps)
 
     def _unchanged(self, steps: Steps) -> bool:
-        if self._sizes is None:
-            self._sizes = _sizes(steps)
-        found = (get(key) for get, key in zip(self._get, self._keys, strict=True))
+        groups = _groups(steps)
+        if self._groups is None:
+            self._groups = groups
         return (
-            all(map(operator.is_, found, self._values))
-            and [*map(len, self._dicts)] == self._lengths
+            groups == self._groups
             and [p.requires_grad for p in self._parameters] == self._trained
-            and _sizes(steps) == self._sizes
+            and [*map(len, self._dicts)] == self._lengths
+            and all(map(operator.is_, chain.from_iterable(self._held), self._values))
         )
 
 
-def _sizes(steps: Steps) -> list[int]:
-    return [
-        sum(len(group["params"]) for group in getattr(optimizer, "param_groups", ()))
-        for optimizer in steps.optimizers
-    ]
+def _groups(steps: Steps) -> list[int]:
+    return [len(getattr(o, "param_groups", ())) for o in steps.optimizers]
 
 
 def _print(tensor: Tensor) -> int | None:
