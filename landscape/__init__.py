@@ -12,6 +12,7 @@ from typing import Any
 _HOMES = {
     "Recorder": "recording.recorder",
     "RecordingStopped": "recording.stream",
+    "MovedUnseen": "recording.watch",
     "import_checkpoints": "recording.imported",
     "SketchedPath": "recording.sketch",
     "Run": "recording.run",

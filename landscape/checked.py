@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from landscape.files import SchemaError, check_stored, damage_told
+from landscape.files import SchemaError, check_stored, check_version
 from landscape.layout import Layout
+
+
+def check_schema(file: h5py.File, schema: str, version: int) -> None:
+    """Refuse what is no recorded run, or one of a newer version."""
+    found = file.attrs.get("schema")
+    if found != schema:
+        what = "a results file" if found is None and len(file) else f"of schema {short(found)}"
+        raise SchemaError(f"{file.filename} is {what}, not a recorded run ({schema}).")
+    check_version(file.filename, schema, file.attrs.get("version"), version)
 
 
 def checked_rows(
@@ -30,6 +38,21 @@ def checked_rows(
             f"is {data.dtype} of shape {data.shape}; the file is damaged."
         )
     return data
+
+
+def checked_counts(file: h5py.File) -> tuple[int, int]:
+    """How many states and updates are committed."""
+    counts = dataset(file, "n_committed")[()]
+    if (
+        not isinstance(counts, np.ndarray)
+        or counts.shape != (2,)
+        or counts.dtype.kind != "i"
+        or counts.min() < 0
+    ):
+        raise SchemaError(
+            f"{file.filename}: the counter reads {short(counts)}; the file is damaged."
+        )
+    return int(counts[0]), int(counts[1])
 
 
 def checked_scalars(file: h5py.File, updates: int) -> dict[str, np.ndarray]:
@@ -81,18 +104,6 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
         raise SchemaError(f"{file.filename}: {name!r} is empty; the file is damaged.")
     check_stored(found)
     return found
-
-
-class Rows:
-    """A data set of a file that may be damaged: what cannot be read is told in one line."""
-
-    def __init__(self, path: Path, data: h5py.Dataset) -> None:
-        self._path, self._data = path, data
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        """What the data set holds there."""
-        with damage_told(self._path):
-            return self._data[key]
 
 
 def _text(file: h5py.File, name: str, default: str | None) -> str:

@@ -43,7 +43,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     if damage := damage_of_heaps(path):
         raise SchemaError(f"{path} is damaged and cannot be read ({damage}).")
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)  # a run may be read while it is recorded
     except OSError as error:
         raise SchemaError(_why_unreadable(path, error)) from error
     with file, damage_told(path):

@@ -189,4 +189,4 @@ def _centre(
     centre = np.zeros(runs[0].layout.size)
     for part in _parts(runs[0].layout.size, len(weights)):
         centre[part] = np.average(_block(runs, rows, part), axis=0, weights=weights)
-    return centre.astype(np.float32)
+    return centre.astype(runs[0].dtype)

@@ -1,9 +1,10 @@
 """Trajectories: the parameters an optimizer visited, one HDF5 file per run.
 
-Format, version 1
------------------
-The root group MUST have the attributes `schema` = ``landscape/trajectory``, `version` = 1 and
-`complete` (1 once the recording was closed, 0 before), and MUST hold
+Format, versions 1 and 2
+------------------------
+The root group MUST have the attributes `schema` = ``landscape/trajectory``, `version` and
+`complete` (1 once the recording was closed, 0 before). Where a type below is float32, it MAY be
+float64, for models in double precision; the version is 2 then, and else 1. It MUST hold
 
     n_committed    int64 (2,)        how many states and how many updates are valid
     parameters     float32 (S, P)    row s: the flat parameter vector of state s;
@@ -17,14 +18,18 @@ and MAY hold
     origin         float32 (P,)      with float16 rows: what they are differences from
     buffers        float32 (S, B)    floating-point buffers (running statistics) of state s
     buffers_layout text              JSON, like `layout`
+    beside         float32 (S, A)    tensors of state s that move beside the model's parameters
+    beside_layout  text              JSON, like `layout`
     frozen         float32 (F,)      the parameters that were not trained, the same at every state
     frozen_layout  text              JSON, like `layout`
     evaluation     float32 (S, P)    the parameters that would be evaluated at state s, where they
                                      differ from the stepped ones (averages, slow weights)
-    random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`
+    random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`;
+                                     zeros where they are not known
     scalars        float64 (U, C)    row u: numbers about update u + 1, for example the mini-batch
                                      loss before that update, or the learning rate; NaN where
-                                     one was not given
+                                     one was not given; ``outside`` is 1 where no optimizer step
+                                     led to the state
     scalar_names   bytes (C,)        what the columns of `scalars` are called, UTF-8; columns with
                                      an empty name are to be ignored
     layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
@@ -55,20 +60,23 @@ import h5py
 import numpy as np
 
 from landscape.checked import (
-    Rows,
+    check_schema,
+    checked_counts,
     checked_rows,
     checked_scalars,
     dataset,
     members,
     pair_of,
-    short,
     stored_layout,
     table_of_json,
 )
-from landscape.files import SchemaError, check_version, opened
+from landscape.files import SchemaError, damage_told, opened
+from landscape.reading import is_written, read
 
 SCHEMA = "landscape/trajectory"
-VERSION = 1
+VERSION = 2  # the latest that is known
+_REAL = ("float32", "float64")
+_MAY = ("buffers", "beside", "evaluation", "random_state", "gradient_histogram")
 HISTOGRAM_BINS, HISTOGRAM_LOWEST = 64, -47  # of `gradient_histogram`; bin 1 begins at 2^-47
 
 
@@ -86,6 +94,7 @@ class Trajectory:
         path: The file.
         layout: Names, shapes and kinds of the parameters.
         buffers_layout: The same for the stored buffers; empty when there are none.
+        beside_layout: The same for what moves beside the parameters; empty when there is nothing.
         frozen_layout: The same for parameters that were not trained; empty when there are none.
         steps: Optimizer step of every state, int64, shape (states,).
         updates: Number of recorded updates (optimizer steps).
@@ -94,9 +103,11 @@ class Trajectory:
         run: How the run was made; ``{}`` when not recorded.
         provenance: Software, command and time of the recording.
         complete: Whether the recording was closed properly.
+        live: Whether it was still being recorded when it was opened; what has come since is found
+            by opening it again.
         holds: What is stored: ``dtype`` of the rows; whether there are ``buffers``,
-            ``evaluation`` parameters, ``random_state``; ``sketch``: its (size, seed) or None;
-            whether there are ``gradient_histogram`` rows.
+            ``evaluation`` parameters, ``random_state``, something ``beside``; ``sketch``: its
+            (size, seed) or None; whether there are ``gradient_histogram`` rows.
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
@@ -106,44 +117,50 @@ class Trajectory:
         self.path = Path(path)
         self._open = ExitStack()
         self._file: h5py.File | None = None
-        with opened(path) as file:
-            _check(file)
-            self.complete = bool(file.attrs.get("complete", 0))
-            self.run = table_of_json(file, "run")
-            self.provenance = table_of_json(file, "provenance")
-            self.layout = stored_layout(file, "layout")
-            self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
-            self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
-            if self.frozen_layout.size:
-                checked_rows(file, "frozen", self.frozen_layout.size, (), ("float32",))
-            states, self.updates = _counts(file)
-            self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
-            self.scalars = checked_scalars(file, self.updates)
-            self.layer_scalars = tuple(members(file, "layers"))
-            for name in self.layer_scalars:
-                checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
-            if "origin" in file:
-                checked_rows(file, "origin", self.layout.size, (), ("float32",))
-            checked_rows(file, "parameters", states, (self.layout.size,), ("float32", "float16"))
-            for name in ("buffers", "evaluation", "random_state", "sketch", "gradient_histogram"):
-                if name in file:
-                    width = {"buffers": self.buffers_layout.size, "evaluation": self.layout.size}
-                    width["gradient_histogram"] = HISTOGRAM_BINS
-                    count = self.updates if name in ("sketch", "gradient_histogram") else states
-                    checked_rows(file, name, count, (width.get(name),), ("float32", "uint8"))
-            sketch = pair_of(file, "sketch")
-            self.holds: dict[str, Any] = {
-                "dtype": "float16-delta" if "origin" in file else "float32",
-                **{
-                    name: name in file
-                    for name in ("buffers", "evaluation", "random_state", "gradient_histogram")
-                },
-                "sketch": sketch,
-            }
-        if not states:
+        self.live = False
+        read(path, self._read_head)
+        if not len(self):
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
+
+    def _read_head(self, file: h5py.File) -> None:
+        check_schema(file, SCHEMA, VERSION)
+        self.complete = bool(file.attrs.get("complete", 0))
+        self.live = not self.complete and is_written(self.path)
+        self.run = table_of_json(file, "run")
+        self.provenance = table_of_json(file, "provenance")
+        self.layout = stored_layout(file, "layout")
+        self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
+        self.beside_layout = stored_layout(file, "beside_layout", "[]")
+        self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
+        if self.frozen_layout.size:
+            checked_rows(file, "frozen", self.frozen_layout.size, (), _REAL)
+        states, self.updates = checked_counts(file)
+        self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
+        self.scalars = checked_scalars(file, self.updates)
+        self.layer_scalars = tuple(members(file, "layers"))
+        for name in self.layer_scalars:
+            checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
+        size = self.layout.size
+        rows = checked_rows(file, "parameters", states, (size,), (*_REAL, "float16"))
+        for name, count, width in (
+            ("buffers", states, self.buffers_layout.size),
+            ("beside", states, self.beside_layout.size),
+            ("evaluation", states, size),
+            ("sketch", self.updates, None),
+            ("gradient_histogram", self.updates, HISTOGRAM_BINS),
+        ):
+            if name in file:
+                checked_rows(file, name, count, (width,), _REAL)
+        if "random_state" in file:
+            checked_rows(file, "random_state", states, (None,), ("uint8",))
+        half = rows.dtype == np.float16
+        if half:
+            checked_rows(file, "origin", size, (), ("float32",))
+        self.holds: dict[str, Any] = {name: name in file for name in _MAY}
+        self.holds["dtype"] = "float16-delta" if half else rows.dtype.name
+        self.holds["sketch"] = pair_of(file, "sketch")
 
     def __len__(self) -> int:
         """Number of states."""
@@ -168,33 +185,39 @@ class Trajectory:
         return self.state(-1)
 
     def state(self, index: int) -> np.ndarray:
-        """The flat parameter vector of state `index` (may be negative); float32, shape (P,)."""
-        return self._rebuilt(self._data("parameters")[range(len(self))[index]], slice(None))
+        """The parameters of state `index` (may be negative), shape (P,), of type `dtype`."""
+        return self._rebuilt(self._data("parameters", range(len(self))[index]), slice(None))
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
-        """A block of states `rows` (increasing) by parameters `columns`, float32."""
-        return self._rebuilt(self._data("parameters")[rows, columns], columns)
+        """A block of states `rows` (increasing) by parameters `columns`, like `state`."""
+        return self._rebuilt(self._data("parameters", (rows, columns)), columns)
 
     def buffers(self, index: int) -> np.ndarray | None:
-        """The flat buffers of state `index`, float32, shape (B,); None when none were stored."""
+        """The flat buffers of state `index`, shape (B,); None when none were stored."""
         return self._optional("buffers", index)
+
+    def beside(self, index: int) -> np.ndarray | None:
+        """The tensors of `beside_layout` at state `index`, shape (A,); None: none are."""
+        return self._optional("beside", index)
 
     @property
     def frozen(self) -> np.ndarray | None:
-        """The parameters that were not trained, float32, shape (F,); None when none are stored."""
-        return self._data("frozen")[: self.frozen_layout.size] if self._holds("frozen") else None
+        """The parameters that were not trained, shape (F,); None when none are stored."""
+        size = self.frozen_layout.size
+        return self._data("frozen", slice(size)) if self._holds("frozen") else None
 
     def evaluation(self, index: int) -> np.ndarray | None:
         """The parameters to evaluate at state `index` where they differ from the stepped ones.
 
         Returns:
-            For example the running average, float32, shape (P,); None when not recorded.
+            For example the running average, shape (P,); None when not recorded.
         """
         return self._optional("evaluation", index)
 
     def random_state(self, index: int) -> np.ndarray | None:
         """The random generators at state `index`, uint8; None when not recorded."""
-        return self._optional("random_state", index)
+        found = self._optional("random_state", index)
+        return found if found is not None and found.any() else None
 
     def layers(self, name: str) -> np.ndarray:
         """The number `name` for every update and tensor, float64, shape (updates, tensors).
@@ -207,7 +230,7 @@ class Trajectory:
                 f"{self.path} holds {', '.join(self.layer_scalars) or 'nothing'} for each tensor; "
                 f"not {name!r}."
             )
-        return self._data(f"layers/{name}")[: self.updates]
+        return self._data(f"layers/{name}", slice(self.updates))
 
     @property
     def sketch(self) -> np.ndarray | None:
@@ -215,7 +238,7 @@ class Trajectory:
 
         Read with `recording.sketch.SketchedPath`; None when not recorded.
         """
-        return self._data("sketch")[: self.updates] if self._holds("sketch") else None
+        return self._data("sketch", slice(self.updates)) if self._holds("sketch") else None
 
     @property
     def gradient_histogram(self) -> np.ndarray | None:
@@ -223,8 +246,8 @@ class Trajectory:
 
         Read with `analysis.gradients.gradient_histogram`; None when not recorded.
         """
-        name = "gradient_histogram"
-        return self._data(name)[: self.updates] if self._holds(name) else None
+        rows = slice(self.updates)
+        return self._data("gradient_histogram", rows) if self._holds("gradient_histogram") else None
 
     def nearest(self, step: int) -> int:
         """Index of the state whose step is nearest to `step`."""
@@ -243,48 +266,34 @@ class Trajectory:
 
     def rounded(self, vector: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         """What `columns` would return for a state equal to `vector`, in this file's precision."""
-        part = np.asarray(vector[columns], np.float32)
-        if not self._holds("origin"):
+        part = np.asarray(vector[columns], self.dtype)
+        if self.holds["dtype"] != "float16-delta":
             return part
-        return self._rebuilt((part - self._data("origin")[columns]).astype(np.float16), columns)
+        with np.errstate(over="ignore"):
+            delta = (part - self._data("origin", columns)).astype(np.float16)
+        return self._rebuilt(delta, columns)
 
-    def _data(self, name: str) -> Rows:
+    @property
+    def dtype(self) -> np.dtype:
+        """The precision of the states."""
+        return np.dtype(np.float64 if self.holds["dtype"] == "float64" else np.float32)
+
+    def _data(self, name: str, key: Any) -> np.ndarray:
+        if self.live:  # what HDF5 keeps of an open file grows old
+            return read(self.path, lambda file: dataset(file, name)[key])
         if self._file is None:
             self._file = self._open.enter_context(opened(self.path))
-        return Rows(self.path, dataset(self._file, name))
+        with damage_told(self.path):
+            return dataset(self._file, name)[key]
 
     def _optional(self, name: str, index: int) -> np.ndarray | None:
         row = range(len(self))[index]
-        return self._data(name)[row] if self._holds(name) else None
+        return self._data(name, row) if self._holds(name) else None
 
     def _holds(self, name: str) -> bool:
-        if self._file is None:
-            self._file = self._open.enter_context(opened(self.path))
-        return name in self._file
+        return bool(self.frozen_layout.size if name == "frozen" else self.holds[name])
 
     def _rebuilt(self, stored: np.ndarray, columns: slice) -> np.ndarray:
-        if stored.dtype == np.float32:
+        if stored.dtype != np.float16:
             return stored
-        return self._data("origin")[columns] + stored.astype(np.float32)
-
-
-def _check(file: h5py.File) -> None:
-    found = file.attrs.get("schema")
-    if found != SCHEMA:
-        what = "a results file" if found is None and len(file) else f"of schema {short(found)}"
-        raise SchemaError(f"{file.filename} is {what}, not a recorded run ({SCHEMA}).")
-    check_version(file.filename, SCHEMA, file.attrs.get("version"), VERSION)
-
-
-def _counts(file: h5py.File) -> tuple[int, int]:
-    counts = dataset(file, "n_committed")[()]
-    if (
-        not isinstance(counts, np.ndarray)
-        or counts.shape != (2,)
-        or counts.dtype.kind != "i"
-        or counts.min() < 0
-    ):
-        raise SchemaError(
-            f"{file.filename}: the counter reads {short(counts)}; the file is damaged."
-        )
-    return int(counts[0]), int(counts[1])
+        return self._data("origin", columns) + stored.astype(np.float32)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import h5py
 import numpy as np
 import pytest
@@ -231,34 +228,6 @@ def test_links_to_other_files_are_not_followed(tmp_path):
         file["parameters"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "parameters")
     with pytest.raises(ls.SchemaError, match="no data 'parameters'"):
         ls.Trajectory(tmp_path / "run.h5")
-
-
-def test_a_file_that_another_process_writes_is_refused(tmp_path):
-    path = tmp_path / "run.h5"
-    written(path)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", _HOLD, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "open\n"
-    try:
-        with pytest.raises(ls.SchemaError, match="being written by another process") as error:
-            ls.Trajectory(path)
-        one_line(error)
-    finally:
-        holder.communicate("\n", timeout=60)
-    assert len(ls.Trajectory(path)) == 4
-
-
-_HOLD = """
-import sys, h5py
-with h5py.File(sys.argv[1], "r+"):
-    print("open", flush=True)
-    sys.stdin.readline()
-"""
 
 
 def test_a_file_deleted_while_it_is_read_lazily(tmp_path):

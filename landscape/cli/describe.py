@@ -32,7 +32,9 @@ def describe(path: Path) -> Iterator[str]:
 
 
 def _run(run: Trajectory, size: float) -> Iterator[str]:
-    ended = "complete" if run.complete else "not closed: interrupted, killed or still running"
+    ended = "complete" if run.complete else "not closed: interrupted or killed"
+    if run.live:
+        ended = f"still being recorded, at step {run.steps[0] + run.updates}"
     yield f"{run.path}: recorded run, {size:.1f} MB, {ended}"
     yield f"  {len(run)} states, steps {run.steps[0]} to {run.steps[-1]}"
     yield f"  {run.layout.size:,} parameters in {len(run.layout)} tensors" + (

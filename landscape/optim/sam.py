@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from landscape.optim.around import Around
@@ -23,7 +24,8 @@ class SAM(Around):
     and the inner optimizer makes its step at w with the gradient at w + ê. ASAM is Kwon et al.
     2021, arXiv:2102.11600. `step` needs a closure that clears the gradients, computes the loss
     and calls ``backward()``; it is called twice, and the loss at w is returned. Afterwards
-    ``p.grad`` is the gradient at w + ê. Running statistics of batch norm see both calls.
+    ``p.grad`` is the gradient at w + ê. A step that an error or an interrupt ends leaves the
+    weights as they were before it. Running statistics of batch norm see both calls.
 
     Args:
         inner: The optimizer that makes the step.
@@ -59,15 +61,27 @@ class SAM(Around):
             loss = closure()
         moved = [p for g in self.param_groups for p in g["params"] if p.grad is not None]
         origin = [p.clone() for p in moved]
+        try:
+            self._ascend(moved)
+            with torch.enable_grad():
+                closure()
+            _assign(moved, origin)
+            self.inner[0].step()
+        except BaseException:  # also an interrupt: the weights are as before the step
+            _assign(moved, origin)
+            raise
+        return loss
+
+    def _ascend(self, moved: list[Any]) -> None:
+        """Go to w + ê."""
         scales = [p.abs() + self.eta if self.adaptive else torch.ones_like(p) for p in moved]
-        scaled = [p.grad * s for p, s in zip(moved, scales, strict=True)]
+        scaled = [s * p.grad for p, s in zip(moved, scales, strict=True)]
         norm = torch.stack([s.norm() for s in scaled]).norm()
         if norm > 0:
             for p, gradient, scale in zip(moved, scaled, scales, strict=True):
                 p.add_(gradient * scale * (self.rho / norm))
-        with torch.enable_grad():
-            closure()
-        for p, at in zip(moved, origin, strict=True):
-            p.copy_(at)
-        self.inner[0].step()
-        return loss
+
+
+def _assign(tensors: list[Tensor], values: list[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)

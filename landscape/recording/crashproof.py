@@ -14,14 +14,17 @@ what a kill at that moment would have left.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 _END = slice(40, 48)  # where an HDF5 superblock of version 0 says how long the file is
 _CHUNK_INDEX = b"TREE\x01"  # how a node of an index of chunks begins; its level follows
 _LARGE = 16384  # bytes; writes of this size are rows, which never change
+_TRIES, _WAIT = 5, 0.01  # of locking, seconds in between
 _SHORT, _TOGETHER = 1 << 16, 1 << 20  # bytes; short writes of neighbours are made as one
 
 
@@ -40,6 +43,7 @@ class CrashproofFile(io.FileIO):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "r+")
+        self._process = os.getpid()
         self.error: OSError | None = None
         self._first_new = os.fstat(self.fileno()).st_size  # what lies before may be referred to
         self._written: set[int] = set()  # where something was written beyond that
@@ -128,6 +132,12 @@ class CrashproofFile(io.FileIO):
         self._first_new = os.fstat(self.fileno()).st_size
         self.check()
 
+    def close(self) -> None:
+        """Unlock and close: a forked child may live on, and would keep the lock."""
+        if not self.closed and self._process == os.getpid():
+            _unlock(self.fileno())
+        super().close()
+
     def check(self) -> None:
         """Raise the first failure, if there was one."""
         if self.error is not None:
@@ -173,4 +183,19 @@ def _lock(handle: int) -> None:
         import fcntl
     except ImportError:  # Windows, where an open file cannot be replaced anyway
         return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for tries in range(_TRIES, 0, -1):  # a reader that looks whether there is a writer is quick
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if tries == 1:
+                raise
+            time.sleep(_WAIT)
+        else:
+            return
+
+
+def _unlock(handle: int) -> None:
+    with contextlib.suppress(ImportError):
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_UN)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from landscape.recording.slots import Flat
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Gradients:
@@ -19,50 +20,64 @@ class Gradients:
 
     Args:
         parameters: Whose gradients.
+        into: Where to read them to at that moment; None: nowhere.
+        between: Called before every call of a closure but the first; the gradients and the loss
+            are then those of the last call. None keeps to the first one.
 
     Attributes:
-        loss: What the closure returned at its first call; None without a closure.
+        loss: What the closure returned; None without a closure.
     """
 
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
-        self._parameters = parameters
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        into: Callable[[], Flat | None],
+        between: Callable[[Any], None] | None,
+    ) -> None:
+        self._parameters, self._into, self._between = parameters, into, between
         self.loss: Any = None
 
     def before_step(
-        self,
-        optimizer: torch.optim.Optimizer,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        flat: Flat | None,
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Read the gradients into `flat`, or make the closure in `args` or `kwargs` do it."""
+        self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments | None:
+        """Read the gradients, or make the closure in `args` or `kwargs` do it.
+
+        Args:
+            optimizer: Whose step.
+            args: Its arguments, the optimizer first.
+            kwargs: Its arguments by name.
+
+        Returns:
+            The arguments with another closure; None when there is none.
+        """
         self.loss = None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):
-            self._read(optimizer, flat)
+            self._read(optimizer)
             return None
-        watched = self._watched(optimizer, closure, flat)
+        watched = self._watched(optimizer, closure)
         if len(args) > 1:
             return (args[0], watched, *args[2:]), kwargs
         return args, {**kwargs, "closure": watched}
 
-    def _watched(
-        self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any], flat: Flat | None
-    ) -> Callable[[], Any]:
+    def _watched(self, optimizer: Any, closure: Callable[[], Any]) -> Callable[..., Any]:
         first = True
 
-        def watched() -> Any:
+        def watched(*args: Any, **kwargs: Any) -> Any:
             nonlocal first
-            loss = closure()
-            if first:
+            if self._between is not None and not first:
+                self._between(optimizer)
+            loss = closure(*args, **kwargs)
+            if first or self._between is not None:
                 first = False
-                self._read(optimizer, flat)
+                self._read(optimizer)
                 self.loss = loss.detach().clone() if isinstance(loss, Tensor) else loss
             return loss
 
         return watched
 
-    def _read(self, optimizer: torch.optim.Optimizer, flat: Flat | None) -> None:
+    def _read(self, optimizer: Any) -> None:
+        flat = self._into()
         if flat is None:
             return
         flat.read([p.grad for p in self._parameters])

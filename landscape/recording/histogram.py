@@ -27,7 +27,7 @@ def count_magnitudes(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Histogram of every row.
 
     Args:
-        rows: K vectors, float32, shape (P,) each.
+        rows: K vectors, shape (P,) each; counted as float32.
 
     Returns:
         Counts, int64, shape (K, 64); each row adds up to P.
@@ -38,15 +38,16 @@ def count_magnitudes(rows: Sequence[np.ndarray]) -> np.ndarray:
     """
     fields = np.zeros((len(rows), 256), np.int64)
     for row, found in zip(rows, fields, strict=True):
-        bits = np.ascontiguousarray(row, np.float32).view(np.int32)
+        with np.errstate(over="ignore"):  # of a float64: it belongs into the last bin
+            bits = np.ascontiguousarray(row, np.float32).view(np.int32)
         for start in range(0, len(bits), _BLOCK):
             found += np.bincount(bits[start : start + _BLOCK] >> 23 & 255, minlength=256)
     return _binned(fields)
 
 
 def count_on_device(vector: Tensor) -> Tensor:
-    """Counts of the exponents of a float32 vector on a GPU, shape (256,); it is not waited for."""
-    fields = vector.view(torch.int32) >> 23 & 255
+    """Counts of the exponents of a vector on a GPU, shape (256,); it is not waited for."""
+    fields = vector.float().view(torch.int32) >> 23 & 255
     return torch.histc(fields.float(), 256, 0, 256)
 
 

@@ -29,11 +29,14 @@ class LightningRecorder(Callback):
 
     Args:
         path: The trajectory file.
-        optimizer: Which of the module's optimizers counts the steps.
+        optimizer: Which of the module's optimizers is given to the recorder; None: all of them.
+            The steps of the others are recorded, too, where they move what is recorded.
         **options: Passed to `Recorder`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, optimizer: int = 0, **options: Any) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, optimizer: int | None = None, **options: Any
+    ) -> None:
         self._path, self._which, self._options = path, optimizer, options
         self._recorder: Recorder | None = None
         self._losses: list[float] = []
@@ -42,8 +45,10 @@ class LightningRecorder(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to listen; a checkpoint is restored by now."""
         if trainer.is_global_zero:
-            optimizer = trainer.optimizers[self._which]
-            self._recorder = Recorder(self._path, pl_module, optimizer, **self._options).start()
+            optimizers = trainer.optimizers
+            if self._which is not None:
+                optimizers = [optimizers[self._which]]
+            self._recorder = Recorder(self._path, pl_module, optimizers, **self._options).start()
             self._losses, self._steps = [], self._recorder.step
 
     def on_train_batch_end(

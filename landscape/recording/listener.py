@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from landscape.recording.gradients import Gradients
+from landscape.recording.gradients import Arguments, Gradients
 from landscape.recording.hyperparameters import hyperparameters
 from landscape.recording.measure import Measure
 from landscape.recording.number import one_number
 from landscape.recording.random_state import random_state
-from landscape.recording.slots import Slot, Step
+from landscape.recording.slots import Flat, Slot, Slots, Step
 from landscape.recording.snapshot import Snapshot
+from landscape.recording.steps import Steps
 from landscape.recording.stream import RecordingStopped, Stream
+from landscape.recording.watch import MovedUnseen, Watch
 
 
 class Listener:
@@ -25,51 +28,82 @@ class Listener:
     The last step stays here until the next one begins, so that numbers can be added to it.
 
     Args:
-        optimizer: Whose steps.
+        optimizers: Whose steps.
         snapshot: What is copied.
+        watch: Looks whether that is still all.
         measure: Called at once for what is on a GPU.
-        stream: Where the steps go.
+        slots: What it is copied into.
         every: Store the state after every n-th step; None stores none.
         motion: Whether gradients are looked at.
+        inner: Whether the calls of a closure are steps of their own.
         random_state: Whether random generators go with each stored state.
         step: Number of the last step made.
+        last: The parameters after it.
         early: Numbers logged so far; they belong to the first step.
 
     Attributes:
         step: Number of the last step made.
-        stream: Where the steps go.
+        stream: Where the steps go, once `begin` was called.
     """
+
+    stream: Stream
 
     def __init__(
         self,
-        optimizer: torch.optim.Optimizer,
+        optimizers: Sequence[Any],
         snapshot: Snapshot,
+        watch: Watch,
         measure: Measure,
-        stream: Stream,
+        slots: Slots,
         *,
         every: int | None,
         motion: bool,
+        inner: bool,
         random_state: bool,
         step: int,
+        last: Flat,
         early: dict[str, float | Tensor],
     ) -> None:
-        self._snapshot, self._measure, self.stream = snapshot, measure, stream
-        self._gradients = Gradients(snapshot.parameters)
+        self._snapshot, self._watch, self._measure = snapshot, watch, measure
+        self._slots, self._last = slots, last
         self._every, self._motion, self._random_state = every, motion, random_state
+        self._inner, self._seen_inside = inner, False
         self._on_gpu = snapshot.device.type == "cuda"
         self._slot: Slot | None = None  # of the step under way
         self._pending: Step | None = None
-        self._early, self._warned = early, False
+        self._handed: Step | None = None  # the last one that the stream was given
+        self._early, self._warned, self._closed = early, False, False
         self.step = step
-        if stream.committed < 0:
-            now = Step(0, self._taken())
-            snapshot.read_parameters(now.slot)
-            self._pending, self._slot = self._stored(now), None
-            self.hand_over()
-        self._hooks = [
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
-        ]
+        between = self._evaluated if inner else None
+        self._gradients = Gradients(snapshot.parameters, self._gradient, between)
+        self._steps = Steps(
+            optimizers,
+            snapshot.parameters,
+            begin=self._begin,
+            end=self._end,
+            moved=lambda: bool(self._moved()),
+        )
+
+    def take_first(self) -> None:
+        """Read the state before the first step."""
+        now = Step(self.step, self._slots.take())
+        self._snapshot.read_parameters(now.slot)
+        self._snapshot.store_evaluation(now.slot)
+        self._pending = self._stored(now)
+
+    def listen(self) -> None:
+        """Begin to listen; `begin` follows before the first step."""
+        self._steps.listen()
+
+    def stop_listening(self) -> None:
+        """Hear nothing any more."""
+        self._steps.close()
+
+    def begin(self, stream: Stream) -> None:
+        """Begin to write to `stream`."""
+        self.stream = stream
+        if self._pending is not None:
+            self._put(self._pending)
 
     @property
     def scalars(self) -> dict[str, float | Tensor]:
@@ -83,11 +117,7 @@ class Listener:
             return
         if step.stored:
             self._snapshot.store_evaluation(step.slot)
-        if self._on_gpu:
-            step.ready = torch.cuda.Event()
-            step.ready.record()
-        self.stream.put(step)
-        self._pending = None
+        self._put(step)
 
     def flush(self) -> None:
         """Wait until every step so far is on disk."""
@@ -100,44 +130,117 @@ class Listener:
 
         If the evaluation parameters cannot be had, the last step is lost and the error raised.
         """
-        for hook in self._hooks:
-            hook.remove()
+        if self._closed:
+            return
+        self._closed = True
+        self._steps.close()
         try:
-            if self._pending is not None and not self._pending.stored:
-                self._pending = self._stored(self._pending)
-            self.hand_over()
+            moved = self._close_steps()
         except BaseException:
             self._pending, complete = None, False
             raise
         finally:
             self.stream.close(complete=complete)
         self._warn()
+        self._watch.close(self.step)
+        if moved:
+            warnings.warn(moved, MovedUnseen, stacklevel=4)
 
-    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:
+    def _close_steps(self) -> str:
+        """Hand over what is left, so that the last state is the model.
+
+        Returns:
+            What moved the model after the last step, in one line; empty if nothing did.
+        """
+        last = self._pending or self._handed
+        moved = self._moved()
+        again = last is not None and last.stored and self._snapshot.moved_buffers(last.slot)
+        if moved or (again and self._pending is None):
+            message = self._what_moved(moved)
+            self.hand_over()
+            scalars: dict[str, float | Tensor] = {"outside": 1.0}
+            if (gradient := self._gradient()) is not None:
+                gradient.vector.zero_()
+                scalars |= {"gradient_norm": math.nan, "gradient_cosine": math.nan}
+            self._record(scalars)
+        else:
+            message = ""
+            if self._pending is None and self._handed is not None and not self._handed.stored:
+                self._pending = Step(self._handed.number, self._handed.slot, late=True)
+        if self._pending is not None:
+            self._pending = self._stored(self._pending)
         self.hand_over()
-        flat = self._snapshot.flat("gradient", self._taken()) if self._motion else None
-        return self._gradients.before_step(optimizer, args, kwargs, flat)
+        return message
 
-    def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _what_moved(self, moved: Sequence[int]) -> str:
+        names = [entry.name for entry in self._snapshot.staged["parameters"].layout]
+        what = f"{len(moved)} of {len(names)} tensors (first: {names[moved[0]]})" if moved else ""
+        how = (
+            "No step was heard: give the recorder every optimizer that moves the model"
+            if not self.step
+            else "It was no step that the recorder heard: weights assigned, swapped or loaded "
+            "after the last one, or an optimizer that it was not given"
+        )
+        return (
+            f"{what or 'Buffers'} moved after step {self.step}. {how}. Where they are now was "
+            f"stored as step {self.step + 1}."
+        )
+
+    def _begin(
+        self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], again: bool
+    ) -> Arguments | None:
+        self.hand_over()
+        if not again:
+            self._gradients.loss, self._seen_inside = None, False
+        return self._gradients.before_step(optimizer, args, kwargs)
+
+    def _end(self, optimizer: Any) -> None:
+        if not (self._seen_inside and not self._moved()):
+            self._step_of(optimizer, inside=False)
+
+    def _evaluated(self, optimizer: Any) -> None:
+        """The closure is about to be called again, wherever the optimizer has gone to."""
+        if self._moved():
+            self._step_of(optimizer, inside=True)
+            self._seen_inside = True
+
+    def _step_of(self, optimizer: Any, *, inside: bool) -> None:
         self._warn()
-        found_inf = getattr(optimizer, "found_inf", None)
-        if isinstance(found_inf, Tensor) and found_inf.item():
-            return  # a fused optimizer was called by a gradient scaler and did not step
-        scalars = {**hyperparameters(optimizer), **self._early}
-        self._early.clear()
-        step = Step(self.step + 1, self._taken(), scalars)
+        self.hand_over()
+        scalars = hyperparameters(optimizer)
+        number = self._steps.number(optimizer)
+        if len(self._steps.optimizers) > 1:
+            scalars["optimizer"] = float(number)
+        if self._inner:
+            scalars["inside"] = float(inside)
         if self._gradients.loss is not None:
             try:
-                step.scalars["loss"] = one_number(self._gradients.loss)
+                scalars["loss"] = one_number(self._gradients.loss)
             except (TypeError, ValueError):  # which number it stands for is not guessed
-                step.scalars["loss"] = math.nan
+                scalars["loss"] = math.nan
+        self._watch.check(self._steps, self.step + 1)
+        step = self._record(scalars)
+        if self._every is not None and step.number % self._every == 0:
+            self._stored(step)
+
+    def _record(self, scalars: dict[str, float | Tensor]) -> Step:
+        """Make a step to where the parameters are now; it stays here until the next one."""
+        scalars |= self._early
+        self._early.clear()
+        step = Step(self.step + 1, self._taken(), scalars)
         theta = self._snapshot.read_parameters(step.slot)
         if self._on_gpu:
             gradient = self._snapshot.flat("gradient", step.slot).vector if self._motion else None
             self._measure.on_device(step, theta, gradient)
-        if self._every is not None and step.number % self._every == 0:
-            step = self._stored(step)
+        self._last = self._snapshot.flat("parameters", step.slot)
         self._pending, self.step, self._slot = step, step.number, None
+        return step
+
+    def _gradient(self) -> Flat | None:
+        return self._snapshot.flat("gradient", self._taken()) if self._motion else None
+
+    def _moved(self) -> list[int]:
+        return self._last.moved(self._snapshot.parameters)
 
     def _taken(self) -> Slot:
         if self._slot is None:
@@ -148,9 +251,16 @@ class Listener:
         """Copy the present state into the step's slot; `hand_over` adds the evaluation point."""
         self._snapshot.store(step.slot)
         step.stored = True
-        if self._random_state:
+        if self._random_state and step.random_state is None:
             step.random_state = random_state(cuda=self._on_gpu)
         return step
+
+    def _put(self, step: Step) -> None:
+        if self._on_gpu:
+            step.ready = torch.cuda.Event()
+            step.ready.record()
+        self.stream.put(step)
+        self._pending, self._handed = None, step
 
     def _warn(self) -> None:
         if self.stream.failure and not self._warned:

@@ -33,9 +33,9 @@ class Motion:
     """Sums of products over each tensor, from which norms and cosines follow exactly.
 
     It is given the parameters and gradients of any number of consecutive steps at once, looks at
-    the last ones again at the next call, and keeps the last update. Products are made in float32:
-    entries below about 1e-19 in size lose digits or count as zero, and from about 1e19 the sums are
-    infinite.
+    the last ones again at the next call, and keeps the last update. Products are made in the
+    precision of the vectors: in float32, entries below about 1e-19 in size lose digits or count as
+    zero, and from about 1e19 the sums are infinite.
 
     Args:
         layout: Where each tensor lies in the flat vectors.
@@ -55,13 +55,13 @@ class Motion:
         self._before = current, np.zeros_like(current)  # the last parameters and gradient
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
-        self._room = np.empty((8, _BLOCK), np.float32)  # 2 updates, distance, 5 products
+        self._room = np.empty((8, _BLOCK), current.dtype)  # 2 updates, distance, 5 products
 
     def sums(self, thetas: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
 
         Args:
-            thetas: The parameters after each of K steps, float32, shape (P,) each; the last must
+            thetas: The parameters after each of K steps, shape (P,) each; the last must
                 not change until the next call.
             gradients: The gradients that the steps started from, likewise.
 

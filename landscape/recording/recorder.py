@@ -3,61 +3,85 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from landscape.layout import Layout
+from landscape.recording.beside import tensors_beside
+from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
 from landscape.recording.measure import Measure
-from landscape.recording.motion import NAMES
 from landscape.recording.number import one_number
-from landscape.recording.random_state import random_state
-from landscape.recording.resume import Resumed, resumed
 from landscape.recording.selection import Selection, selected_layout
-from landscape.recording.size import Size
+from landscape.recording.sketch import Sketch
+from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
+from landscape.recording.steps import all_of
 from landscape.recording.stream import Stream
-from landscape.recording.tables import check_scalar_name
-from landscape.recording.writer import RowType, TrajectoryWriter, refuse_existing
-from landscape.trajectory import HISTOGRAM_BINS, NoStateError
+from landscape.recording.tables import check_scalar_name, refuse_existing
+from landscape.recording.watch import Watch
+from landscape.recording.writer import ROW_TYPES, RowType
+
+_WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 
 
 class Recorder:
     """Record every step of a training loop to a trajectory file, without disturbing it.
 
-    The recorder listens to the optimizer's step, so gradient accumulation, schedulers, closures
-    and steps skipped by a gradient scaler count as they should. It only reads: the run is bitwise
-    the same with and without it. Two threads measure and write, with bounded memory. They gather
-    steps for about a second, then measure, write and acknowledge (`committed`) them. While they
-    work the training goes on: small models that step faster than they are measured are some
-    hundred steps ahead, up to about a thousand, and wait then. A killed process loses the step
-    under way and what was not acknowledged yet; a loss of power may take more, since writing back
-    is left to the operating system (no fsync). If the disk fails, training goes on and one
-    `RecordingStopped` warning says what was kept.
+    The recorder listens to the optimizers' steps, so gradient accumulation, schedulers, closures
+    and steps skipped by a gradient scaler count as they should. A state is recorded whenever one of
+    them has made a step: of two that step in turn, or one after the other, each makes its own, and
+    ``optimizer`` in the row of numbers says which (0, 1, …). Torch optimizers that were not given
+    are heard as well when they step a recorded parameter; so one may be made later. Of wrappers,
+    whose step contains others, the outermost counts.
 
-    Stored: parameters and floating-point buffers of every n-th step, the first and the last; and
-    of every step the logged numbers, learning rate and momentum of each parameter group (``lr``,
-    ``lr.1``, …), and, as the whole vector and for each tensor, norm of update and gradient, cosine
-    with the previous update and gradient, distance from the start. Gradients are those present
-    when `optimizer.step()` begins, or after its closure's first call.
+    When the recorder closes, its last state is the model, bit for bit: what has moved the model
+    after the last step (weights assigned, averaged, loaded) is stored as one more state, whose row
+    has ``outside`` = 1, and a `MovedUnseen` warning says so. Layers that are replaced by others of
+    the same shape are recorded on; for what cannot be recorded (layers added or unfrozen midway,
+    moving averages of untrained copies) such a warning says which.
+
+    It only reads: the run is bitwise the same with and without it. Two threads measure and write,
+    with bounded memory. They gather steps for about a second, then measure, write and acknowledge
+    (`committed`) them. While they work the training goes on: small models that step faster than
+    they are measured are some hundred steps ahead, up to about a thousand, and wait then. A killed
+    process loses the step under way and what was not acknowledged yet; a loss of power may take
+    more, since writing back is left to the operating system (no fsync). If the disk fails, training
+    goes on and one `RecordingStopped` warning says what was kept. The file can be read meanwhile.
+
+    Stored: parameters and floating-point buffers (no complex ones) of every n-th step, the first
+    and the last, in the precision of the model; and of every step the logged numbers, learning
+    rate and momentum of each parameter group (``lr``, ``lr.1``, …), and, as the whole vector and
+    for each tensor, norm of update and gradient, cosine with the previous update and gradient,
+    distance from the start. Gradients are those present when `optimizer.step()` begins, or after
+    its closure's first call; in a wrapper, when the step inside it begins.
 
     Args:
         path: The trajectory file to create.
         model: The model; its trainable parameters and floating-point buffers are recorded.
-        optimizer: The optimizer whose steps count.
+        optimizer: The optimizer whose steps count, or a list of several. Wrappers, and what only
+            has a `step`, are heard as well.
         every: Record the state after every n-th step, and the first and the last one always;
             None records only these two. Numbers are recorded at every step.
         parameters: ``all``, a regular expression, names, or ``function(name, parameter)``.
-        dtype: ``float32``, or ``float16-delta`` for half the size, see `TrajectoryWriter`.
+        beside: Tensors by name that are recorded beside the parameters: what the optimizer steps
+            and the model does not hold (coefficients, weights of a loss), moving averages, layers
+            that will be unfrozen. Tensors of the optimizer that are neither here nor in the model
+            are recorded as ``beside.0``, …, with a warning.
+        inner: Record where a closure is called again within a step, too, wherever the parameters
+            have moved in between (L-BFGS's iterations with their line search, the ascent of SAM):
+            each such call is a step of its own, with the loss and gradient of the call before;
+            ``inside`` in its row is 1.
+        dtype: The precision of the rows: None takes that of the model, float64 where one of its
+            parameters has it, else ``float32`` (which holds half precision exactly);
+            ``float16-delta`` halves the size, see `TrajectoryWriter`.
         motion: Whether to measure norms, cosines and distances; takes memory for two vectors of
             the size of the parameters, and doubles that of the steps on their way to the file.
         sketch: Keep a random projection of every step to this many numbers, from which
@@ -75,7 +99,8 @@ class Recorder:
             the disk cannot hold it.
         resume: Go on with an existing file after a restart: True finds the recorded state that
             the model is in, a number names the step it is at. Later states are dropped; stored
-            random generators are restored. A new file is made when there is none.
+            random generators are restored (with `random_state`). A new file is made when there is
+            none.
         seed: Seed of the sketch.
         run: How the run is made, for example ``{"task": ..., "optimizer": "adam"}``;
             JSON-serialisable. The optimizer's class name is filled in when missing.
@@ -98,11 +123,13 @@ class Recorder:
         self,
         path: str | os.PathLike[str],
         model: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer | Sequence[Any] | Any,
         *,
         every: int | None = 1,
         parameters: Selection = "all",
-        dtype: RowType = "float32",
+        beside: Mapping[str, Tensor] | None = None,
+        inner: bool = False,
+        dtype: RowType | None = None,
         motion: bool = True,
         sketch: int | None = None,
         gradient_histogram: bool = False,
@@ -119,33 +146,39 @@ class Recorder:
             raise ValueError(f"every must be at least 1, or None; got {every}.")
         if gradient_histogram and not motion:
             raise ValueError("gradient_histogram needs motion=True, which reads the gradients.")
+        if dtype is not None and dtype not in ROW_TYPES:
+            raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
         self.path, self._overwrite, self._resume = Path(path), overwrite, resume
         if not overwrite and resume is False:
             refuse_existing(self.path)
-        self._layout = layout = selected_layout(model, parameters)
-        stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        if not stepped & {id(p) for p in model.parameters()}:
-            raise ValueError(
-                "The optimizer steps none of the model's parameters; pass the model whose "
-                "parameters the optimizer was made with."
-            )
-        self._buffers_layout = Layout.of_buffers(model)
-        self._snapshot = Snapshot(model, layout, self._buffers_layout, evaluation, gradient=motion)
-        self._motion, self._sketch = motion, (sketch, seed) if sketch else None
-        self._histogram = gradient_histogram
-        self._optimizer, self._every = optimizer, every
-        self._dtype: RowType = dtype
-        self._has_evaluation, self._random_state = evaluation is not None, random_state
-        self._run = {"optimizer": type(optimizer).__name__, "every": every, **(run or {})}
-        values = layout.size * (1 + self._has_evaluation) + self._buffers_layout.size
-        saved = layout.size * (dtype != "float32")
-        numbers = 8 * (12 + 5 * len(layout) * motion) + 4 * (sketch or 0)
-        numbers += 4 * HISTOGRAM_BINS * gradient_histogram
-        self._frozen = Layout.of_frozen(model) if frozen else Layout(())
-        fixed = 4 * self._frozen.size
-        self.size = Size(4 * values - 2 * saved, numbers, every=every, steps=steps, fixed=fixed)
+        self._layout = selected_layout(model, parameters)
+        self._optimizers = all_of(optimizer)
+        self._beside, beside_layout = tensors_beside(model, self._optimizers, beside)
+        self._snapshot = Snapshot(
+            model,
+            self._layout,
+            Layout.of_buffers(model),
+            evaluation,
+            beside=(beside_layout, self._beside),
+            gradient=motion,
+            dtype=None if dtype is None else _WIDTH[dtype],
+        )
+        self._contents = Contents(
+            self._snapshot,
+            Layout.of_frozen(model) if frozen else Layout(()),
+            dtype,
+            motion,
+            random_state,
+            Sketch.checked(sketch, seed),
+            gradient_histogram,
+        )
+        self._model, self._every, self._inner = model, every, inner
+        called = " + ".join(type(o).__name__ for o in self._optimizers)
+        self._run = {"optimizer": called, "every": every, **(run or {})}
+        self.size = self._contents.size(every=every, steps=steps)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start
+        self._process = os.getpid()
 
     @property
     def step(self) -> int:
@@ -184,42 +217,57 @@ class Recorder:
 
     def start(self) -> Self:
         """Open the file, record the present state and begin to listen; `with` does it for you."""
-        theta = self._snapshot.initial()
+        first = self._snapshot.initial()
+        theta = first.vector
         self.size.check(self.path)
         if self.size.total is not None:
             print(f"recording to {self.path}: {self.size}", file=sys.stderr)
-        opened = self._opened(theta)
+        resumed = None
+        if self._resume is not False and self.path.exists():
+            at = None if self._resume is True else int(self._resume)
+            resumed = self._contents.resumable(self.path, theta.cpu().numpy(), at)
+        step, initial, update = 0, theta, None
+        if resumed is not None:
+            step, update = resumed.step, resumed.update
+            initial = torch.from_numpy(resumed.initial).to(theta)
         measure = Measure(
             self._layout,
-            torch.from_numpy(opened.initial).to(theta),
+            initial,
             theta,
-            opened.update,
-            motion=self._motion,
-            sketch=self._sketch,
-            gradient_histogram=self._histogram,
+            update,
+            motion=self._contents.motion,
+            sketch=self._contents.sketch,
+            gradient_histogram=self._contents.gradient_histogram,
         )
-        stream = Stream(
-            opened.writer,
-            self._snapshot.staged,
+        slots = Slots(self._snapshot.staged, pinned=theta.is_cuda)
+        listener = Listener(
+            self._optimizers,
+            self._snapshot,
+            Watch(self._model, self._layout, self._beside, self._snapshot),
             measure,
-            pinned=theta.is_cuda,
-            step=opened.step if opened.writer.states else -1,
+            slots,
+            every=self._every,
+            motion=self._contents.motion,
+            inner=self._inner,
+            random_state=self._contents.random_state,
+            step=step,
+            last=first,
+            early=self._early,
         )
-        try:
-            self._listener = Listener(
-                self._optimizer,
-                self._snapshot,
-                measure,
-                stream,
-                every=self._every,
-                motion=self._motion,
-                random_state=self._random_state,
-                step=opened.step,
-                early=self._early,
-            )
-        except BaseException:  # the evaluation's
-            stream.close(complete=False)
+        if resumed is None:
+            listener.take_first()
+        listener.listen()
+        try:  # the file is touched last, when nothing else can fail
+            if resumed is not None:
+                writer = resumed.open()
+            else:
+                overwrite = self._overwrite or self._resume is not False
+                writer = self._contents.create(self.path, run=self._run, overwrite=overwrite)
+        except BaseException:
+            listener.stop_listening()
             raise
+        listener.begin(Stream(writer, slots, measure, step=-1 if resumed is None else step))
+        self._listener = listener
         atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
 
@@ -231,7 +279,7 @@ class Recorder:
         Args:
             complete: Whether the run came to its end; readers are told.
         """
-        if self._listener is not None:
+        if self._listener is not None and self._process == os.getpid():  # not in a forked child
             self._listener.close(complete=complete)
             atexit.unregister(self.close)
 
@@ -242,36 +290,3 @@ class Recorder:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self.close(complete=kind is None)
-
-    def _opened(self, theta: Tensor) -> Resumed:
-        """The file to append to: the one that is there, after a restart, or a new one."""
-        live = theta.cpu().numpy()
-        if self._resume is not False and self.path.exists():
-            holds = {
-                "dtype": self._dtype,
-                "evaluation": self._has_evaluation,
-                "random_state": self._random_state,
-                "sketch": self._sketch,
-                "gradient_histogram": self._histogram,
-            }
-            at = None if self._resume is True else int(self._resume)
-            with contextlib.suppress(NoStateError):
-                return resumed(
-                    self.path, self._layout, self._buffers_layout, live, step=at, holds=holds
-                )
-        state = random_state(cuda=theta.is_cuda) if self._random_state else np.empty(0)
-        writer = TrajectoryWriter(
-            self.path,
-            self._layout,
-            buffers_layout=self._buffers_layout,
-            frozen=(self._frozen, self._snapshot.values(self._frozen)),
-            run=self._run,
-            overwrite=self._overwrite or self._resume is not False,
-            dtype=self._dtype,
-            layers=NAMES if self._motion else (),
-            evaluation=self._has_evaluation,
-            random_state=state.size,
-            sketch=self._sketch,
-            gradient_histogram=self._histogram,
-        )
-        return Resumed(writer, 0, live.copy(), None)

@@ -5,88 +5,101 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from landscape.layout import Layout
-from landscape.recording.random_state import restore_random_state
+from landscape.recording.random_state import checked_random_state, restore_random_state
 from landscape.recording.writer import TrajectoryWriter
 from landscape.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
-class Resumed:
-    """A recording opened to go on.
+class Resumable:
+    """A recording that can go on; nothing was changed yet.
 
     Attributes:
-        writer: Appends after the kept states.
+        path: The file.
+        states: How many of its states are kept.
         step: The step that the live model is at.
         initial: θ_0, shape (P,).
         update: The last update, shape (P,); None when its states were not recorded exactly.
+        random_state: The random generators as they were; None leaves them.
     """
 
-    writer: TrajectoryWriter
+    path: Path
+    states: int
     step: int
     initial: np.ndarray
     update: np.ndarray | None
+    random_state: np.ndarray | None
+
+    def open(self) -> TrajectoryWriter:
+        """Set the random generators, and drop what lies beyond the live model's step."""
+        writer = TrajectoryWriter.reopened(self.path)
+        try:
+            if self.random_state is not None:
+                restore_random_state(self.random_state)
+        except BaseException:  # nothing was changed
+            writer.discard()
+            raise
+        writer.truncate(states=self.states, updates=self.step)
+        return writer
 
 
-def resumed(
+def resumable(
     path: str | os.PathLike[str],
-    layout: Layout,
-    buffers_layout: Layout,
+    layouts: Mapping[str, Layout],
     live: np.ndarray,
     *,
     step: int | None = None,
     holds: Mapping[str, Any],
-) -> Resumed:
-    """Open a recording to go on with; what lies beyond the live model's step is dropped.
+) -> Resumable:
+    """Find where a recording is to go on. The file is only read.
 
     Args:
         path: The recording.
-        layout: Layout of what will be recorded.
-        buffers_layout: The same for the buffers.
+        layouts: Layouts of what will be recorded: ``parameters``, ``buffers``, ``beside``.
         live: The model's present parameters, shape (P,).
         step: The step that the model is at; None finds it, see `resume_row`.
         holds: The settings that must agree with those of the file, see `Trajectory.holds`. When
-            it says that random states are stored, they are restored.
+            it says that random states are stored, they are to be restored; they may be there
+            without.
 
     Raises:
         ValueError: If model or settings do not fit the file.
         NoStateError: If nothing was recorded yet.
     """
     with Trajectory(path) as run:
-        row, step = resume_row(run, layout, buffers_layout, live, step)
+        row, step = resume_row(run, layouts, live, step)
         for name, value in holds.items():
-            if run.holds[name] != value:
+            if run.holds[name] != value and (name, value) != ("random_state", False):
                 raise ValueError(
                     f"{path} was recorded with {name}={run.holds[name]!r}, not {value!r}; resume "
                     "with the same settings."
                 )
         exact = row > 0 and list(run.steps[row - 1 : row + 1]) == [step - 1, step]
         with np.errstate(over="ignore", invalid="ignore"):
-            update = (
-                live - run.state(row - 1) if exact and run.holds["dtype"] == "float32" else None
-            )
-        random_state = run.random_state(row)
-        if holds["random_state"] and run.steps[row] != step:
-            raise ValueError(
-                f"{path} holds no random state for step {step}; load the checkpoint of a recorded "
-                f"step, for example {run.steps[row]}."
-            )
-        initial = run.initial
-    writer = TrajectoryWriter.reopened(path)
-    writer.truncate(states=row + 1, updates=step)
-    if random_state is not None:
-        restore_random_state(random_state)
-    return Resumed(writer, step, initial, update)
+            whole = exact and run.holds["dtype"] != "float16-delta"
+            update = live - run.state(row - 1) if whole else None
+        state = None
+        if holds["random_state"]:
+            state = run.random_state(row) if run.steps[row] == step else None
+            if state is None:
+                raise ValueError(
+                    f"{path} holds no random state for step {step}; load the checkpoint of a "
+                    f"recorded step, for example {run.steps[row]}, or pass random_state=False to "
+                    "go on without."
+                )
+            checked_random_state(state)
+        return Resumable(Path(path), row + 1, step, run.initial, update, state)
 
 
 def resume_row(
     trajectory: Trajectory,
-    layout: Layout,
-    buffers_layout: Layout,
+    layouts: Mapping[str, Layout],
     live: np.ndarray,
     step: int | None = None,
 ) -> tuple[int, int]:
@@ -94,8 +107,7 @@ def resume_row(
 
     Args:
         trajectory: The recording to go on with.
-        layout: Layout of what will be recorded.
-        buffers_layout: The same for the buffers.
+        layouts: Layouts of what will be recorded: ``parameters``, ``buffers``, ``beside``.
         live: The model's present parameters, shape (P,).
         step: The step that the model is at; None finds the last recorded state that equals
             `live` bit for bit.
@@ -106,10 +118,12 @@ def resume_row(
     Raises:
         ValueError: If the file belongs to another model, or the model is in no recorded state.
     """
-    for stored, mine, what in (
-        (trajectory.layout, layout, "parameters"),
-        (trajectory.buffers_layout, buffers_layout, "buffers"),
+    for stored, what, name in (
+        (trajectory.layout, "parameters", "parameters"),
+        (trajectory.buffers_layout, "buffers", "buffers"),
+        (trajectory.beside_layout, "tensors beside the model", "beside"),
     ):
+        mine = layouts[name]
         problem = stored.differences(mine) if stored.size or mine.size else ""
         if problem:
             raise ValueError(

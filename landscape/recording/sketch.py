@@ -38,12 +38,21 @@ class Sketch:
     def __init__(
         self, size: int, k: int, *, seed: int = 0, device: str | torch.device = "cpu"
     ) -> None:
-        if k < 2:
-            raise ValueError(f"sketch must be at least 2; got {k}.")
         self.k = k
         # Bucket b with a positive sign is b, with a negative one b + k.
         places = np.random.default_rng(seed).integers(0, 2 * k, size, dtype=np.int64)
         self._places = torch.from_numpy(places).to(device)
+
+    @staticmethod
+    def checked(k: int | None, seed: int) -> tuple[int, int] | None:
+        """Size and seed; None where there is no sketch.
+
+        Raises:
+            ValueError: If the size is below 2.
+        """
+        if k is not None and k < 2:
+            raise ValueError(f"sketch must be at least 2; got {k}.")
+        return None if k is None else (k, seed)
 
     def __call__(self, vector: Tensor) -> Tensor:
         """The sketch of `vector`, float64, shape (k,)."""

@@ -22,7 +22,7 @@ class Flat:
     """A flat vector seen as the tensors of a layout.
 
     Args:
-        vector: The vector, float32, shape (P,).
+        vector: The vector, shape (P,).
         layout: Where each tensor lies in it.
     """
 
@@ -43,14 +43,43 @@ class Flat:
         torch._foreach_copy_(self._views, given)  # pyright: ignore[reportPrivateImportUsage]
         return self.vector
 
+    def moved(self, tensors: Iterable[Tensor]) -> list[int]:
+        """Which of the tensors differ, by a bit or more, from what was read of them."""
+        pairs = enumerate(zip(self._views, tensors, strict=True))
+        return [k for k, (view, tensor) in pairs if not _same(view, tensor)]
+
+
+def _same(view: Tensor, tensor: Tensor) -> bool:
+    bits = torch.int64 if view.dtype == torch.float64 else torch.int32
+    now = tensor.detach().to(view).expand(view.shape).contiguous()
+    return torch.equal(view.view(bits), now.view(bits))
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A vector that goes through a slot.
+
+    Attributes:
+        layout: The tensors in it.
+        dtype: Its precision.
+    """
+
+    layout: Layout
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def bytes(self) -> int:
+        """What one such vector takes."""
+        return self.layout.size * self.dtype.itemsize
+
 
 @dataclass(frozen=True)
 class Slot:
     """Room for what is kept of one step.
 
     Attributes:
-        parts: Name to vector: ``parameters`` and, if there are any, ``buffers``, ``evaluation``,
-            ``gradient``.
+        parts: Name to vector: ``parameters`` and, if there are any, ``buffers``, ``beside``,
+            ``evaluation``, ``gradient``.
         arrays: The same memory as arrays.
     """
 
@@ -67,6 +96,7 @@ class Step:
         slot: Where its vectors are.
         scalars: Its numbers.
         stored: Whether its state goes to the file.
+        late: Whether its numbers were handed over before, and only its state is new.
         random_state: The random generators after it.
         sums: What `DeviceMotion` returned; None where the writing thread measures.
         sketch: The same for `Sketch`.
@@ -77,6 +107,7 @@ class Step:
     slot: Slot
     scalars: dict[str, float | Tensor] = field(default_factory=dict)
     stored: bool = False
+    late: bool = False
     random_state: np.ndarray | None = None
     sums: Tensor | None = None
     sketch: Tensor | None = None
@@ -88,18 +119,19 @@ class Slots:
     """Slots that are used again and again; so many are made as are needed, up to a limit.
 
     Args:
-        layouts: Name to layout of the vectors in a slot.
+        staged: The vectors in a slot, by name.
         pinned: Whether they are in pinned memory, for copies from a GPU.
 
     Attributes:
+        staged: The vectors in a slot, by name.
         most: How many there may be.
         made: How many there are.
     """
 
-    def __init__(self, layouts: Mapping[str, Layout], *, pinned: bool) -> None:
-        self._layouts, self._pinned = layouts, pinned
-        size = 4 * sum(layout.size for layout in layouts.values())
-        views = sum(len(layout) for layout in layouts.values())
+    def __init__(self, staged: Mapping[str, Staged], *, pinned: bool) -> None:
+        self.staged, self._pinned = staged, pinned
+        size = sum(part.bytes for part in staged.values())
+        views = sum(len(part.layout) for part in staged.values())
         self.most = max(_FEWEST, min(_MOST, _VIEWS // views, _MEMORY // size))
         self.made = 0
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
@@ -110,11 +142,11 @@ class Slots:
             return self._free.get()
         self.made += 1
         vectors = {
-            name: torch.empty(layout.size, pin_memory=self._pinned)
-            for name, layout in self._layouts.items()
+            name: torch.empty(part.layout.size, dtype=part.dtype, pin_memory=self._pinned)
+            for name, part in self.staged.items()
         }
         return Slot(
-            {name: Flat(vector, self._layouts[name]) for name, vector in vectors.items()},
+            {name: Flat(vector, self.staged[name].layout) for name, vector in vectors.items()},
             {name: vector.numpy() for name, vector in vectors.items()},
         )
 

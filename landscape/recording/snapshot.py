@@ -1,4 +1,4 @@
-"""Snapshot: flat float32 copies of a model's parameters, buffers and evaluation parameters."""
+"""Snapshot: flat copies of a model's parameters, buffers and evaluation parameters."""
 
 from __future__ import annotations
 
@@ -10,21 +10,35 @@ import torch
 from torch import Tensor, nn
 
 from landscape.layout import Layout
-from landscape.recording.slots import Flat, Slot
+from landscape.recording.slots import Flat, Slot, Staged
 
 Evaluation = nn.Module | Callable[[], Mapping[Any, Tensor] | Iterable[Tensor]]
 
 
 class Buffers:
-    """A model's floating-point buffers, looked up anew each time: modules may replace them."""
+    """A model's floating-point buffers, looked up anew each time: modules may replace them.
+
+    One that is gone, or has another shape than at first, counts as NaN.
+    """
 
     def __init__(self, model: nn.Module, layout: Layout) -> None:
-        names = (entry.name.rpartition(".") for entry in layout)
-        self._places = [(model.get_submodule(prefix), name) for prefix, _, name in names]
+        self._model, self._layout = model, layout
+        self._nan = torch.tensor(torch.nan)
+        self.find()
+
+    def find(self) -> None:
+        """Look up the modules anew."""
+        modules = dict(self._model.named_modules())
+        names = ((entry.name.rpartition("."), entry.shape) for entry in self._layout)
+        self._places = [(modules.get(prefix), name, shape) for (prefix, _, name), shape in names]
 
     def present(self) -> list[Tensor]:
         """The buffers in the order of the layout."""
-        return [getattr(module, name) for module, name in self._places]
+        found = [getattr(module, name, self._nan) for module, name, _ in self._places]
+        return [
+            self._nan if b is None or b.shape != shape else b
+            for b, (_, _, shape) in zip(found, self._places, strict=True)
+        ]
 
 
 class Evaluated:
@@ -59,13 +73,16 @@ class Snapshot:
         model: The model.
         layout: The parameters that are recorded.
         buffers_layout: The buffers that are recorded.
+        beside: Tensors that are recorded beside the model's.
         evaluation: Where the evaluation parameters come from; None: there are none.
         gradient: Whether gradients are looked at.
+        dtype: The precision of the copies; None: the widest among what is copied, at least
+            float32.
 
     Attributes:
         parameters: The recorded parameters themselves.
         device: Where they are: the GPU that holds all of them, else the CPU.
-        staged: Name to layout of what goes through a slot. Gradients on a GPU stay there.
+        staged: What goes through a slot, by name. Gradients on a GPU stay there.
     """
 
     def __init__(
@@ -75,20 +92,28 @@ class Snapshot:
         buffers_layout: Layout,
         evaluation: Evaluation | None,
         *,
+        beside: tuple[Layout, list[Tensor]] = (Layout(()), []),
         gradient: bool,
+        dtype: torch.dtype | None = None,
     ) -> None:
         named = dict(model.named_parameters())
-        recorded = {entry.name: named[entry.name] for entry in layout}
-        self.parameters = list(recorded.values())
+        self._recorded = {entry.name: named[entry.name] for entry in layout}
+        self.parameters = list(self._recorded.values())
         devices = {p.device for p in self.parameters}
         on_gpu = len(devices) == 1 and self.parameters[0].is_cuda
         self.device = self.parameters[0].device if on_gpu else torch.device("cpu")
-        self.staged = {"parameters": layout}
+        self._dtype = dtype
+        self._buffers = Buffers(model, buffers_layout)
+        self._beside = beside[1]
+        width = self._width(self.parameters)
+        self.staged = {"parameters": Staged(layout, width)}
         if buffers_layout.size:
-            self.staged["buffers"] = buffers_layout
+            self.staged["buffers"] = Staged(buffers_layout, self._width(self._buffers.present()))
+        if self._beside:
+            self.staged["beside"] = Staged(beside[0], self._width(self._beside))
         if evaluation is not None:
-            self.staged["evaluation"] = layout
-        copied = {**self.staged, "gradient": layout} if gradient else self.staged
+            self.staged["evaluation"] = Staged(layout, width)
+        copied = {**self.staged, "gradient": Staged(layout, width)} if gradient else self.staged
         self._on_device: dict[str, Flat] = {}
         if on_gpu:
             for name, held in copied.items():
@@ -96,31 +121,58 @@ class Snapshot:
         else:
             self.staged = copied
         self._named = named
-        self._buffers = Buffers(model, buffers_layout)
-        self._evaluated = None if evaluation is None else Evaluated(evaluation, recorded)
+        self._evaluated = None if evaluation is None else Evaluated(evaluation, self._recorded)
 
     def flat(self, name: str, slot: Slot) -> Flat:
         """Where to read `name` into: the slot, or the GPU that it is copied from later."""
         return self._on_device[name] if self._on_device else slot.parts[name]
 
-    def initial(self) -> Tensor:
-        """A copy of the parameters as they are, float32, shape (P,)."""
-        return self._empty(self.staged["parameters"]).read(self.parameters)
+    def initial(self) -> Flat:
+        """A copy of the parameters as they are."""
+        found = self._empty(self.staged["parameters"])
+        found.read(self.parameters)
+        return found
 
     def values(self, layout: Layout) -> np.ndarray:
-        """Any of the model's parameters as they are, float32, flat."""
-        parts = [self._named[e.name].detach().float().cpu().reshape(-1) for e in layout]
-        return torch.cat(parts).numpy() if parts else np.empty(0, np.float32)
+        """Any of the model's parameters as they are, flat."""
+        tensors = [self._named[e.name] for e in layout]
+        if not tensors:
+            return np.empty(0, np.float32)
+        parts = [p.detach().to("cpu", self.width(layout)).reshape(-1) for p in tensors]
+        return torch.cat(parts).numpy()
+
+    def width(self, layout: Layout) -> torch.dtype:
+        """The precision of `values`."""
+        return self._width(self._named[e.name] for e in layout)
+
+    def replace(self, name: str, parameter: nn.Parameter) -> None:
+        """Record another tensor under `name` from now on."""
+        self.parameters[list(self._recorded).index(name)] = parameter
+        self._recorded[name] = parameter
+
+    def find_buffers(self) -> None:
+        """Look up anew which modules hold the buffers."""
+        self._buffers.find()
+
+    def moved_buffers(self, slot: Slot) -> list[int]:
+        """Which buffers and tensors beside the model differ from what was stored of them."""
+        found = []
+        for name, tensors in (("buffers", self._buffers.present()), ("beside", self._beside)):
+            if name in self.staged:
+                found += self.flat(name, slot).moved(tensors)
+        return found
 
     def read_parameters(self, slot: Slot) -> Tensor:
         """Read the parameters as they are, on their own device."""
         return self.flat("parameters", slot).read(self.parameters)
 
     def store(self, slot: Slot) -> None:
-        """Start copying the parameters that were read, and the present buffers, into the slot."""
+        """Start copying the parameters that were read, and what else there is, into the slot."""
         if "buffers" in self.staged:
             self.flat("buffers", slot).read(self._buffers.present())
-        self._copy(slot, ("parameters", "buffers"))
+        if "beside" in self.staged:
+            self.flat("beside", slot).read(self._beside)
+        self._copy(slot, ("parameters", "buffers", "beside"))
 
     def store_evaluation(self, slot: Slot) -> None:
         """Start copying the evaluation parameters, if there are any, into the slot."""
@@ -128,8 +180,13 @@ class Snapshot:
             self.flat("evaluation", slot).read(self._evaluated.present())
             self._copy(slot, ("evaluation",))
 
-    def _empty(self, layout: Layout) -> Flat:
-        return Flat(torch.zeros(layout.size, device=self.device), layout)
+    def _width(self, tensors: Iterable[Tensor]) -> torch.dtype:
+        double = any(t.dtype == torch.float64 for t in tensors)
+        return self._dtype or (torch.float64 if double else torch.float32)
+
+    def _empty(self, part: Staged) -> Flat:
+        vector = torch.zeros(part.layout.size, dtype=part.dtype, device=self.device)
+        return Flat(vector, part.layout)
 
     def _copy(self, slot: Slot, names: Iterable[str]) -> None:
         for name in names:

@@ -18,11 +18,10 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from landscape.layout import Layout
 from landscape.recording.measure import Measure, Row
 from landscape.recording.slots import Slot, Slots, Step
 from landscape.recording.writer import TrajectoryWriter
@@ -40,9 +39,8 @@ class Stream:
 
     Args:
         writer: Where to.
-        layouts: Name to layout of the vectors in a slot.
+        slots: What steps come in.
         measure: Makes the numbers of each step.
-        pinned: Whether slots are in pinned memory (the model is on a GPU).
         step: The last step that the file already holds.
 
     Attributes:
@@ -53,17 +51,16 @@ class Stream:
     def __init__(
         self,
         writer: TrajectoryWriter,
-        layouts: Mapping[str, Layout],
+        slots: Slots,
         measure: Measure,
         *,
-        pinned: bool,
         step: int = -1,
     ) -> None:
         self._writer, self._measure = writer, measure
-        self._slots = Slots(layouts, pinned=pinned)
-        self._batch = max(2, self._slots.most // 8)  # steps after which slots come free
-        self._stored = [name for name in layouts if name != "gradient"]
-        self._bytes = 4 * sum(layouts[name].size for name in self._stored)
+        self._slots = slots
+        self._batch = max(2, slots.most // 8)  # steps after which slots come free
+        self._stored = [name for name in slots.staged if name != "gradient"]
+        self._bytes = sum(slots.staged[name].bytes for name in self._stored)
         self._steps: queue.SimpleQueue[Step | threading.Event | None] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
@@ -139,7 +136,7 @@ class Stream:
             self._wake.wait(COMMIT_SECONDS)
             self._wake.clear()
         while isinstance(came, Step):
-            if came.number > self._newest:  # else it came twice, by a Ctrl-C
+            if came.number > self._newest or came.late:  # else it came twice, by a Ctrl-C
                 steps.append(came)
                 self._newest = came.number
             if self._newest == 0:  # the initialization is committed at once, whatever comes after
@@ -152,7 +149,7 @@ class Stream:
 
     def _measured(self, steps: Sequence[Step]) -> dict[int, Row] | BaseException:
         """Number of a step to its numbers."""
-        moved = [step for step in steps if step.number]
+        moved = [step for step in steps if step.number and not step.late]
         try:
             for step in steps:
                 if step.ready is not None:
@@ -197,7 +194,7 @@ class Stream:
             if step.stored:
                 parts = {name: step.slot.arrays[name] for name in self._stored}
                 self._writer.append_state(step.number, random_state=step.random_state, **parts)
-            if step.number:
+            if step.number and not step.late:
                 self._writer.append_update(*rows[step.number])
             self._written = step.number
 

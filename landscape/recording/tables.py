@@ -48,24 +48,27 @@ def make_file(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w") as file:
-        file.attrs.update(attributes)
-        for name, text in texts.items():
-            file.create_dataset(name, data=text, dtype=h5py.string_dtype())
-        for name, value in values.items():
-            file[name] = value
-        for name, (width, kind) in tables.items():
-            _make_table(file, name, width, kind)
-        _make_columns(file, "step", np.int64)
-        _make_columns(file, "scalar_names", f"S{NAME_BYTES}")
-        _make_columns(file, "scalars", np.float64, width=COLUMNS)
-    os.replace(partial, path)
+    try:
+        with h5py.File(partial, "w") as file:
+            file.attrs.update(attributes)
+            for name, text in texts.items():
+                file.create_dataset(name, data=text, dtype=h5py.string_dtype())
+            for name, value in values.items():
+                file[name] = value
+            for name, (width, kind) in tables.items():
+                _make_table(file, name, width, kind)
+            _make_columns(file, "step", np.int64)
+            _make_columns(file, "scalar_names", f"S{NAME_BYTES}")
+            _make_columns(file, "scalars", np.float64, width=COLUMNS)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _make_table(file: h5py.Group, name: str, width: int, dtype: str) -> None:
     """A table of so many columns, to be written row by row."""
     chunk = math.ceil(width / math.ceil(width / 65536))
-    rows = 1 if width > 1024 or dtype != "<f8" else 16
+    rows = 16 if name.startswith("layers/") and width <= 1024 else 1
     file.create_dataset(name, (0, width), dtype, maxshape=(None, width), chunks=(rows, chunk))
 
 
@@ -127,6 +130,15 @@ class Table:
     def _resize(self, size: int, axis: int) -> None:
         self.data.resize(size, axis=axis)
         self.shape = self.data.shape
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise a FileExistsError that says what to do if there is such a file."""
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists. Nothing recorded is overwritten unasked: choose another name, delete "
+            "it, or pass overwrite=True (--overwrite)."
+        )
 
 
 def check_scalar_name(name: str) -> None:

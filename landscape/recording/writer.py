@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import h5py
 import numpy as np
@@ -22,10 +22,12 @@ from landscape.recording.tables import (
     check_scalar_name,
     make_file,
     opened_to_grow,
+    refuse_existing,
 )
-from landscape.trajectory import HISTOGRAM_BINS, SCHEMA, VERSION, Trajectory
+from landscape.trajectory import HISTOGRAM_BINS, SCHEMA, Trajectory
 
-RowType = Literal["float32", "float16-delta"]
+RowType = Literal["float32", "float64", "float16-delta"]
+ROW_TYPES = get_args(RowType)
 
 
 class TrajectoryWriter:
@@ -37,12 +39,15 @@ class TrajectoryWriter:
         path: The file to create.
         layout: Layout of the rows.
         buffers_layout: Layout of the stored buffers; None stores none.
+        beside_layout: Layout of what states will come with beside the parameters; None: nothing.
         frozen: Layout and values, shape (F,), of the parameters that are not trained.
         run: How the run is made; JSON-serialisable.
         overwrite: Replace an existing file instead of refusing.
-        dtype: ``float32`` stores what it is given; ``float16-delta`` stores the difference from
-            the first state in half precision: half the size, and an error of up to 2⁻¹¹ (0.05 %)
-            of each parameter's distance from its start, which is 1 to 3 % of a single small step.
+        dtype: ``float32`` or ``float64`` stores what it is given; ``float16-delta`` stores the
+            difference from the first state in half precision: half the size, and an error of up
+            to 2⁻¹¹ (0.05 %) of each parameter's distance from its start, which is 1 to 3 % of a
+            single small step.
+        double: Which of ``buffers``, ``beside`` and ``frozen`` are stored in double precision.
         layers: Names of the numbers that updates will come with for each tensor.
         evaluation: Whether states will come with evaluation parameters.
         random_state: Length of the random states that states will come with; 0: none.
@@ -60,38 +65,43 @@ class TrajectoryWriter:
         layout: Layout,
         *,
         buffers_layout: Layout | None = None,
+        beside_layout: Layout | None = None,
         frozen: tuple[Layout, np.ndarray] | None = None,
         run: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         dtype: RowType = "float32",
+        double: Iterable[str] = (),
         layers: Sequence[str] = (),
         evaluation: bool = False,
         random_state: int = 0,
         sketch: tuple[int, int] | None = None,
         gradient_histogram: bool = False,
     ) -> None:
-        if dtype not in ("float32", "float16-delta"):
-            raise ValueError(f"dtype must be one of 'float32', 'float16-delta'; not {dtype!r}.")
+        if dtype not in ROW_TYPES:
+            raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
         self.path = Path(path)
         if not overwrite:
             refuse_existing(self.path)
-        half = dtype == "float16-delta"
-        attributes: dict[str, Any] = {"schema": SCHEMA, "version": VERSION, "complete": 0}
+        half, row = dtype == "float16-delta", "<f8" if dtype == "float64" else "<f4"
+        double = {name for name in double if name in ("buffers", "beside", "frozen")}
+        version = 2 if double or dtype == "float64" else 1
+        attributes: dict[str, Any] = {"schema": SCHEMA, "version": version, "complete": 0}
         texts = {"layout": layout.to_json(), "run": json.dumps(dict(run or {}))}
         texts["provenance"] = json.dumps(provenance())
         values: dict[str, np.ndarray] = {"n_committed": np.zeros(2, np.int64)}
-        tables = {"parameters": (layout.size, "<f2" if half else "<f4")}
+        tables = {"parameters": (layout.size, "<f2" if half else row)}
         tables |= {f"layers/{name}": (len(layout), "<f8") for name in layers}
         if half:
             values["origin"] = np.zeros(layout.size, np.float32)
-        if buffers_layout is not None and buffers_layout.size:
-            texts["buffers_layout"] = buffers_layout.to_json()
-            tables["buffers"] = (buffers_layout.size, "<f4")
+        for name, held in (("buffers", buffers_layout), ("beside", beside_layout)):
+            if held is not None and held.size:
+                texts[f"{name}_layout"] = held.to_json()
+                tables[name] = (held.size, "<f8" if name in double else "<f4")
         if frozen is not None and frozen[0].size:
             texts["frozen_layout"] = frozen[0].to_json()
-            values["frozen"] = np.asarray(frozen[1], np.float32)
+            values["frozen"] = np.asarray(frozen[1], np.float64 if "frozen" in double else "f4")
         if evaluation:
-            tables["evaluation"] = (layout.size, "<f4")
+            tables["evaluation"] = (layout.size, row)
         if random_state:
             tables["random_state"] = (random_state, "|u1")
         if sketch is not None:
@@ -162,6 +172,7 @@ class TrajectoryWriter:
         parameters: np.ndarray,
         buffers: np.ndarray | None = None,
         *,
+        beside: np.ndarray | None = None,
         evaluation: np.ndarray | None = None,
         random_state: np.ndarray | None = None,
     ) -> None:
@@ -177,11 +188,15 @@ class TrajectoryWriter:
         table.write_row(row, parameters)
         for name, values in {
             "buffers": buffers,
+            "beside": beside,
             "evaluation": evaluation,
             "random_state": random_state,
         }.items():
             if values is not None:
                 self._table(name).write_row(row, values)
+        if random_state is None and "random_state" in self._file:  # resumed without
+            table = self._table("random_state")
+            table.write_row(row, np.zeros(table.shape[1]))
         self._disk.check()
         self._steps.append(step)
         self._states += 1
@@ -274,15 +289,6 @@ class TrajectoryWriter:
         if not isinstance(found, h5py.Dataset):
             raise SchemaError(f"{self.path}: {name!r} is not a data set; the file is damaged.")
         return found
-
-
-def refuse_existing(path: Path) -> None:
-    """Raise a FileExistsError that says what to do if there is such a file."""
-    if path.exists():
-        raise FileExistsError(
-            f"{path} exists. Nothing recorded is overwritten unasked: choose another name, delete "
-            "it, or pass overwrite=True (--overwrite)."
-        )
 
 
 def _named(error: OSError, path: Path, what: str) -> OSError:
