@@ -13,6 +13,7 @@ _HOMES = {
     "Recorder": "recording.recorder",
     "RecordingStopped": "recording.stream",
     "import_checkpoints": "recording.imported",
+    "restore": "recording.restored",
     "SketchedPath": "recording.sketch",
     "Run": "recording.run",
     "record_run": "recording.training",

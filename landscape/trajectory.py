@@ -63,6 +63,8 @@ from landscape.checked import (
     table_of_json,
 )
 from landscape.files import SchemaError, check_version, opened
+from landscape.layout import Layout
+from landscape.vector import Vector
 
 SCHEMA = "landscape/trajectory"
 VERSION = 1
@@ -164,7 +166,8 @@ class Trajectory:
 
     def state(self, index: int) -> np.ndarray:
         """The flat parameter vector of state `index` (may be negative); float32, shape (P,)."""
-        return self._rebuilt(self._data("parameters")[range(len(self))[index]], slice(None))
+        row = self._rebuilt(self._data("parameters")[range(len(self))[index]], slice(None))
+        return Vector(row, self.layout)
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, float32."""
@@ -172,12 +175,14 @@ class Trajectory:
 
     def buffers(self, index: int) -> np.ndarray | None:
         """The flat buffers of state `index`, float32, shape (B,); None when none were stored."""
-        return self._optional("buffers", index)
+        return self._optional("buffers", index, self.buffers_layout)
 
     @property
     def frozen(self) -> np.ndarray | None:
         """The parameters that were not trained, float32, shape (F,); None when none are stored."""
-        return self._data("frozen")[: self.frozen_layout.size] if self._holds("frozen") else None
+        if not self._holds("frozen"):
+            return None
+        return Vector(self._data("frozen")[: self.frozen_layout.size], self.frozen_layout)
 
     def evaluation(self, index: int) -> np.ndarray | None:
         """The parameters to evaluate at state `index` where they differ from the stepped ones.
@@ -185,7 +190,7 @@ class Trajectory:
         Returns:
             For example the running average, float32, shape (P,); None when not recorded.
         """
-        return self._optional("evaluation", index)
+        return self._optional("evaluation", index, self.layout)
 
     def random_state(self, index: int) -> np.ndarray | None:
         """The random generators at state `index`, uint8; None when not recorded."""
@@ -248,9 +253,12 @@ class Trajectory:
             self._file = self._open.enter_context(opened(self.path))
         return dataset(self._file, name)
 
-    def _optional(self, name: str, index: int) -> np.ndarray | None:
+    def _optional(self, name: str, index: int, layout: Layout | None = None) -> np.ndarray | None:
         row = range(len(self))[index]
-        return self._data(name)[row] if self._holds(name) else None
+        if not self._holds(name):
+            return None
+        found = self._data(name)[row]
+        return found if layout is None else Vector(found, layout)
 
     def _holds(self, name: str) -> bool:
         if self._file is None:

@@ -22,7 +22,7 @@ def test_order_shapes_kinds_and_filter_axes():
         ("1.weight", "norm", 0),
         ("1.bias", "norm", 0),
         ("2.weight", "weight", 1),
-        ("2.bias", "bias", 1),
+        ("2.bias", "bias", 0),
         ("3.weight", "norm", 0),
         ("3.bias", "norm", 0),
     ]

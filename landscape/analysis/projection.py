@@ -92,7 +92,7 @@ def project(
     inside = total = 0.0
     with Progress(f"project {trajectory.name}", len(shown), unit="state") as progress:
         for row, index in enumerate(shown):
-            state = trajectory.state(int(index))
+            state = plane.matched(trajectory.state(int(index)))
             coordinates[row], residual[row] = locate(state)
             squared = float(coordinates[row] @ plane.gram @ coordinates[row])
             if np.isfinite(residual[row]):
