@@ -1,4 +1,4 @@
-"""Names of tensors: the same tensor under a wrapper's name, or with a prefix, is the same tensor."""
+"""Names of tensors: under a wrapper's name, or with a prefix, it is the same tensor."""
 
 from __future__ import annotations
 

@@ -62,7 +62,10 @@ def pca_plane(
     rows = [_thinned(run, max(2, max_states // len(runs))) for run in runs]
     count = sum(len(r) for r in rows)
     if count < 3:
-        raise ValueError(f"A plane needs three states or more; the runs hold {count}.")
+        raise ValueError(
+            f"A plane needs three states or more; the runs hold {count}. Around one state there "
+            "is a random plane (random_plane, --plane random)."
+        )
     weights = _weights(weight, [len(r) for r in rows])
     gram = np.zeros((count, count))
     with np.errstate(invalid="ignore", over="ignore"):  # a diverged run is refused below

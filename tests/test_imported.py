@@ -141,8 +141,8 @@ def test_tied_weights_are_stored_once_and_numbers_that_repeat_are_no_steps(tmp_p
     np.testing.assert_array_equal(run.steps, [0, 1])
 
 
-def test_too_few_checkpoints_and_missing_ones(tmp_path):
-    with pytest.raises(ValueError, match="at least two checkpoints; found 0"):
+def test_no_checkpoints_and_missing_ones(tmp_path):
+    with pytest.raises(ValueError, match="No checkpoint was found in"):
         ls.import_checkpoints([tmp_path], tmp_path / "run.h5")
     with pytest.raises(FileNotFoundError, match="no such file"):
         ls.import_checkpoints([tmp_path / "1.pt", tmp_path / "2.pt"], tmp_path / "run.h5")
@@ -153,7 +153,10 @@ def test_the_command(tmp_path):
     command = [sys.executable, "-m", "landscape", "import", str(tmp_path), "--out", "run.h5"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"run.h5: 3 states of {states[0].size} parameters, steps 1 to 3\n"
+    assert done.stdout == (
+        f"run.h5: 3 states of {states[0].size} parameters\n"
+        "  first: model_1.pt (step 1), last: model_3.pt (step 3)\n"
+    )
     check(tmp_path / "run.h5", states, [1, 2, 3])
 
 
