@@ -207,7 +207,10 @@ class Layout:
             return [entry.slice for entry in self]
         found = self.pairs(theirs)
         if len(found) < len(self) or len(found) < len(theirs):
-            raise ValueError(f"The vectors belong to different models: {self.differences(theirs)}.")
+            raise ValueError(
+                f"The vectors belong to different models: {self.differences(theirs)}. (Where only "
+                "names differ, np.asarray(vector) has none and is taken as it is.)"
+            )
         return [found[entry.name].slice for entry in self]
 
     def differences(self, other: Layout) -> str:

@@ -317,12 +317,17 @@ def test_files_of_one_plane_belong_together(network, tmp_path):
         li2018.read_all([directions])
 
 
-def test_all_broken_files_are_named_at_once(tmp_path):
+def test_broken_files_are_named_and_left_out(tmp_path):
     good = as_the_tool_writes(tmp_path / "good.h5", lambda x, y: x)
     for name in ("one.h5", "two.h5"):
         h5py.File(tmp_path / name, "w").close()
-    with pytest.raises(ls.SchemaError, match=r"one\.h5.*two\.h5.*Leave them out"):
-        li2018.read_all([tmp_path / "one.h5", good, tmp_path / "two.h5"])
+    with pytest.warns(UserWarning, match=r"Left out: .*one\.h5.*two\.h5"):
+        found = li2018.read_all([tmp_path / "one.h5", good, tmp_path / "two.h5"])
+    assert list(found) == ["surface/given"]
+    with pytest.warns(UserWarning, match=r"Left out: .*one\.h5.*two\.h5"):
+        assert list(li2018.read_all([tmp_path])) == ["surface/given"]
+    with pytest.raises(ls.SchemaError, match=r"one\.h5.*two\.h5"):
+        li2018.read_all([tmp_path / "one.h5", tmp_path / "two.h5"])
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -113,7 +114,11 @@ def _import_li2018(files: list[Path], out: Path, checkpoint: Path | None) -> Non
         from landscape.recording.checkpoints import load_state
 
         state = load_state(checkpoint)
-    found = read_all(files, state=state)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = read_all(files, state=state)
+    for warning in said:
+        typer.echo(str(warning.message), err=True)
     if out.exists() and (taken := sorted(set(found) & set(load_results(out)))):
         raise ValueError(f"{out} holds {', '.join(taken)} already; choose another --out.")
     for name, result in found.items():

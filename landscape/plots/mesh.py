@@ -40,7 +40,7 @@ def surface_mesh(
     surface: Surface,
     *,
     paths: Sequence[Projection] = (),
-    metric: str = "loss",
+    metric: str | None = None,
     ceiling: float | None = None,
     height: float = 0.5,
 ) -> Mesh:
@@ -53,7 +53,7 @@ def surface_mesh(
     Args:
         surface: What to triangulate.
         paths: Projections on the same plane; points beside the surface are left out.
-        metric: Which metric of the surface.
+        metric: Which metric of the surface; default: its first, the loss.
         ceiling: Highest value; default: as for `plot_surface`.
         height: Height of the ceiling in units of the longer side.
 
@@ -61,12 +61,14 @@ def surface_mesh(
         ValueError: If the metric is unknown, a path belongs to another plane or no value is
             finite.
     """
+    metric = metric or surface.metrics[0]
     values = metric_of(surface, metric)
-    top = float(contour_levels(values, ceiling=ceiling)[-1])
-    low = float(values[np.isfinite(values)].min())
+    low, *_, top = map(float, contour_levels(values, ceiling=ceiling))
     raise_by = np.log if low > 0 else np.asarray
-    with np.errstate(invalid="ignore"):
-        share = (raise_by(values) - raise_by(low)) / (raise_by(top) - raise_by(low))
+    with np.errstate(invalid="ignore", over="ignore"):
+        share = (raise_by(np.maximum(values, low)) - raise_by(low)) / (
+            raise_by(top) - raise_by(low)
+        )
     scale = height * max(np.ptp(surface.alpha), np.ptp(surface.beta))
     z = scale * np.nan_to_num(np.minimum(share, 1.0))
     x, y = np.meshgrid(surface.alpha, surface.beta)
@@ -178,7 +180,7 @@ def _vtp(mesh: Mesh) -> str:
 def _array(name: str, data: np.ndarray) -> str:
     kind = "Float64" if data.dtype.kind == "f" else "Int64"
     several = f' NumberOfComponents="{data.shape[1]}"' if data.ndim == 2 else ""
-    text = "\n".join(_rows(data.reshape(len(data), -1)))
+    text = "\n".join(_rows(data.reshape(len(data), -1)) if data.size else [])
     return f'<DataArray type="{kind}" Name="{name}"{several} format="ascii">\n{text}\n</DataArray>'
 
 
