@@ -116,8 +116,8 @@ class _Affine(Result):
         if wrong:
             raise ValueError(
                 f"{len(wrong)} tensors (first: {wrong[0]}) have other filters in the model than "
-                "in the layout these directions were made with; make them with the model's: "
-                "random_plane(origin, objective.layout)."
+                "in the layout these directions were made with; make them with the model's, "
+                "random_plane(origin, objective.layout), or import with model=model."
             )
 
     def coordinates(self, vector: np.ndarray) -> tuple[np.ndarray, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -246,7 +247,20 @@ def loss_surface(
     if found.observed_error is not None:  # of the lower precision, at a few points
         error = (float(e) for e in found.observed_error)
         told["observed_error"] = dict(zip(objective.names, error, strict=True))
+    _warn_if_flat(whole)
     return replace(whole, provenance={**blank.provenance, **told})
+
+
+def _warn_if_flat(surface: Surface) -> None:
+    """Say that a surface is exactly flat: what its directions move has no effect on the loss."""
+    values = surface.loss[surface.computed]
+    if len(values) > 3 and np.isfinite(values).all() and np.ptp(values) == 0:
+        warnings.warn(
+            f"The surface is exactly flat: all {len(values)} points have the same "
+            f"{surface.metrics[0]}, {values[0]:.6g}. Nothing the loss depends on moves along these "
+            "directions; choose others, or a larger extent.",
+            stacklevel=3,
+        )
 
 
 def _still_holds(surface: Surface, restriction: Restriction, grid: np.ndarray) -> bool:

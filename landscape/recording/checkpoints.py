@@ -19,8 +19,8 @@ _USUAL_NAMES = ("state_dict", "model_state_dict", "model_state", "model", "net")
 _SUFFIXES = (".pt", ".pth", ".th", ".t7", ".ckpt", ".bin", ".tar", ".safetensors")
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel, torch.compile
 _WEIGHTS = (
-    "model*.safetensors", "pytorch_model*.bin", "adapter_model*.safetensors", "adapter_model*.bin",
-    "diffusion_pytorch_model*.safetensors",
+    "model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin",
+    "diffusion_pytorch_model.safetensors",
 )  # fmt: skip
 _BESIDE = re.compile(r"(optim|scheduler|lr_sched|scaler|rng_state|random_states|training_args)")
 
@@ -86,6 +86,9 @@ def _folder_state(path: Path, key: str | None) -> dict[str, Tensor]:
             f"{path} is a folder without weights; give one checkpoint file, or a folder with "
             "model.safetensors, pytorch_model.bin or a torch.distributed.checkpoint in it."
         )
+    parts = re.search(r"-of-(\d+)\.", files[0].name)
+    if parts and int(parts[1]) != len(files):
+        raise ValueError(f"{path} holds {len(files)} of the {int(parts[1])} files of its weights.")
     state: dict[str, Tensor] = {}
     for file in files:
         content = _safetensors(file) if file.suffix == ".safetensors" else _loaded(file)
@@ -95,7 +98,13 @@ def _folder_state(path: Path, key: str | None) -> dict[str, Tensor]:
 
 def _weight_files(folder: Path) -> list[Path]:
     """The weights in a Hugging Face checkpoint, which may be spread over several files."""
-    return next((files for p in _WEIGHTS if (files := sorted(folder.glob(p)))), [])
+    for name in _WEIGHTS:
+        stem, _, suffix = name.partition(".")
+        if (folder / name).is_file():
+            return [folder / name]
+        if parts := sorted(folder.glob(f"{stem}-*-of-*.{suffix}")):
+            return parts
+    return []
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
