@@ -69,9 +69,9 @@ class Vector(np.ndarray):
         found = getattr(ufunc, method)(*plain, **kwargs)
         if out is not None:
             return out[0] if len(out) == 1 else out
-        whole = method == "__call__" and layout is not None and isinstance(found, np.ndarray)
-        fits = whole and found.ndim and found.shape[-1] == layout.size
-        return Vector(found, layout) if fits else found
+        if method != "__call__" or layout is None or not isinstance(found, np.ndarray):
+            return found
+        return Vector(found, layout) if found.ndim and found.shape[-1] == layout.size else found
 
 
 def layout_of(array: Any) -> Layout | None:

@@ -12,9 +12,11 @@ from jaxtyping import Float64, Int64
 
 from landscape.analysis.arrays import Arrays
 from landscape.directions import Plane
+from landscape.evaluation.matched import matched_parameters
 from landscape.progress import Progress
 from landscape.provenance import fingerprint, provenance
 from landscape.store import Result
+from landscape.vector import Vector, layout_of
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
@@ -92,8 +94,8 @@ def project(
     inside = total = 0.0
     with Progress(f"project {trajectory.name}", len(shown), unit="state") as progress:
         for row, index in enumerate(shown):
-            state = plane.matched(trajectory.state(int(index)))
-            coordinates[row], residual[row] = locate(state)
+            state = trajectory.state(int(index))
+            coordinates[row], residual[row] = locate(_on_plane(state, plane, objective))
             squared = float(coordinates[row] @ plane.gram @ coordinates[row])
             if np.isfinite(residual[row]):
                 inside += squared
@@ -125,6 +127,15 @@ def project(
         settings={**plane.settings, **(objective.settings if objective is not None else {})},
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
+
+
+def _on_plane(state: np.ndarray, plane: Plane, objective: Objective | None) -> np.ndarray:
+    """A state in the order of the plane; the model tells what an imported one holds besides."""
+    mine, theirs = plane.layout, layout_of(state)
+    if objective is not None and mine and theirs and len(mine) < len(theirs):
+        own = matched_parameters(objective, state, moves=False)
+        state = Vector(own, objective.layout)
+    return plane.matched(state)
 
 
 def _locator(plane: Plane, device: str) -> Callable[[np.ndarray], tuple[np.ndarray, float]]:

@@ -125,7 +125,8 @@ def surface(
     found = _plane(plane, trajectories, objective, origin, seed)
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
     unfinished = f"unfinished/{plane}"
-    paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    boxed = plane == "random" and box == "trajectory"
+    paths = [project(t, found) for t in trajectories] if boxed else []
     # Units hold what was measured before, but for the points that shards within a tolerance share.
     goes_on = tolerance is not None or (units is None and part == (0, 1))
     if tolerance is None and budget is None:

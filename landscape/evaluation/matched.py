@@ -34,14 +34,15 @@ def matched(
     if not len(directions):
         directions = np.zeros((0, objective.layout.size))
     return (
-        _parameters(objective, origin, moves=False),
-        _parameters(objective, directions, moves=True),
+        matched_parameters(objective, origin, moves=False),
+        matched_parameters(objective, directions, moves=True),
         _buffers(objective, buffers, moves=False),
         _buffers(objective, buffer_directions, moves=True),
     )
 
 
-def _parameters(objective: Objective, vector: np.ndarray, *, moves: bool) -> np.ndarray:
+def matched_parameters(objective: Objective, vector: np.ndarray, *, moves: bool) -> np.ndarray:
+    """A vector in the order of the objective's model; `moves` says that it is a direction."""
     theirs, mine = layout_of(vector), objective.layout
     if theirs is None:
         return vector

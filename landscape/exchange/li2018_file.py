@@ -94,7 +94,8 @@ def _is_numeric(file: h5py.File, name: str) -> bool:
 
 
 def _is_metric(file: h5py.File, name: str, points: int) -> bool:
-    return _is_numeric(file, name) and file[name].size == points
+    data = file[name] if _is_numeric(file, name) else None
+    return isinstance(data, h5py.Dataset) and data.size == points
 
 
 def coordinates(path: FilePath, file: h5py.File, name: str) -> np.ndarray:

@@ -116,7 +116,7 @@ def evolution_frames(
     Raises:
         ValueError: If the numbers of surfaces and names differ, or there is none.
     """
-    metric = metric or (surfaces[0].metrics[0] if surfaces else None)
+    metric = metric or next((surface.metrics[0] for surface in surfaces), "loss")
     names = [_centre(surface, metric) for surface in surfaces] if names is None else names
     if not surfaces or len(surfaces) != len(names):
         raise ValueError(f"Got {len(surfaces)} surfaces and {len(names)} names; give one each.")

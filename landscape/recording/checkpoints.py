@@ -154,7 +154,7 @@ def _keyed(path: Path, content: Any, key: str) -> Mapping[str, Tensor]:
     found = content
     for part in [key] if isinstance(content, Mapping) and key in content else key.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
-    if _is_state(found):
+    if isinstance(found, Mapping) and _is_state(found):
         return _tensors(found)
     if isinstance(content, Mapping):
         start = key.rstrip(".") + "."
