@@ -143,8 +143,9 @@ def _ply(mesh: Mesh) -> str:
 
 def _obj(mesh: Mesh) -> str:
     finite = mesh.values[np.isfinite(mesh.values)]
-    span = np.ptp(finite) or 1.0
-    texture = np.nan_to_num((mesh.values - finite.min()) / span, posinf=1.0)
+    half = finite.min() / 2  # halves, because the span of two extremes is beyond all numbers
+    span = (finite.max() / 2 - half) or 1.0
+    texture = np.nan_to_num((mesh.values / 2 - half) / span, posinf=1.0)
     both = np.repeat(mesh.triangles + 1, 2, axis=1).reshape(-1, 3, 2)
     return "\n".join(
         [

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 import landscape as ls
+from landscape.analysis.surface import Surface
 from landscape.exchange import li2018
 from landscape.exchange.li2018_export import write
 from strangers.situation import Verdict, refuses, situation
@@ -489,14 +490,14 @@ def other_metrics(folder: Path) -> Verdict:
     h5py.File(folder / "stopped.h5", "w").close()
     with pytest.warns(UserWarning, match=r"Left out: .*stopped\.h5 holds nothing"):
         found = li2018.read_all([folder])
-    metrics = {n: r.metrics for n, r in found.items() if isinstance(r, ls.Surface)}
+    metrics = {n: r.metrics for n, r in found.items() if isinstance(r, Surface)}
     assert metrics == {
         "surface/given-entropy": ("entropy",),
         "surface/given-robust_acc": ("robust_error",),
         "surface/given-test_loss": ("test_loss",),
     }
     for name, result in found.items():
-        assert isinstance(result, ls.Surface)
+        assert isinstance(result, Surface)
         ls.plot_surface(result)
         write(result, folder / "out.h5")
         with h5py.File(folder / "out.h5") as file:
