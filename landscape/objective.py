@@ -21,7 +21,7 @@ from landscape.evaluation.batchnorm import POLICIES, BatchNorm
 from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
 from landscape.evaluation.data import DESCRIBED, HeldData
 from landscape.evaluation.evaluation import Evaluation
-from landscape.evaluation.matched import matched
+from landscape.evaluation.matched import matched, matched_parameters
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import Precision, check_precision
@@ -296,6 +296,10 @@ class Objective:
         return StretchRestriction(
             order, self, *matched(self, origin, directions, buffers, buffer_directions)
         )
+
+    def matched(self, vector: np.ndarray) -> np.ndarray:
+        """A point in the order of the model's parameters, by name; see `restrict`."""
+        return Vector(matched_parameters(self, vector, moves=False), self.layout)
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

@@ -12,11 +12,10 @@ from jaxtyping import Float64, Int64
 
 from landscape.analysis.arrays import Arrays
 from landscape.directions import Plane
-from landscape.evaluation.matched import matched_parameters
 from landscape.progress import Progress
 from landscape.provenance import fingerprint, provenance
 from landscape.store import Result
-from landscape.vector import Vector, layout_of
+from landscape.vector import layout_of
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
@@ -133,8 +132,7 @@ def _on_plane(state: np.ndarray, plane: Plane, objective: Objective | None) -> n
     """A state in the order of the plane; the model tells what an imported one holds besides."""
     mine, theirs = plane.layout, layout_of(state)
     if objective is not None and mine and theirs and len(mine) < len(theirs):
-        own = matched_parameters(objective, state, moves=False)
-        state = Vector(own, objective.layout)
+        state = objective.matched(state)
     return plane.matched(state)
 
 
