@@ -14,6 +14,7 @@ _HOMES = {
     "RecordingStopped": "recording.stream",
     "MovedUnseen": "recording.watch",
     "import_checkpoints": "recording.imported",
+    "restore": "recording.restored",
     "SketchedPath": "recording.sketch",
     "Run": "recording.run",
     "record_run": "recording.training",

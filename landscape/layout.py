@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from landscape.names import paired_names
+
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Kind = Literal["weight", "bias", "norm"]
+_ORIGINAL = re.compile(r"(?:(.*)\.)?parametrizations\.\w+\.original\d*")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Entry:
             a normalization module).
         filter_axis: The axis that counts output filters or neurons (1 for transposed
             convolutions and for weights stored as (in, out)).
+        aliases: Its other names, of tied weights.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Entry:
     offset: int
     kind: Kind
     filter_axis: int = 0
+    aliases: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -47,6 +52,10 @@ class Entry:
         """Where the tensor lies in the flat vector."""
         return slice(self.offset, self.offset + self.size)
 
+    def at(self, offset: int) -> Entry:
+        """The same tensor at another place."""
+        return replace(self, offset=offset)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -54,7 +63,8 @@ class Layout:
 
     Only trainable parameters (`requires_grad`) are part of a model's layout: what an optimizer
     does not move is never perturbed either. A parameter used in several places (tied weights)
-    appears once, under its first name.
+    appears once, under its first name. The tensors of a parametrized weight (weight norm) have
+    the kind and the filter axis of the layer they belong to.
     """
 
     entries: tuple[Entry, ...]
@@ -64,49 +74,64 @@ class Layout:
         """The layout of a model's trainable parameters.
 
         Raises:
-            ValueError: If the model has none.
+            ValueError: If the model has none, or one that is complex or has no shape yet.
         """
-        modules = dict(model.named_modules())
-        entries: list[Entry] = []
-        offset = 0
-        for name, parameter in model.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            owner = type(modules[name.rpartition(".")[0]]).__name__
-            shape = tuple(parameter.shape)
-            entries.append(Entry(name, shape, offset, _kind(owner, shape), _filter_axis(owner)))
-            offset += entries[-1].size
-        if not entries:
+        found = cls._of_parameters(model, trainable=True)
+        if not found.entries:
             raise ValueError(
                 "The model has no trainable parameter (requires_grad is False on all of them, or "
                 "there are none); call model.requires_grad_(True) on what should be studied."
             )
-        return cls(tuple(entries))
+        return found
 
     @classmethod
     def of_buffers(cls, model: nn.Module) -> Layout:
         """The layout of a model's floating-point buffers (running statistics); may be empty."""
-        entries: list[Entry] = []
-        offset = 0
-        for name, buffer in model.named_buffers():
-            if buffer.is_floating_point():
-                entries.append(Entry(name, tuple(buffer.shape), offset, "norm"))
-                offset += entries[-1].size
-        return cls(tuple(entries))
+        named = [(n, b) for n, b in model.named_buffers() if b.is_floating_point()]
+        return cls.joined(Entry(name, tuple(b.shape), 0, "norm") for name, b in named)
 
     @classmethod
     def of_frozen(cls, model: nn.Module) -> Layout:
         """The layout of a model's floating-point parameters that are not trained; may be empty."""
+        return cls._of_parameters(model, trainable=False)
+
+    @classmethod
+    def joined(cls, entries: Iterable[Entry]) -> Layout:
+        """The layout in which these tensors follow each other; their offsets are set."""
+        found: list[Entry] = []
+        for entry in entries:
+            found.append(entry.at(found[-1].slice.stop if found else 0))
+        return cls(tuple(found))
+
+    @classmethod
+    def _of_parameters(cls, model: nn.Module, *, trainable: bool) -> Layout:
         modules = dict(model.named_modules())
+        aliases: dict[int, list[str]] = {}
+        for name, parameter in model.named_parameters(remove_duplicate=False):
+            aliases.setdefault(id(parameter), []).append(name)
         entries: list[Entry] = []
-        offset = 0
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad or not parameter.is_floating_point():
+            if parameter.requires_grad is not trainable:
                 continue
-            owner, shape = type(modules[name.rpartition(".")[0]]).__name__, tuple(parameter.shape)
-            entries.append(Entry(name, shape, offset, _kind(owner, shape), _filter_axis(owner)))
-            offset += entries[-1].size
-        return cls(tuple(entries))
+            if not (trainable or parameter.is_floating_point()):
+                continue
+            _check_real(name, parameter)
+            owner = modules[name.rpartition(".")[0]]
+            dimensions = parameter.dim()
+            if layer := _ORIGINAL.fullmatch(name):
+                dimensions = max(p.dim() for p in owner.parameters(recurse=False))
+                owner = modules[layer[1] or ""]
+            entries.append(
+                Entry(
+                    name,
+                    tuple(parameter.shape),
+                    0,
+                    _kind(owner, dimensions),
+                    _filter_axis(owner) if parameter.dim() >= 2 else 0,
+                    tuple(aliases[id(parameter)][1:]),
+                )
+            )
+        return cls.joined(entries)
 
     @property
     def size(self) -> int:
@@ -129,13 +154,74 @@ class Layout:
             Norms in double precision, shaped to broadcast against the tensor.
         """
         tensor = vector[entry.slice].reshape(entry.shape).astype(np.float64)
+        if tensor.ndim < 2:
+            return np.abs(tensor)
         axes = tuple(a for a in range(tensor.ndim) if a != entry.filter_axis)
-        return np.sqrt((tensor**2).sum(axis=axes, keepdims=True)) if axes else np.abs(tensor)
+        return np.sqrt((tensor**2).sum(axis=axes, keepdims=True))
+
+    def pairs(self, other: Layout) -> dict[str, Entry]:
+        """The tensors of `other` that are mine, by my names; see `landscape.names`.
+
+        A tensor of another shape is none of mine.
+        """
+        mine = {e.name: (e.name, *e.aliases) for e in self}
+        theirs = {e.name: e for e in other}
+        found = paired_names(mine, theirs)
+        if len(found) < len(mine):  # they may know a tied weight by its other names
+            aliases = {name: e for e in other for name in (e.name, *e.aliases)}
+            more = paired_names(mine, aliases)
+            if len(more) > len(found):
+                found, theirs = more, aliases
+        shapes = {e.name: e.shape for e in self}
+        return {n: theirs[t] for n, t in found.items() if theirs[t].shape == shapes[n]}
+
+    def matched(self, vector: Any, *, of: Layout | None = None) -> Any:
+        """A vector in the order of this layout.
+
+        Args:
+            vector: Shape (..., P). One without a layout is taken to be in this order already.
+            of: The layout of the vector; default: what it knows itself.
+
+        Returns:
+            The vector itself where its order is this one.
+
+        Raises:
+            ValueError: If it belongs to another model.
+        """
+        theirs = of or getattr(vector, "layout", None)
+        if theirs is None or theirs is self:
+            return vector
+        pieces = self.pieces(theirs)
+        if all(piece == entry.slice for piece, entry in zip(pieces, self, strict=True)):
+            return vector
+        plain = np.asarray(vector)
+        return np.concatenate([plain[..., piece] for piece in pieces], axis=-1)
+
+    def pieces(self, theirs: Layout) -> list[slice]:
+        """Where each of my tensors lies in a vector of layout `theirs`.
+
+        Raises:
+            ValueError: If it is the layout of another model.
+        """
+        if [(e.name, e.shape) for e in self] == [(e.name, e.shape) for e in theirs]:
+            return [entry.slice for entry in self]
+        found = self.pairs(theirs)
+        if len(found) < len(self) or len(found) < len(theirs):
+            raise ValueError(
+                f"The vectors belong to different models: {self.differences(theirs)}. (Where only "
+                "names differ, np.asarray(vector) has none and is taken as it is.)"
+            )
+        return [found[entry.name].slice for entry in self]
 
     def differences(self, other: Layout) -> str:
-        """How `other` differs, in one sentence; empty when names, order and shapes agree."""
+        """How `other` differs, in one sentence; empty when names, order and shapes agree.
+
+        Wrappers' names make no difference.
+        """
+        pairs = self.pairs(other)
+        renamed = {entry.name: name for name, entry in pairs.items()}
         mine = {e.name: e.shape for e in self}
-        theirs = {e.name: e.shape for e in other}
+        theirs = {renamed.get(e.name, e.name): e.shape for e in other}
         if list(mine.items()) == list(theirs.items()):
             return ""
         missing = [n for n in mine if n not in theirs]
@@ -156,7 +242,8 @@ class Layout:
 
     def to_json(self) -> str:
         """This layout as JSON text."""
-        return json.dumps([asdict(entry) for entry in self])
+        entries = [asdict(entry) for entry in self]
+        return json.dumps([{k: v for k, v in e.items() if v or k != "aliases"} for e in entries])
 
     @classmethod
     def from_json(cls, text: str) -> Layout:
@@ -166,31 +253,56 @@ class Layout:
             ValueError: If the text is not such a layout.
         """
         try:
-            entries = tuple(
-                Entry(
-                    str(e["name"]),
-                    tuple(int(n) for n in e["shape"]),
-                    int(e["offset"]),
-                    e["kind"],
-                    int(e["filter_axis"]),
-                )
-                for e in json.loads(text)
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"The stored layout cannot be read ({error!r}).") from error
+            entries = tuple(_entry(e) for e in json.loads(text))
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            said = f"{error!r:.200}"
+            raise ValueError(f"The stored layout cannot be read ({said}).") from error
+        if len({entry.name for entry in entries}) < len(entries):
+            raise ValueError("The stored layout names a tensor twice.")
         offset = 0
         for entry in entries:
-            if entry.offset != offset or min(entry.shape, default=0) < 0:
-                raise ValueError(f"The stored layout has a gap at {entry.name!r}.")
+            if entry.offset != offset:
+                raise ValueError(f"The stored layout has a gap at {entry.name!r:.80}.")
             offset += entry.size
         return cls(entries)
 
 
-def _kind(owner: str, shape: tuple[int, ...]) -> Kind:
-    if re.search(r"[Nn]orm(\dd)?($|[A-Z_])", owner):  # BatchNorm2d, LlamaRMSNorm; not NormedLinear
+def _entry(stored: Any) -> Entry:
+    shape, axis = tuple(int(n) for n in stored["shape"]), int(stored["filter_axis"])
+    aliases = stored.get("aliases", ())
+    strings = (stored["name"], *aliases)
+    if stored["kind"] not in get_args(Kind) or not all(isinstance(s, str) for s in strings):
+        raise ValueError("a name or a kind is none")
+    if min(shape, default=0) < 0 or not 0 <= axis < max(2, len(shape)) or math.prod(shape) >= 2**62:
+        raise ValueError(f"shape {str(shape)[:80]} and filter axis {axis}")
+    return Entry(stored["name"], shape, int(stored["offset"]), stored["kind"], axis, tuple(aliases))
+
+
+def _check_real(name: str, parameter: Tensor) -> None:
+    if type(parameter).__name__ == "UninitializedParameter":
+        raise ValueError(
+            f"The parameter {name} has no shape yet; run the model once on a batch, so that its "
+            "lazy modules are made."
+        )
+    if parameter.is_complex():
+        raise ValueError(
+            f"The trainable parameter {name} is complex, and a flat vector holds real numbers; "
+            "keep torch.view_as_real(...) of it as the parameter and use torch.view_as_complex in "
+            "forward, or freeze it with requires_grad_(False)."
+        )
+
+
+def _classes(owner: nn.Module) -> list[str]:
+    """Names of the module's class and of those it was derived from."""
+    return [cls.__name__ for cls in type(owner).__mro__]
+
+
+def _kind(owner: nn.Module, dimensions: int) -> Kind:
+    # BatchNorm2d, LlamaRMSNorm; not NormedLinear
+    if any(re.search(r"[Nn]orm(\dd)?($|[A-Z_])", name) for name in _classes(owner)):
         return "norm"
-    return "weight" if len(shape) >= 2 else "bias"
+    return "weight" if dimensions >= 2 else "bias"
 
 
-def _filter_axis(owner: str) -> int:
-    return 1 if "ConvTranspose" in owner or owner == "Conv1D" else 0
+def _filter_axis(owner: nn.Module) -> int:
+    return int(any("ConvTranspose" in name or name == "Conv1D" for name in _classes(owner)))

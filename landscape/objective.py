@@ -23,6 +23,7 @@ from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
 from landscape.evaluation.data import DESCRIBED, HeldData, map_tensors
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.look import Nature, look, runs
+from landscape.evaluation.matched import matched, matched_parameters
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
 from landscape.evaluation.precision import (
@@ -42,6 +43,7 @@ from landscape.provenance import fingerprint
 from landscape.restriction import Restriction
 from landscape.settings import users_settings
 from landscape.stretch import StretchRestriction
+from landscape.vector import Vector
 
 __all__ = ["Evaluation", "Objective", "Restriction"]
 
@@ -198,7 +200,7 @@ class Objective:
         named = dict(self.model.named_parameters())
         parts = [named[e.name].detach().reshape(-1).cpu() for e in self.layout]
         flat = torch.cat(parts)
-        return (flat if flat.dtype == torch.float64 else flat.float()).numpy()
+        return Vector((flat if flat.dtype == torch.float64 else flat.float()).numpy(), self.layout)
 
     def restrict(
         self,
@@ -209,6 +211,9 @@ class Objective:
         buffer_directions: np.ndarray | None = None,
     ) -> Restriction:
         """The objective on the line, plane or point origin + Σ_k c_k · directions[k].
+
+        Vectors that know their layout (of a trajectory, a line, a plane) are put in the model's
+        order by name; plain arrays are taken to be in it.
 
         Args:
             origin: Shape (P,).
@@ -221,7 +226,7 @@ class Objective:
         Raises:
             ValueError: If the shapes do not fit the model.
         """
-        return Restriction(self, origin, directions, buffers, buffer_directions)
+        return Restriction(self, *matched(self, origin, directions, buffers, buffer_directions))
 
     def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
         """How to evaluate these points: chosen once, when there is enough work to pay for it."""
@@ -376,7 +381,13 @@ class Objective:
         buffer_directions: np.ndarray | None = None,
     ) -> StretchRestriction:
         """Like `restrict`, with the stretch of an order of samples as two more coordinates."""
-        return StretchRestriction(order, self, origin, directions, buffers, buffer_directions)
+        return StretchRestriction(
+            order, self, *matched(self, origin, directions, buffers, buffer_directions)
+        )
+
+    def matched(self, vector: np.ndarray) -> np.ndarray:
+        """A point in the order of the model's parameters, by name; see `restrict`."""
+        return Vector(matched_parameters(self, vector, moves=False), self.layout)
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""
@@ -385,4 +396,4 @@ class Objective:
     def gradient(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> np.ndarray:
         """∂ loss / ∂ θ over the whole data at one point, without weight decay, shape (P,)."""
         at = self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)
-        return at.gradient(np.zeros(0))
+        return Vector(at.gradient(np.zeros(0)), self.layout)

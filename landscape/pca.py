@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 
 from landscape.directions import BLOCK_BYTES, Plane, affine, inner
+from landscape.layout import Layout
 from landscape.trajectory import Trajectory
+from landscape.vector import Vector
 
 Origin = Literal["mean", "initial", "final"]
 Weight = Literal["states", "runs"]
@@ -33,7 +35,7 @@ def pca_plane(
     about the same origin, are in ``settings["explained_per_run"]``, one row per run.
 
     Args:
-        trajectories: One run, or several that share a layout.
+        trajectories: One run, or several of one model; their tensors are paired by name.
         origin: The point at (0, 0): ``final`` (of the first run; default for one run), ``initial``
             (of the first run) or ``mean`` (of all states; default for several).
         max_states: Runs are thinned evenly to this many states in total before the analysis.
@@ -50,13 +52,20 @@ def pca_plane(
     if not runs:
         raise ValueError("No run was given; pass at least one Trajectory.")
     origin = origin or ("final" if len(runs) == 1 else "mean")
+    layout = runs[0].layout
     for run in runs[1:]:
-        if problem := runs[0].layout.differences(run.layout):
-            raise ValueError(f"{run.path} was recorded from another model: {problem}.")
+        try:
+            layout.pieces(run.layout)
+        except ValueError as error:
+            problem = layout.differences(run.layout)
+            raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
     rows = [_thinned(run, max(2, max_states // len(runs))) for run in runs]
     count = sum(len(r) for r in rows)
     if count < 3:
-        raise ValueError(f"A plane needs three states or more; the runs hold {count}.")
+        raise ValueError(
+            f"A plane needs three states or more; the runs hold {count}. Around one state there "
+            "is a random plane (random_plane, --plane random)."
+        )
     weights = _weights(weight, [len(r) for r in rows])
     gram = np.zeros((count, count))
     with np.errstate(invalid="ignore", over="ignore"):  # a diverged run is refused below
@@ -76,7 +85,8 @@ def pca_plane(
     for part in _parts(runs[0].layout.size, count):
         directions[:, part] = mix.T @ (_block(runs, rows, part) - centre[part])
     # The sign of a singular vector is arbitrary: the first run ends on the positive side.
-    last = inner(directions, (runs[0].final.astype(np.float64) - runs[0].initial)[None])[:, 0]
+    way = runs[0].final.astype(np.float64) - runs[0].initial
+    last = inner(directions, np.asarray(way)[None])[:, 0]
     signs = np.where(last < 0, -1.0, 1.0)
     directions *= signs[:, None]
     points = gram @ mix * signs
@@ -85,7 +95,7 @@ def pca_plane(
     per_run = [np.bincount(owner, points[:, axis] ** 2) / totals for axis in (0, 1)]
     steps = [run.steps[r] for run, r in zip(runs, rows, strict=True)]
     null = None  # where runs start apart, most of what is seen may be the gap between the starts
-    if all(np.array_equal(run.initial, runs[0].initial) for run in runs):
+    if all(np.array_equal(layout.matched(run.initial), runs[0].initial) for run in runs):
         null = random_walk_shares(steps, origin=origin, weight=weight)[:2]
     settings = {
         "kind": "PCA" if len(runs) == 1 else "joint PCA",
@@ -98,7 +108,7 @@ def pca_plane(
         "box": [float(f(points[:, axis])) for axis in (0, 1) for f in (np.min, np.max)],
     }
     return Plane(
-        **affine(centre, list(directions), ["PC 1", "PC 2"], settings),
+        **affine(Vector(centre, layout), list(directions), ["PC 1", "PC 2"], settings),
         explained=values[:2] / (weights * np.diag(gram)).sum(),
         explained_null=null,
     )
@@ -170,8 +180,23 @@ def _parts(size: int, rows: int) -> list[slice]:
 
 
 def _block(runs: Sequence[Trajectory], rows: Sequence[np.ndarray], part: slice) -> np.ndarray:
-    blocks = [run.columns(r, part) for run, r in zip(runs, rows, strict=True)]
+    layout = runs[0].layout
+    blocks = [_columns(run, r, part, layout) for run, r in zip(runs, rows, strict=True)]
     return np.concatenate(blocks).astype(np.float64)
+
+
+def _columns(run: Trajectory, rows: np.ndarray, part: slice, layout: Layout) -> np.ndarray:
+    """A block of a run's states whose columns are in the order of `layout`."""
+    pieces = layout.pieces(run.layout)
+    if all(piece == entry.slice for piece, entry in zip(pieces, layout, strict=True)):
+        return run.columns(rows, part)
+    found = []
+    for entry, piece in zip(layout, pieces, strict=True):
+        first, last = max(part.start, entry.offset), min(part.stop, entry.slice.stop)
+        if first < last:
+            moved = piece.start - entry.offset
+            found.append(run.columns(rows, slice(first + moved, last + moved)))
+    return np.concatenate(found, axis=1)
 
 
 def _centre(
@@ -181,9 +206,9 @@ def _centre(
     weights: np.ndarray,
 ) -> np.ndarray:
     if origin == "initial":
-        return runs[0].initial
+        return np.asarray(runs[0].initial)
     if origin == "final":
-        return runs[0].final
+        return np.asarray(runs[0].final)
     if origin != "mean":
         raise ValueError(f"origin must be one of 'mean', 'initial', 'final'; not {origin!r}.")
     centre = np.zeros(runs[0].layout.size)

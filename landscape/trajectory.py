@@ -71,7 +71,9 @@ from landscape.checked import (
     table_of_json,
 )
 from landscape.files import SchemaError, damage_told, opened
+from landscape.layout import Layout
 from landscape.reading import is_written, read
+from landscape.vector import Vector
 
 SCHEMA = "landscape/trajectory"
 VERSION = 2  # the latest that is known
@@ -186,7 +188,8 @@ class Trajectory:
 
     def state(self, index: int) -> np.ndarray:
         """The parameters of state `index` (may be negative), shape (P,), of type `dtype`."""
-        return self._rebuilt(self._data("parameters", range(len(self))[index]), slice(None))
+        row = self._rebuilt(self._data("parameters", range(len(self))[index]), slice(None))
+        return Vector(row, self.layout)
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, like `state`."""
@@ -194,17 +197,18 @@ class Trajectory:
 
     def buffers(self, index: int) -> np.ndarray | None:
         """The flat buffers of state `index`, shape (B,); None when none were stored."""
-        return self._optional("buffers", index)
+        return self._optional("buffers", index, self.buffers_layout)
 
     def beside(self, index: int) -> np.ndarray | None:
         """The tensors of `beside_layout` at state `index`, shape (A,); None: none are."""
-        return self._optional("beside", index)
+        return self._optional("beside", index, self.beside_layout)
 
     @property
     def frozen(self) -> np.ndarray | None:
         """The parameters that were not trained, shape (F,); None when none are stored."""
-        size = self.frozen_layout.size
-        return self._data("frozen", slice(size)) if self._holds("frozen") else None
+        if not self._holds("frozen"):
+            return None
+        return Vector(self._data("frozen", slice(self.frozen_layout.size)), self.frozen_layout)
 
     def evaluation(self, index: int) -> np.ndarray | None:
         """The parameters to evaluate at state `index` where they differ from the stepped ones.
@@ -212,7 +216,7 @@ class Trajectory:
         Returns:
             For example the running average, shape (P,); None when not recorded.
         """
-        return self._optional("evaluation", index)
+        return self._optional("evaluation", index, self.layout)
 
     def random_state(self, index: int) -> np.ndarray | None:
         """The random generators at state `index`, uint8; None when not recorded."""
@@ -286,9 +290,12 @@ class Trajectory:
         with damage_told(self.path):
             return dataset(self._file, name)[key]
 
-    def _optional(self, name: str, index: int) -> np.ndarray | None:
+    def _optional(self, name: str, index: int, layout: Layout | None = None) -> np.ndarray | None:
         row = range(len(self))[index]
-        return self._data(name, row) if self._holds(name) else None
+        if not self._holds(name):
+            return None
+        found = self._data(name, row)
+        return found if layout is None else Vector(found, layout)
 
     def _holds(self, name: str) -> bool:
         return bool(self.frozen_layout.size if name == "frozen" else self.holds[name])

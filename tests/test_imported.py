@@ -16,6 +16,7 @@ from test_recorder import Net, flat, made, train
 from torch import nn
 
 import landscape as ls
+from landscape.cli import main
 from landscape.recording.checkpoints import load_state
 from landscape.recording.sharded import load_sharded
 
@@ -141,8 +142,8 @@ def test_tied_weights_are_stored_once_and_numbers_that_repeat_are_no_steps(tmp_p
     np.testing.assert_array_equal(run.steps, [0, 1])
 
 
-def test_too_few_checkpoints_and_missing_ones(tmp_path):
-    with pytest.raises(ValueError, match="at least two checkpoints; found 0"):
+def test_no_checkpoints_and_missing_ones(tmp_path):
+    with pytest.raises(ValueError, match="No checkpoint was found in"):
         ls.import_checkpoints([tmp_path], tmp_path / "run.h5")
     with pytest.raises(FileNotFoundError, match="no such file"):
         ls.import_checkpoints([tmp_path / "1.pt", tmp_path / "2.pt"], tmp_path / "run.h5")
@@ -153,7 +154,10 @@ def test_the_command(tmp_path):
     command = [sys.executable, "-m", "landscape", "import", str(tmp_path), "--out", "run.h5"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"run.h5: 3 states of {states[0].size} parameters, steps 1 to 3\n"
+    assert done.stdout == (
+        f"run.h5: 3 states of {states[0].size} parameters\n"
+        "  first: model_1.pt (step 1), last: model_3.pt (step 3)\n"
+    )
     check(tmp_path / "run.h5", states, [1, 2, 3])
 
 
@@ -201,3 +205,115 @@ def test_ten_epochs_of_a_real_training(tmp_path):
     assert run.layout.size == 784 * 128 + 128 + 128 * 10 + 10
     metrics = ls.path_metrics(run)
     assert (np.diff(metrics.distance) > 0).all()  # ten epochs, each further from the first
+
+
+TASK = """
+import torch
+import landscape as ls
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.ConvTranspose1d(1, 3, 2)
+        self.norm = nn.BatchNorm1d(3)
+        self.head = nn.Linear(9, 2)
+        self.register_buffer("shift", torch.zeros(2))
+
+    def forward(self, x):
+        return self.head(self.norm(self.up(x[:, None])).flatten(1)) + self.shift
+
+
+def loss(model, batch):
+    return nn.functional.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def task(seed):
+    torch.manual_seed(seed)
+    x = torch.linspace(-1, 1, 32).reshape(16, 2)
+    return ls.Task(model=Net(), loss=loss, train=(x, (x[:, 0] > 0).long()))
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A task in a file of one's own, and its network after a few steps, as saved by DDP."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"mine_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(TASK)
+    task = ls.load_task(f"{name}:task", seed=0)
+    optimizer = torch.optim.SGD(task.model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        task.loss(task.model, task.train).mean().backward()
+        optimizer.step()
+    task.model.shift.add_(1)
+    task.model.eval()
+    state = {f"module.{key}": value for key, value in task.model.state_dict().items()}
+    torch.save({"ema": state, "optimizer": {"state": {}}}, "net.pt")
+    return name, float(task.loss(task.model, task.train).detach().mean())
+
+
+def run_command(monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", ["landscape", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return stop.value.code or 0, capsys.readouterr()
+
+
+def test_a_surface_around_one_network(mine, monkeypatch, capsys):
+    name, loss = mine
+    command = ("surface", "--checkpoint", "net.pt", "--task", f"{name}:task", "--resolution", "3")
+    code, said = run_command(monkeypatch, capsys, *command)
+    assert code == 0, said.err
+    surface = ls.Surface.load("net.results.h5", "surface/random")
+    assert surface.loss[1, 1] == pytest.approx(loss, rel=1e-6)
+    assert "surface/random, 3x3 points" in said.out
+    for words, message in (
+        (("surface",), "Give recorded runs"),
+        (("surface", "--checkpoint", "net.pt"), "does not say its task"),
+        ((*command, "--plane", "pca"), "random around a checkpoint"),
+        ((*command, "--key", "best"), "has no state dict 'best'"),
+        (("surface", "--checkpoint", "net.pt", "--task", "digits/mlp"), "of another model"),
+    ):
+        code, said = run_command(monkeypatch, capsys, *words)
+        assert (code, said.err.count("\n")) == (2, 1), said.err
+        assert message in said.err
+
+
+@pytest.mark.parametrize("task_at_import", [True, False])
+def test_one_checkpoint_makes_a_run(mine, monkeypatch, capsys, task_at_import):
+    name, loss = mine
+    task = ("--task", f"{name}:task")
+    words = ("import", "net.pt", "--out", "run.h5", *(task if task_at_import else ()))
+    code, said = run_command(monkeypatch, capsys, *words)
+    assert code == 0, said.err
+    assert "first: net.pt (step 0), last: net.pt (step 0)" in said.out
+    run = ls.Trajectory("run.h5")
+    assert ("shift" in {entry.name for entry in run.layout}) is not task_at_import
+    code, said = run_command(monkeypatch, capsys, "surface", "run.h5", *task, "--resolution", "3")
+    assert code == 0, said.err
+    surface = ls.Surface.load("run.results.h5", "surface/random")
+    assert surface.loss[1, 1] == pytest.approx(loss, rel=1e-6)
+
+
+def test_parts_of_one_model_are_told_from_several_models(tmp_path):
+    save = pytest.importorskip("safetensors.torch", reason="needs safetensors").save_file
+    for part in (1, 2):
+        save({f"w{part}": torch.ones(2)}, tmp_path / f"model-0000{part}-of-00002.safetensors")
+    assert sorted(load_state(tmp_path)) == ["w1", "w2"]
+    (tmp_path / "model-00001-of-00002.safetensors").unlink()
+    with pytest.raises(ValueError, match="1 of the 2 files"):
+        load_state(tmp_path)
+
+
+def test_what_is_not_trained_must_stay(tmp_path):
+    model = made()
+    for step in (1, 2):
+        torch.save(model.state_dict(), tmp_path / f"{step}.pt")
+        model.head.bias.data.add_(1)
+    model.head.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"head\.bias is not trained .*2\.pt has other values"):
+        ls.import_checkpoints([tmp_path], tmp_path / "run.h5", model=model)

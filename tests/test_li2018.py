@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 import landscape as ls
+from landscape.analysis.line import Profile
 from landscape.analysis.surface import Surface
 from landscape.cli import main
 from landscape.directions import Line, Plane
@@ -317,12 +319,17 @@ def test_files_of_one_plane_belong_together(network, tmp_path):
         li2018.read_all([directions])
 
 
-def test_all_broken_files_are_named_at_once(tmp_path):
+def test_broken_files_are_named_and_left_out(tmp_path):
     good = as_the_tool_writes(tmp_path / "good.h5", lambda x, y: x)
     for name in ("one.h5", "two.h5"):
         h5py.File(tmp_path / name, "w").close()
-    with pytest.raises(ls.SchemaError, match=r"one\.h5.*two\.h5.*Leave them out"):
-        li2018.read_all([tmp_path / "one.h5", good, tmp_path / "two.h5"])
+    with pytest.warns(UserWarning, match=r"Left out: .*one\.h5.*two\.h5"):
+        found = li2018.read_all([tmp_path / "one.h5", good, tmp_path / "two.h5"])
+    assert list(found) == ["surface/given"]
+    with pytest.warns(UserWarning, match=r"Left out: .*one\.h5.*two\.h5"):
+        assert list(li2018.read_all([tmp_path])) == ["surface/given"]
+    with pytest.raises(ls.SchemaError, match=r"one\.h5.*two\.h5"):
+        li2018.read_all([tmp_path / "one.h5", tmp_path / "two.h5"])
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
@@ -344,3 +351,30 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(back.loss, first.loss)
     assert "it holds surface/random" in run("export", out, "surface/pca", fails=True)
     assert "'checkpoints', 'li2018'" in run("import", theirs, "--format", "vtk", fails=True)
+
+
+@pytest.mark.parametrize(("extreme", "marker"), [(-1.7976931348623157e308, "v"), (1e150, "^")])
+def test_extreme_values_are_drawn_and_said(tmp_path, extreme, marker):
+    with h5py.File(tmp_path / "a.h5_[-1,1,6].h5", "w") as file:
+        file["xcoordinates"] = np.linspace(-1, 1, 6)
+        file["train_loss"] = np.array([extreme, 1, 0.5, 2, 3.0, 2.5])
+    line = li2018.read_measured(tmp_path / "a.h5_[-1,1,6].h5")
+    assert isinstance(line, Profile)
+    ax = ls.plot_profile(line)
+    assert ax.get_ylabel() == f"loss (1 beyond the axis: {extreme:.2g})"
+    (beyond,) = (drawn for drawn in ax.lines if drawn.get_gid() == "beyond")
+    assert (beyond.get_marker(), beyond.get_xdata()[0]) == (marker, -1)
+    ax.figure.canvas.draw()
+    low, high = ax.get_ylim()
+    assert 0 <= low < high < 10
+    values = np.where(np.arange(12).reshape(3, 4) == 5, extreme, np.arange(12.0).reshape(3, 4))
+    surface = li2018.read_measured(as_the_tool_writes(tmp_path / "s.h5", lambda x, y: x + y))
+    assert isinstance(surface, Surface)
+    surface = replace(
+        surface, alpha=np.arange(4.0), beta=np.arange(3.0), values=values[None],
+        standard_error=np.zeros((1, 3, 4)), computed=np.ones((3, 4), bool),
+    )  # fmt: skip
+    ax = ls.plot_surface(surface)
+    ax.figure.canvas.draw()
+    side = "below" if extreme < 0 else "above"
+    assert f"clipped {side}" in ax.child_axes[0].get_ylabel()

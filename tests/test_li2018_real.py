@@ -93,7 +93,10 @@ def test_a_stored_surface_is_recomputed_to_six_digits(real_file):
     objective = ls.Objective(model, cross_entropy, data, metrics=metrics, batch_size=2000)
     rows, columns = [0, 12, 17], [24, 12, 3]
     points = np.stack([stored.alpha[columns], stored.beta[rows]], axis=1)
-    found = objective.restrict(plane.origin, plane.directions)(points).mean
+    with pytest.raises(ValueError, match=r"different models: 8 missing \(first: 1.weight\)"):
+        objective.at(plane.origin)  # that network calls its layers fc1 to fc4
+    plain = np.asarray(plane.origin), np.asarray(plane.directions)
+    found = objective.restrict(*plain)(points).mean
     np.testing.assert_allclose(found[0], stored.loss[rows, columns], rtol=1e-6)
     # At most one image in 60,000 lies so near a tie that rounding decides it.
     np.testing.assert_allclose(found[1], stored.values[1, rows, columns], atol=1.01 / 60_000)

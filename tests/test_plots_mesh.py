@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_plots import make_path, make_surface
 
+import landscape as ls
 from landscape.plots.mesh import surface_mesh, write_mesh
 
 # 4 β by 3 α, no symmetry, no two values alike
@@ -188,3 +189,18 @@ def test_gltf_without_trimesh_says_what_to_install(tmp_path, monkeypatch):
 def test_unknown_formats_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\.ply, \.obj, \.vtp, \.glb; not 'm\.stl'"):
         write_mesh(mesh(), tmp_path / "m.stl")
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".obj", ".vtp"])
+def test_a_surface_without_paths_is_written(tmp_path, suffix):
+    values = np.arange(9.0).reshape(1, 3, 3)
+    values[0, 0, 0], values[0, 2, 2] = -np.finfo(np.float64).max, np.finfo(np.float64).max
+    axis = np.linspace(-1, 1, 3)
+    surface = ls.Surface(
+        alpha=axis, beta=axis, metrics=("entropy",), values=values, gram=np.eye(2),
+        standard_error=np.zeros_like(values), computed=np.ones((3, 3), bool), labels=("x", "y"),
+    )  # fmt: skip
+    mesh = ls.surface_mesh(surface)  # its first metric, whatever it is called
+    assert np.isfinite(mesh.vertices).all()
+    assert mesh.vertices[:, 2].max() <= 1.0
+    assert ls.write_mesh(mesh, tmp_path / f"a{suffix}").stat().st_size > 100

@@ -137,7 +137,11 @@ def test_frozen_parameters_are_left_out_and_tied_ones_appear_once(tmp_path):
     for name, value in model.state_dict().items():
         assert torch.equal(other.state_dict()[name], value), name
     other.middle.bias.requires_grad_(True)
-    with pytest.raises(ValueError, match="are not the model's"):
+    other.middle.bias.data.zero_()
+    restore(other, run, -1)  # by name, whichever of them is trained now
+    assert torch.equal(other.middle.bias, model.middle.bias)
+    other.more = nn.Linear(3, 3)
+    with pytest.raises(ValueError, match=r"are not the model's: 2 missing \(first: more.weight\)"):
         restore(other, run, -1)
 
 

@@ -66,7 +66,7 @@ def surfaces_along(
     for index in map(trajectory.nearest, steps):
         state = trajectory.state(index)
         around = (
-            random_plane(state, trajectory.layout, seed=seed, normalization=normalization)
+            random_plane(state, objective.layout, seed=seed, normalization=normalization)
             if plane is None
             else replace(plane, origin=state, explained=None, explained_null=None)
         )

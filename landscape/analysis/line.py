@@ -177,6 +177,8 @@ def loss_line(
         raise ValueError(f"Got {len(lines)} lines and {len(buffers)} pairs of buffers.")
     if not extent[0] < extent[1] or resolution < 2:
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
+    for line in lines:
+        line.check_filters(objective.layout)
     alpha = np.linspace(*extent, resolution)
     with Progress("line", len(lines) * resolution) as progress:
         try:

@@ -16,6 +16,7 @@ from landscape.progress import Progress
 from landscape.provenance import fingerprint, provenance
 from landscape.settings import joined
 from landscape.store import Result
+from landscape.vector import layout_of
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
@@ -94,7 +95,7 @@ def project(
     with Progress(f"project {trajectory.name}", len(shown), unit="state") as progress:
         for row, index in enumerate(shown):
             state = trajectory.state(int(index))
-            coordinates[row], residual[row] = locate(state)
+            coordinates[row], residual[row] = locate(_on_plane(state, plane, objective))
             squared = float(coordinates[row] @ plane.gram @ coordinates[row])
             if np.isfinite(residual[row]):
                 inside += squared
@@ -126,6 +127,14 @@ def project(
         settings=joined(plane.settings, objective.settings if objective is not None else {}),
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
+
+
+def _on_plane(state: np.ndarray, plane: Plane, objective: Objective | None) -> np.ndarray:
+    """A state in the order of the plane; the model tells what an imported one holds besides."""
+    mine, theirs = plane.layout, layout_of(state)
+    if objective is not None and mine and theirs and len(mine) < len(theirs):
+        state = objective.matched(state)
+    return plane.matched(state)
 
 
 def _locator(plane: Plane, device: str) -> Callable[[np.ndarray], tuple[np.ndarray, float]]:

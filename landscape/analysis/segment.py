@@ -9,6 +9,7 @@ import numpy as np
 from landscape.analysis.fast.rounds import Rounds
 from landscape.analysis.fast.samples import Samples
 from landscape.progress import Progress
+from landscape.vector import Vector, layout_of
 
 if TYPE_CHECKING:
     from landscape.objective import Evaluation, Objective
@@ -49,8 +50,10 @@ def measured(
     coordinates, start, moves = alpha[:, None], None, None
     if buffers is not None:  # a second coordinate moves the buffers only
         start, end = (b.astype(np.float64) for b in buffers)
-        direction = np.concatenate([direction, np.zeros_like(direction)])
-        moves = np.stack([np.zeros_like(start), end - start])
+        direction = Vector(
+            np.concatenate([direction, np.zeros_like(direction)]), layout_of(direction)
+        )
+        moves = Vector(np.stack([np.zeros_like(start), end - start]), layout_of(start))
         coordinates = np.stack([alpha, alpha.clip(0, 1)], axis=1)
     at = objective.restrict(origin, direction, buffers=start, buffer_directions=moves)
     if tolerance is None:

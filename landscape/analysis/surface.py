@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -192,6 +193,7 @@ def loss_surface(
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
+    plane.check_filters(objective.layout)
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
@@ -249,11 +251,24 @@ def loss_surface(
         error = (float(e) for e in found.observed_error)
         told["observed_error"] = dict(zip(objective.names, error, strict=True))
     where = devices(known.settings, blank.settings)
+    _warn_if_flat(whole)
     return replace(
         whole,
         settings={**blank.settings, **where},
         provenance={**blank.provenance, **told},
     )
+
+
+def _warn_if_flat(surface: Surface) -> None:
+    """Say that a surface is exactly flat: what its directions move has no effect on the loss."""
+    values = surface.loss[surface.computed]
+    if len(values) > 3 and np.isfinite(values).all() and np.ptp(values) == 0:
+        warnings.warn(
+            f"The surface is exactly flat: all {len(values)} points have the same "
+            f"{surface.metrics[0]}, {values[0]:.6g}. Nothing the loss depends on moves along these "
+            "directions; choose others, or a larger extent.",
+            stacklevel=3,
+        )
 
 
 def _still_holds(surface: Surface, restriction: Restriction, grid: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,8 +13,8 @@ def import_files(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Checkpoints (.pt, .pth, .ckpt, .safetensors, checkpoint-*), in any order; or "
-            "files of the program that --format names."
+            help="Checkpoints (.pt, .pth, .ckpt, .safetensors, checkpoint-*), or one; or files of "
+            "the program that --format names."
         ),
     ],
     kind: Annotated[
@@ -23,6 +24,17 @@ def import_files(
     out: Annotated[
         Path | None,
         typer.Option(help="Default: data/imported.h5; data/imported.results.h5 for li2018."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Task of the checkpoints, data/model or package.module:function: its model says "
+            "what is a parameter and what a buffer, and which axis counts filters."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Which state dict, where a file holds several, such as ema or models.g."),
     ] = None,
     checkpoint: Annotated[
         Path | None,
@@ -34,8 +46,9 @@ def import_files(
 ) -> None:
     """Make a run of checkpoints, or read another program's measurements, to go on with here.
 
-    Checkpoints become the states of one run, in natural order of their names. Files of the 2018
-    tool find each other by their names: keep the names and the folder they came in.
+    Checkpoints become the states of one run, in the order of the number that tells their names
+    apart, else in the order given. Files of the 2018 tool find each other by their names: keep the
+    names and the folder they came in.
 
     Example: landscape import checkpoints/epoch_*.pt --out data/mine.h5
 
@@ -44,7 +57,7 @@ def import_files(
     if kind == "li2018":
         _import_li2018(files, out or Path("data/imported.results.h5"), checkpoint)
     else:
-        _import_checkpoints(files, out or Path("data/imported.h5"), overwrite)
+        _import_checkpoints(files, out or Path("data/imported.h5"), overwrite, task, key)
 
 
 def export_result(
@@ -73,14 +86,22 @@ def export_result(
 COMMANDS = {"import": import_files, "export": export_result}
 
 
-def _import_checkpoints(files: list[Path], out: Path, overwrite: bool) -> None:
+def _import_checkpoints(
+    files: list[Path], out: Path, overwrite: bool, task: str | None, key: str | None
+) -> None:
     from landscape.recording.imported import import_checkpoints
+    from landscape.tasks import load_task
     from landscape.trajectory import Trajectory
 
-    run = Trajectory(import_checkpoints(files, out, overwrite=overwrite))
+    model = None if task is None else load_task(task, seed=0).model
+    settings = {} if task is None else {"task": task}
+    run = Trajectory(
+        import_checkpoints(files, out, model=model, key=key, run=settings, overwrite=overwrite)
+    )
+    names, s = run.run["imported"], "s" * (len(run) > 1)
+    typer.echo(f"{out}: {len(run)} state{s} of {run.layout.size:,} parameters")
     typer.echo(
-        f"{out}: {len(run)} states of {run.layout.size:,} parameters, "
-        f"steps {run.steps[0]} to {run.steps[-1]}"
+        f"  first: {names[0]} (step {run.steps[0]}), last: {names[-1]} (step {run.steps[-1]})"
     )
 
 
@@ -93,7 +114,11 @@ def _import_li2018(files: list[Path], out: Path, checkpoint: Path | None) -> Non
         from landscape.recording.checkpoints import load_state
 
         state = load_state(checkpoint)
-    found = read_all(files, state=state)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = read_all(files, state=state)
+    for warning in said:
+        typer.echo(str(warning.message), err=True)
     if out.exists() and (taken := sorted(set(found) & set(load_results(out)))):
         raise ValueError(f"{out} holds {', '.join(taken)} already; choose another --out.")
     for name, result in found.items():

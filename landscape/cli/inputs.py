@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,8 +15,16 @@ from landscape.trajectory import Trajectory
 if TYPE_CHECKING:
     from landscape.analysis.windows import Window
     from landscape.objective import Objective
+    from landscape.tasks import Task
 
 Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Instead of a run: one trained network (.pt, .safetensors, ...)."),
+]
+Key = Annotated[
+    str | None, typer.Option(help="Which state dict of the checkpoint, where it holds several.")
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Results file; default: RUN.results.h5, or joint.results.h5 for several."),
@@ -47,8 +55,11 @@ def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
     if len(set(keys)) < len(keys):
         raise ValueError(f"Two runs have the same file name ({', '.join(keys)}); rename one.")
     for run in runs[1:]:
-        if problem := runs[0].layout.differences(run.layout):
-            raise ValueError(f"{run.path} was recorded from another model: {problem}.")
+        try:
+            runs[0].layout.pieces(run.layout)
+        except ValueError as error:
+            problem = runs[0].layout.differences(run.layout)
+            raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
     return runs
 
 
@@ -64,8 +75,8 @@ def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
         SchemaError: If a file is there that is no results file.
         PermissionError: If the folder cannot be written to.
     """
-    first = runs[0].path
     if out is None:
+        first = runs[0].path
         out = first.with_name("joint.results.h5" if len(runs) > 1 else f"{first.stem}.results.h5")
     out.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(out.parent, os.W_OK):
@@ -94,8 +105,6 @@ def build_objective(
     file never decides which code is imported: only tasks that ship with this package are rebuilt
     by name; the user names any other with ``--task``.
     """
-    from landscape.cli.device import chosen_device
-    from landscape.objective import Objective
     from landscape.recording.restored import restore
     from landscape.tasks import load_task
 
@@ -114,13 +123,61 @@ def build_objective(
                 "and data set cannot measure both. Measure them apart, or name one with --task."
             )
     loaded = load_task(name, seed=int(run.run.get("seed", 0)))
-    data = {"train": loaded.train, "test": loaded.test}.get(split)
-    if data is None:
-        raise ValueError(f"data must be train or test; not {split!r} (or {name} has no such data).")
     try:
         restore(loaded.model, run, -1)
     except ValueError as error:
         raise SchemaError(f"{run.path} was not recorded from {name}: {error}") from error
+    return _objective(
+        loaded, name, split=split, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+
+
+def objective_of_checkpoint(
+    checkpoint: Path, task: str | None, key: str | None, **chosen: Any
+) -> Objective:
+    """The objective at one trained network: the task's model with the checkpoint's tensors.
+
+    Args:
+        checkpoint: What `load_state` reads.
+        task: Name of the task.
+        key: Which state dict, where the checkpoint holds several.
+        **chosen: As for `build_objective`.
+    """
+    from landscape.recording.checkpoints import load_state
+    from landscape.recording.content import fill
+    from landscape.tasks import load_task
+
+    if task is None:
+        raise ValueError(
+            f"{checkpoint} does not say its task; pass --task package.module:function to run your "
+            "own code, or --task data/model."
+        )
+    loaded = load_task(task, seed=0)
+    try:
+        fill(loaded.model, load_state(checkpoint, key=key))
+    except ValueError as error:
+        raise ValueError(f"{checkpoint} cannot be measured with {task}: {error}") from error
+    return _objective(loaded, task, **chosen)
+
+
+def _objective(
+    loaded: Task,
+    name: str,
+    *,
+    split: str,
+    device: str,
+    seed: int,
+    samples: int | None,
+    precision: str,
+    batch_norm: str,
+) -> Objective:
+    from landscape.cli.device import chosen_device
+    from landscape.objective import Objective
+
+    data = {"train": loaded.train, "test": loaded.test}.get(split)
+    if data is None:
+        raise ValueError(f"data must be train or test; not {split!r} (or {name} has no such data).")
     return Objective(
         loaded.model.to(chosen_device(device)),
         loaded.loss,

@@ -39,8 +39,8 @@ def lines_of(
     if kind == "random":
         if seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {seeds}.")
-        drawn, run = range(seed, seed + seeds), runs[0]
-        lines = [random_line(run.final, run.layout, seed=s) for s in drawn]
+        drawn = range(seed, seed + seeds)
+        lines = [random_line(objective.parameters(), objective.layout, seed=s) for s in drawn]
         return lines, [f"seed {s}" for s in drawn], None
     if kind == "gradient":
         places = [(run, run.nearest(step)) for run in runs]

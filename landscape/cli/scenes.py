@@ -15,7 +15,9 @@ File = Annotated[Path, typer.Argument(help="A results file (.results.h5).")]
 Name = Annotated[
     str | None, typer.Option("--surface", help="Which surface of the file; default: the first.")
 ]
-Metric = Annotated[str, typer.Option(help="Which metric of the surface.")]
+Metric = Annotated[
+    str | None, typer.Option(help="Which metric of the surface; default: its first, the loss.")
+]
 Ceiling = Annotated[float | None, typer.Option(help="Cut away what lies above.")]
 
 
@@ -23,7 +25,7 @@ def render(
     file: File,
     out: Annotated[Path, typer.Option(help=".png, .pdf or .svg.")] = Path("figures/relief.png"),
     surface: Name = None,
-    metric: Metric = "loss",
+    metric: Metric = None,
     ceiling: Ceiling = None,
     elevation: Annotated[float, typer.Option(help="Of the camera, in degrees.")] = 35.0,
     azimuth: Annotated[
@@ -48,7 +50,8 @@ def render(
         view=(elevation, azimuth), pixels=pixels, ax=figure.add_axes((0, 0, 1, 1)),
     )  # fmt: skip
     save_figure(figure, out, results={name: chosen, **paths}, title=name, transparent=True)
-    typer.echo(f"{out}: {name}, {metric} as a relief, with {len(paths)} paths dropped on it")
+    shown = metric or chosen.metrics[0]
+    typer.echo(f"{out}: {name}, {shown} as a relief, with {len(paths)} paths dropped on it")
 
 
 def mesh(
@@ -57,7 +60,7 @@ def mesh(
         "figures/surface.ply"
     ),
     surface: Name = None,
-    metric: Metric = "loss",
+    metric: Metric = None,
     ceiling: Ceiling = None,
 ) -> None:
     """Write a surface and its paths as a mesh, for ParaView, Blender and the like.
@@ -78,7 +81,7 @@ def animate(
         "figures/walk.gif"
     ),
     surface: Name = None,
-    metric: Metric = "loss",
+    metric: Metric = None,
     orbit: Annotated[
         bool, typer.Option("--orbit", help="Fly around the relief instead of walking.")
     ] = False,

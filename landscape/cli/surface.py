@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,6 @@ from landscape.cli.inputs import (
     Device,
     Out,
     Precision,
-    Runs,
     Samples,
     Seed,
     Split,
@@ -28,13 +28,23 @@ from landscape.pca import pca_plane
 from landscape.progress import Interrupted
 from landscape.trajectory import Trajectory
 
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+
 
 def surface(
-    runs: Runs,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Recorded runs (.h5), or --checkpoint.")
+    ] = None,
+    checkpoint: inputs.Checkpoint = None,
+    key: inputs.Key = None,
     plane: Annotated[
-        str,
-        typer.Option(help="pca (joint for several runs) or random (around the first run's end)."),
-    ] = "pca",
+        str | None,
+        typer.Option(
+            help="pca (joint for several runs) or random (around the first run's end). Default: "
+            "pca, or random where there are fewer than three states."
+        ),
+    ] = None,
     resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
     extent: Annotated[
         str | None,
@@ -79,6 +89,8 @@ def surface(
 ) -> None:
     """Measure the loss on a plane, and project the runs on it with their true loss.
 
+    Around one trained network: landscape surface --checkpoint model.pt --task parabola:task
+
     Ctrl-C keeps what was measured; the same command then measures the rest.
 
     Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
@@ -92,16 +104,29 @@ def surface(
         engine, count=processes, devices=devices, device=device, address=ray_address,
         share=gpus_per_worker,
     )  # fmt: skip
+    if bool(runs) == (checkpoint is not None):
+        raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
+    if plane not in (None, "pca", "random") or (plane == "pca" and checkpoint is not None):
+        kinds = "random around a checkpoint" if checkpoint else "one of pca, random"
+        raise ValueError(f"plane must be {kinds}; not {plane!r}.")
+    trajectories = inputs.open_runs(runs or [])
+    if checkpoint is not None and out is None:
+        out = checkpoint.with_name(f"{checkpoint.stem}.results.h5")
+    plane = plane or ("pca" if sum(map(len, trajectories)) > 2 else "random")
     box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
-    trajectories = inputs.open_runs(runs)
-    found = _plane(plane, trajectories, origin, seed)
-    objective = inputs.build_objective(
-        trajectories, task, split=data, device=device, seed=seed, samples=samples,
-        precision=precision, batch_norm=batch_norm,
-    )  # fmt: skip
+    measuring = {
+        "split": data, "device": device, "seed": seed, "samples": samples,
+        "precision": precision, "batch_norm": batch_norm,
+    }  # fmt: skip
+    if checkpoint is None:
+        objective = inputs.build_objective(trajectories, task, **measuring)
+    else:
+        objective = inputs.objective_of_checkpoint(checkpoint, task, key, **measuring)
+    found = _plane(plane, trajectories, objective, origin, seed)
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
     unfinished = f"unfinished/{plane}"
-    paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    boxed = plane == "random" and box == "trajectory"
+    paths = [project(t, found) for t in trajectories] if boxed else []
     # Units hold what was measured before, but for the points that shards within a tolerance share.
     goes_on = tolerance is not None or (units is None and part == (0, 1))
     if tolerance is None and budget is None:
@@ -163,12 +188,12 @@ def surface(
 COMMANDS = {"surface": surface}
 
 
-def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:
+def _plane(
+    kind: str, runs: Sequence[Trajectory], objective: Objective, origin: str | None, seed: int
+) -> Plane:
     if kind == "pca":
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
-    if kind != "random":
-        raise ValueError(f"plane must be one of pca, random; not {kind!r}.")
-    return random_plane(runs[0].final, runs[0].layout, seed=seed)
+    return random_plane(objective.parameters(), objective.layout, seed=seed)
 
 
 def _extent(text: str) -> Any:

@@ -20,13 +20,16 @@ The tool fills both arrays with -1 and overwrites them point by point. A point t
 exactly -1. Every other value is kept as it is, negative and enormous losses too. An accuracy alone
 of -1 is missing (NaN), because its loss was written first.
 
-Accuracies become the metric `error` = 1 - accuracy / 100. Everything else with one value per point
-(test_loss, eigenvalues) becomes a metric of its own name.
+The training loss is called `loss`. Accuracies become errors, 1 - accuracy / 100: `error` that of
+training, `test_error` and so on the others. Everything else with one value per point (test_loss,
+eigenvalues) keeps its name. The first metric is the training loss, where a file has none another
+loss, else what it has.
 """
 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +43,10 @@ from landscape.directions import Line, Plane, inner
 from landscape.exchange import li2018_file as raw
 from landscape.exchange.li2018_file import FilePath
 from landscape.files import SchemaError, opened
+from landscape.layout import Entry, Layout
 from landscape.provenance import fingerprint, provenance
 from landscape.store import Result
+from landscape.vector import Vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,7 +148,7 @@ def read_directions(path: FilePath, state: Mapping[str, Tensor]) -> Plane | Line
             are no part of the plane; directions that move them are refused.
 
     Returns:
-        The line or plane; its vectors hold the parameters in the order of the state dict.
+        The line or plane; it knows the names of its tensors.
 
     Raises:
         SchemaError: If the file holds no directions, or those of another network.
@@ -151,6 +156,10 @@ def read_directions(path: FilePath, state: Mapping[str, Tensor]) -> Plane | Line
     _require("directions", path)
     known = {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
     weights = [name for name in known if not name.endswith(_BUFFERS)]
+    layout = Layout.joined(
+        Entry(name, known[name].shape, 0, "weight" if known[name].ndim > 1 else "bias")
+        for name in weights
+    )
     with opened(path) as file:
         found = raw.directions(path, file)
         explained = raw.shares(path, file)
@@ -178,7 +187,7 @@ def read_directions(path: FilePath, state: Mapping[str, Tensor]) -> Plane | Line
         rows.append(np.concatenate([named[name].ravel() for name in weights]))
     directions, settings = np.stack(rows).astype(np.float32), raw.settings(path)
     return (Plane if len(rows) == 2 else Line)(
-        origin=np.concatenate([known[name].ravel() for name in weights]),
+        origin=Vector(np.concatenate([known[name].ravel() for name in weights]), layout),
         directions=directions,
         gram=inner(directions, directions),
         labels=raw.labels(settings["kind"])[: len(rows)],
@@ -194,33 +203,32 @@ def read_all(
     """Read files of the 2018 tool, and name the results so that those of one plane belong.
 
     Args:
-        paths: Surfaces, lines, projected trajectories and directions, in any order. Directions
-            given along with their surface tell its geometry.
+        paths: Surfaces, lines, projected trajectories and directions, in any order, or folders
+            of them. Directions given along with their surface tell its geometry.
         state: The network's state dict; needed where directions are to become planes.
 
     Returns:
         Group names (``surface/pca``, ``projection/pca/NAME``, ``line/random``, ...) to results;
-        a second surface on one plane is ``surface/pca/30x30``, a second plane ``pca-2``.
+        a second surface on one plane is ``surface/pca/30x30``; planes of several networks are
+        called ``pca-NETWORK``. A warning names the files that could not be read.
 
     Raises:
-        SchemaError: If a file cannot be read; all that cannot are named.
+        SchemaError: If no file can be read; each says why.
     """
     kinds: dict[Path, str] = {}
     broken: list[str] = []
-    for path in map(Path, paths):
+    for path in _files(paths):
         with _collected(broken):
             kinds[path] = raw.kind_of(path)
     given: dict[tuple[str, str], Directions] = {}
     for path in (p for p, kind in kinds.items() if kind == "directions"):
         with _collected(broken):
             given[raw.directions_of(path)] = path if state is None else read_directions(path, state)
-    planes: dict[tuple[str, str], str] = {}
+    planes = _plane_names(kinds)
     found: dict[str, Result] = {}
     for path, kind in kinds.items():
         key = raw.directions_of(path)
         known = given.get(key)
-        if key not in planes:
-            planes[key] = _unused(raw.settings(path)["kind"].lower(), planes.values())
         with _collected(broken):
             if kind == "projection":
                 result = read_projection(path, directions=known)
@@ -235,12 +243,36 @@ def read_all(
                 continue
             if name in found and isinstance(result, Surface):
                 name += f"/{len(result.alpha)}x{len(result.beta)}"
+            elif name in found and isinstance(result, Profile):
+                name += f"/{len(result.alpha)}"
             found[_unused(name, found)] = result
+    if broken and not found:
+        raise SchemaError(" ".join(broken))
     if broken:
-        raise SchemaError(" ".join(broken) + (" Leave them out." if found else ""))
+        warnings.warn(f"Left out: {' '.join(broken)}", stacklevel=2)
     if not found:
         raise SchemaError("Directions alone are no result; give their surface or a checkpoint too.")
     return found
+
+
+def _files(paths: Iterable[FilePath]) -> Iterator[Path]:
+    """The files, and those in folders."""
+    for path in map(Path, paths):
+        yield from sorted(p for p in path.glob("*.h5*") if p.is_file()) if path.is_dir() else [path]
+
+
+def _plane_names(paths: Iterable[Path]) -> dict[tuple[str, str], str]:
+    """What each plane or line is called: its kind and, to tell several apart, its network."""
+    of_kind: dict[str, dict[tuple[str, str], str]] = {}
+    for path in paths:
+        kind = raw.settings(path)["kind"].lower()
+        of_kind.setdefault(kind, {})[raw.directions_of(path)] = raw.network_of(path)
+    names: dict[tuple[str, str], str] = {}
+    for kind, networks in of_kind.items():
+        for key, network in networks.items():
+            name = kind if len(networks) == 1 else f"{kind}-{network}"
+            names[key] = _unused(name, names.values())
+    return names
 
 
 def _require(kind: str, path: FilePath) -> None:

@@ -12,15 +12,14 @@ from landscape.analysis.projection import Projection
 from landscape.analysis.surface import Surface
 from landscape.files import replacing
 
-_THEIRS = {"loss": "train_loss", "error": "train_acc", "test_error": "test_acc"}
-
 
 def write(result: Surface | Profile | Projection, path: str | os.PathLike[str]) -> None:
     """Write a surface, a line or a projection; see `landscape.exchange.li2018` for the format.
 
-    `error` becomes the accuracy in per cent (NaN without one: that tool expects an accuracy),
-    points that were not measured become -1, and x runs fastest, so that a rectangular surface has
-    shape (y, x), which is what the tool's plots ask for.
+    `loss` and `error` become the loss and the accuracy in per cent (NaN without one: that tool
+    expects it), of training or, where they were measured on test data, of testing. Points that
+    were not measured become -1, and x runs fastest, so that a rectangular surface has shape
+    (y, x), which is what the tool's plots ask for.
 
     Raises:
         FileExistsError: If the file exists.
@@ -58,8 +57,18 @@ def _arrays(result: Surface | Profile) -> dict[str, np.ndarray]:
         values = result.values[0]
         computed = np.ones(len(result.alpha), bool)
     metrics = dict(zip(result.metrics, values, strict=True))
-    metrics.setdefault("error", np.full(computed.shape, np.nan))
+    if "loss" in metrics:
+        metrics.setdefault("error", np.full(computed.shape, np.nan))
+    split = "test" if result.settings.get("data") == "test" else "train"
     for name, metric in metrics.items():
-        theirs = 100 * (1 - metric) if name in ("error", "test_error") else metric
-        arrays[_THEIRS.get(name, name)] = np.where(computed, theirs, -1.0)
+        part = {"loss": split, "error": split}.get(name, name.removesuffix("_error"))
+        error = name == "error" or (name.endswith("_error") and _was_accuracy(result, name))
+        theirs = 100 * (1 - metric) if error else metric
+        named = f"{part}_acc" if error else f"{part}_loss" if name == "loss" else name
+        arrays[named] = np.where(computed, theirs, -1.0)
     return arrays
+
+
+def _was_accuracy(result: Surface | Profile, name: str) -> bool:
+    """Whether an error was made of one of their accuracies."""
+    return name == "test_error" or result.settings.get("format") == "li2018"

@@ -18,7 +18,7 @@ from landscape.provenance import fingerprint
 
 FilePath = str | os.PathLike[str]
 _NOT_METRICS = ("xcoordinates", "ycoordinates", "dir_file")
-_LOSSES = ("train_loss", "test_loss", "loss_vals")
+_LOSSES = {"train_loss": "loss", "loss_vals": "loss"}  # called otherwise here
 
 
 def kind_of(path: FilePath) -> Literal["directions", "projection", "measured"]:
@@ -43,19 +43,28 @@ def kind_of(path: FilePath) -> Literal["directions", "projection", "measured"]:
 def metrics(
     path: FilePath, file: h5py.File, across: int, up: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Metrics by name, the loss first, and where the loss was measured; all of shape (up, across).
+    """Metrics by name, and where the first was measured; all of shape (up, across).
+
+    The first is the training loss; where there is none another loss, else what there is.
 
     Raises:
-        SchemaError: If there is no loss, or not one per point.
+        SchemaError: If there is no metric, or not one value per point.
     """
-    loss = next((name for name in _LOSSES if name in file), None)
+    names = [name for name in map(str, file) if name not in _NOT_METRICS]
+    whole = [name for name in names if _is_metric(file, name, across * up)]
+    losses = [name for name in whole if name.endswith("_loss")]
+    loss = next((name for name in (*_LOSSES, *losses) if name in file), None)
+    loss = loss or next((name for name in whole if not name.endswith("_acc")), None)
+    loss = loss or next(iter(whole), None)
     if loss is None:
         raise SchemaError(
             f"{path} holds coordinates ({across} x {up}) and no losses: the 2018 tool was stopped "
             f"before its first point. It holds {sorted(file)}."
         )
     found: dict[str, np.ndarray] = {}
-    for name in [loss, *(n for n in map(str, file) if n not in (loss, *_NOT_METRICS))]:
+    for name in [loss, *(n for n in names if n != loss)]:
+        if name != loss and not _is_numeric(file, name):
+            continue  # a note of a fork's
         values = array(path, file, name)
         if values.size == across * up:
             found[name] = values.reshape(up, across)
@@ -73,10 +82,20 @@ def metrics(
     for name, values in found.items():
         kept = np.where(missing[name], np.nan, values)
         if not name.endswith("_acc"):
-            named["loss" if name == loss else name] = kept
+            named[_LOSSES.get(name, name) if name == loss else name] = kept
         elif not np.isnan(kept).all():
             named["error" if name == "train_acc" else f"{name[:-4]}_error"] = 1 - kept / 100
     return named, ~missing[loss]
+
+
+def _is_numeric(file: h5py.File, name: str) -> bool:
+    data = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    return isinstance(data, h5py.Dataset) and data.dtype.kind in "fiu"
+
+
+def _is_metric(file: h5py.File, name: str, points: int) -> bool:
+    data = file[name] if _is_numeric(file, name) else None
+    return isinstance(data, h5py.Dataset) and data.size == points
 
 
 def coordinates(path: FilePath, file: h5py.File, name: str) -> np.ndarray:

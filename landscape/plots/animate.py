@@ -31,7 +31,7 @@ def walk_frames(
     surface: Surface,
     paths: Sequence[Projection],
     *,
-    metric: str = "loss",
+    metric: str | None = None,
     count: int = 60,
     figure: Figure | None = None,
 ) -> Iterator[Frame]:
@@ -40,7 +40,7 @@ def walk_frames(
     Args:
         surface: Where.
         paths: Projections on its plane; at least one.
-        metric: Which metric of the surface.
+        metric: Which metric of the surface; default: its first, the loss.
         count: Number of frames, at evenly spaced steps from the first to the last.
         figure: Its size and resolution are used; default: a new one.
 
@@ -76,7 +76,7 @@ def orbit_frames(
     surface: Surface,
     *,
     paths: Sequence[Projection] = (),
-    metric: str = "loss",
+    metric: str | None = None,
     elevation: float = 35.0,
     count: int = 48,
     pixels: int = 500,
@@ -98,7 +98,7 @@ def evolution_frames(
     surfaces: Sequence[Surface],
     *,
     names: Sequence[str] | None = None,
-    metric: str = "loss",
+    metric: str | None = None,
     colormap: str = "viridis",
     pixels: int = 380,
 ) -> Iterator[Frame]:
@@ -110,13 +110,14 @@ def evolution_frames(
         surfaces: In order, for example from `surfaces_along`.
         names: What to write above each; default: the step and the value at the centre, for
             surfaces from `surfaces_along`.
-        metric: Which metric of the surfaces.
+        metric: Which metric of the surfaces; default: the first, the loss.
         colormap: Name of a matplotlib colour map.
         pixels: Width of the relief; a frame is about twice as wide.
 
     Raises:
         ValueError: If the numbers of surfaces and names differ, or there is none.
     """
+    metric = metric or next((surface.metrics[0] for surface in surfaces), "loss")
     names = [_centre(surface, metric) for surface in surfaces] if names is None else names
     if not surfaces or len(surfaces) != len(names):
         raise ValueError(f"Got {len(surfaces)} surfaces and {len(names)} names; give one each.")

@@ -41,7 +41,7 @@ def surface_mesh(
     surface: Surface,
     *,
     paths: Sequence[Projection] = (),
-    metric: str = "loss",
+    metric: str | None = None,
     ceiling: float | None = None,
     height: float = 0.5,
 ) -> Mesh:
@@ -54,7 +54,7 @@ def surface_mesh(
     Args:
         surface: What to triangulate.
         paths: Projections on the same plane; points beside the surface are left out.
-        metric: Which metric of the surface.
+        metric: Which metric of the surface; default: its first, the loss.
         ceiling: Highest value; default: as for `plot_surface`.
         height: Height of the ceiling in units of the longer side.
 
@@ -62,12 +62,14 @@ def surface_mesh(
         ValueError: If the metric is unknown, a path belongs to another plane or no value is
             finite.
     """
+    metric = metric or surface.metrics[0]
     values = metric_of(surface, metric)
-    top = float(contour_levels(values, ceiling=ceiling)[-1])
-    low = float(values[np.isfinite(values)].min())
+    low, *_, top = map(float, contour_levels(values, ceiling=ceiling))
     raise_by = np.log if low > 0 else np.asarray
-    with np.errstate(invalid="ignore"):
-        share = (raise_by(values) - raise_by(low)) / (raise_by(top) - raise_by(low))
+    with np.errstate(invalid="ignore", over="ignore"):
+        share = (raise_by(np.maximum(values, low)) - raise_by(low)) / (
+            raise_by(top) - raise_by(low)
+        )
     scale = height * max(np.ptp(surface.alpha), np.ptp(surface.beta))
     z = scale * np.nan_to_num(np.minimum(share, 1.0))
     x, y = np.meshgrid(surface.alpha, surface.beta)
@@ -144,8 +146,9 @@ def _ply(mesh: Mesh) -> str:
 
 def _obj(mesh: Mesh) -> str:
     finite = mesh.values[np.isfinite(mesh.values)]
-    span = np.ptp(finite) or 1.0
-    texture = np.nan_to_num((mesh.values - finite.min()) / span, posinf=1.0)
+    half = finite.min() / 2  # halves, because the span of two extremes is beyond all numbers
+    span = (finite.max() / 2 - half) or 1.0
+    texture = np.nan_to_num((mesh.values / 2 - half) / span, posinf=1.0)
     both = np.repeat(mesh.triangles + 1, 2, axis=1).reshape(-1, 3, 2)
     return "\n".join(
         [
@@ -181,7 +184,7 @@ def _vtp(mesh: Mesh) -> str:
 def _array(name: str, data: np.ndarray) -> str:
     kind = "Float64" if data.dtype.kind == "f" else "Int64"
     several = f' NumberOfComponents="{data.shape[1]}"' if data.ndim == 2 else ""
-    text = "\n".join(_rows(data.reshape(len(data), -1)))
+    text = "\n".join(_rows(data.reshape(len(data), -1)) if data.size else [])
     return f'<DataArray type="{kind}" Name="{name}"{several} format="ascii">\n{text}\n</DataArray>'
 
 

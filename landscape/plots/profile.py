@@ -11,29 +11,35 @@ from landscape.plots.style import Look, axes_or_new, looks
 
 _MANY = 5  # random directions, from which on their spread is drawn instead of each by its look
 _SPREAD = "#0072B2"
+_HUGE, _REACH = 1e100, 1000.0
 
 
-def plot_profile(profile: Profile, *, metric: str = "loss", ax: Axes | None = None) -> Axes:
+def plot_profile(profile: Profile, *, metric: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw a metric along one or several lines.
 
-    A band shows ± one standard error where the metric was measured on a subset. Five or more
-    random directions are drawn as their median and a band that holds 80 % of them, over faint
-    lines for each. The axis is
-    logarithmic when every value is positive and they span more than a factor of thirty. For lines
-    between two points, α = 0 and α = 1 are marked: they are the two points.
+    Values that are infinite, or beyond any axis that shows the others (a thousand times their
+    middle half away from it, or more than 1e100), are marked at the edge and told beside the
+    metric's name. A band shows ± one standard error where the metric was measured on a subset.
+    Five or more random directions are drawn as their median and a band that holds 80 % of them,
+    over faint lines for each. The axis is logarithmic when every value is positive and they span
+    more than a factor of thirty. For lines between two points, α = 0 and α = 1 are marked: they
+    are the two points.
 
     Args:
         profile: What to draw.
-        metric: Which metric of the profile.
+        metric: Which metric of the profile; default: its first, the loss.
         ax: Where to draw; default: new axes.
 
     Raises:
         ValueError: If the metric is unknown.
     """
+    metric = metric or profile.metrics[0]
     if metric not in profile.metrics:
         raise ValueError(f"metric must be one of {', '.join(profile.metrics)}; not {metric!r}.")
     m = profile.metrics.index(metric)
     values, errors = profile.values[:, m], profile.standard_error[:, m]
+    beyond = _beyond(values)
+    shown = np.where(beyond, np.nan, values)
     ax = axes_or_new(ax)
     between = profile.settings.get("kind") == "between two points"
     if between:
@@ -43,21 +49,49 @@ def plot_profile(profile: Profile, *, metric: str = "loss", ax: Axes | None = No
         _draw_spread(ax, profile, metric)
     else:
         for name, y, error, style in zip(
-            profile.names, values, errors, looks(profile.names), strict=True
+            profile.names, shown, errors, looks(profile.names), strict=True
         ):
             _draw_line(ax, profile.alpha, y, error, style, name, ends=between)
-    finite = values[np.isfinite(values)]
+    finite = shown[np.isfinite(shown)]
     if finite.size and finite.min() > 0 and finite.max() > 30 * finite.min():
         ax.set_yscale("log")
     ax.set_xlim(profile.alpha[0], profile.alpha[-1])
     ax.set_xlabel(f"{profile.label} (0: start, 1: end)" if between else profile.label)
-    ax.set_ylabel(metric)
+    ax.set_ylabel(metric + _mark_beyond(ax, profile.alpha, values, beyond))
     write_above(
         ax, conditions({k: v for k, v in profile.settings.items() if k != "kind" or v == "random"})
     )
     if len(profile.names) > 1:
         ax.legend()
     return ax
+
+
+def _beyond(values: np.ndarray) -> np.ndarray:
+    """Which values no axis can show together with the others."""
+    infinite = np.isinf(values)
+    usual = values[np.isfinite(values) & (np.abs(values) < _HUGE)]
+    if not usual.size:
+        return infinite | (np.abs(values) >= _HUGE)
+    low, high = np.quantile(usual, (0.25, 0.75))
+    reach = _REACH * (high - low) if high > low else np.inf
+    far = (values < low - reach) | ((values > high + reach) & (usual.min() <= 0))
+    return infinite | (np.abs(values) >= _HUGE) | far
+
+
+def _mark_beyond(ax: Axes, x: np.ndarray, values: np.ndarray, beyond: np.ndarray) -> str:
+    """Mark what the axis does not show, and say it."""
+    if not beyond.any():
+        return ""
+    for sign, edge, marker in ((1, 1.0, "^"), (-1, 0.0, "v")):
+        places = x[np.nonzero(beyond & (np.sign(values) == sign))[1]]
+        if len(places):
+            ax.plot(
+                places, np.full(len(places), edge), linestyle="", marker=marker, color="0.3",
+                transform=ax.get_xaxis_transform(), clip_on=False, gid="beyond",
+            )  # fmt: skip
+    least, most = values[beyond].min(), values[beyond].max()
+    told = f"{least:.2g}" if least == most else f"{least:.2g} to {most:.2g}"
+    return f" ({int(beyond.sum())} beyond the axis: {told})"
 
 
 def _draw_line(

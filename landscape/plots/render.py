@@ -21,7 +21,7 @@ def render_surface(
     surface: Surface,
     *,
     paths: Sequence[Projection] = (),
-    metric: str = "loss",
+    metric: str | None = None,
     ceiling: float | None = None,
     floor: float | None = None,
     log: bool | None = None,
@@ -42,7 +42,7 @@ def render_surface(
     Args:
         surface: What to draw.
         paths: Projections on the same plane.
-        metric: Which metric of the surface.
+        metric: Which metric of the surface; default: its first, the loss.
         ceiling: What lies above is cut away; default: as for `plot_surface`.
         floor: Value at height 0, not above the smallest; default: the smallest. The same ceiling
             and floor for several surfaces make them comparable.
@@ -64,11 +64,12 @@ def render_surface(
         ValueError: If the metric is unknown, a path belongs to another plane, no value is finite,
             `floor` is above the smallest, or `log` is asked for values that are not positive.
     """
+    metric = metric or surface.metrics[0]
     for path in paths:
         check_plane(surface, path)
     values = metric_of(surface, metric)
-    top = float(contour_levels(values, ceiling=ceiling)[-1])
-    smallest = float(values[np.isfinite(values)].min())
+    smallest, *_, top = map(float, contour_levels(values, ceiling=ceiling))
+    values = np.maximum(values, smallest)
     low = smallest if floor is None else float(floor)
     if low > smallest:
         raise ValueError(f"floor={low:g} is above the smallest {metric}, {smallest:g}.")

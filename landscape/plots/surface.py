@@ -20,13 +20,14 @@ from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import axes_or_new, figure_of, looks
 
 _FILLS_PER_LINE = 8
+_HUGE = 1e100  # no axis shows this together with other values
 
 
 def plot_surface(
     surface: Surface,
     *,
     paths: Sequence[Projection] = (),
-    metric: str = "loss",
+    metric: str | None = None,
     lines: int = 12,
     ceiling: float | None = None,
     levels: np.ndarray | None = None,
@@ -46,7 +47,7 @@ def plot_surface(
     Args:
         surface: What to draw.
         paths: Projections on the same plane; from `project`.
-        metric: Which metric of the surface.
+        metric: Which metric of the surface; default: its first, the loss.
         lines: Number of contour lines.
         ceiling: Largest value that is resolved; default: the maximum, unless that is more than a
             thousand times the minimum and more than twenty times as far above it as the lower
@@ -64,6 +65,7 @@ def plot_surface(
     Raises:
         ValueError: If the metric is unknown or a path belongs to another plane.
     """
+    metric = metric or surface.metrics[0]
     values = metric_of(surface, metric)
     for path in paths:
         check_plane(surface, path)
@@ -80,12 +82,15 @@ def plot_surface(
     norm = LogNorm(levels[0], top) if levels[0] > 0 else Normalize(levels[0], top)
     fine = _subdivided(levels, geometric=isinstance(norm, LogNorm))
     # +inf lies above every level; a large number draws the same and can be interpolated.
-    shown = np.where(np.isposinf(values), top + 10 * (top - levels[0]), values)
+    room = 10 * (top - levels[0])
+    shown = np.where(np.isposinf(values), top + room, values)
+    shown = np.where(shown > _HUGE, max(top + room, _HUGE), shown)
+    shown = np.where(shown < levels[0], np.maximum(shown, levels[0] - room), shown)
     shown = np.ma.masked_invalid(shown)
-    clipped = bool((shown > top * (1 + 1e-9)).any())
+    clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < levels[0]).any())
     fills = ax.contourf(
         surface.alpha, surface.beta, shown, fine, norm=norm, cmap=_colors(colormap, bool(paths)),
-        extend="max" if clipped else "neither",
+        extend=("both" if clipped else "min") if sunk else "max" if clipped else "neither",
     )  # fmt: skip
     fills.set_rasterized(True)
     edges = ax.contour(
@@ -97,6 +102,7 @@ def plot_surface(
     bar.minorticks_off()
     bar.ax.set_yticklabels([_short(level) for level in levels[::2]])
     told = metric + (f" (clipped above {_short(top)})" if clipped else "")
+    told += f" (clipped below {_short(levels[0])})" if sunk else ""
     bar.set_label("; ".join(filter(None, (told, stated_error(surface, metric)))))
     _mark_holes(ax, surface, values)
     mark_untrusted(ax, surface)
@@ -128,7 +134,8 @@ def contour_levels(
     finite = values[np.isfinite(values)]
     if not finite.size:
         raise ValueError("No value of the surface is finite; measure it on a smaller extent.")
-    low, high = float(finite.min()), float(finite.max())
+    finite = finite[np.abs(finite) < _HUGE] if (np.abs(finite) < _HUGE).any() else finite
+    low, high = _floor(finite), float(finite.max())
     if ceiling is None:
         quartile = float(np.quantile(finite, 0.25))
         reach = max(low + 20 * (quartile - low), 1000 * low)
@@ -139,6 +146,14 @@ def contour_levels(
         raise ValueError(f"ceiling must be above the smallest value, {low:g}; got {ceiling:g}.")
     space = np.geomspace if low > 0 else np.linspace
     return space(low, ceiling, max(2, lines))
+
+
+def _floor(finite: np.ndarray) -> float:
+    """The smallest value that is no abyss: a thousand times the middle half below it."""
+    lower, upper = np.quantile(finite, (0.25, 0.75))
+    if upper > lower:
+        finite = finite[finite >= lower - 1000 * (upper - lower)]
+    return float(finite.min())
 
 
 def draw_paths(ax: Axes, paths: Sequence[Projection]) -> None:

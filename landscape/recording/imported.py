@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from landscape.layout import Entry, Kind, Layout
+from landscape.layout import Layout
 from landscape.progress import Progress
-from landscape.recording.checkpoints import is_checkpoint, load_state
+from landscape.recording.checkpoint_order import ordered
+from landscape.recording.checkpoints import is_checkpoint, is_model_file, load_state
+from landscape.recording.content import Content, content_of, distinct, guessed_content
 from landscape.recording.writer import TrajectoryWriter
-
-_STATISTICS = ("running_mean", "running_var")
 
 
 def import_checkpoints(
     paths: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
+    model: nn.Module | None = None,
+    key: str | None = None,
     run: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Make a trajectory of checkpoints, one state each, in natural order of their names.
+    """Make a trajectory of checkpoints, one state each; a single one will do.
 
-    A checkpoint does not say which of its tensors are parameters. Taken as parameters are all
-    floating-point tensors but running statistics, which are stored as buffers; a tensor under two
-    names (tied weights) is stored once. One-dimensional tensors beside running statistics, or in
-    a module called after a normalization, count as norm parameters. The step of a state is the
-    one that the Hugging Face trainer noted, else the last number in its name where these
-    increase, else its place in the order.
+    A checkpoint does not say which of its tensors are parameters, nor which axis of a weight
+    counts its filters. With the model all of this is known: tensors are found by name, whatever
+    wrapper they were saved under, and stored in the model's order. Without it, it is guessed:
+    floating-point tensors are parameters but those named like buffers (running statistics, masks,
+    rotary frequencies); a tensor under two names (tied weights) is stored once; one-dimensional
+    tensors beside running statistics, or in a module called after a normalization, are norm
+    parameters; and the filters of a weight lie along the axis that has the length of its bias.
 
     Args:
-        paths: Files or folders that `load_state` reads, or one folder that holds them.
+        paths: Files or folders that `load_state` reads, or folders that hold them. Ordered by
+            the number that tells them apart, else as given; see
+            `landscape.recording.checkpoint_order`.
         out: The trajectory file to create.
+        model: The model of the checkpoints, or the part of it that is to be studied.
+        key: Which state dict, where a file holds several.
         run: How the run was made, as far as known; JSON-serialisable.
         overwrite: Replace an existing file.
 
@@ -48,109 +52,66 @@ def import_checkpoints(
         `out`.
 
     Raises:
-        ValueError: If there are fewer than two checkpoints, or they differ in names or shapes.
+        ValueError: If there is no checkpoint, or they differ in names or shapes among
+            themselves or from the model.
         FileExistsError: If `out` exists.
     """
-    found = sorted({p for path in paths for p in _checkpoints(Path(path))}, key=_natural)
-    if len(found) < 2:
+    given = [p for path in paths for p in _checkpoints(Path(path))]
+    found, steps = ordered(list(dict.fromkeys(given)))
+    if not found:
         raise ValueError(
-            f"A trajectory needs at least two checkpoints; found {len(found)} in "
-            f"{', '.join(str(p) for p in paths)}. Give the files themselves (model_*.pt)."
+            f"No checkpoint was found in {', '.join(str(p) for p in paths)}; give the files "
+            "themselves (model_*.pt)."
         )
-    first = _distinct(load_state(found[0]))
-    layout, buffers_layout = _layouts(first)
+    first = load_state(found[0], key=key)
+    content = guessed_content(found[0], first) if model is None else content_of(model, first)
+    frozen = _flat(first, content, content.frozen)
     settings = {"name": found[0].absolute().parent.name, "imported": [p.name for p in found]}
     with (
         TrajectoryWriter(
             out,
-            layout,
-            buffers_layout=buffers_layout,
+            content.parameters,
+            buffers_layout=content.buffers,
+            frozen=(content.frozen, frozen),
             run={**settings, **(run or {})},
             overwrite=overwrite,
         ) as writer,
         Progress("import", len(found), unit="checkpoint") as progress,
     ):
-        for step, path in zip(_steps(found), found, strict=True):
-            state = load_state(path)
-            _check_same(found[0], first, path, state)
-            buffers = _flat(state, buffers_layout) if buffers_layout.size else None
-            writer.append_state(step, _flat(state, layout), buffers)
+        for step, path in zip(steps, found, strict=True):
+            state = load_state(path, key=key)
+            if model is None:
+                _check_same(found[0], distinct(first), path, state)
+                here = content
+            else:
+                here = content_of(model, state)
+                _check_fixed(path, content, here, _flat(state, here, here.frozen), frozen)
+            buffers = _flat(state, here, content.buffers) if content.buffers.size else None
+            writer.append_state(step, _flat(state, here, content.parameters), buffers)
             writer.commit()
             progress.advance()
     return Path(out)
 
 
 def _checkpoints(path: Path) -> list[Path]:
-    if path.is_dir() and not is_checkpoint(path):
-        return [child for child in path.iterdir() if is_checkpoint(child)]
+    """The checkpoints that a path stands for: itself, or those in the folder."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
-    return [path]
-
-
-def _natural(path: Path) -> list[tuple[int, int | str]]:
-    """A sorting key in which model_9 comes before model_10."""
-    parts = re.split(r"(\d+)", str(path))
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
-
-
-def _steps(paths: list[Path]) -> list[int]:
-    """The step of each checkpoint; strictly increasing."""
-    steps = [_step(path) for path in paths]
-    known = [step for step in steps if step is not None]
-    if len(known) == len(steps) and all(a < b for a, b in pairwise(known)):
-        return known
-    return list(range(len(paths)))
-
-
-def _step(path: Path) -> int | None:
-    note = path / "trainer_state.json"
-    if note.is_file():
-        try:
-            return int(json.loads(note.read_text())["global_step"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{note} does not say the step ({error!r}).") from error
-    numbers = re.findall(r"\d+", path.stem if path.is_file() else path.name)
-    return int(numbers[-1]) if numbers else None
-
-
-def _distinct(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The floating-point tensors, each under its first name."""
-    seen: set[tuple[int, torch.Size, tuple[int, ...]]] = set()
-    kept = {}
-    for name, tensor in state.items():
-        key = (tensor.data_ptr(), tensor.shape, tensor.stride())
-        if tensor.is_floating_point() and (key not in seen or not tensor.numel()):
-            seen.add(key)
-            kept[name] = tensor
-    return kept
-
-
-def _layouts(state: Mapping[str, Tensor]) -> tuple[Layout, Layout]:
-    parameters: list[Entry] = []
-    buffers: list[Entry] = []
-    for name, tensor in state.items():
-        statistic = name.endswith(_STATISTICS)
-        entries = buffers if statistic else parameters
-        offset = entries[-1].slice.stop if entries else 0
-        kind: Kind = "norm" if statistic else _kind(name, tensor, state)
-        entries.append(Entry(name, tuple(tensor.shape), offset, kind))
-    return Layout(tuple(parameters)), Layout(tuple(buffers))
-
-
-def _kind(name: str, tensor: Tensor, state: Mapping[str, Tensor]) -> Kind:
-    if tensor.dim() >= 2:
-        return "weight"
-    module = name.rpartition(".")[0]
-    called = re.search(r"norm|\bln_|\bbn\d*\b", module.rpartition(".")[2], re.IGNORECASE)
-    return "norm" if called or f"{module}.running_mean" in state else "bias"
+    if not path.is_dir():
+        return [path]
+    inside = sorted((p for p in path.iterdir() if p.is_dir() and is_checkpoint(p)), key=str)
+    if is_checkpoint(path):  # a trainer's folder may hold the last model beside its checkpoints
+        return inside or [path]
+    return sorted(
+        (p for p in path.iterdir() if p in inside or (p.is_file() and is_model_file(p))), key=str
+    )
 
 
 def _check_same(
     first_path: Path, first: Mapping[str, Tensor], path: Path, state: Mapping[str, Tensor]
 ) -> None:
     missing = [name for name in first if name not in state]
-    extra = [n for n, t in _distinct(state).items() if n not in first]
+    extra = [name for name in distinct(state) if name not in first]
     shapes = [n for n in first if n in state and state[n].shape != first[n].shape]
     parts = [
         f"{len(names)} {what} (first: {names[0]})"
@@ -165,5 +126,23 @@ def _check_same(
         raise ValueError(f"{path} is not of the same model as {first_path}: {'; '.join(parts)}.")
 
 
-def _flat(state: Mapping[str, Tensor], layout: Layout) -> np.ndarray:
-    return torch.cat([state[entry.name].reshape(-1).float() for entry in layout]).numpy()
+def _check_fixed(
+    path: Path, first: Content, here: Content, frozen: np.ndarray, before: np.ndarray
+) -> None:
+    for mine, theirs, what in (
+        (first.buffers, here.buffers, "buffers"),
+        (first.frozen, here.frozen, "parameters that are not trained"),
+    ):
+        if problem := mine.differences(theirs):
+            raise ValueError(f"{path} holds other {what} than the first checkpoint: {problem}.")
+    for entry in first.frozen:
+        if not np.array_equal(frozen[entry.slice], before[entry.slice], equal_nan=True):
+            raise ValueError(
+                f"{entry.name} is not trained in the model (requires_grad is False), but {path} "
+                "has other values than the first checkpoint; call requires_grad_(True) on it."
+            )
+
+
+def _flat(state: Mapping[str, Tensor], content: Content, layout: Layout) -> np.ndarray:
+    parts = [state[content.named[entry.name]].reshape(-1).float() for entry in layout]
+    return torch.cat(parts).numpy() if parts else np.zeros(0, np.float32)
