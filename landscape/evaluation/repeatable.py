@@ -143,7 +143,8 @@ def _check_pair(work: Work, name: str, value: Any, parts: _Cut | None, *, fixed:
         )
     for part in [part for group in parts.groups for part in group]:
         _check_weight(name, part, [])
-    dependent = any(module.training for module in work.loan.model.modules())  # norms of batches
+    norms = any(module.training for module in work.loan.model.modules())
+    dependent = norms or work.nature.draws  # samples of a batch depend on each other
     for number, what in enumerate(("first", "second")):
         if number == 0 and (dependent or (fixed and explicit)):
             continue  # samples of a batch may depend on each other
