@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float64
 
 from landscape.layout import Entry, Kind, Layout
 from landscape.provenance import provenance
@@ -47,8 +47,8 @@ class _Affine(Result):
         provenance: Software, command and time.
     """
 
-    origin: Float32[np.ndarray, " parameter"]
-    directions: Float32[np.ndarray, "direction parameter"]
+    origin: Float[np.ndarray, " parameter"]
+    directions: Float[np.ndarray, "direction parameter"]
     gram: Float64[np.ndarray, "direction direction_2"]
     labels: Annotated[tuple[str, ...], "direction"]
     explained: Float64[np.ndarray, " direction"] | None = None
@@ -248,9 +248,11 @@ def affine(
     if any(origin.shape != direction.shape for direction in directions):
         shapes = {origin.shape, *(direction.shape for direction in directions)}
         raise ValueError(f"The vectors have shapes {sorted(shapes)}; give vectors of one model.")
-    stored = np.stack([np.asarray(d, np.float32) for d in directions])
+    # Of a model in double precision the origin is; directions are made in it for every model.
+    dtype = np.float64 if origin.dtype == np.float64 else np.float32
+    stored = np.stack([np.asarray(d, dtype) for d in directions])
     return {
-        "origin": Vector(np.asarray(origin, np.float32), layout),
+        "origin": Vector(np.asarray(origin, dtype), layout),
         "directions": Vector(stored, layout),
         "gram": inner(stored, stored),
         "labels": tuple(labels),

@@ -6,6 +6,7 @@ with HDF5 dimension scales, so that the group also opens with ``xarray`` (engine
 
     annotation                                   stored as
     Float64[np.ndarray, "a b"] (or `| None`)     data set with dimensions a, b (None: left out)
+    Float[np.ndarray, "a b"]                     the same in float64, or else in float32
     Annotated[tuple[str, ...], "a"]              the labels of dimension a: data set `a`, strings
     str, int, float                              attribute of the group
     dict                                         data set holding one JSON text
@@ -138,6 +139,7 @@ class _Field(typing.NamedTuple):
     dtype: np.dtype | None  # None with dims: strings
     plain: type | None  # str, int, float, dict
     optional: bool
+    wide: bool = False  # float64 stays as it is; everything else becomes `dtype`
 
 
 def _fields(cls: type[Result]) -> dict[str, _Field]:
@@ -151,7 +153,9 @@ def _field(hint: Any) -> _Field:
     if optional:
         (hint,) = options
     if hasattr(hint, "dim_str"):
-        return _Field(tuple(hint.dim_str.split()), np.dtype(hint.dtypes[0]), None, optional)
+        dims, wide = tuple(hint.dim_str.split()), {"float32", "float64"} <= {*hint.dtypes}
+        dtype = np.dtype(np.float32 if wide else hint.dtypes[0])
+        return _Field(dims, dtype, None, optional, wide)
     if typing.get_origin(hint) is typing.Annotated:
         return _Field((hint.__metadata__[0],), None, None, optional)
     return _Field(None, None, typing.get_origin(hint) or hint, optional)
@@ -161,7 +165,9 @@ def _checked_array(cls: str, name: str, value: Any, kind: _Field, sizes: dict[st
     assert kind.dims is not None
     if kind.dtype is not None and np.iscomplexobj(value):
         raise ValueError(f"{cls}.{name} is complex; expected {kind.dtype}.")
-    array = tuple(str(v) for v in value) if kind.dtype is None else np.array(value, kind.dtype)
+    kept = kind.wide and np.asarray(value).dtype == np.float64
+    dtype = np.dtype(np.float64) if kept else kind.dtype
+    array = tuple(str(v) for v in value) if dtype is None else np.array(value, dtype)
     shape = (len(array),) if isinstance(array, tuple) else array.shape
     if len(shape) != len(kind.dims):
         raise ValueError(f"{cls}.{name} has shape {shape}; expected dimensions {kind.dims}.")

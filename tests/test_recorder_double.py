@@ -126,3 +126,47 @@ def test_histograms_and_sketches_of_double_gradients(tmp_path):
         optimizer.step()
     counts = ls.Trajectory(tmp_path / "run.h5").gradient_histogram[0]
     assert counts[[0, 48, 63]].tolist() == [2, 1, 1]  # 1e300 is beyond the last bin
+
+
+def test_planes_and_imports_keep_double_precision(tmp_path):
+    model = nn.Linear(3, 2).double()
+    path = tmp_path / "one.pt"
+    torch.save(model.state_dict(), path)
+    run = ls.Trajectory(ls.import_checkpoints([path], tmp_path / "run.h5"))
+    flat = nn.utils.parameters_to_vector(model.parameters()).detach().numpy()
+    np.testing.assert_array_equal(run.final, flat)
+    plane = ls.random_plane(run.final, run.layout)
+    plane.save(tmp_path / "x.results.h5", "plane")
+    back = ls.Plane.load(tmp_path / "x.results.h5", "plane")
+    np.testing.assert_array_equal(back.origin, flat)
+    assert back.directions.dtype == np.float64
+    single = ls.random_plane(run.final.astype(np.float32), run.layout)
+    assert single.origin.dtype == single.directions.dtype == np.float32
+
+
+def test_a_checkpoint_of_more_digits_than_the_first_is_refused(tmp_path):
+    model = nn.Linear(3, 2)
+    torch.save(model.state_dict(), tmp_path / "m_1.pt")
+    torch.save(model.double().state_dict(), tmp_path / "m_2.pt")
+    with pytest.raises(ValueError, match="in double precision"):
+        ls.import_checkpoints([tmp_path], tmp_path / "run.h5")
+
+
+def test_what_moved_beside_the_model_is_restored_by_name(tmp_path):
+    model, k = nn.Linear(1, 1), torch.zeros(2, requires_grad=True)
+    optimizer = torch.optim.SGD([*model.parameters(), k], lr=0.1)
+    path = tmp_path / "run.h5"
+    with ls.Recorder(path, model, optimizer, beside={"k": k}):
+        for _ in range(3):
+            optimizer.zero_grad()
+            (model(torch.ones(1, 1)).sum() + (k - 1).square().sum()).backward()
+            optimizer.step()
+    last, bias = k.detach().clone(), model.bias.detach().clone()
+    run = ls.Trajectory(path)
+    ls.restore(model, run, 1, beside={"k": k})
+    torch.testing.assert_close(k.detach(), torch.full((2,), 0.2))
+    ls.restore(model, run, 3, beside={"k": k})
+    assert torch.equal(k, last)
+    assert torch.equal(model.bias, bias)
+    with pytest.raises(ValueError, match="holds no 'c'"):
+        ls.restore(model, run, 3, beside={"c": k})

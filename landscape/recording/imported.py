@@ -65,7 +65,7 @@ def import_checkpoints(
         )
     first = load_state(found[0], key=key)
     content = guessed_content(found[0], first) if model is None else content_of(model, first)
-    frozen = _flat(first, content, content.frozen)
+    frozen, wide = _flat(first, content, content.frozen), _wide(first, content)
     settings = {"name": found[0].absolute().parent.name, "imported": [p.name for p in found]}
     with (
         TrajectoryWriter(
@@ -75,6 +75,8 @@ def import_checkpoints(
             frozen=(content.frozen, frozen),
             run={**settings, **(run or {})},
             overwrite=overwrite,
+            dtype="float64" if "parameters" in wide else "float32",
+            double=wide,
         ) as writer,
         Progress("import", len(found), unit="checkpoint") as progress,
     ):
@@ -86,6 +88,11 @@ def import_checkpoints(
             else:
                 here = content_of(model, state)
                 _check_fixed(path, content, here, _flat(state, here, here.frozen), frozen)
+            if more := _wide(state, here) - wide:
+                raise ValueError(
+                    f"{path} holds its {' and '.join(sorted(more))} in double precision, "
+                    f"{found[0]} does not; convert one of them."
+                )
             buffers = _flat(state, here, content.buffers) if content.buffers.size else None
             writer.append_state(step, _flat(state, here, content.parameters), buffers)
             writer.commit()
@@ -144,5 +151,14 @@ def _check_fixed(
 
 
 def _flat(state: Mapping[str, Tensor], content: Content, layout: Layout) -> np.ndarray:
-    parts = [state[content.named[entry.name]].reshape(-1).float() for entry in layout]
+    """The tensors of a layout, in double precision where one of them is, else in single."""
+    parts = [state[content.named[entry.name]].reshape(-1) for entry in layout]
+    wide = any(part.dtype == torch.float64 for part in parts)
+    parts = [part.to(torch.float64 if wide else torch.float32) for part in parts]
     return torch.cat(parts).numpy() if parts else np.zeros(0, np.float32)
+
+
+def _wide(state: Mapping[str, Tensor], content: Content) -> set[str]:
+    """Which parts of a checkpoint are in double precision."""
+    held = {"parameters": content.parameters, "buffers": content.buffers, "frozen": content.frozen}
+    return {n for n, part in held.items() if _flat(state, content, part).dtype == np.float64}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -9,23 +11,32 @@ from landscape.layout import Entry, Layout
 from landscape.trajectory import Trajectory
 
 
-def restore(model: torch.nn.Module, trajectory: Trajectory, step: int = -1) -> None:
+def restore(
+    model: torch.nn.Module,
+    trajectory: Trajectory,
+    step: int = -1,
+    *,
+    beside: Mapping[str, torch.Tensor] | None = None,
+) -> None:
     """Put a recorded state back into a model: parameters, buffers, and what was not trained.
 
     Tensors are found by name; the names of wrappers (`DataParallel`, `torch.compile`) and prefixes
     that all of them carry make no difference. Every value gets the type of the model's tensor.
     Integer buffers (batch counters), and what the file does not hold (early versions hold no
-    parameters that were not trained), stay as they are.
+    parameters that were not trained), stay as they are. Tensors that moved beside the model are
+    put back into those of the same name in `beside`.
 
     Args:
         model: The model, whose tensors are overwritten.
         trajectory: Where the state was recorded.
         step: The optimizer step after which the state was taken, one of `trajectory.steps`;
             negative numbers count states from the end, -1 is the last.
+        beside: Tensors that were recorded beside the model, by the names the recorder was given
+            (or ``beside.0``, …); they are overwritten too.
 
     Raises:
-        ValueError: If the step was not recorded, or the trajectory is of another model; nothing is
-            overwritten then.
+        ValueError: If the step was not recorded, or the trajectory is of another model, or holds
+            no such tensor beside it; nothing is overwritten then.
 
     Example:
         ``landscape.restore(model, landscape.Trajectory("data/adam.h5"), 100)``
@@ -40,12 +51,33 @@ def restore(model: torch.nn.Module, trajectory: Trajectory, step: int = -1) -> N
         names = {*pairs, *(entry.name for entry in trained)}
         known = Layout.joined(entry for entry in mine if entry.name in names)
         raise ValueError(f"the recorded tensors are not the model's: {known.differences(theirs)}")
+    held = _beside(trajectory, index, beside or {})
     targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     values = dict(zip((entry.name for entry in theirs), (v for _, v in stored), strict=True))
     with torch.no_grad():
         for name, entry in pairs.items():
             value = torch.from_numpy(np.ascontiguousarray(values[entry.name]))
             targets[name].copy_(value.reshape(entry.shape))
+        for tensor, value in held:
+            tensor.copy_(value)
+
+
+def _beside(
+    trajectory: Trajectory, index: int, named: Mapping[str, torch.Tensor]
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The user's tensors with what was recorded of them."""
+    entries = {entry.name: entry for entry in trajectory.beside_layout}
+    vector = trajectory.beside(index)
+    found = []
+    for name, tensor in named.items():
+        if vector is None or name not in entries or entries[name].shape != tuple(tensor.shape):
+            raise ValueError(
+                f"{trajectory.path} holds no {name!r} of shape {tuple(tensor.shape)} beside the "
+                f"model; it holds {[f'{n} {e.shape}' for n, e in entries.items()] or 'nothing'}."
+            )
+        value = torch.from_numpy(np.array(vector)[entries[name].slice])
+        found.append((tensor, value.reshape(tensor.shape)))
+    return found
 
 
 def _index(trajectory: Trajectory, step: int) -> int:
