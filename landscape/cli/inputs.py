@@ -38,7 +38,10 @@ Split = Annotated[str, typer.Option("--data", help="train or test.")]
 Samples = Annotated[
     int | None, typer.Option(help="Measure on a random subset of this many samples.")
 ]
-Precision = Annotated[str, typer.Option(help="single, double, bfloat16, or tf32 (GPU).")]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="single, double, native, bfloat16, or tf32 (GPU); default: the model's own."),
+]
 BatchNorm = Annotated[
     str,
     typer.Option(
@@ -96,7 +99,7 @@ def build_objective(
     device: str,
     seed: int,
     samples: int | None,
-    precision: str,
+    precision: str | None,
     batch_norm: str,
 ) -> Objective:
     """Rebuild model and data from what the first run's file recorded.
@@ -169,7 +172,7 @@ def _objective(
     device: str,
     seed: int,
     samples: int | None,
-    precision: str,
+    precision: str | None,
     batch_norm: str,
 ) -> Objective:
     from landscape.cli.device import chosen_device

@@ -52,7 +52,7 @@ def line(
     task: TaskName = None,
     data: Split = "train",
     samples: Samples = None,
-    precision: Precision = "single",
+    precision: Precision = None,
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
     tolerance: Annotated[
@@ -112,7 +112,7 @@ def walk(
     task: TaskName = None,
     data: Split = "train",
     samples: Samples = None,
-    precision: Precision = "single",
+    precision: Precision = None,
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
     tolerance: Annotated[

@@ -28,7 +28,7 @@ def project(
     task: TaskName = None,
     data: Split = "train",
     samples: Samples = None,
-    precision: Precision = "single",
+    precision: Precision = None,
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
 ) -> None:

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.utils._pytree import tree_leaves
 
 from landscape.evaluation.aside import Aside
 from landscape.evaluation.borrow import Loan
-from landscape.evaluation.draws import Drawing, Streams, drawing_from
+from landscape.evaluation.draws import Streams, drawing_from
 from landscape.evaluation.metrics import Metric
+from landscape.evaluation.watched import Pass, watched
 
 _CLOSE = {torch.float64: 1e-9, torch.float32: 1e-5}  # others: 1e-2
-_NORMS = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")  # write unannounced
 
 
 @dataclass(frozen=True)
@@ -76,19 +73,6 @@ class Nature:
         return next((reason for reason, found in reasons.items() if found), "")
 
 
-class _Pass:
-    """What one pass over some samples returned, and what it touched."""
-
-    def __init__(self) -> None:
-        self.aside = Aside()
-        self.values: list[Any] = []
-        self.problem: Exception | None = None
-        self.moved = self.backward = self.enabled = False
-        self.written: dict[int, Tensor] = {}
-        self.weights: list[Tensor] | None = None  # copied before they are first written to
-        self.streams = Streams((0,))
-
-
 def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int | None) -> Nature:
     """Run the metrics a few times over a batch and see what they do.
 
@@ -104,8 +88,8 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         Exception: The user's own, when they fail with gradients and without.
     """
 
-    def run(*, gradients: bool, seed: int = 0, own: frozenset[int] = frozenset()) -> _Pass:
-        return _watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own)
+    def run(*, gradients: bool, seed: int = 0, own: frozenset[int] = frozenset()) -> Pass:
+        return watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own)
 
     without, within = run(gradients=False), run(gradients=True)
     if within.problem is not None and without.problem is not None:
@@ -138,7 +122,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
 def runs(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> bool:
     """Whether the metrics accept a batch, with gradients or without."""
     return any(
-        _watched(loan, metrics, batch, gradients=g, seed=0, own=frozenset()).problem is None
+        watched(loan, metrics, batch, gradients=g, seed=0, own=frozenset()).problem is None
         for g in (True, False)
     )
 
@@ -153,151 +137,6 @@ def _changed(model: nn.Module, first: Aside, second: Aside) -> tuple[nn.Module, 
 def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple:
     """What two passes reached both: it was there before."""
     return tuple(first[key][0] for key in first if key in second)
-
-
-def _watched(
-    loan: Loan,
-    metrics: Mapping[str, Metric],
-    batch: Any,
-    *,
-    gradients: bool,
-    seed: int,
-    own: frozenset[int],
-) -> _Pass:
-    now = _Pass()
-    now.streams.begin((seed,))
-    now.streams.instead = own
-    parameters = list(loan.model.parameters())
-    places = [p.data for p in parameters]
-    buffers = [(b, b.detach().clone()) for b in loan.model.buffers()]
-    leaves = [t for t in tree_leaves(batch) if isinstance(t, Tensor)]
-    kept = [t.detach().clone() for t in leaves]
-    for module in loan.model.modules():
-        now.aside.module(module)
-    left = changed = False
-    try:
-        with _modules_seen(loan.model, now), torch.set_grad_enabled(gradients):
-            mode = _Watching(now, loan, leaves)
-            for metric in metrics.values():
-                now.streams.begin((seed,))
-                with drawing_from(now.streams, mode):
-                    value = metric(loan.model, batch)
-                now.values.append([_plain(v) for v in tree_leaves(value)])
-        changed = not all(map(_equal, kept, leaves))
-        before = now.weights or places
-        left = not all(_near(p.data, value) for p, value in zip(parameters, before, strict=True))
-        now.moved |= any(
-            p.data.data_ptr() != place.data_ptr()
-            for p, place in zip(parameters, places, strict=True)
-        )
-        now.backward = now.aside.backward or any(p.grad is not None for p in parameters)
-    except Exception as problem:  # it is the user's, and raised when it matters
-        now.problem = problem
-    finally:
-        now.aside.put_back()
-        now.streams.put_back()
-        with torch.no_grad():
-            for parameter, place in zip(parameters, places, strict=True):
-                parameter.data, parameter.grad = place, None
-            for place, value in zip(places, now.weights or (), strict=bool(now.weights)):
-                place.copy_(value)
-            for buffer, value in buffers:
-                buffer.copy_(value)
-    if left:
-        raise ValueError(
-            "The loss leaves the model's own weights changed after a call, so every call sees "
-            "other ones; let it work on a copy (copy.deepcopy(model))."
-        )
-    if changed:
-        raise ValueError(
-            "The loss changes its batch in place, so every pass sees other data; copy what "
-            "it changes, for example x = x - mean instead of x -= mean."
-        )
-    return now
-
-
-class _Watching(Drawing):
-    """Notes what the operations of a pass reach and write, and sets it aside."""
-
-    def __init__(self, now: _Pass, loan: Loan, batch: list[Tensor]) -> None:
-        self.now = now
-        self.model = loan.model
-        self.weights = {_place(p) for p in loan.model.parameters()}
-        mine = [*loan.model.buffers(), *batch, loan.flat, loan.buffers]
-        self.mine = {_place(t) for t in mine} | self.weights
-        self.parameters = {id(p) for p in loan.model.parameters()}
-        super().__init__(now.streams)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        """Note the tensors of an operation, then run it."""
-        self.now.enabled |= torch.is_grad_enabled()
-        for tensor in _tensors((args, kwargs)):
-            if id(tensor) in self.parameters:
-                self.now.moved |= _place(tensor) not in self.weights
-            elif tensor.requires_grad and tensor.is_leaf:
-                self.now.aside.leaf(tensor)
-        for tensor in _written(func, args, kwargs or {}):
-            place = _place(tensor)
-            if place in self.weights and place:
-                self.now.moved = True
-                if self.now.weights is None:
-                    self.now.weights = [p.data.clone() for p in self.model.parameters()]
-            if place and place not in self.mine:
-                self.now.aside.storage(tensor)
-                self.now.written.setdefault(place, tensor)
-        return super().__torch_dispatch__(func, types, args, kwargs)
-
-
-def _written(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    schema = getattr(operation, "_schema", None)
-    if schema is None:
-        return
-    given = dict(zip([a.name for a in schema.arguments], args, strict=False)) | kwargs
-    for argument in schema.arguments:
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            yield from _tensors(given.get(argument.name))
-    if schema.name.removeprefix("aten::") in _NORMS and given.get("training"):
-        yield from _tensors((given.get("running_mean"), given.get("running_var")))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    return (t for t in tree_leaves(value) if isinstance(t, Tensor))
-
-
-def _place(tensor: Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
-        return 0
-
-
-@contextlib.contextmanager
-def _modules_seen(model: nn.Module, now: _Pass) -> Iterator[None]:
-    """Inside, other modules that this thread runs are set aside before they run."""
-    mine = {id(m): {k: id(p) for k, p in m._parameters.items()} for m in model.modules()}
-    thread = threading.get_ident()
-
-    def see(module: nn.Module, args: Any) -> None:
-        if threading.get_ident() != thread:
-            return
-        if id(module) in mine:  # as `torch.func.functional_call` does it
-            now.moved |= mine[id(module)] != {k: id(p) for k, p in module._parameters.items()}
-            return
-        for inner in module.modules():
-            if id(inner) not in mine:
-                now.aside.module(inner)
-        for parameter in module.parameters():
-            if parameter.requires_grad and parameter.is_leaf and id(parameter) not in weights:
-                now.aside.leaf(parameter)
-
-    weights = {id(p) for p in model.parameters()}
-    handle = register_module_forward_pre_hook(see)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _unwatched(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> Nature:
@@ -315,27 +154,7 @@ def _unwatched(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> Nature:
     return Nature(gradients=True, differentiates=True, moves=True, backward=True, unknown=True)
 
 
-def _plain(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, Tensor) else value
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape or a.is_sparse or a.layout != torch.strided:
-        return a.shape == b.shape
-    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
-
-
-def _near(a: Tensor, b: Tensor) -> bool:
-    """Whether weights were put back, up to the rounding of adding and subtracting a step."""
-    if a.shape != b.shape:
-        return False
-    if a.data_ptr() == b.data_ptr() or _equal(a, b) or not a.numel():
-        return True
-    scale = float(b.abs().max())
-    return bool(torch.allclose(a, b, rtol=1e-4, atol=1e-5 * scale, equal_nan=True))
-
-
-def _alike(first: _Pass, second: _Pass) -> bool:
+def _alike(first: Pass, second: Pass) -> bool:
     """Whether two passes returned the same, up to rounding."""
     if first.problem is not None or second.problem is not None:
         return (first.problem is None) == (second.problem is None)
@@ -358,7 +177,7 @@ def _close(a: Any, b: Any) -> bool:
     return torch.allclose(a, b.to(a), rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
-def _check_same(metrics: Mapping[str, Metric], first: _Pass, second: _Pass, *, known: bool) -> None:
+def _check_same(metrics: Mapping[str, Metric], first: Pass, second: Pass, *, known: bool) -> None:
     for found in (first, second):
         if found.problem is not None:
             raise found.problem
