@@ -19,9 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch._inductor import config
 from torch.func import functional_call, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten
 
 from landscape.evaluation.memory import out_of_memory
@@ -106,6 +104,9 @@ def _key(batch: Any) -> tuple:
 def _program(
     runner: Runner, samples: int, stack: dict[str, Tensor], fixed: dict[str, Tensor], batch: Any
 ) -> Program:
+    from torch._inductor import config  # here, since a compiler takes long to import
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     def one(parameters: dict[str, Tensor], fixed: dict[str, Tensor], batch: Any) -> Tensor:
         return functional_call(runner, {**parameters, **fixed}, (batch, samples), tie_weights=True)
 
