@@ -205,6 +205,8 @@ def words_written(tmp_path: Path) -> set[str]:
     through = ls.plane_through(run.initial, run.final, run.state(1))
     surface = ls.loss_surface(measured, pca, extent="trajectory", resolution=3)
     reduced = objective(precision="bfloat16")
+    stream = iter([(torch.randn(8, 3), torch.randn(8, 1))] * 2)
+    endless = ls.Objective(model, loss, stream, samples=12)
     results = [
         surface,
         ls.loss_surface(measured, around, resolution=5, tolerance=0.2),
@@ -212,6 +214,7 @@ def words_written(tmp_path: Path) -> set[str]:
         ls.loss_surface(reduced, around, resolution=2),
         ls.surfaces_along(measured, run, steps=[1], resolution=2)[0],
         ls.loss_line(measured, ls.line_between(run.initial, run.final), resolution=3),
+        ls.loss_line(endless, ls.line_between(run.initial, run.final), resolution=3),
         ls.walk(measured, run, points=2, tolerance=0.5),
         ls.project(run, pca, objective=measured),
     ]

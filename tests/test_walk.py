@@ -263,5 +263,5 @@ class TestRefused:
             ls.walk(bowl(np.ones(8)), run, windows=["begin"])
 
     def test_another_model(self, run):
-        with pytest.raises(ValueError, match="another model"):
+        with pytest.raises(ValueError, match="different models"):
             ls.walk(bowl(np.ones(7)), run)
