@@ -77,6 +77,7 @@ def test_record_measure_and_describe(cli):
     described = cli("info data/gd.h5")
     assert "complete" in described
     assert "1.weight" in described
+    assert "options none" in described
     assert "surface/pca: Surface" in cli("info data/joint.results.h5")
 
 
