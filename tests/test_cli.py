@@ -186,7 +186,7 @@ def test_users_own_task(cli):
     Path("parabola.py").write_text(TASK)
     cli("record parabola:task --optimizer adam --steps 5")
     error = cli("surface data/adam.h5 --resolution 3", expect=2)
-    assert "pass --task package.module:function" in error
+    assert "no file decides which code is run: pass --task parabola:task" in error
     cli("surface data/adam.h5 --resolution 3 --task parabola:task")
     assert ls.load_results("data/adam.results.h5")["surface/pca"].loss.shape == (3, 3)
 

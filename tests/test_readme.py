@@ -78,7 +78,3 @@ def test_users_task(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as stop:
             main()
         assert not stop.value.code, capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", ["landscape", "surface", "data/adam.h5"])
-    with pytest.raises(SystemExit):
-        main()
-    assert "no file decides which code is run: pass --task parabola:task" in capsys.readouterr().err
