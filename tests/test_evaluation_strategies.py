@@ -95,7 +95,9 @@ def test_agrees_with_double_precision(name, strategy, directions):
                 measured(WORKS[name](), strategy=strategy)
         return
     reference, _ = measured(WORKS[name](), directions, precision="double", batch_size=64)
-    found, objective = measured(WORKS[name](), directions, strategy=strategy, batch_size=16)
+    found, objective = measured(
+        WORKS[name](), directions, strategy=strategy, batch_size=16, precision="single"
+    )
     assert objective.choice.strategy == strategy
     np.testing.assert_allclose(found.mean[0], reference.mean[0], rtol=1e-5)
     np.testing.assert_allclose(found.mean[1:], reference.mean[1:], atol=1.1 / 41)  # ties
@@ -144,7 +146,7 @@ def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
 
     def failing(model, batch):
         calls.append(0)
-        if len(calls) == when:
+        if len(calls) >= when:
             raise ZeroDivisionError
         return loss(model, batch)
 

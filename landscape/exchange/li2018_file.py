@@ -85,6 +85,11 @@ def metrics(
             named[_LOSSES.get(name, name) if name == loss else name] = kept
         elif not np.isnan(kept).all():
             named["error" if name == "train_acc" else f"{name[:-4]}_error"] = 1 - kept / 100
+    if not named:
+        raise SchemaError(
+            f"{path}: no point of {', '.join(found)} was measured: the 2018 tool was stopped "
+            "before its first."
+        )
     return named, ~missing[loss]
 
 
