@@ -265,11 +265,9 @@ def _short(value: float, digits: int = 2) -> str:
 
 def _distinct(values: np.ndarray) -> list[str]:
     """As many digits as tell the values apart: 3.9 and 3.8, or 3.913 and 3.912."""
-    for digits in range(2, 17):
-        labels = [_short(value, digits) for value in values]
-        if len(set(labels)) == len(set(values.tolist())):
-            break
-    return labels
+    count = len(set(values.tolist()))
+    shorter = ([_short(value, digits) for value in values] for digits in range(2, 17))
+    return next((s for s in shorter if len(set(s)) == count), [f"{v:.17g}" for v in values])
 
 
 def _subdivided(levels: np.ndarray, *, geometric: bool) -> np.ndarray:
