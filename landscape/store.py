@@ -38,6 +38,7 @@ from landscape.files import (
 )
 from landscape.settings import as_json
 
+_BACKGROUND = ("settings", "provenance")
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable."
 
 
@@ -52,6 +53,15 @@ class Result:
     version: ClassVar[int] = 1
     settings: dict
     provenance: dict
+
+    def __init_subclass__(cls) -> None:
+        """Keep the representation of this class: that of a dataclass prints whole arrays."""
+        cls.__repr__ = Result.__repr__
+
+    def __repr__(self) -> str:
+        fields = {n: getattr(self, n) for n in _fields(type(self)) if n not in _BACKGROUND}
+        said = (f"{name}={_brief(value)}" for name, value in fields.items() if value is not None)
+        return f"{type(self).__name__}({', '.join(said)})"
 
     def __post_init__(self) -> None:
         """Check every field against its annotation; arrays are converted and made read-only.
@@ -108,6 +118,14 @@ class Result:
             if name not in file:
                 return None
         return cls.load(path, name)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(map(str, value))}}}"
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
 def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:

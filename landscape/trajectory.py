@@ -169,7 +169,8 @@ class Trajectory:
         return len(self.steps)
 
     def __repr__(self) -> str:
-        return f"Trajectory({str(self.path)!r}: {len(self)} states of {self.layout.size})"
+        held = f"{len(self)} states of {self.layout.size:,} parameters"
+        return f"Trajectory({str(self.path)!r}: {held})"
 
     @property
     def name(self) -> str:

@@ -77,6 +77,7 @@ def test_record_measure_and_describe(cli):
     described = cli("info data/gd.h5")
     assert "complete" in described
     assert "1.weight" in described
+    assert "options none" in described
     assert "surface/pca: Surface" in cli("info data/joint.results.h5")
 
 
@@ -185,7 +186,7 @@ def test_users_own_task(cli):
     Path("parabola.py").write_text(TASK)
     cli("record parabola:task --optimizer adam --steps 5")
     error = cli("surface data/adam.h5 --resolution 3", expect=2)
-    assert "pass --task package.module:function" in error
+    assert "no file decides which code is run: pass --task parabola:task" in error
     cli("surface data/adam.h5 --resolution 3 --task parabola:task")
     assert ls.load_results("data/adam.results.h5")["surface/pca"].loss.shape == (3, 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import json
 import re
@@ -83,6 +84,17 @@ def test_a_surface_with_a_tolerance_shows_its_measured_points_and_its_error():
     (found,) = page_content({"": {"surface": plain}})["surfaces"]
     assert found["measured"] is None
     assert found["metrics"] == ["loss", "error"]
+
+
+def test_a_path_measured_on_other_data_than_its_surface_is_told():
+    def notes(data):
+        path = dataclasses.replace(sample.projection("Adam", 0.0), settings={"data_hash": data})
+        surface = sample.surface(settings={"data_hash": "train"})
+        (found,) = page_content({"": {"surface": surface, "path": path}})["surfaces"]
+        return dict(found["notes"])
+
+    assert "losses of Adam were measured on other data" in notes("validation")["Other data"]
+    assert "Other data" not in notes("train")
 
 
 def test_runs_of_the_same_name_stay_apart():

@@ -179,6 +179,15 @@ def test_a_flat_surface_and_one_without_numbers(ax):
     assert [text.get_text() for text in empty.texts] == ["no finite loss was measured"]
 
 
+@pytest.mark.parametrize(("low", "high"), [(3.83, 3.93), (1000.0, 1000.001), (-0.5, 3.0)])
+def test_labels_of_the_colour_bar_tell_its_levels_apart(ax, low, high):
+    plot_surface(make_surface(np.linspace(low, high, 20).reshape(4, 5)), ax=ax)
+    labels = [text.get_text() for text in ax.child_axes[0].get_yticklabels()]
+    assert len(set(labels)) == len(labels) > 3
+    written = [float(label) for label in labels]
+    np.testing.assert_allclose([written[0], written[-1]], [low, high], atol=(high - low) / 5)
+
+
 def test_surface_labels_limits_and_norm(ax):
     plot_surface(make_surface(BOWL), ax=ax)
     assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 4), (0, 1))

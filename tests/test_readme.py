@@ -9,11 +9,13 @@ from pathlib import Path
 
 import h5py
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from landscape.cli import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
+DOCS = (Path(__file__).parent.parent / "docs" / "your-own-code.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 SHELL = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
@@ -24,9 +26,27 @@ def test_python_blocks(tmp_path, monkeypatch):
     scope: dict = {}
     exec(compile(setup + example, "README.md", "exec"), scope)
     plt.close("all")
-    with h5py.File("data/adam.results.h5") as file:
-        assert set(file) == {"projection", "surface"}
-    assert Path("figures/adam.html").stat().st_size > 1e6
+    with h5py.File("data/own.results.h5") as file:
+        assert set(file) == {"path", "projection", "surface"}
+    assert Path("figures/own.html").stat().st_size > 1e6
+    assert Path("figures/own.png").stat().st_size > 1e4
+
+
+def test_blocks_write_files_of_their_own():
+    example, commands = PYTHON[1], SHELL[1]
+    assert not set(re.findall(r"data/[\w.]+", example)) & set(re.findall(r"data/[\w.]+", commands))
+
+
+def test_blocks_about_own_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {}
+    blocks = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+    exec(compile("".join(blocks), "docs/your-own-code.md", "exec"), scope)
+    assert scope["walk"].next_step[-1] == 8  # two optimizers, four steps each
+    assert scope["trajectory"].dtype == scope["surface"].values.dtype == "float64"
+    assert np.isfinite(scope["line"].loss).all()
+    own = scope["residual"](scope["net"], None).item()
+    np.testing.assert_allclose(scope["objective"].at(scope["trajectory"].final).mean, own)
 
 
 def test_command_lines(tmp_path, monkeypatch, capsys):

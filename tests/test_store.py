@@ -72,6 +72,13 @@ def test_round_trip_is_exact(tmp_path_factory, values, title, settings):
     assert loaded.counts is None
 
 
+def test_a_printed_result_says_shapes_not_numbers():
+    assert repr(sample(title="a", settings={"b": 1})) == (
+        "Sample(x=float64[3], kind=('loss', 'error'), values=float64[2, 2, 3], mask=bool[2, 3], "
+        "title='a', number=0)"
+    )
+
+
 def test_opens_in_xarray_with_labels(tmp_path):
     sample(counts=np.array([3, 4])).save(tmp_path / "x.h5", "group")
     with xr.open_dataset(tmp_path / "x.h5", group="group", engine="h5netcdf") as data:

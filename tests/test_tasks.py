@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -122,6 +124,14 @@ def test_options_in_names():
 )
 def test_unknown_names_say_what_is_allowed(name, expected):
     with pytest.raises(ValueError, match=expected):
+        load_task(name)
+
+
+@pytest.mark.parametrize("name", ["parabola", "parabola.py"])
+def test_a_file_without_its_function(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("parabola.py").touch()
+    with pytest.raises(ValueError, match=r"name the function in it too: parabola:task"):
         load_task(name)
 
 

@@ -44,8 +44,8 @@ def _run(run: Trajectory, size: float) -> Iterator[str]:
         known = column[np.isfinite(column)]
         ends = f"{known[0]:.4g} to {known[-1]:.4g}" if len(known) else "no finite value"
         yield f"  {name}: {len(column)} values, {ends}"
-    yield f"  run: {_pairs(run.run)}"
-    yield f"  made by: {_pairs(run.provenance)}"
+    yield f"  run: {_pairs(run.run) or 'not recorded'}"
+    yield f"  made by: {_pairs(run.provenance) or 'not recorded'}"
     yield f"  {'parameter':40} {'shape':>18} {'size':>10}  kind"
     for entry in run.layout:
         yield f"  {entry.name:40} {entry.shape!s:>18} {entry.size:>10,}  {entry.kind}"
@@ -64,18 +64,18 @@ def _result(name: str, result: Any) -> Iterator[str]:
                 text = shape + (f", {bad} of {value.size} not finite" if bad else "")
             yield f"    {field.name:16} {text}"
         elif isinstance(value, dict):
-            yield f"    {field.name:16} {_pairs(value)}"
+            yield f"    {field.name:16} {_pairs(value) or 'none'}"
         elif value is not None:
             yield f"    {field.name:16} {', '.join(value) if isinstance(value, tuple) else value}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_short(value)}" for key, value in values.items()) or "not recorded"
+    return ", ".join(f"{key} {_short(value)}" for key, value in values.items())
 
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"({_pairs(value)})"
+        return f"({_pairs(value)})" if value else "none"
     if isinstance(value, list):
-        return " ".join(map(str, value))
+        return " ".join(map(str, value)) or "none"
     return str(value)

@@ -114,10 +114,14 @@ def build_objective(
     run = runs[0]
     name = task or str(run.run.get("task", ""))
     if not task and (not name or ":" in name):
-        said = f"says task {name!r}" if name else "does not say its task"
+        if name:
+            raise ValueError(
+                f"{run.path} says task {name!r}, and no file decides which code is run: pass "
+                f"--task {name} if that is yours."
+            )
         raise ValueError(
-            f"{run.path} {said}; pass --task package.module:function to run your own code, or "
-            "--task data/model."
+            f"{run.path} does not say its task; pass --task package.module:function to run your "
+            "own code, or --task data/model."
         )
     for other in runs[1:] if not task else ():
         if other.run.get("task") != name:

@@ -53,7 +53,7 @@ def page_content(sources: Sources) -> dict[str, Any]:
                 "key": f"{f}:{key}" if several else key,
                 **_surface(surface),
                 "paths": _paths(surface, names, runs),
-                "notes": notes_on(surface),
+                "notes": notes_on(surface, _on_plane(surface, runs)),
             }
             for f, key, surface in surfaces
         ],
@@ -152,6 +152,13 @@ def _paths(
             "loss": None if path.loss is None else packed(path.loss),
             "inPlane": None if path.in_plane_loss is None else packed(path.in_plane_loss),
         }
+        for name, path in _on_plane(surface, runs)
+    ]
+
+
+def _on_plane(surface: Surface, runs: Mapping[str, Sequence[Any]]) -> list[tuple[str, Projection]]:
+    return [
+        (name, path)
         for name, results in runs.items()
         for path in results
         if isinstance(path, Projection) and _plane(path) == _plane(surface)

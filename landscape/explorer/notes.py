@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from landscape.analysis import Surface
+from landscape.analysis import Projection, Surface
 from landscape.store import Result
 
 
-def notes_on(surface: Surface) -> list[list[str]]:
-    """Pairs of a heading and a sentence about one surface."""
+def notes_on(surface: Surface, paths: Sequence[tuple[str, Projection]] = ()) -> list[list[str]]:
+    """Pairs of a heading and a sentence about one surface and the paths on it, by run."""
     settings = surface.settings
     return [
         [heading, text]
@@ -21,6 +21,7 @@ def notes_on(surface: Surface) -> list[list[str]]:
             ("Shown by the plane", _explained(surface)),
             ("Off the plane", _OFF_PLANE),
             ("Data", _data(settings)),
+            ("Other data", _other_data(settings, paths)),
             ("Batch norm", _BATCH_NORM.get(str(settings.get("batch_norm")), "")),
             ("Precision", str(settings.get("precision", ""))),
             ("Device", str(settings.get("device", ""))),
@@ -117,6 +118,21 @@ def _data(settings: dict[str, Any]) -> str:
     elif settings.get("stream"):
         parts.append("the first samples of a stream (see the standard error on hover)")
     return ", ".join(parts)
+
+
+def _other_data(settings: dict[str, Any], paths: Sequence[tuple[str, Projection]]) -> str:
+    own = settings.get("data_hash")
+    others = [
+        name
+        for name, path in paths
+        if path.loss is not None and path.settings.get("data_hash", own) != own
+    ]
+    if not others:
+        return ""
+    return (
+        f"The losses of {', '.join(others)} were measured on other data than the surface, or with "
+        "another loss or model; they are not its heights."
+    )
 
 
 def _accuracy(surface: Surface) -> str:

@@ -100,7 +100,7 @@ def plot_surface(
     bar = figure_of(ax).colorbar(fills, cax=beside, ticks=levels[::2])
     bar.add_lines(edges)
     bar.minorticks_off()
-    bar.ax.set_yticklabels([_short(level) for level in levels[::2]])
+    bar.ax.set_yticklabels(_distinct(levels[::2]))
     told = metric + (f" (clipped above {_short(top)})" if clipped else "")
     told += f" (clipped below {_short(levels[0])})" if sunk else ""
     bar.set_label("; ".join(filter(None, (told, stated_error(surface, metric)))))
@@ -258,9 +258,16 @@ def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray) -> None:
         )  # fmt: skip
 
 
-def _short(value: float) -> str:
+def _short(value: float, digits: int = 2) -> str:
     """Two digits: 0.048, 1.3, 410, 2e+06."""
-    return f"{float(f'{value:.2g}'):g}"
+    return f"{float(f'{value:.{digits}g}'):.{max(digits, 6)}g}"
+
+
+def _distinct(values: np.ndarray) -> list[str]:
+    """As many digits as tell the values apart: 3.9 and 3.8, or 3.913 and 3.912."""
+    count = len(set(values.tolist()))
+    shorter = ([_short(value, digits) for value in values] for digits in range(2, 17))
+    return next((s for s in shorter if len(set(s)) == count), [f"{v:.17g}" for v in values])
 
 
 def _subdivided(levels: np.ndarray, *, geometric: bool) -> np.ndarray:

@@ -62,6 +62,9 @@ def load_task(name: str, *, seed: int = 0) -> Task:
         data, _, model = name.partition("/")
         if data == "function" and model in FUNCTIONS:
             return function_task(model)
+        file = name.removesuffix(".py")
+        if Path(f"{file}.py").is_file():
+            raise ValueError(f"task {name!r} is a file; name the function in it too: {file}:task.")
         if data not in DATA or not model:
             raise ValueError(
                 f"task must be one of {', '.join(task_names())} ({HELP}), or "
