@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ class BrowserPage:
         self.requests.clear()
         self.inner.goto(address)
         self.inner.wait_for_selector("html[data-ready]")
+        self.rest()
+
+    def rest(self) -> None:
+        """Nothing plays by itself from now on."""
+        self.inner.evaluate("() => { explorer.cancelFirstLook?.(); explorer.player?.stop(); }")
 
     def reuse(self, address: str) -> None:
         """Bring an open page back to its first view; load it when it is not open or complained."""
@@ -84,10 +90,19 @@ class BrowserPage:
         self.inner.mouse.move(0, 0)
         self.inner.evaluate(
             """() => { document.querySelectorAll('dialog[open]').forEach(d => d.close());
+            document.querySelectorAll('details[open]').forEach(d => { d.open = false; });
             document.activeElement?.blur();
+            explorer.cancelFirstLook?.(); explorer.player?.stop();
             explorer.setState(explorer.initial); }"""
         )
         return self.settle()
+
+    def until(self, expression: str, seconds: float = 30) -> None:
+        """Wait until an expression is true (the page's policy forbids Playwright's own way)."""
+        end = time.monotonic() + seconds
+        while not self.inner.evaluate(expression):
+            assert time.monotonic() < end, f"never true: {expression}"
+            self.inner.wait_for_timeout(20)
 
     def settle(self) -> None:
         """Wait until two frames have passed and nothing is being drawn."""

@@ -37,9 +37,9 @@ def explore(
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     description: Annotated[str | None, typer.Option(help="A sentence below the title.")] = None,
     plotlyjs: Annotated[
-        Literal["inline", "inline-raw", "directory", "cdn"],
-        typer.Option(help="Where the page finds plotly.js."),
-    ] = "inline",
+        Literal["inline", "inline-raw", "directory", "cdn"] | None,
+        typer.Option(help="Does nothing any more: the page holds no plotly.js.", hidden=True),
+    ] = None,
 ) -> None:
     """Write one offline page that links every panel to one step slider.
 
@@ -47,7 +47,9 @@ def explore(
     """
     from landscape.explorer.build import explore as build_page
 
-    page = build_page(list(files), out, title=title, description=description, plotlyjs=plotlyjs)
+    if plotlyjs is not None:
+        typer.echo("--plotlyjs does nothing any more: the page draws by itself. Leave it out.")
+    page = build_page(list(files), out, title=title, description=description)
     typer.echo(f"{page}: {page.stat().st_size / 2**20:.1f} MB; open it in a browser")
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from landscape.analysis import Profile, Projection, Surface, Walk
 from landscape.analysis.path import PathMetrics
+from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
-from landscape.plots.style import looks, rank
+from landscape.plots.style import rank
 from landscape.store import Result
 
 Sources = Mapping[str, Mapping[str, Result]]
@@ -40,8 +41,8 @@ def page_content(sources: Sources) -> dict[str, Any]:
             "These results hold nothing to draw; give surfaces, paths, walks or lines "
             f"(found: {sorted({type(r).__name__ for _, _, r in placed}) or 'nothing'})."
         )
-    appearance = looks([_optimizer(results) for results in runs.values()])
     names = list(runs)
+    appearance = page_looks(names, [_optimizer(results) for results in runs.values()])
     several = len({f for f, _, _ in surfaces}) > 1
     return {
         "runs": [
@@ -135,8 +136,14 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "labels": list(surface.labels),
         "gram": packed(surface.gram),
         "explained": None if surface.explained is None else packed(surface.explained),
+        "around": _around(surface),
         "null": None if surface.explained_null is None else packed(surface.explained_null),
     }
+
+
+def _around(surface: Surface) -> str:
+    """What lies at (0, 0), in words, when that is no mean of states."""
+    return "the network at (0, 0)" if surface.settings.get("kind") == "random" else ""
 
 
 def _paths(
