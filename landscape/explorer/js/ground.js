@@ -27,7 +27,7 @@ void main() {
   vec3 normal = normalize(vec3(-tilted, 1.0));
   float lit = dot(normal, light) / light.z; // one on level ground
   float shade = 1.0 + strength * (lit - 1.0) / (1.0 + 0.6 * abs(lit - 1.0));
-  vec3 seen = texture(ramp, vec2(clamp(height, 0.0, 1.0) * 0.998 + 0.001, 0.5)).rgb * clamp(shade, 0.45, 1.3);
+  vec3 seen = texture(ramp, vec2(clamp(height, 0.0, 1.0) * 0.998 + 0.001, 0.5)).rgb * clamp(shade, 0.45, 1.12);
   if (!gl_FrontFacing) seen *= 0.55;
   colour = vec4(seen, 1.0);
 }`;

@@ -94,7 +94,7 @@ export class RunLayer {
       };
       both({ width: 1.5 * width + 3.4, cover: halo });
       both({ width: 1.5 * width, dash: DASHES[item.run.dash], nearer: 0.005 });
-      if (view.tilt > 0) both({ width, dash: [1.5, 5, 0, 0], hidden: true, strength: 0.5 });
+      if (view.tilt > 0) both({ width: 1.3 * width, dash: [2, 5, 0, 0], hidden: true, strength: 0.85 });
     }
   }
 
