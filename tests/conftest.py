@@ -80,7 +80,11 @@ class BrowserPage:
 
     def rest(self) -> None:
         """Nothing plays by itself from now on."""
-        self.inner.evaluate("() => { explorer.cancelFirstLook?.(); explorer.player?.stop(); }")
+        self.inner.evaluate(
+            """() => { explorer.player?.stop(); if (!explorer.cancelFirstLook) return;
+            explorer.cancelFirstLook(); explorer.setState({step: explorer.initial.step}); }"""
+        )
+        self.settle()
 
     def reuse(self, address: str) -> None:
         """Bring an open page back to its first view; load it when it is not open or complained."""

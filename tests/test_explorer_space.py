@@ -66,7 +66,9 @@ def page(browser, address):
 
 
 def pixels(page):
-    style = page.add_style_tag(content=".runs, .tip, .over, .key, .zooms { visibility: hidden !important }")
+    style = page.add_style_tag(
+        content=".runs, .tip, .over, .key, .zooms { visibility: hidden !important }"
+    )
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     style.evaluate("node => node.remove()")
     return np.asarray(picture).astype(int)

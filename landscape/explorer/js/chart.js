@@ -38,18 +38,28 @@ export class Chart {
   /** Dragging moves through the steps; with shift it chooses a range to look at and to loop. */
   listen() {
     let from = null;
+    const within = (v) => Math.max(firstStep, Math.min(lastStep, Math.round(v)));
     const drag = (event) => {
       if (!(event.buttons & 1) || !this.x) return;
-      const at = Math.round(this.stepUnder(event));
-      if (from === null) goTo(at);
-      else if (Math.abs(at - from) > 1) setState({ range: [Math.max(firstStep, Math.min(from, at)), Math.min(lastStep, Math.max(from, at))] });
+      const at = within(this.stepUnder(event));
+      if (from === null) { goTo(at); return; }
+      const [a, b] = [Math.min(from, at), Math.max(from, at)].map(this.x);
+      Object.entries({ x: a, width: b - a, y: this.margin.top, height: this.box.clientHeight - this.margin.top - this.margin.bottom }).forEach(([name, value]) => this.choice.setAttribute(name, value));
+      this.svg.append(this.choice);
     };
+    this.choice = svg('rect', { class: 'choice' });
     this.box.addEventListener('pointerdown', (event) => {
-      from = event.shiftKey && this.x ? Math.round(this.stepUnder(event)) : null;
+      from = event.shiftKey && this.x ? within(this.stepUnder(event)) : null;
       this.box.setPointerCapture(event.pointerId);
       drag(event);
     });
     this.box.addEventListener('pointermove', drag);
+    this.box.addEventListener('pointerup', (event) => {
+      const to = from === null ? null : within(this.stepUnder(event));
+      this.choice.remove();
+      if (to !== null && Math.abs(to - from) > 1) setState({ range: [Math.min(from, to), Math.max(from, to)] });
+      from = null;
+    });
     this.box.addEventListener('dblclick', () => setState({ range: null }));
   }
 

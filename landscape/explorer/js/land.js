@@ -41,7 +41,7 @@ export class Land {
     this.cursor = null;
     this.camera = null;
     this.stage.addEventListener('pointermove', (event) => this.hover(event));
-    this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; });
+    this.stage.addEventListener('pointerleave', (event) => { if (event.pointerType !== 'touch') this.tip.hidden = true; });
     listen(this.stage, this);
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
@@ -211,8 +211,9 @@ export class Land {
   }
 
   pan(dx, dy) {
-    const { panX, panY } = this.wanted();
-    this.look({ panX: panX - dx / this.view.scale, panY: panY + dy / this.view.scale });
+    const { zoom, panX, panY } = this.wanted();
+    const scale = (this.view.scale / this.camera.zoom) * zoom;
+    this.look({ panX: panX - dx / scale, panY: panY + dy / scale });
   }
 
   turn(dx, dy) {
