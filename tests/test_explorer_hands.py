@@ -33,7 +33,8 @@ def phone(browser, address):
 @pytest.fixture
 def touched(phone):
     phone.inner.evaluate(
-        "explorer.setState({...explorer.initial, step: 30}); document.scrollingElement.scrollTop = 0"
+        """() => { explorer.setState({...explorer.initial, step: 30});
+        document.scrollingElement.scrollTop = 0; }"""
     )
     phone.settle()
     return phone
@@ -170,10 +171,11 @@ def test_talk_mode_is_read_from_the_last_row(browser_page, address):
     page.keyboard.press("p")
     page.settle()
     smallest = page.evaluate(
-        """() => Math.min(explorer.lands[0].size, ...[...document.querySelectorAll('body *')].filter(
-          n => n.checkVisibility() && !n.closest('svg, .hidden, noscript') && n.childNodes.length
-          && [...n.childNodes].some(c => c.nodeType === 3 && c.data.trim()))
-        .map(n => parseFloat(getComputedStyle(n).fontSize)))"""
+        """() => {
+        const shown = (n) => n.checkVisibility() && !n.closest('svg, .hidden, noscript')
+          && [...n.childNodes].some((c) => c.nodeType === 3 && c.data.trim());
+        return Math.min(explorer.lands[0].size, ...[...document.querySelectorAll('body *')]
+          .filter(shown).map((n) => parseFloat(getComputedStyle(n).fontSize))); }"""
     )
     assert smallest >= 0.016 * 720
     for chrome in (".tools", ".curves", ".key", ".zooms", ".runs-row"):

@@ -21,7 +21,10 @@ DRAW_STATES = """states => {
   const colours = [[255, 0, 255, 255], [0, 255, 0, 255], [0, 255, 255, 255]];
   const buffers = states.map((i, k) => {
     const floats = new Float32Array(10), bytes = new Uint8Array(floats.buffer);
-    for (const n of [0, 1]) { floats.set(layer.items[0].points[i], 5 * n); bytes.set(colours[k], 20 * n + 16); }
+    for (const n of [0, 1]) {
+      floats.set(layer.items[0].points[i], 5 * n);
+      bytes.set(colours[k], 20 * n + 16);
+    }
     return ribbons.buffer(floats);
   });
   layer.drawGl = () => {
@@ -153,7 +156,8 @@ def test_the_hill_hides_what_lies_behind_it(browser, tmp_path, azimuth, hidden):
     look = f"view=3d&scale=linear&camera={azimuth},14,1,0,0&curves=off"
     page.open(f"file://{out}#step=30&{look}")
     x, y, said = page.evaluate(
-        """() => { const { layer, stage, view } = explorer.lands[0], box = stage.getBoundingClientRect();
+        """() => { const { layer, stage, view } = explorer.lands[0];
+        const box = stage.getBoundingClientRect();
         const [x, y] = view.pixel(layer.items[0].points[15]);
         return [Math.round(x + box.left), Math.round(y + box.top), layer.items[0].hidden]; }"""
     )

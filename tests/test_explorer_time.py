@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import explorer_sample as sample
 import numpy as np
@@ -252,7 +252,7 @@ def test_paths_are_coloured_by_what_was_measured_along_them(page):
         "(() => { const i = explorer.lands[0].layer.items[0]; "
         "return [...i.path.step.keys()].map(k => i.tints(k)[3]); })()"
     )
-    assert all(b <= a for a, b in zip(strength, strength[1:], strict=False))  # residual grows
+    assert all(b <= a for a, b in pairwise(strength))  # residual grows
     assert strength[0] == 1 > strength[-1] > 0
     assert page.evaluate("explorer.lands[0].layer.items.map(i => i.tints(0).join())") == plain
 

@@ -16,6 +16,9 @@ def plot(
     formats: Annotated[
         str, typer.Option("--format", help="png, pdf, svg; separated by commas.")
     ] = "png,pdf",
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Write plotly figures (HTML) as well.")
+    ] = False,
 ) -> None:
     """Draw everything that results files hold; several files get a folder each.
 
@@ -29,6 +32,11 @@ def plot(
         written = plot_results(load_results(file), folder, formats=formats.split(","))
         for figure, sentence in written:
             typer.echo(f"{figure}: {sentence}")
+        if interactive:
+            from landscape.plots.interactive import write_figures
+
+            for page in write_figures(load_results(file), folder):
+                typer.echo(f"{page}: interactive")
 
 
 def explore(
