@@ -95,6 +95,7 @@ class BrowserPage:
         self.inner.evaluate(
             """() => { document.querySelectorAll('dialog[open]').forEach(d => d.close());
             document.querySelectorAll('details[open]').forEach(d => { d.open = false; });
+            document.getElementById('table').hidden = true;
             document.activeElement?.blur();
             explorer.cancelFirstLook?.(); explorer.player?.stop();
             explorer.setState(explorer.initial); }"""

@@ -69,6 +69,8 @@ def test_names_from_files_are_text(page):
 
 @pytest.mark.parametrize("step", [0, 13, 24, 60])
 def test_a_step_moves_the_table_and_every_panel(page, results, step):
+    page.keyboard.press("b")
+    assert page.locator("#table").is_visible()
     page.evaluate(
         """step => {const s = document.getElementById('step'); s.value = step;
         s.dispatchEvent(new Event('input', {bubbles: true}))}""",

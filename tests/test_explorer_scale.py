@@ -61,7 +61,8 @@ def test_one_step_of_six_runs(page, tmp_path, record_property, capsys):
             print(f"\none slider step, six runs, {view}: {cost:.1f} ms of the main thread")
     assert page.evaluate("explorer.lands[0].layer.items.map(i => i.state)") == [20] * 6
     assert page.evaluate("explorer.charts.map(({chart}) => chart.at)") == [40] * 5
-    assert out.stat().st_size < 3e6
+    assert out.stat().st_size < 0.7e6
+    assert cost < 40  # on a busy machine; quiet ones need a quarter
 
 
 def test_twelve_long_runs_and_three_fine_surfaces(page, tmp_path, record_property, capsys):
@@ -95,6 +96,7 @@ def test_twelve_long_runs_and_three_fine_surfaces(page, tmp_path, record_propert
     )
     assert x == pytest.approx(wanted, abs=0.01)  # full resolution at the marker
     cost = milliseconds_per_step(page, range(3000, 9000, 400))
+    assert out.stat().st_size < 3e6
     record_property("milliseconds_per_step", cost)
     record_property("megabytes", out.stat().st_size / 1e6)
     with capsys.disabled():
@@ -110,6 +112,7 @@ def test_a_run_that_diverged_is_still_there(page, tmp_path):
     columns["residual"][15:] = np.nan
     broken = replace(lost, in_plane_loss=columns["loss"], **columns)
     page_of({"s": sample.surface(), "sgd": healthy, "adam": broken}, tmp_path, page)
+    page.keyboard.press("b")
     for view in ("contour", "3d"):
         page.evaluate("view => explorer.setState({view, step: 60})", view)
         page.settle()

@@ -31,7 +31,7 @@ export class Land {
     this.tip = el('div', { class: 'tip', hidden: true });
     this.said = el('p', { class: 'hint', role: 'status' });
     this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.over, this.tip, this.said);
-    this.section = el('section', { class: 'land', 'aria-label': 'landscape' }, this.stage);
+    this.section = el('section', { class: 'land', 'aria-label': field === 'surface' ? 'landscape' : 'second landscape' }, this.stage);
     parent.append(this.section);
     if (hasWebGL()) {
       this.scene = new Scene(this.ground);
@@ -142,14 +142,15 @@ export class Land {
 
   /** Where everything is at the present camera and step. */
   measure(width, height) {
-    this.size = parseFloat(getComputedStyle(document.documentElement).fontSize) * (11 / 14);
-    this.thickness = 1.5 * Math.max(1, this.size / 12);
     const { tilt } = this.camera;
     const inset = (flat, space) => flat + tilt * (space - flat);
-    const top = this.clear?.() ?? 0;
+    this.room ??= this.clear?.() ?? { top: 0, bottom: 0, size: 11 }; // layout is asked for only when it changed
+    const { top, bottom, size } = this.room;
+    this.size = size;
+    this.thickness = 1.5 * Math.max(1, size / 12);
     this.pane = { x: 0, y: 0, width, height };
     const sides = inset(1.2, 3.6) * this.size;
-    this.frame = { x: sides, y: top + inset(0.6, 1.8) * this.size, width: width - 2 * sides, height: height - top - inset(2.4, 5.4) * this.size };
+    this.frame = { x: sides, y: top + inset(0.6, 1.8) * this.size, width: width - 2 * sides, height: height - top - bottom - inset(2.4, 5.4) * this.size };
     this.view = viewOf(this.box, this.camera, this.frame);
     this.layer.step(state.step, this.view, { x: 0, y: top, width, height: height - top });
   }
@@ -163,7 +164,9 @@ export class Land {
     drawOverlay(pen, this, this.view);
   }
 
+  /** The stage or what stands over it changed its size. */
   resize() {
+    this.room = null;
     if (this.terrain) this.render();
   }
 

@@ -110,7 +110,7 @@ function dress(land) {
   land.note = el('p', { class: 'note' });
   const key = el('div', { class: 'key glass' }, el('div', { class: 'picker' }, surface || el('span', { class: 'note' }, surfaces[0].key), metric, land.clip.box), land.bar.svg, land.note);
   const zoom = (label, title, act) => el('button', { type: 'button', class: 'tool round', 'aria-label': title, title, onclick: act }, label);
-  land.card = el('aside', { class: 'card glass', 'aria-label': 'pinned points', hidden: true });
+  land.card = el('div', { class: 'card glass', role: 'group', 'aria-label': 'pinned points', hidden: true });
   land.stage.append(el('div', { class: 'zooms' }, zoom('+', 'zoom in', () => land.zoom(1.5)), zoom('−', 'zoom out', () => land.zoom(1 / 1.5)),
     el('button', { type: 'button', class: 'tool round fit', 'aria-label': 'fit: the whole again', title: 'the whole again (0)', onclick: () => land.fit() }, 'Fit')), land.card);
   land.section.append(key);
@@ -118,8 +118,13 @@ function dress(land) {
   land.clear = () => {
     const over = byId('over').getBoundingClientRect();
     const stage = land.stage.getBoundingClientRect();
-    return over.bottom > stage.top && over.top < stage.bottom && !narrow.matches ? Math.max(0, over.bottom - stage.top) : 0;
+    const story = document.querySelector('.story')?.getBoundingClientRect();
+    const top = over.bottom > stage.top && over.top < stage.bottom && !narrow.matches ? Math.max(0, over.bottom - stage.top) : 0;
+    const size = parseFloat(getComputedStyle(document.documentElement).fontSize) * (11 / 14);
+    return { top, size, bottom: story?.height && !narrow.matches ? Math.max(0, stage.bottom - story.top - 2 * size) : 0 };
   };
+  const watcher = new ResizeObserver(() => land.resize());
+  for (const over of [byId('over'), document.querySelector('.story')].filter(Boolean)) watcher.observe(over);
   land.dressed = () => {
     if (surface) surface.value = state[land.field];
     if (metric) {
@@ -172,7 +177,8 @@ function makeLands(parent) {
     if (REDRAWN.some((name) => changed.has(name))) drawAll();
     else if (['size', 'step', 'view', 'camera', 'window', 'trail', 'pins', 'talk', 'curves', 'scene'].some((name) => changed.has(name))) {
       shown().forEach((land) => {
-        land.render();
+        if (changed.has('size')) land.resize();
+        else land.render();
         land.stage.classList.toggle('zoomed', Boolean(state.view === '3d' || state.window));
         if (changed.has('pins') || (changed.has('step') && state.pins.length)) showPins(land.card, land);
       });
@@ -240,7 +246,10 @@ function actions(dialogs) {
   return {
     ...dialogs,
     view: switchView,
-    table: () => { drawer.hidden = !drawer.hidden; },
+    table: () => {
+      drawer.hidden = !drawer.hidden;
+      announce(['table']);
+    },
     compare: () => setState(state.compare < 0 ? { compare: state.surface === 0 ? 1 : 0 } : { compare: -1, difference: 'off' }),
     mark: () => {
       const step = Math.floor(state.step);

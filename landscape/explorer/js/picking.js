@@ -42,8 +42,8 @@ export function isHidden(terrain, box, view, point) {
   const ray = view.ray(...view.pixel(point));
   const own = view.depth(point);
   const step = 0.02;
-  let side = 0;
-  for (let t = own - step; t > -ray.reach; t -= step) {
+  let side = 0; // of the ground: above, below, or not yet known
+  for (let t = own; t > -ray.reach; t -= step) {
     const p = pointOn(ray, t);
     if (Math.abs(p[0]) > box.bx || Math.abs(p[1]) > box.by) return false;
     const over = p[2] - groundAt(terrain, box, p);

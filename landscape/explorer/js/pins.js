@@ -52,10 +52,10 @@ export function showPins(card, land) {
   const { surface } = land;
   const across = surface.alpha.length;
   const step = Math.floor(state.step);
-  const parts = pins.map(({ k, at }, n) => el('section', {}, el('h3', {}, `Point ${'AB'[n]}`), ...groundTip(land.terrain, { i: k % across, j: Math.floor(k / across) }),
-    ...(visibleRuns().some((run) => pathOf(surface, run)) && pins.length === 1 ? [el('h4', {}, `distance in all parameters, step ${step}`), ...visibleRuns().filter((run) => pathOf(surface, run)).slice(0, 8).map((run) => el('div', { class: 'row' },
+  const parts = pins.map(({ k, at }, n) => el('section', {}, el('h2', {}, `Point ${'AB'[n]}`), ...groundTip(land.terrain, { i: k % across, j: Math.floor(k / across) }),
+    ...(visibleRuns().some((run) => pathOf(surface, run)) && pins.length === 1 ? [el('h3', {}, `distance in all parameters, step ${step}`), ...visibleRuns().filter((run) => pathOf(surface, run)).slice(0, 8).map((run) => el('div', { class: 'row' },
       el('i', { style: `background:var(--run-${run.index})` }), el('span', {}, run.short), el('span', { class: 'number' }, short(distanceTo(surface, run, at, step)))))] : [])));
-  const slice = pins.length === 2 ? [el('h3', {}, 'Slice from A to B'), sliceChart(land), el('p', { class: 'note' }, 'interpolated between measured points; the ends are stored values')] : [el('p', { class: 'note' }, 'pin another point for a slice')];
+  const slice = pins.length === 2 ? [el('h2', {}, 'Slice from A to B'), sliceChart(land), el('p', { class: 'note' }, 'interpolated between measured points; the ends are stored values')] : [el('p', { class: 'note' }, 'pin another point for a slice')];
   card.replaceChildren(el('button', { type: 'button', class: 'quiet close', 'aria-label': 'remove the pins', onclick: () => setState({ pins: [] }) }, '✕'), ...parts, ...slice);
 }
 

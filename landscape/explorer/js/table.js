@@ -40,6 +40,7 @@ export function makeTable(parent) {
     return { run, row, cells, note, end: endOf(run) };
   });
   const update = () => {
+    if (parent.closest('[hidden]')) return;
     const step = Math.floor(state.step);
     for (const { run, row, cells, note, end } of rows) {
       row.classList.toggle('off', !isVisible(run));
@@ -51,6 +52,6 @@ export function makeTable(parent) {
       if (note.textContent !== ended) note.textContent = ended;
     }
   };
-  onChange((changed) => ['step', 'hidden', 'surface'].some((name) => changed.has(name)) && update());
+  onChange((changed) => ['step', 'hidden', 'surface', 'table'].some((name) => changed.has(name)) && update());
   update();
 }
