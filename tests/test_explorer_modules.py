@@ -103,7 +103,8 @@ def test_a_pixel_and_its_ray_are_inverse_from_map_to_terrain(modules):
 def test_the_matrix_of_webgl_is_the_projection_of_the_pen(modules):
     pairs = modules(
         SURFACE
-        + """return [0, 0.5, 1].flatMap((tilt) => [[-1, 0.5, 0.2], [0.7, -0.3, 0.7]].map((p) => {
+        + """const points = [[-1, 0.5, 0.2], [0.7, -0.3, 0.7]];
+          return [0, 0.5, 1].flatMap((tilt) => points.map((p) => {
           const view = look(tilt), m = view.matrix(640, 420);
           const at = (r) => m[r] * p[0] + m[4 + r] * p[1] + m[8 + r] * p[2] + m[12 + r];
           return [view.pixel(p), [(at(0) / at(3) + 1) * 320, (1 - at(1) / at(3)) * 210],
