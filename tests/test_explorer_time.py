@@ -163,6 +163,42 @@ def test_every_run_is_seen_against_its_halo_in_both_themes(page):
             assert (high + 0.05) / (low + 0.05) >= 3, (colour, drawn, dark)
 
 
+def test_page_and_figures_have_one_map(page):
+    from landscape.plots.ground import ground_colors
+
+    for theme in ("light", "dark"):
+        drawn = page.evaluate(
+            "dark => Array.from({length: 256}, (_, k) => explorer.ground(k / 255, dark))",
+            theme == "dark",
+        )
+        for one, other in zip(drawn, ground_colors(theme), strict=True):
+            channels = [[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (one, other)]
+            assert np.abs(np.subtract(*channels)).max() <= 1
+
+
+def test_two_metrics_of_one_surface_stand_side_by_side(page):
+    page.evaluate("explorer.setState({compare: 0, other: 1})")
+    page.settle()
+    shown = page.evaluate("explorer.lands.map(l => l.surface.metrics[l.terrain.metric])")
+    assert shown == ["loss", "error"]
+    page.keyboard.press("c")
+    page.settle()
+    assert page.evaluate("[explorer.state.compare, explorer.state.other]") == [-1, -1]
+
+
+def test_a_step_in_a_sentence_leads_there(page):
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    page.settle()
+    link = page.locator("#scene-text .link").first
+    step = int(link.inner_text().split()[1])
+    page.evaluate("explorer.setState({step: 1})")
+    page.settle()
+    link.click()
+    page.settle()
+    assert page.evaluate("explorer.state.step") == step
+
+
 def test_forty_runs_with_long_names(page, tmp_path):
     results = {"surface/pca": sample.surface()}
     for k, (rate, seed) in enumerate(product(range(8), range(5))):

@@ -19,6 +19,7 @@ from landscape.explorer.packing import packed_content
 from landscape.explorer.picture import still_picture
 from landscape.explorer.program import program
 from landscape.explorer.story import Scene, automatic_story, told
+from landscape.plots.ground import GROUND
 from landscape.store import Result
 
 PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
@@ -71,6 +72,7 @@ def explore(
     content |= {
         "title": heading,
         "description": description or "",
+        "ground": GROUND,
         "marks": [[_step(step), str(note)] for step, note in sorted((notes or {}).items())],
         "story": told(automatic_story(sources, content) if story is None else story),
     }

@@ -19,6 +19,7 @@ def still_picture(sources: Mapping[str, Mapping[str, Result]]) -> str:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from landscape.plots.ground import ground_colormap
     from landscape.plots.style import look
 
     figure = Figure(figsize=(6.4, 4.4), dpi=90, layout="constrained")
@@ -27,7 +28,9 @@ def still_picture(sources: Mapping[str, Mapping[str, Result]]) -> str:
     if np.isfinite(values).any():
         positive = values[values > 0].min(initial=np.inf)
         shown = np.log10(np.maximum(values, positive)) if np.isfinite(positive) else values
-        axes.pcolormesh(surface.alpha, surface.beta, shown, cmap="Blues_r", shading="nearest")
+        axes.pcolormesh(
+            surface.alpha, surface.beta, shown, cmap=ground_colormap(), shading="nearest"
+        )
     plane = surface.provenance.get("plane_hash")
     for path in placed:
         if isinstance(path, Projection) and path.provenance.get("plane_hash") == plane:

@@ -12,6 +12,7 @@ import numpy as np
 
 from landscape.analysis import Profile, Projection, Surface, Walk
 from landscape.plots.caption import conditions
+from landscape.plots.ground import ground_colors
 from landscape.plots.style import looks
 from landscape.plots.surface import axis_label, belongs, check_plane, is_square
 from landscape.plots.walk import curve
@@ -163,7 +164,7 @@ def _surface(
         bar |= {"tickvals": np.log10(ticks), "ticktext": [f"{t:g}" for t in ticks]}
     x, y = axis_label(surface, 0), axis_label(surface, 1)
     hover = f"{name} %{{VALUE:.5g}}<br>x %{{x:.4g}}, y %{{y:.4g}}<extra></extra>"
-    colours = {"colorscale": "Viridis", "colorbar": bar}
+    colours = {"colorscale": ground_colors(count=32), "colorbar": bar}
     if view == "2d":
         made = _new(surface.settings, xaxis_title=x, yaxis_title=y)
         made.add_contour(

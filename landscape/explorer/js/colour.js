@@ -1,7 +1,7 @@
 // Colours: the theme, the surface's map and the runs' colours, all in OKLab so that equal steps
 // look equal (Ottosson 2020, bottosson.github.io/posts/oklab).
 
-import { runs } from './data.js';
+import { content, runs } from './data.js';
 import { announce, state } from './state.js';
 
 const systemDark = matchMedia('(prefers-color-scheme: dark)');
@@ -40,15 +40,9 @@ export function contrast(one, other) {
   return (high + 0.05) / (low + 0.05);
 }
 
-// Low loss is dark in both themes: [lightness, chroma, hue in degrees] from the lowest to the highest.
-const GROUND = {
-  light: [[0.47, 0.1, 262], [0.6, 0.098, 236], [0.73, 0.08, 208], [0.84, 0.062, 165], [0.915, 0.048, 112], [0.97, 0.022, 88]],
-  dark: [[0.21, 0.065, 272], [0.29, 0.09, 264], [0.37, 0.095, 246], [0.48, 0.09, 222], [0.59, 0.085, 190], [0.7, 0.085, 160]],
-};
-
-/** Colour of the surface at t = 0 … 1 in a theme. */
+/** Colour of the surface at t = 0 … 1 in a theme: the map comes with the content, by lightness, chroma and hue. */
 export function groundColour(t, dark = isDark()) {
-  const stops = GROUND[dark ? 'dark' : 'light'];
+  const stops = content.ground[dark ? 'dark' : 'light'];
   const at = Math.max(0, Math.min(1, t)) * (stops.length - 1);
   const i = Math.min(stops.length - 2, Math.floor(at));
   const [L, C, h] = stops[i].map((v, k) => v + (at - i) * (stops[i + 1][k] - v));

@@ -26,7 +26,7 @@ function manyScales(name) {
 
 function lossCurves() {
   return visibleRuns().flatMap((run) => {
-    const faint = run.path && curveOf(run, run.path.step, run.path.losses, { faint: true, alone: !run.measured });
+    const faint = run.path && curveOf(run, run.path.step, run.path.losses, { faint: Boolean(run.measured) });
     return [faint, run.measured && curveOf(run, run.measured.step, run.measured.loss)].filter(Boolean);
   }).sort((a, b) => Number(Boolean(b.faint)) - Number(Boolean(a.faint)));
 }

@@ -1,7 +1,7 @@
 // Keys that work anywhere on the page, except where text or a list is being used.
 
 import { isDark } from './colour.js';
-import { firstStep, hasSteps, lastStep, nearest, runs, surfaces } from './data.js';
+import { firstStep, hasSteps, lastStep, nearest, runs } from './data.js';
 import { goTo, onlyRun, setState, state, toggle, toggleRun } from './state.js';
 
 export function makeKeys(player, lands, act) {
@@ -13,7 +13,7 @@ export function makeKeys(player, lands, act) {
     l: () => toggle('scale', 'log', 'linear'),
     d: () => toggle('drop'),
     t: () => setState({ theme: isDark() ? 'light' : 'dark' }),
-    c: () => surfaces.length > 1 && act.compare(),
+    c: act.compare,
     p: () => toggle('talk'),
     k: () => toggle('curves'),
     b: act.table,

@@ -48,10 +48,16 @@ export class Land {
 
   get surface() { return this.given ?? surfaces[state[this.field]]; }
 
+  /** Index of the metric that is shown; the second landscape may have one of its own. */
+  get metric() {
+    const wanted = this.field === 'compare' && state.other >= 0 ? state.other : state.metric;
+    return Math.min(wanted, this.surface.metrics.length - 1);
+  }
+
   /** Draw the ground again (another surface, metric, scale, clip or theme). */
   draw() {
     if (!this.surface) return;
-    this.terrain = terrainOf(this.surface, Math.min(state.metric, this.surface.metrics.length - 1), this.given ? 'linear' : state.scale, state.clip);
+    this.terrain = terrainOf(this.surface, this.metric, this.given ? 'linear' : state.scale, state.clip);
     this.box = boxOf(this.surface);
     this.isolines = this.terrain.empty ? [] : isovalues(this.terrain).map((value) => {
       const height = this.terrain.height(value);

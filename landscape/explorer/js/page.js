@@ -1,7 +1,7 @@
 // Put the page together.
 
 import { CAMERA_NAMES, namedCamera } from './camera.js';
-import { applyTheme, isDark, runColour } from './colour.js';
+import { applyTheme, groundColour, isDark, runColour } from './colour.js';
 import { makeCurves } from './curves.js';
 import { commonPrefix, content, firstStep, hasSteps, lastStep, lines, load, runs, surfaces } from './data.js';
 import { byId, el, narrow, reducedMotion, svg } from './dom.js';
@@ -78,7 +78,7 @@ function makeTools(parent, act) {
       has && runs.length > 0 && select('colour', 'Colour paths by', [['run', 'run'], ['loss', 'loss'], ['angle', 'angle'], ['residual', 'distance off the plane']]),
       has && runs.length > 0 && switchButton('fade', 'fade', 'Fade paths off the plane', 'paths fade with their distance from the plane'),
       has && runs.length > 0 && switchButton('drop', 'drop', 'Drop to surface', 'draw the runs on the surface instead of at their measured loss (d)'),
-      surfaces.length > 1 && button('compare', 'Compare two surfaces', 'side by side (c)', act.compare),
+      comparable() && button('compare', 'Compare two surfaces or metrics', 'side by side (c)', act.compare),
       surfaces.length > 1 && switchButton('difference', 'difference', 'Their difference', 'the first minus the second, at the same points'),
       (runs.length > 0 || lines.length > 0) && has && switchButton('curves-button', 'curves', 'Curves', 'show or hide the curves (k)'),
       runs.length > 0 && button('table-button', 'Table', 'numbers of every run at this step (b)', act.table),
@@ -99,12 +99,15 @@ function makeTools(parent, act) {
     el('button', { type: 'button', class: 'tool round', id: 'help-button', 'aria-label': 'help', title: 'keys and gestures (?)', onclick: act.help }, '?')].filter(Boolean));
 }
 
+/** Whether there is anything to put beside the landscape: another surface or another metric. */
+const comparable = () => surfaces.length > 1 || surfaces[0]?.metrics.length > 1;
+
 /** What stands over a landscape: which surface, its colours, buttons to zoom, the pins. */
 function dress(land) {
   const surface = surfaces.length > 1 && el('select', { 'aria-label': 'surface', onchange: (e) => setState({ [land.field]: Number(e.target.value) }) },
     ...surfaces.map((s) => el('option', { value: s.index }, s.key)));
   const most = Math.max(...surfaces.map((s) => s.metrics.length));
-  const metric = most > 1 && el('select', { 'aria-label': 'metric', onchange: (e) => setState({ metric: Number(e.target.value) }) });
+  const metric = most > 1 && el('select', { 'aria-label': 'metric', onchange: (e) => setState({ [land.field === 'compare' ? 'other' : 'metric']: Number(e.target.value) }) });
   land.bar = new ColourBar();
   land.clip = makeClip();
   land.note = el('p', { class: 'note' });
@@ -130,7 +133,7 @@ function dress(land) {
     if (metric) {
       const names = land.surface?.metrics ?? [];
       metric.replaceChildren(...names.map((name, k) => el('option', { value: k }, name)));
-      metric.value = Math.min(state.metric, names.length - 1);
+      metric.value = land.metric;
     }
     land.bar.show(land.terrain);
     land.clip.show(land.terrain);
@@ -146,7 +149,7 @@ function dress(land) {
   };
 }
 
-const REDRAWN = ['surface', 'metric', 'compare', 'difference', 'scale', 'clip', 'theme', 'drop', 'hidden', 'fade', 'colour'];
+const REDRAWN = ['surface', 'metric', 'other', 'compare', 'difference', 'scale', 'clip', 'theme', 'drop', 'hidden', 'fade', 'colour'];
 
 function makeLands(parent) {
   const add = (field) => {
@@ -250,7 +253,10 @@ function actions(dialogs) {
       drawer.hidden = !drawer.hidden;
       announce(['table']);
     },
-    compare: () => setState(state.compare < 0 ? { compare: state.surface === 0 ? 1 : 0 } : { compare: -1, difference: 'off' }),
+    compare: () => {
+      if (state.compare >= 0 || !comparable()) setState({ compare: -1, other: -1, difference: 'off' });
+      else setState(surfaces.length > 1 ? { compare: state.surface === 0 ? 1 : 0 } : { compare: 0, other: state.metric === 0 ? 1 : 0 });
+    },
     mark: () => {
       const step = Math.floor(state.step);
       const known = state.marks.find(([at]) => at === step);
@@ -319,7 +325,7 @@ async function start() {
   await Promise.all(lands.map((land) => land.drawing));
   // For the console, for a page that holds this one, and for tests.
   window.explorer = {
-    state, initial, setState, runs, surfaces, lands, charts, player, story, curvesCsv, landSvg, landCanvas, sliceOf, distanceTo, clockOf, hashOf, film: () => filmLand(lands[0], player), colour: runColour,
+    state, initial, setState, runs, surfaces, lands, charts, player, story, curvesCsv, landSvg, landCanvas, sliceOf, distanceTo, clockOf, hashOf, film: () => filmLand(lands[0], player), colour: runColour, ground: groundColour,
   };
   addEventListener('message', ({ data }) => { if (Number.isInteger(data?.step)) setState({ step: Math.max(firstStep, Math.min(lastStep, data.step)) }); });
   document.documentElement.dataset.ready = 'true';

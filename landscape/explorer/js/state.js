@@ -39,6 +39,7 @@ const makeFields = () => ({
   scale: { start: 'log', read: oneOf('log', 'linear') },
   surface: { start: 0, read: whole(0, surfaces.length - 1) },
   metric: { start: 0, read: whole(0, Math.max(0, ...surfaces.map((s) => s.metrics.length - 1))) },
+  other: { start: -1, read: whole(-1, Math.max(0, ...surfaces.map((s) => s.metrics.length - 1))) },
   compare: { start: -1, read: whole(-1, surfaces.length - 1) },
   difference: { start: 'off', read: oneOf('off', 'on') },
   hidden: { start: [], read: indices(runs.length) },

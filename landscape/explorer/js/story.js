@@ -2,9 +2,13 @@
 
 import { content } from './data.js';
 import { el, reducedMotion } from './dom.js';
-import { initial, onChange, readHash, setState, state } from './state.js';
+import { goTo, initial, onChange, readHash, setState, state } from './state.js';
 
 const READING_MS = 7000;
+
+/** A sentence in which every "step 12" leads there. */
+const told = (text) => text.split(/(\bstep \d+)/).map((part, k) => (k % 2
+  ? el('button', { type: 'button', class: 'link', onclick: () => goTo(Number(part.slice(5))) }, part) : part));
 
 export function makeStory(parent, player) {
   const scenes = content.story ?? [];
@@ -36,7 +40,7 @@ export function makeStory(parent, player) {
   const update = () => {
     const scene = scenes[state.scene];
     box.hidden = !scene;
-    text.textContent = scene?.text ?? '';
+    text.replaceChildren(...(scene ? told(scene.text) : []));
     place.textContent = `${state.scene + 1} / ${scenes.length}`;
   };
   onChange((changed) => changed.has('scene') && update());
