@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import landscape as ls
+from landscape.analysis.layers import LayerMetrics
 
 pytestmark = pytest.mark.browser
 
@@ -174,6 +175,31 @@ def test_page_and_figures_have_one_map(page):
         for one, other in zip(drawn, ground_colors(theme), strict=True):
             channels = [[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (one, other)]
             assert np.abs(np.subtract(*channels)).max() <= 1
+
+
+def test_layers_have_a_panel_when_they_were_measured(page, tmp_path):
+    assert page.locator("#panel-layers").count() == 0
+    step = np.arange(61)
+    weight = np.outer([1.0, 2.0, 4.0], np.ones(61))
+    update = np.outer([0.1, 0.01, 0.001], 1 + step / 60)
+    layers = LayerMetrics(
+        name="Adam", optimizer="adam", step=step, layers=("a.weight", "a.bias", "b.weight"),
+        weight_norm=weight, update_norm=update, learning_rate=np.full(61, 0.1),
+    )  # fmt: skip
+    open_page(page, {**sample.results(), "layers/adam": layers}, tmp_path)
+    panel = page.locator("#panel-layers .plot")
+    panel.scroll_into_view_if_needed()
+    box = panel.bounding_box()
+    x = page.evaluate("explorer.charts.layers.x(30)")
+    page.mouse.move(box["x"] + x, box["y"] + 0.45 * box["height"])
+    shown = panel.locator(".tip .number").all_inner_texts()
+    assert shown[0] == "30"
+    assert float(shown[1]) == pytest.approx(update[1, 30] / weight[1, 30], rel=1e-3)
+    page.mouse.down()
+    page.mouse.up()
+    page.settle()
+    assert page.evaluate("explorer.state.step") == 30
+    assert page.problems == []
 
 
 def test_two_metrics_of_one_surface_stand_side_by_side(page):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.analysis import Profile, Projection, Surface, Walk
+from landscape.analysis import LayerMetrics, Profile, Projection, Surface, Walk
 from landscape.analysis.path import PathMetrics
 from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
@@ -20,7 +20,7 @@ from landscape.store import Result
 Sources = Mapping[str, Mapping[str, Result]]
 """Name of a file (or "") to its results by name."""
 
-_RUN_RESULTS = (Projection, PathMetrics, Walk)
+_RUN_RESULTS = (Projection, PathMetrics, Walk, LayerMetrics)
 
 
 def page_content(sources: Sources) -> dict[str, Any]:
@@ -99,13 +99,19 @@ def _optimizer(results: Sequence[Any]) -> str:
 
 
 def _run(results: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"path": None, "walk": None}
+    found: dict[str, Any] = {"path": None, "walk": None, "layers": None}
     for result in results:
         if isinstance(result, PathMetrics):
             columns = ("cosine", "distance", "update_norm", "losses", "learning_rate")
             found["path"] = {
                 "step": packed(result.step, "i4"),
                 **{column: packed(getattr(result, column)) for column in columns},
+            }
+        elif isinstance(result, LayerMetrics):
+            found["layers"] = {
+                "step": packed(result.step, "i4"),
+                "names": list(result.layers),
+                "ratio": packed(result.update_to_weight),
             }
         elif isinstance(result, Walk):
             found["walk"] = {

@@ -14,7 +14,8 @@ from landscape.analysis.path import PathMetrics
 
 FIELDS = (
     "step", "view", "scale", "surface", "metric", "other", "compare", "difference", "hidden",
-    "camera", "window", "clip", "trail", "drop", "fade", "colour", "speed", "time", "loop", "range", "pins",
+    "camera", "window", "clip", "trail", "drop", "fade", "colour", "speed", "time", "loop",
+    "range", "pins",
 )  # fmt: skip
 """What a scene may set: the fields of the page's address."""
 

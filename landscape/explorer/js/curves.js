@@ -3,6 +3,7 @@
 import { Chart } from './chart.js';
 import { firstStep, lastStep, lines, pathOf, runs, stateAt, surfaces, walkWindows } from './data.js';
 import { short, tickText } from './format.js';
+import { LayerPanel } from './heat.js';
 import { isVisible, onChange, state, visibleRuns } from './state.js';
 
 const curveOf = (run, x, y, more = {}) => ({ run, name: run.short, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
@@ -179,6 +180,7 @@ export function makeCurves(side, more) {
       if (walkChart) drawWalk();
     }
   });
+  if (runs.some((run) => run.layers)) charts.layers = new LayerPanel(more);
   drawAll();
   charts.walk = walkChart;
   charts.pairs = pairs;

@@ -54,7 +54,6 @@ export class Ground {
 
   /** Take over the mesh of a terrain in its box. */
   show({ field, empty, surface, values }, box) {
-    const { gl } = this;
     const { x, y, z, width, tall } = field;
     const data = new Float32Array(5 * width * tall);
     const triangles = [];
