@@ -29,7 +29,7 @@ export class Chart {
       this.box);
     parent.append(this.panel);
     this.series = [];
-    new ResizeObserver(() => this.draw()).observe(this.box);
+    new ResizeObserver(() => { this.sizes = null; this.draw(); }).observe(this.box);
     this.box.addEventListener('pointermove', (event) => this.hover(event));
     this.box.addEventListener('pointerleave', () => { this.tip.hidden = true; });
     if (options.scrub) this.listen();
@@ -70,12 +70,12 @@ export class Chart {
   }
 
   draw() {
-    const [width, height] = [this.box.clientWidth, this.box.clientHeight];
+    this.sizes ??= [this.box.clientWidth, this.box.clientHeight, unit()]; // layout is asked for only when it changed
+    const [width, height, u] = this.sizes;
     this.x = null;
     if (!width || !height) return;
     this.svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
     this.svg.replaceChildren();
-    const u = unit();
     this.margin = { left: 46 * u, right: 10 * u, top: 6 * u, bottom: (this.options.bare ? 6 : 20) * u };
     const { left, right, top, bottom } = this.margin;
     const range = this.range ?? extentOf(this.series.map((s) => s.y), this.log);
@@ -124,7 +124,7 @@ export class Chart {
     const { left, right, top, bottom } = this.margin;
     const g = svg('g', { class: 'axes' });
     const text = this.options.yText ?? tickText;
-    const u = unit();
+    const [, , u] = this.sizes;
     for (const v of this.options.yTicks ?? ticksOf(low, high, Math.max(2, Math.floor((height - top - bottom) / (22 * u))), this.log)) {
       const y = this.y(v);
       g.append(svg('line', { class: 'rule', x1: left, x2: width - right, y1: y, y2: y }), svg('text', { x: left - 6 * u, y: y + 3.5 * u, 'text-anchor': 'end' }, text(v)));

@@ -59,6 +59,7 @@ export class Land {
     if (!this.surface) return;
     this.terrain = terrainOf(this.surface, this.metric, this.given ? 'linear' : state.scale, state.clip);
     this.box = boxOf(this.surface);
+    this.oblique = namedCamera('oblique', this.terrain);
     this.isolines = this.terrain.empty ? [] : isovalues(this.terrain).map((value) => {
       const height = this.terrain.height(value);
       const lines = isoline(this.terrain.field, height);
@@ -84,8 +85,7 @@ export class Land {
   /** The camera that the state asks for. */
   wanted() {
     const space = state.view === '3d';
-    const oblique = namedCamera('oblique', this.terrain);
-    const [azimuth, elevation, ...window] = state.camera ?? [...oblique, 1, 0, 0];
+    const [azimuth, elevation, ...window] = state.camera ?? [...this.oblique, 1, 0, 0];
     const [zoom, panX, panY] = space ? window : state.window ?? [1, 0, 0];
     return { azimuth, elevation, tilt: space ? 1 : 0, zoom, panX, panY };
   }
