@@ -1,6 +1,6 @@
 // The runs over a landscape: whole paths faint, trails up to the step, a marker with its stem.
 
-import { pathOf, runs, stateAt, valueAt } from './data.js';
+import { pathOf, stateAt, valueAt } from './data.js';
 import { heightAt } from './field.js';
 import { isHidden } from './picking.js';
 import { lineVertices } from './ribbons.js';
@@ -127,10 +127,16 @@ export class RunLayer {
   }
 }
 
+/** The largest distance of any state of any run from the plane of a surface. */
+function farthest(surface) {
+  surface.farthest ??= surface.paths.reduce((most, { residual }) => residual.reduce((m, v) => (v > m && v < Infinity ? v : m), most), 1e-12);
+  return surface.farthest;
+}
+
 /** Colour and strength of a path at every state: of its run, or of a quantity along it. */
 function tintsOf({ run, path, colour }, terrain) {
   const plain = rgb(colour);
-  const most = Math.max(...runs.map((r) => Math.max(...(pathOf(terrain.surface, r)?.residual ?? [0]).filter(Number.isFinite), 0)), 1e-12);
+  const most = farthest(terrain.surface);
   const share = {
     loss: (i) => terrain.height(path.loss?.[i] ?? path.inPlane?.[i] ?? NaN),
     angle: (i) => (valueAt(run.path, 'angle', path.step[i]) ?? NaN) / 180,
