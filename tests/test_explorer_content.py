@@ -12,8 +12,10 @@ from dataclasses import replace
 import explorer_sample as sample
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import landscape as ls
+from landscape.cli import app
 from landscape.explorer.content import packed, page_content
 from landscape.explorer.looks import page_looks
 from landscape.explorer.packing import packed_content, unpacked_content
@@ -137,6 +139,18 @@ def test_where_plotly_should_come_from_does_nothing_any_more(tmp_path, where):
         page = ls.explore({"surface": sample.surface()}, tmp_path / "page.html", plotlyjs=where)
     assert "plotly" not in page.read_text("utf-8").lower()
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_the_command_says_that_plotlyjs_does_nothing(tmp_path):
+    file = tmp_path / "a.results.h5"
+    sample.surface().save(file, "surface/pca")
+    page = tmp_path / "a.html"
+    found = CliRunner().invoke(
+        app, ["explore", str(file), "--out", str(page), "--plotlyjs", "directory"]
+    )
+    assert found.exit_code == 0, found.output
+    assert "--plotlyjs does nothing any more" in found.output
+    assert page.exists()
 
 
 def test_a_page_forbids_every_request(tmp_path):

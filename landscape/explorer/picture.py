@@ -29,7 +29,7 @@ def still_picture(sources: Mapping[str, Mapping[str, Result]]) -> str:
         positive = values[values > 0].min(initial=np.inf)
         shown = np.log10(np.maximum(values, positive)) if np.isfinite(positive) else values
         axes.pcolormesh(
-            surface.alpha, surface.beta, shown, cmap=ground_colormap(), shading="nearest"
+            surface.alpha, surface.beta, shown, cmap=ground_colormap(), shading="gouraud"
         )
     plane = surface.provenance.get("plane_hash")
     for path in placed:

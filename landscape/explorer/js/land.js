@@ -95,7 +95,7 @@ export class Land {
     const goal = this.wanted();
     const jump = !this.camera || reducedMotion.matches;
     if (jump) { this.camera = goal; return true; }
-    const passed = Math.min(50, now - (this.then ?? now - 16));
+    const passed = Math.min(250, now - (this.then ?? now - 16));
     this.then = now;
     if (this.tilting?.to !== goal.tilt) this.tilting = goal.tilt === this.camera.tilt ? { to: goal.tilt } : { to: goal.tilt, from: { ...this.camera }, start: now };
     if (this.tilting.from) {
