@@ -87,6 +87,7 @@ _HOMES = {
     "evolution_frames": "plots.animate",
     "write_animation": "plots.animate",
     "explore": "explorer.build",
+    "figure": "plots.interactive",
 }
 
 __all__ = sorted(_HOMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,15 @@ class BrowserPage:
         self.requests.clear()
         self.inner.goto(address)
         self.inner.wait_for_selector("html[data-ready]")
+        self.rest()
+
+    def rest(self) -> None:
+        """Nothing plays by itself from now on."""
+        self.inner.evaluate(
+            """() => { explorer.player?.stop(); if (!explorer.cancelFirstLook) return;
+            explorer.cancelFirstLook(); explorer.setState({step: explorer.initial.step}); }"""
+        )
+        self.settle()
 
     def reuse(self, address: str) -> None:
         """Bring an open page back to its first view; load it when it is not open or complained."""
@@ -91,10 +101,20 @@ class BrowserPage:
         self.inner.mouse.move(0, 0)
         self.inner.evaluate(
             """() => { document.querySelectorAll('dialog[open]').forEach(d => d.close());
+            document.querySelectorAll('details[open]').forEach(d => { d.open = false; });
+            document.getElementById('table').hidden = true;
             document.activeElement?.blur();
+            explorer.cancelFirstLook?.(); explorer.player?.stop();
             explorer.setState(explorer.initial); }"""
         )
         return self.settle()
+
+    def until(self, expression: str, seconds: float = 30) -> None:
+        """Wait until an expression is true (the page's policy forbids Playwright's own way)."""
+        end = time.monotonic() + seconds
+        while not self.inner.evaluate(expression):
+            assert time.monotonic() < end, f"never true: {expression}"
+            self.inner.wait_for_timeout(20)
 
     def settle(self) -> None:
         """Wait until two frames have passed and nothing is being drawn."""

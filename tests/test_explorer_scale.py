@@ -7,6 +7,7 @@ from dataclasses import replace
 import explorer_sample as sample
 import numpy as np
 import pytest
+from conftest import BrowserPage
 
 import landscape as ls
 
@@ -60,7 +61,8 @@ def test_one_step_of_six_runs(page, tmp_path, record_property, capsys):
             print(f"\none slider step, six runs, {view}: {cost:.1f} ms of the main thread")
     assert page.evaluate("explorer.lands[0].layer.items.map(i => i.state)") == [20] * 6
     assert page.evaluate("explorer.charts.map(({chart}) => chart.at)") == [40] * 5
-    assert out.stat().st_size < 3e6
+    assert out.stat().st_size < 0.7e6
+    assert cost < 40  # on a busy machine; quiet ones need a quarter
 
 
 def test_twelve_long_runs_and_three_fine_surfaces(page, tmp_path, record_property, capsys):
@@ -78,7 +80,7 @@ def test_twelve_long_runs_and_three_fine_surfaces(page, tmp_path, record_propert
     out = page_of(results, tmp_path, page)
     drawn = page.evaluate("explorer.lands[0].layer.items.map(i => i.kept.length)")
     assert len(drawn) == 12
-    assert max(drawn) <= 1500
+    assert max(drawn) <= 5000
     spike, top = page.evaluate(
         """() => { const {chart} = explorer.charts[0], faint = chart.series.find(s => s.faint);
         const box = document.querySelector('#panel-loss .curve.faint').getBBox();
@@ -94,6 +96,7 @@ def test_twelve_long_runs_and_three_fine_surfaces(page, tmp_path, record_propert
     )
     assert x == pytest.approx(wanted, abs=0.01)  # full resolution at the marker
     cost = milliseconds_per_step(page, range(3000, 9000, 400))
+    assert out.stat().st_size < 3e6
     record_property("milliseconds_per_step", cost)
     record_property("megabytes", out.stat().st_size / 1e6)
     with capsys.disabled():
@@ -109,17 +112,17 @@ def test_a_run_that_diverged_is_still_there(page, tmp_path):
     columns["residual"][15:] = np.nan
     broken = replace(lost, in_plane_loss=columns["loss"], **columns)
     page_of({"s": sample.surface(), "sgd": healthy, "adam": broken}, tmp_path, page)
+    page.keyboard.press("b")
     for view in ("contour", "3d"):
         page.evaluate("view => explorer.setState({view, step: 60})", view)
         page.settle()
         state = page.evaluate(
             """() => { const item = explorer.lands[0].layer.items.find(i => i.run.name === 'Adam');
-            return [item.state, item.marker.getAttribute('visibility'),
-                    item.marker.classList.contains('lost')]; }"""
+            return [item.state, item.lost]; }"""
         )
-        assert state == [14, "visible", True]  # where it was last seen
+        assert state == [14, True]  # where it was last seen
         assert page.locator('tr[data-run="1"] td[data-column="loss"]').inner_text() == "not finite"
-    assert "No finite loss: Adam" in page.locator(".caption").first.inner_text()
+    assert "No finite loss: Adam" in page.locator("#caption").inner_text()
     page.evaluate("explorer.setState({step: 22})")
     page.settle()
     assert page.locator('tr[data-run="1"] td[data-column="loss"]').inner_text() == "+∞"
@@ -166,7 +169,7 @@ def test_any_part_makes_a_page(page, tmp_path, results):
 def test_nothing_scrolls_sideways(page, tmp_path, width):
     page_of(sample.results(), tmp_path, page)
     page.set_viewport_size({"width": width, "height": 844})
-    for patch in ({"compare": 1}, {"compare": -1, "view": "3d"})[: 2 if width == 390 else 1]:
+    for patch in ({"compare": 1}, {"compare": -1, "view": "3d"}, {"talk": "on"}):
         page.evaluate("patch => explorer.setState(patch)", patch)
         page.settle()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -176,7 +179,7 @@ def test_nothing_scrolls_sideways(page, tmp_path, width):
 def test_reduced_motion_jumps_from_state_to_state(browser, tmp_path):
     out = ls.explore(sample.results(), tmp_path / "page.html")
     context = browser.new_context(offline=True, reduced_motion="reduce")
-    page = context.new_page()
+    page = BrowserPage(context.new_page())
     page.goto(f"file://{out}#step=0&speed=4")
     page.wait_for_selector("html[data-ready]")
     page.evaluate(
@@ -184,7 +187,7 @@ def test_reduced_motion_jumps_from_state_to_state(browser, tmp_path):
         requestAnimationFrame(look); })(); }"""
     )
     page.click("#play")
-    page.wait_for_function("explorer.state.step > 10")
+    page.until("explorer.state.step > 10")
     seen = page.evaluate("window.seen")
     assert all(step == int(step) for step in seen)
     context.close()

@@ -1,4 +1,4 @@
-"""The 3-D view in a real browser: the overlay against the pixels that WebGL drew."""
+"""The terrain in a real browser: what a pen draws against the pixels that WebGL drew."""
 
 from __future__ import annotations
 
@@ -8,38 +8,45 @@ from itertools import product
 import explorer_sample as sample
 import numpy as np
 import pytest
+from conftest import BrowserPage
 from PIL import Image
 
 import landscape as ls
 
 pytestmark = pytest.mark.browser
 
-# The markers of three states as WebGL draws them, in colours the page does not use. Axis ranges
-# are kept, the surface is left out so that it hides none of them.
-DRAW_STATES = """async states => {
-  const land = explorer.lands[0], item = land.layer.items[0];
-  if (land.plot.data.length > 1) await Plotly.deleteTraces(land.plot, [1, 2, 3]);
-  const colours = ['#ff00ff', '#00ff00', '#00ffff'];
-  await Plotly.addTraces(land.plot, states.map((i, k) => ({
-    type: 'scatter3d', mode: 'markers', hoverinfo: 'skip', showlegend: false,
-    x: [item.path.x[i]], y: [item.path.y[i]], z: [item.height[i]],
-    marker: { size: 9, color: colours[k], line: { width: 0 } } })));
-  await Plotly.restyle(land.plot, { visible: false }, [0]);
-}"""
-
-# Plotly promises a scene before WebGL has it; until then its axes have placeholder ranges.
-SCENE_IS_DRAWN = """() => {
-  const scene = explorer.lands[0].plot._fullLayout.scene;
-  return scene?._scene && Object.keys(scene._scene.traces).length > 0
-    && scene.zaxis.range.join() !== '-1,6';
+# Three states as WebGL draws them, as round dots in colours the page does not use.
+DRAW_STATES = """states => {
+  const land = explorer.lands[0], { layer, scene: { ribbons } } = land;
+  const colours = [[255, 0, 255, 255], [0, 255, 0, 255], [0, 255, 255, 255]];
+  const buffers = states.map((i, k) => {
+    const floats = new Float32Array(10), bytes = new Uint8Array(floats.buffer);
+    for (const n of [0, 1]) {
+      floats.set(layer.items[0].points[i], 5 * n);
+      bytes.set(colours[k], 20 * n + 16);
+    }
+    return ribbons.buffer(floats);
+  });
+  layer.drawGl = () => {
+    land.scene.gl.disable(land.scene.gl.DEPTH_TEST);
+    buffers.forEach((b) => ribbons.draw(b, 0, 1, { width: 9 }));
+  };
 }"""
 
 PLACES = """states => {
-  const land = explorer.lands[0], item = land.layer.items[0];
-  const box = land.stage.getBoundingClientRect();
-  return states.map(i => { land.layer.step(item.path.step[i]);
-    return [item.x + box.left, item.y + box.top]; });
+  const { layer, stage, view } = explorer.lands[0];
+  const box = stage.getBoundingClientRect();
+  return states.map(i => { const [x, y] = view.pixel(layer.items[0].points[i]);
+    return [x + box.left, y + box.top]; });
 }"""
+
+STATES = [0, 11, 30]
+CAMERAS = [
+    [32, 38, 1, 0, 0],
+    [-140, 12, 1, 0, 0],
+    [75, 70, 1.2, 0.1, -0.1],
+    [5, 89, 0.8, 0, 0.2],
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,100 +56,58 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser_page, address):
-    browser_page.reuse(address)
-    # few pixels: WebGL runs in software here
-    browser_page.set_viewport_size({"width": 920, "height": 800})
-    browser_page.evaluate("explorer.setState({view: '3d'})")
-    browser_page.settle()
-    browser_page.wait_for_function(SCENE_IS_DRAWN)
-    browser_page.wait_for_timeout(500)
-    return browser_page
-
-
-def centroids(page):
-    """Centres of the three markers in CSS pixels, once WebGL has come to rest."""
-    style = page.add_style_tag(content=".runs, .tip { display: none !important }")
-    before = None
-    for _ in range(60):
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-        pixels = np.asarray(picture).astype(int)
-        found = [
-            np.argwhere(np.abs(pixels - colour).max(axis=2) < 40)
-            for colour in ((255, 0, 255), (0, 255, 0), (0, 255, 255))
-        ]
-        if min(map(len, found)) > 20:
-            centres = np.array([(spots.mean(axis=0) + 0.5)[::-1] for spots in found])
-            if before is not None and np.array_equal(centres, before):
-                style.evaluate("node => node.remove()")
-                return centres
-            before = centres
-        page.wait_for_timeout(150)
-    raise AssertionError("the markers did not appear")
-
-
-def freeze_axes(page):
-    page.evaluate(
-        """async () => { const land = explorer.lands[0], s = land.plot._fullLayout.scene;
-        await Plotly.relayout(land.plot, Object.fromEntries(['x', 'y', 'z'].map(
-          a => [`scene.${a}axis.range`, [...s[`${a}axis`].range]]))); }"""
+def page(browser, address):
+    """Few pixels, since WebGL runs in software here; reduced motion, so that cameras jump."""
+    context = browser.new_context(
+        offline=True, reduced_motion="reduce", viewport={"width": 920, "height": 520}
     )
+    page = BrowserPage(context.new_page())
+    page.open(f"{address}#view=3d&step=60&curves=off")
+    yield page
+    assert page.problems == []
+    context.close()
 
 
-STATES = [0, 11, 30]
-CAMERAS = [
-    [1.2, -1.3, 0.9, 0, 0, 0, 0, 0, 1],
-    [-0.8, -1.7, 1.4, 0.1, 0, -0.1, 0, 0, 1],
-    [0.3, 1.9, 0.5, 0, 0, 0, 0, 0, 1],
-    [0.1, -0.2, 2.4, 0, 0, 0, 0, 0, 1],
-]
+def pixels(page):
+    style = page.add_style_tag(
+        content=".runs, .tip, .over, .key, .zooms { visibility: hidden !important }"
+    )
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    style.evaluate("node => node.remove()")
+    return np.asarray(picture).astype(int)
 
 
-def test_the_overlay_stands_where_webgl_draws(page):
-    """24 cases: 4 cameras, 2 scales, 3 steps; then after a drag and after a resize."""
+def test_the_pen_draws_where_webgl_draws(page):
+    """24 cases: 4 cameras, 2 scales, 3 states; then in the map and after a resize."""
     for scale in ("log", "linear"):
         page.evaluate("scale => explorer.setState({scale})", scale)
         page.settle()
-        freeze_axes(page)
         page.evaluate(DRAW_STATES, STATES)
-        for camera in CAMERAS:
-            page.evaluate("camera => explorer.setState({camera})", camera)
+        views = [{"view": "3d", "camera": camera} for camera in CAMERAS]
+        for patch in [*views, {"view": "contour", "window": [1.3, 0.1, 0.05]}]:
+            page.evaluate("patch => explorer.setState(patch)", patch)
             page.settle()
-            page.wait_for_timeout(150)
             drawn = centroids(page)
             error = np.abs(drawn - np.array(page.evaluate(PLACES, STATES))).max()
-            assert error < 1.5, (scale, camera)  # pixels
-    box = page.locator(".stage").first.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    before = np.array(page.evaluate(PLACES, STATES))
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 90, y + 40, steps=2)
-    page.mouse.up()
-    page.mouse.move(5, 5)
-    drawn = centroids(page)
-    after = np.array(page.evaluate(PLACES, STATES))
-    assert np.abs(after - before).max() > 20  # it did turn
-    assert np.abs(drawn - after).max() < 1.5
-    page.wait_for_function(
-        "camera => explorer.state.camera.join() !== camera.join()", arg=CAMERAS[-1]
-    )
-    page.set_viewport_size({"width": 1000, "height": 860})
-    page.wait_for_timeout(500)
-    drawn = centroids(page)
-    assert np.abs(drawn - np.array(page.evaluate(PLACES, STATES))).max() < 1.5
-    page.problems.append("the page was changed by this test")
-
-
-def test_hover_on_the_surface_is_the_stored_loss(page):
-    """All 24 points of a 4×6 surface; an upstream bug mixes up tooltips when it is not square."""
-    surface = sample.surface()
-    page.evaluate(
-        "camera => explorer.setState({hidden: [0, 1, 2], camera})",
-        [0.05, -0.9, 1.9, 0, 0, 0, 0, 0, 1],
-    )
+            assert error < 1.5, (scale, patch)
+    page.set_viewport_size({"width": 980, "height": 560})
     page.settle()
-    page.wait_for_timeout(300)
+    assert np.abs(centroids(page) - np.array(page.evaluate(PLACES, STATES))).max() < 1.5
+
+
+def centroids(page):
+    found = pixels(page)
+    colours = ((255, 0, 255), (0, 255, 0), (0, 255, 255))
+    spots = [np.argwhere(np.abs(found - colour).max(axis=2) < 60) for colour in colours]
+    assert min(map(len, spots)) > 20
+    return np.array([(s.mean(axis=0) + 0.5)[::-1] for s in spots])
+
+
+def test_hover_on_the_terrain_is_the_stored_loss(page):
+    """All 24 points of a surface that is not square."""
+    surface = sample.surface()
+    page.evaluate("explorer.setState({hidden: [0, 1, 2], camera: [20, 60, 1, 0, 0]})")
+    page.settle()
     wrong = []
     for j, i in product(range(4), range(6)):
         x, y = page.evaluate(
@@ -150,77 +115,178 @@ def test_hover_on_the_surface_is_the_stored_loss(page):
             const inward = (axis, k) => axis[k] + (k ? -1 : 1) * (k % (axis.length - 1) ? 0 : 0.15)
               * (axis[1] - axis[0]);
             const [u, v] = [inward(s.alpha, i), inward(s.beta, j)];
-            const height = land.terrain.clamp(land.terrain.values[j * s.alpha.length + i]);
-            const [px, py] = land.projector()(u, v, height);
+            const [px, py] = land.view.pixel(land.box.place(u, v, land.terrain.heightOver(u, v)));
             const box = land.stage.getBoundingClientRect();
             return [box.left + px, box.top + py]; }""",
             [i, j],
         )
-        page.mouse.move(x - 3, y - 3)
         page.mouse.move(x, y)
-        page.wait_for_timeout(60)
-        tip = page.locator(".land .tip .number").first
-        text = tip.inner_text() if tip.is_visible() else "0"
+        text = page.locator(".land .tip .number").first.inner_text()
         if float(text.replace("−", "-")) != pytest.approx(surface.loss[j, i], rel=6e-5):
             wrong.append((j, i, text, surface.loss[j, i]))
     assert wrong == []
 
 
+def hill():
+    """A hill in the middle of a plain, and a path that goes round it on the far side."""
+    x, y = np.linspace(-2, 2, 33), np.linspace(-2, 2, 33)
+    values = 0.1 + np.exp(-2 * (x[None, :] ** 2 + y[:, None] ** 2))
+    land = sample.surface(
+        alpha=33, beta=33, values=np.stack([values, values]), computed=np.ones((33, 33), bool),
+        standard_error=np.zeros((2, 33, 33)),
+    )  # fmt: skip
+    land = type(land)(**{**vars(land), "alpha": x, "beta": y})
+    t = np.linspace(-1, 1, 31)
+    flat = np.full(31, 0.13)
+    path = sample.projection("SGD", 0.0)
+    coordinates = np.stack([1.6 * t, np.full(31, 1.6)], axis=1)
+    path = type(path)(
+        **{**vars(path), "coordinates": coordinates, "loss": flat, "in_plane_loss": flat}
+    )
+    return {"surface/hill": land, "projection/hill/sgd": path}
+
+
+@pytest.mark.parametrize(("azimuth", "hidden"), [(0, True), (180, False)])
+def test_the_hill_hides_what_lies_behind_it(browser, tmp_path, azimuth, hidden):
+    out = ls.explore(hill(), tmp_path / "page.html")
+    context = browser.new_context(
+        offline=True, reduced_motion="reduce", viewport={"width": 920, "height": 520}
+    )
+    page = BrowserPage(context.new_page())
+    look = f"view=3d&scale=linear&camera={azimuth},14,1,0,0&curves=off"
+    page.open(f"file://{out}#step=30&{look}")
+    page.settle()
+    assert page.evaluate("explorer.lands[0].layer.items[0].hidden") is hidden
+    page.evaluate("explorer.setState({step: 60})")
+    page.settle()
+    x, y = page.evaluate(
+        """() => { const { layer, stage, view } = explorer.lands[0];
+        const box = stage.getBoundingClientRect();
+        const [x, y] = view.pixel(layer.items[0].points[15]);
+        return [Math.round(x + box.left), Math.round(y + box.top)]; }"""
+    )
+    around = pixels(page)[y - 5 : y + 6, x - 12 : x + 13].reshape(-1, 3)
+    halo = (around.min(axis=1) > 232).mean()
+    # seen: a line with its white halo; hidden: at most the dots that mark its hidden part
+    assert (halo == 0) if hidden else (halo > 0.1)
+    context.close()
+
+
+def test_the_map_turns_into_the_terrain_without_a_cut(browser, address):
+    context = browser.new_context(offline=True, viewport={"width": 500, "height": 420})
+    page = BrowserPage(context.new_page())
+    page.open(f"{address}#step=60&curves=off")
+    tilts = page.evaluate(
+        """async () => { const land = explorer.lands[0], seen = [];
+        const start = performance.now();
+        land.onPaint = () => seen.push([performance.now() - start, land.camera.tilt]);
+        explorer.setState({view: '3d'});
+        await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);
+        await land.drawing; return seen; }"""
+    )
+    shares = [share for _, share in tilts]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len({round(share, 3) for share in shares}) > 3  # between map and terrain
+    assert tilts[-1][0] > 550
+    context.close()
+
+
+def test_reduced_motion_cuts_from_map_to_terrain(page):
+    page.evaluate("explorer.setState({view: 'contour'})")
+    page.settle()
+    seen = page.evaluate(
+        """async () => { const land = explorer.lands[0], seen = [];
+        land.onPaint = () => seen.push(land.camera.tilt);
+        explorer.setState({view: '3d'});
+        await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);
+        await land.drawing; return seen; }"""
+    )
+    assert set(seen) == {1}
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+def test_the_terrain_fits_its_pane(page, size):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    for azimuth in (-120, 20, 65):
+        page.evaluate("a => explorer.setState({camera: [a, 38, 1, 0, 0]})", azimuth)
+        page.settle()
+        corners, pane = page.evaluate(
+            """() => { const { box, view, stage } = explorer.lands[0], found = [];
+            for (const x of [-1, 1]) for (const y of [-1, 1]) for (const z of [0, 0.72])
+              found.push(view.pixel([x * box.bx, y * box.by, z]));
+            return [found, [stage.clientWidth, stage.clientHeight]]; }"""
+        )
+        corners = np.array(corners)
+        assert (corners >= 0).all()
+        assert (corners <= pane).all()
+        assert (np.ptp(corners, axis=0) / pane).max() > 0.7
+
+
 def test_cameras_are_linked_when_two_are_compared(page):
     page.evaluate("explorer.setState({compare: 1})")
     page.settle()
-    page.wait_for_timeout(300)
     box = page.locator(".stage").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    before = page.evaluate("explorer.lands[1].camera().eye")
+    before = page.evaluate("explorer.lands[1].camera.azimuth")
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x + 60, y + 30)
-    agree = """() => { const [a, b] = explorer.lands.map(l => l.camera().eye);
-      return Math.hypot(a.x - b.x, a.y - b.y, a.z - b.z) < 1e-3; }"""
-    page.wait_for_function(agree)  # while dragging
+    page.mouse.move(x + 60, y + 30, steps=2)
     page.mouse.up()
-    page.wait_for_function(
-        """() => { const {camera} = explorer.state, {x, y, z} = explorer.lands[0].camera().eye;
-        return camera && Math.hypot(camera[0] - x, camera[1] - y, camera[2] - z) < 1e-3; }"""
-    )
-    page.wait_for_function(agree)
-    after = page.evaluate("explorer.lands[1].camera().eye")
-    assert abs(after["z"] - before["z"]) + abs(after["x"] - before["x"]) > 0.1
-
-
-def test_without_the_private_camera_runs_are_still_drawn(page):
-    page.evaluate(
-        """async () => { const land = explorer.lands[0]; land.projector = () => null;
-        await land.draw(); explorer.setState({step: 20}); }"""
-    )
     page.settle()
-    page.wait_for_timeout(300)
-    kinds = page.evaluate("explorer.lands[0].plot.data.map(t => `${t.type} ${t.mode || ''}`)")
-    assert kinds == ["surface ", *["scatter3d lines"] * 3, "scatter3d markers"]
-    drawn = page.evaluate("[...explorer.lands[0].plot.data[4].x]")
-    wanted = page.evaluate("explorer.lands[0].surface.paths.map(p => p.x[10])")
-    assert sorted(drawn) == pytest.approx(sorted(wanted))
-    page.problems.append("the page was changed by this test")
+    one, other = page.evaluate("explorer.lands.map(l => [l.camera.azimuth, l.camera.elevation])")
+    assert one == pytest.approx(other)
+    assert abs(other[0] - before) > 10
+    assert page.evaluate("explorer.state.camera.slice(0, 2)") == pytest.approx(one, abs=0.01)
 
 
-def test_without_webgl_the_contour_works(browser, address):
+def test_without_webgl_the_map_is_drawn_on_a_canvas(browser, address):
     poor = browser.browser_type.launch(
         executable_path=browser.chromium_path, args=["--no-sandbox", "--disable-3d-apis"]
     )
-    page = poor.new_context(offline=True).new_page()
-    problems, requests = [], []
-    page.on("console", lambda m: m.type == "error" and problems.append(m.text))
-    page.on("pageerror", lambda e: problems.append(str(e)))
-    page.on("request", lambda r: requests.append(r.url))
-    page.goto(f"{address}#view=3d")
-    page.wait_for_selector("html[data-ready]")
+    page = BrowserPage(poor.new_context(offline=True).new_page())
+    page.open(f"{address}#view=3d")
     assert page.evaluate("explorer.state.view") == "contour"
     assert "no WebGL" in page.inner_text("#say")
-    page.get_by_role("button", name="3-D").click()
+    page.get_by_role("button", name="Terrain").click()
     assert page.evaluate("explorer.state.view") == "contour"
     assert page.evaluate("explorer.lands[0].layer.items.length") == 3
-    assert page.locator(".contourlayer path").count() > 10
-    assert problems == []
-    assert all(url.startswith(("file:", "data:", "blob:")) for url in requests)
+    colours = page.evaluate(
+        """() => { const { over, layer, stage } = explorer.lands[0], c = over.getContext('2d');
+        const found = new Set(), { data } = c.getImageData(0, 0, over.width, over.height);
+        for (let k = 0; k < data.length; k += 400) found.add(data.slice(k, k + 3).join());
+        return found.size; }"""
+    )
+    assert colours > 100  # a whole field of them
+    assert page.problems == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in page.requests)
     poor.close()
+
+
+def test_isolines_run_where_the_drawn_field_has_their_value(page):
+    found = page.evaluate(
+        """() => { const { isolines, terrain } = explorer.lands[0];
+        return isolines.map(({ value, height, lines }) => [value, height,
+          lines.flatMap(line => line.map(([x, y]) => terrain.heightOver(x, y)))]); }"""
+    )
+    assert len(found) >= 5
+    for value, height, heights in found:
+        assert float(f"{value:.2g}") == pytest.approx(value, rel=1e-9)  # round
+        assert heights == pytest.approx([height] * len(heights), abs=1e-6)
+
+
+def test_between_the_points_nothing_is_higher_or_lower_than_its_neighbours(page):
+    """The field goes through every stored point and has no extremes of its own along rows."""
+    surface = sample.surface()
+    z, width, fine, low, top = page.evaluate(
+        """() => { const { field, low, top } = explorer.lands[0].terrain;
+        return [[...field.z], field.width, field.fine, low, top]; }"""
+    )
+    z = np.array(z).reshape(-1, width)
+    stored = (np.log10(surface.loss) - np.log10(low)) / (np.log10(top) - np.log10(low))
+    np.testing.assert_allclose(z[::fine, ::fine], stored, atol=1e-6)
+    for k in range(surface.loss.shape[1] - 1):
+        part = z[::fine, k * fine : (k + 1) * fine + 1]
+        ends = np.sort(part[:, [0, -1]], axis=1)
+        assert (part >= ends[:, :1] - 1e-6).all()
+        assert (part <= ends[:, 1:] + 1e-6).all()

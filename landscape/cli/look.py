@@ -16,6 +16,9 @@ def plot(
     formats: Annotated[
         str, typer.Option("--format", help="png, pdf, svg; separated by commas.")
     ] = "png,pdf",
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Write plotly figures (HTML) as well.")
+    ] = False,
 ) -> None:
     """Draw everything that results files hold; several files get a folder each.
 
@@ -35,6 +38,11 @@ def plot(
         written = plot_results(load_results(file), folder, formats=formats.split(","))
         for figure, sentence in written:
             typer.echo(f"{figure}: {sentence}")
+        if interactive:
+            from landscape.plots.interactive import write_figures
+
+            for page in write_figures(load_results(file), folder):
+                typer.echo(f"{page}: interactive")
 
 
 def explore(
@@ -43,9 +51,9 @@ def explore(
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     description: Annotated[str | None, typer.Option(help="A sentence below the title.")] = None,
     plotlyjs: Annotated[
-        Literal["inline", "inline-raw", "directory", "cdn"],
-        typer.Option(help="Where the page finds plotly.js."),
-    ] = "inline",
+        Literal["inline", "inline-raw", "directory", "cdn"] | None,
+        typer.Option(help="Does nothing any more: the page holds no plotly.js.", hidden=True),
+    ] = None,
 ) -> None:
     """Write one offline page that links every panel to one step slider.
 
@@ -53,7 +61,9 @@ def explore(
     """
     from landscape.explorer.build import explore as build_page
 
-    page = build_page(list(files), out, title=title, description=description, plotlyjs=plotlyjs)
+    if plotlyjs is not None:
+        typer.echo("--plotlyjs does nothing any more: the page draws by itself. Leave it out.")
+    page = build_page(list(files), out, title=title, description=description)
     typer.echo(f"{page}: {page.stat().st_size / 2**20:.1f} MB; open it in a browser")
 
 

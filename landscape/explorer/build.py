@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import html
-import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
-
-from plotly.offline import get_plotlyjs, get_plotlyjs_version
+from typing import Any, Literal
 
 from landscape.analysis import load_results
 from landscape.explorer.content import Sources, page_content
+from landscape.explorer.packing import packed_content
+from landscape.explorer.picture import still_picture
+from landscape.explorer.program import program
+from landscape.explorer.story import Scene, automatic_story, told
+from landscape.plots.ground import GROUND
 from landscape.replaceable import check_replaceable
 from landscape.store import Result
 
 PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
-
-_SCRIPTS = (
-    "data", "state", "format", "colour", "ticks", "chart", "curves", "camera", "terrain",
-    "markers", "labels", "runs", "fallback", "land", "legend", "table", "player",
-    "notes", "export", "page",
-)  # fmt: skip
-"""Parts of the program, in the order in which they are put together."""
 
 
 def explore(
@@ -37,57 +32,90 @@ def explore(
     *,
     title: str | None = None,
     description: str | None = None,
-    plotlyjs: PlotlyJS = "inline",
+    notes: Mapping[int, str] | None = None,
+    story: Sequence[Scene | tuple[str, Mapping[str, Any]]] | None = None,
+    plotlyjs: PlotlyJS | None = None,
 ) -> Path:
     """Write one interactive page about runs and the surfaces they crossed.
 
-    The page opens from disk. Contour and 3-D surface, paths, loss, angles, distances, walk and
-    the read-out table follow one step slider. What was measured is drawn as it is: values that
-    are not finite are gaps, and a marker in 3-D has the loss measured at its state.
+    The page opens from disk. Map and terrain, paths, loss, angles, distances, walk and the
+    read-out table follow one step slider. What was measured is drawn as it is: values that are
+    not finite are gaps, and a marker in the terrain has the loss measured at its state.
 
     Args:
         results: One results file, several, or results by name.
         out: The page to write, for example ``adam.html``.
         title: Headline; default: the task and the number of runs.
         description: A paragraph below the headline.
-        plotlyjs: Where plotly.js comes from: ``inline`` (compressed in the page; any browser of
-            2023 or later), ``inline-raw`` (as it is, 3 MB more), ``directory`` (a file
-            ``plotly.min.js`` beside the page), ``cdn`` (fetched from the network when opened).
+        notes: Marks on the steps, for example ``{128: "learning rate drops"}``.
+        story: Scenes of the page's story, instead of those computed from the results: a
+            `Scene`, or a pair of a sentence and the state of the page that shows it, for example
+            ``("Here Adam turns.", {"step": 40, "view": "3d"})``. An empty list: no story.
+        plotlyjs: Does nothing since the page draws by itself; kept for one release.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: If there is nothing to draw or `plotlyjs` is unknown.
+        ValueError: If there is nothing to draw, or a note or a scene cannot be shown.
         SchemaError: If a file holds no results.
         FileExistsError: If something else than a page is where the page is to be written.
     """
-    if plotlyjs not in ("inline", "inline-raw", "directory", "cdn"):
-        raise ValueError(
-            f"plotlyjs must be inline, inline-raw, directory or cdn; not {plotlyjs!r}."
+    if plotlyjs is not None:
+        warnings.warn(
+            "plotlyjs does nothing: the page draws by itself and holds no plotly.js; "
+            "leave it out, the next release refuses it.",
+            DeprecationWarning,
+            stacklevel=2,
         )
     check_replaceable(out, ".html")
     sources = _sources(results)
     content = page_content(sources)
     heading = title or _title(sources, len(content["runs"]))
-    content |= {"title": heading, "description": description or ""}
+    content |= {
+        "title": heading,
+        "description": description or "",
+        "ground": GROUND,
+        "marks": [[_step(step), str(note)] for step, note in sorted((notes or {}).items())],
+        "story": told(automatic_story(sources, content) if story is None else story),
+    }
     here = files("landscape.explorer")
-    script = "\n".join(here.joinpath("js", f"{s}.js").read_text("utf-8") for s in _SCRIPTS)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    code = f"\n'use strict';\n{program()}"
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
     parts = {
+        "POLICY": "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"media-src blob:; base-uri 'none'; form-action 'none'; script-src 'sha256-{digest}'",
         "TITLE": html.escape(heading),
         "STYLE": here.joinpath("explorer.css").read_text("utf-8"),
-        "PLOTLY": _plotly(plotlyjs, out.parent),
-        "PROGRAM": f"(() => {{\n'use strict';\n{script}\n}})();",
-        "CONTENT": json.dumps(content, allow_nan=False).replace("<", "\\u003c"),
+        "PICTURE": _without_scripts(heading, sources),
+        "PROGRAM": code,
+        "CONTENT": packed_content(content),
     }
     template = here.joinpath("template.html").read_text("utf-8")
     page = re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], template)
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
-    partial.write_text(page, "utf-8")
+    partial.write_text(page, "utf-8", newline="\n")
     os.replace(partial, out)
     return out
+
+
+def _step(step: object) -> int:
+    if isinstance(step, bool) or not isinstance(step, int):
+        raise ValueError(f"notes are texts by step, {{128: 'lr drop'}}; {step!r} is no step.")
+    return step
+
+
+def _without_scripts(heading: str, sources: Sources) -> str:
+    """What a browser shows that runs no scripts."""
+    picture = still_picture(sources)
+    image = f'<img alt="{html.escape(heading)}" src="{picture}">' if picture else ""
+    return (
+        f"<noscript><h1>{html.escape(heading)}</h1>{image}"
+        "<p>Moving through the steps needs JavaScript; nothing is fetched from anywhere.</p>"
+        "</noscript>"
+    )
 
 
 def _sources(results: object) -> Sources:
@@ -112,20 +140,3 @@ def _title(sources: Sources, runs: int) -> str:
     }
     subject = ", ".join(tasks) or ", ".join(filter(None, sources)) or "Loss landscape"
     return f"{subject} · {runs} run{'s' if runs != 1 else ''}" if runs else subject
-
-
-def _plotly(where: PlotlyJS, folder: Path) -> str:
-    """The element that brings plotly.js; its licence (MIT) is in the file's first lines."""
-    code = get_plotlyjs()
-    if where == "inline":
-        packed = base64.b64encode(gzip.compress(code.encode(), 9, mtime=0)).decode("ascii")
-        return f'<script type="application/gzip" id="plotly">{packed}</script>'
-    if where == "inline-raw":
-        safe = code.replace("</script", "<\\/script")
-        return f"<script>{safe}</script>"
-    if where == "directory":
-        (folder / "plotly.min.js").write_text(code, "utf-8")
-        return '<script src="plotly.min.js"></script>'
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
-    address = f"https://cdn.plot.ly/plotly-{get_plotlyjs_version()}.min.js"
-    return f'<script src="{address}" integrity="sha256-{digest}" crossorigin></script>'

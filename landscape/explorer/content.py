@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from landscape.analysis import Profile, Projection, Surface, Walk
+from landscape.analysis import LayerMetrics, Profile, Projection, Surface, Walk
 from landscape.analysis.path import PathMetrics
+from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
-from landscape.plots.style import looks, rank
+from landscape.plots.style import rank
 from landscape.store import Result
 
 Sources = Mapping[str, Mapping[str, Result]]
 """Name of a file (or "") to its results by name."""
 
-_RUN_RESULTS = (Projection, PathMetrics, Walk)
+_RUN_RESULTS = (Projection, PathMetrics, Walk, LayerMetrics)
 
 
 def page_content(sources: Sources) -> dict[str, Any]:
@@ -40,8 +41,8 @@ def page_content(sources: Sources) -> dict[str, Any]:
             "These results hold nothing to draw; give surfaces, paths, walks or lines "
             f"(found: {sorted({type(r).__name__ for _, _, r in placed}) or 'nothing'})."
         )
-    appearance = looks([_optimizer(results) for results in runs.values()])
     names = list(runs)
+    appearance = page_looks(names, [_optimizer(results) for results in runs.values()])
     several = len({f for f, _, _ in surfaces}) > 1
     return {
         "runs": [
@@ -98,13 +99,19 @@ def _optimizer(results: Sequence[Any]) -> str:
 
 
 def _run(results: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"path": None, "walk": None}
+    found: dict[str, Any] = {"path": None, "walk": None, "layers": None}
     for result in results:
         if isinstance(result, PathMetrics):
             columns = ("cosine", "distance", "update_norm", "losses", "learning_rate")
             found["path"] = {
                 "step": packed(result.step, "i4"),
                 **{column: packed(getattr(result, column)) for column in columns},
+            }
+        elif isinstance(result, LayerMetrics):
+            found["layers"] = {
+                "step": packed(result.step, "i4"),
+                "names": list(result.layers),
+                "ratio": packed(result.update_to_weight),
             }
         elif isinstance(result, Walk):
             found["walk"] = {
@@ -135,8 +142,14 @@ def _surface(surface: Surface) -> dict[str, Any]:
         "labels": list(surface.labels),
         "gram": packed(surface.gram),
         "explained": None if surface.explained is None else packed(surface.explained),
+        "around": _around(surface),
         "null": None if surface.explained_null is None else packed(surface.explained_null),
     }
+
+
+def _around(surface: Surface) -> str:
+    """What lies at (0, 0), in words, when that is no mean of states."""
+    return "the network at (0, 0)" if surface.settings.get("kind") == "random" else ""
 
 
 def _paths(

@@ -1,12 +1,22 @@
 // A small line chart in SVG: drawn once, after which a step moves only its cursor and dots.
 
-const DASHES = { '-': null, '--': '6 3', '-.': '7 3 1.5 3', ':': '1.5 2.5' };
+import { firstStep, lastStep, nearest, stateAt } from './data.js';
+import { el, svg } from './dom.js';
+import { exportButtons } from './export.js';
+import { short, tickText } from './format.js';
+import { svgDashes } from './markers.js';
+import { goTo, setState, state } from './state.js';
+import { extentOf, lineThrough, linearTicks, scaleOf, thinned, ticksOf } from './ticks.js';
+import { showTip } from './tip.js';
 
-class Chart {
+const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
+
+export class Chart {
   /**
    * @param {HTMLElement} parent
    * @param {{id: string, title: string, note?: string, y?: [number, number], yTicks?: number[],
-   *   yText?: (v: number) => string, xLabel?: string, scrub?: boolean}} options
+   *   yText?: (v: number) => string, xLabel?: string, scrub?: boolean,
+   *   bands?: number[][]}} options
    */
   constructor(parent, options) {
     this.options = options;
@@ -19,15 +29,38 @@ class Chart {
       this.box);
     parent.append(this.panel);
     this.series = [];
-    this.margin = { left: 46, right: 10, top: 6, bottom: options.bare ? 6 : 20 };
-    new ResizeObserver(() => this.draw()).observe(this.box);
+    new ResizeObserver(() => { this.sizes = null; this.draw(); }).observe(this.box);
     this.box.addEventListener('pointermove', (event) => this.hover(event));
     this.box.addEventListener('pointerleave', () => { this.tip.hidden = true; });
-    if (options.scrub) {
-      const scrub = (event) => event.buttons & 1 && this.x && goTo(this.stepUnder(event));
-      this.box.addEventListener('pointerdown', (event) => { this.box.setPointerCapture(event.pointerId); scrub(event); });
-      this.box.addEventListener('pointermove', scrub);
-    }
+    if (options.scrub) this.listen();
+  }
+
+  /** Dragging moves through the steps; with shift it chooses a range to look at and to loop. */
+  listen() {
+    let from = null;
+    const within = (v) => Math.max(firstStep, Math.min(lastStep, Math.round(v)));
+    const drag = (event) => {
+      if (!(event.buttons & 1) || !this.x) return;
+      const at = within(this.stepUnder(event));
+      if (from === null) { goTo(at); return; }
+      const [a, b] = [Math.min(from, at), Math.max(from, at)].map(this.x);
+      Object.entries({ x: a, width: b - a, y: this.margin.top, height: this.box.clientHeight - this.margin.top - this.margin.bottom }).forEach(([name, value]) => this.choice.setAttribute(name, value));
+      this.svg.append(this.choice);
+    };
+    this.choice = svg('rect', { class: 'choice' });
+    this.box.addEventListener('pointerdown', (event) => {
+      from = event.shiftKey && this.x ? within(this.stepUnder(event)) : null;
+      this.box.setPointerCapture(event.pointerId);
+      drag(event);
+    });
+    this.box.addEventListener('pointermove', drag);
+    this.box.addEventListener('pointerup', (event) => {
+      const to = from === null ? null : within(this.stepUnder(event));
+      this.choice.remove();
+      if (to !== null && Math.abs(to - from) > 1) setState({ range: [Math.min(from, to), Math.max(from, to)] });
+      from = null;
+    });
+    this.box.addEventListener('dblclick', () => setState({ range: null }));
   }
 
   /** Replace what is drawn: series [{run?, name, colour, dash, x, y, faint?, dots?}] on [x0, x1]. */
@@ -37,20 +70,24 @@ class Chart {
   }
 
   draw() {
-    const [width, height] = [this.box.clientWidth, this.box.clientHeight];
+    this.sizes ??= [this.box.clientWidth, this.box.clientHeight, unit()]; // layout is asked for only when it changed
+    const [width, height, u] = this.sizes;
     this.x = null;
     if (!width || !height) return;
     this.svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
     this.svg.replaceChildren();
+    this.margin = { left: 46 * u, right: 10 * u, top: 6 * u, bottom: (this.options.bare ? 6 : 20) * u };
     const { left, right, top, bottom } = this.margin;
     const range = this.range ?? extentOf(this.series.map((s) => s.y), this.log);
     if (!range || !(this.x1 > this.x0)) {
       this.svg.append(svg('text', { class: 'empty', x: width / 2, y: height / 2 }, this.empty ?? 'nothing to show'));
+      this.svg.setAttribute('aria-label', `${this.options.title}: ${this.empty ?? 'nothing to show'}`);
       return;
     }
     this.x = scaleOf(this.x0, this.x1, left, width - right, false);
     this.y = scaleOf(range[0], range[1], height - bottom, top, this.log);
     this.axes(width, height, range);
+    this.svg.setAttribute('aria-label', this.summary());
     const clip = `clip-${this.options.id}`;
     this.svg.append(svg('clipPath', { id: clip }, svg('rect', { x: left, y: 0, width: width - left - right, height: height - bottom + 1 })));
     const columns = Math.max(50, Math.round(width - left - right));
@@ -58,16 +95,24 @@ class Chart {
     this.dots = [];
     for (const s of this.series) {
       const path = lineThrough(thinned(s.y.length, columns, s.y), (i) => this.x(s.x[i]), (i) => this.y(s.y[i]));
-      curves.append(svg('path', { d: path, class: s.faint ? 'curve faint' : 'curve', 'data-run': s.run?.index, style: `stroke:${s.colour}`, 'stroke-dasharray': s.faint ? null : DASHES[s.dash] }));
+      curves.append(svg('path', { d: path, class: s.faint ? 'curve faint' : 'curve', 'data-run': s.run?.index, style: `stroke:${s.colour}`, 'stroke-dasharray': s.faint ? null : svgDashes(s.dash) }));
       for (const i of s.dots ?? []) {
-        curves.append(svg('circle', { class: 'knot', 'data-run': s.run?.index, cx: this.x(s.x[i]), cy: this.y(s.y[i]), r: 2, style: `fill:${s.colour}` }));
+        curves.append(svg('circle', { class: 'knot', 'data-run': s.run?.index, cx: this.x(s.x[i]), cy: this.y(s.y[i]), r: 2 * u, style: `fill:${s.colour}` }));
       }
+    }
+    for (const [a, b] of this.options.bands ?? []) {
+      const [x, end] = [Math.max(left, this.x(a)), Math.min(width - right, this.x(b))];
+      if (end > x) this.svg.append(svg('rect', { class: 'band', x, y: top, width: end - x, height: height - top - bottom }, svg('title', {}, `steps ${a}–${b}: the loss between steps was measured`)));
+    }
+    for (const [step, note] of this.options.scrub ? state.marks : []) {
+      if (step < this.x0 || step > this.x1) continue;
+      this.svg.append(svg('line', { class: 'mark', x1: this.x(step), x2: this.x(step), y1: top, y2: height - bottom }), svg('text', { class: 'mark-note', x: this.x(step) + 3, y: top + 9 * u }, note));
     }
     this.cursorLine = svg('line', { class: 'cursor', y1: top, y2: height - bottom, visibility: 'hidden' });
     this.svg.append(this.cursorLine, curves);
     if (this.options.scrub) {
       for (const s of this.series.filter((t) => !t.faint || t.alone)) {
-        const dot = svg('circle', { class: 'dot', 'data-run': s.run?.index, r: 3.5, style: `fill:${s.colour}` });
+        const dot = svg('circle', { class: 'dot', 'data-run': s.run?.index, r: 3.5 * u, style: `fill:${s.colour}` });
         this.dots.push([dot, s]);
         this.svg.append(dot);
       }
@@ -79,12 +124,13 @@ class Chart {
     const { left, right, top, bottom } = this.margin;
     const g = svg('g', { class: 'axes' });
     const text = this.options.yText ?? tickText;
-    for (const v of this.options.yTicks ?? ticksOf(low, high, Math.max(2, Math.floor((height - top - bottom) / 22)), this.log)) {
+    const [, , u] = this.sizes;
+    for (const v of this.options.yTicks ?? ticksOf(low, high, Math.max(2, Math.floor((height - top - bottom) / (22 * u))), this.log)) {
       const y = this.y(v);
-      g.append(svg('line', { class: 'rule', x1: left, x2: width - right, y1: y, y2: y }), svg('text', { x: left - 6, y: y + 3.5, 'text-anchor': 'end' }, text(v)));
+      g.append(svg('line', { class: 'rule', x1: left, x2: width - right, y1: y, y2: y }), svg('text', { x: left - 6 * u, y: y + 3.5 * u, 'text-anchor': 'end' }, text(v)));
     }
-    for (const v of this.options.bare ? [] : linearTicks(this.x0, this.x1, Math.max(2, Math.min(8, Math.floor(width / 70))))) {
-      g.append(svg('text', { x: this.x(v), y: height - 6, 'text-anchor': 'middle' }, tickText(v)));
+    for (const v of this.options.bare ? [] : linearTicks(this.x0, this.x1, Math.max(2, Math.min(8, Math.floor(width / (70 * u)))))) {
+      g.append(svg('text', { x: this.x(v), y: height - 6 * u, 'text-anchor': 'middle' }, tickText(v)));
     }
     this.svg.append(g);
   }
@@ -128,24 +174,17 @@ class Chart {
       el('div', { class: 'row' }, el('i', { style: `background:${s.colour}` }), el('span', {}, s.name), el('span', { class: 'number' }, this.options.tipText?.(v) ?? short(v, 4))))]);
   }
 
+  /** What the curves say, in words. */
+  summary() {
+    const ends = this.series.filter((s) => !s.faint || s.alone).slice(0, 12).map((s) => {
+      const raw = s.raw ?? s.y;
+      const last = [...raw].reverse().find(Number.isFinite);
+      return `${s.name} ends at ${this.options.tipText?.(last) ?? short(last ?? NaN)}`;
+    });
+    return `${this.options.title}, from ${short(this.x0)} to ${short(this.x1)}: ${ends.join(', ')}`;
+  }
+
   picture() {
     return { width: this.box.clientWidth, height: this.box.clientHeight, layers: [this.svg], title: this.options.title };
   }
-}
-
-/** Index of the element of an increasing array that is nearest to `value`. */
-function nearest(values, value) {
-  const index = stateAt(values, value);
-  if (index < 0) return 0;
-  return index + 1 < values.length && values[index + 1] - value < value - values[index] ? index + 1 : index;
-}
-
-/** Fill a tooltip and keep it inside its box. */
-function showTip(tip, box, event, children) {
-  tip.replaceChildren(...children);
-  tip.hidden = false;
-  const frame = box.getBoundingClientRect();
-  const [x, y] = [event.clientX - frame.left, event.clientY - frame.top];
-  const left = x + 14 + tip.offsetWidth > frame.width ? Math.max(0, x - 14 - tip.offsetWidth) : x + 14;
-  tip.style.transform = `translate(${left}px, ${Math.max(-frame.top, Math.min(y + 12, innerHeight - frame.top - tip.offsetHeight - 4))}px)`;
 }

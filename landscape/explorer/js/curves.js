@@ -1,6 +1,12 @@
 // The curves beside and below the landscape: loss, angles, distance, walk, and more when recorded.
 
-const curveOf = (run, x, y, more = {}) => ({ run, name: run.name, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
+import { Chart } from './chart.js';
+import { firstStep, lastStep, lines, pathOf, runs, stateAt, surfaces, walkWindows } from './data.js';
+import { short, tickText } from './format.js';
+import { LayerPanel } from './heat.js';
+import { isVisible, onChange, state, visibleRuns } from './state.js';
+
+const curveOf = (run, x, y, more = {}) => ({ run, name: run.short, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
 
 /** One curve per visible run from a column of its path. */
 const columnCurves = (name) => () => visibleRuns()
@@ -21,12 +27,12 @@ function manyScales(name) {
 
 function lossCurves() {
   return visibleRuns().flatMap((run) => {
-    const faint = run.path && curveOf(run, run.path.step, run.path.losses, { faint: true, alone: !run.measured });
+    const faint = run.path && curveOf(run, run.path.step, run.path.losses, { faint: Boolean(run.measured) });
     return [faint, run.measured && curveOf(run, run.measured.step, run.measured.loss)].filter(Boolean);
   }).sort((a, b) => Number(Boolean(b.faint)) - Number(Boolean(a.faint)));
 }
 
-const stepCurves = [
+const stepCurves = () => [
   {
     id: 'loss', title: 'Loss', place: 'side', bare: true, scaled: true, present: () => runs.some((run) => run.measured) || known('losses'), curves: lossCurves,
     note: () => (runs.some((run) => run.measured) ? 'measured on the data; faint: recorded mini-batch' : 'recorded mini-batch'),
@@ -40,8 +46,36 @@ const stepCurves = [
   { id: 'update', title: 'Length of updates', place: 'more', logarithmic: manyScales('update_norm'), present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
 ].filter((panel) => panel.present());
 
-const shared = stepCurves.filter((panel) => panel.place === 'side');
-if (shared.length) shared[shared.length - 1].bare = false;
+/** With two runs left: the first minus the second at the steps that both have. */
+function differences() {
+  const [a, b] = visibleRuns();
+  const of = (run) => run.measured ?? (run.path && { step: run.path.step, loss: run.path.losses });
+  const [one, other] = [of(a), of(b)];
+  if (!one?.loss || !other?.loss) return [];
+  const [x, y] = [[], []];
+  one.step.forEach((step, i) => {
+    const j = stateAt(other.step, step);
+    if (j >= 0 && other.step[j] === step) { x.push(step); y.push(one.loss[i] - other.loss[j]); }
+  });
+  return [{ name: `${a.short} − ${b.short}`, colour: 'var(--ink)', dash: '-', x, y }];
+}
+
+/** With two runs left: how far apart they are in the plane that is shown. */
+function gaps() {
+  const surface = surfaces[state.surface];
+  const [one, other] = visibleRuns().map((run) => pathOf(surface, run));
+  if (!one || !other) return [];
+  const [x, y] = [[], []];
+  one.step.forEach((step, i) => {
+    const j = stateAt(other.step, step);
+    if (j < 0 || other.step[j] !== step) return;
+    const [dx, dy] = [one.x[i] - other.x[j], one.y[i] - other.y[j]];
+    const g = surface.gram;
+    x.push(step);
+    y.push(Math.sqrt(Math.max(0, g[0] * dx * dx + 2 * g[1] * dx * dy + g[3] * dy * dy)));
+  });
+  return [{ name: 'apart in the plane', colour: 'var(--ink)', dash: '-', x, y }];
+}
 
 const WALK_BEFORE = 2;
 const WALK_AFTER = 3;
@@ -73,19 +107,6 @@ function walkCurves(step) {
   }).filter(Boolean);
 }
 
-/** Windows of steps on which some run's walk was measured, as text. */
-function walkWindows() {
-  const windows = [];
-  for (const { walk } of runs) {
-    for (let s = 0; walk && s < walk.step.length; s += 1) {
-      const open = windows.find(([from, to]) => walk.step[s] >= from && walk.step[s] <= to);
-      if (open) open[1] = Math.max(open[1], walk.next[s]);
-      else windows.push([walk.step[s], walk.next[s]]);
-    }
-  }
-  return windows;
-}
-
 /** A symmetric round range, so that the axis jumps rarely while playing. */
 function roundRange(curves) {
   let largest = 0;
@@ -94,19 +115,32 @@ function roundRange(curves) {
   return [-Math.min(limit, 100), limit];
 }
 
-function makeCurves(side, more) {
-  const charts = stepCurves.map((panel) => ({ panel, chart: new Chart(panel.place === 'side' ? side : more, { ...panel, note: panel.note(), scrub: true }) }));
-  const walkChart = runs.some((run) => run.walk) && new Chart(side, {
+export function makeCurves(side, more) {
+  const panels = stepCurves();
+  const shared = panels.filter((panel) => panel.place === 'side');
+  if (shared.length) shared[shared.length - 1].bare = false;
+  const windows = walkWindows();
+  const charts = panels.map((panel) => ({ panel, chart: new Chart(panel.place === 'side' ? side : more, { ...panel, note: panel.note(), scrub: true, bands: panel.id === 'loss' ? windows : [] }) }));
+  const walkChart = windows.length ? new Chart(side, {
     id: 'walk', title: 'Loss between steps', xLabel: 'step', yText: (v) => `${v > 0 ? '+' : ''}${tickText(v)} %`,
-  });
-  const windows = walkChart ? walkWindows() : [];
+  }) : null;
+  const pairs = runs.length > 1 ? [
+    { curves: differences, chart: new Chart(side, { id: 'difference', title: 'Difference in loss', scrub: true, note: 'first minus second run' }) },
+    { curves: gaps, chart: new Chart(side, { id: 'apart', title: 'Distance between the two', scrub: true, note: 'in the plane shown' }) },
+  ] : [];
   const lineCharts = lines.map((line, k) => ({
     line, chart: new Chart(more, { id: `line-${k}`, title: `${line.metric === 'loss' ? 'Loss' : line.metric} along a line`, xLabel: line.label, note: line.kind || line.key }),
   }));
+  const limits = () => state.range ?? [firstStep, lastStep];
 
   function drawAll() {
     const log = state.scale === 'log';
-    for (const { panel, chart } of charts) chart.show(panel.curves(), firstStep, lastStep, { log: panel.logarithmic || (panel.scaled && log) });
+    for (const { panel, chart } of charts) chart.show(panel.curves(), ...limits(), { log: panel.logarithmic || (panel.scaled && log) });
+    for (const { curves, chart } of pairs) {
+      const found = visibleRuns().length === 2 ? curves() : [];
+      chart.panel.hidden = !found.length;
+      if (found.length) chart.show(found, ...limits());
+    }
     for (const { line, chart } of lineCharts) {
       const points = line.alpha.length;
       chart.show(line.names.flatMap((name, k) => {
@@ -119,24 +153,36 @@ function makeCurves(side, more) {
     if (walkChart) drawWalk();
   }
 
+  /** The walk at the step; beside its windows the nearest one stays, greyed. */
   function drawWalk() {
     const step = Math.floor(state.step);
-    const found = walkCurves(step);
+    let at = step;
+    let found = walkCurves(at);
+    const inside = found.length > 0;
+    if (!inside) {
+      const away = ([from, to]) => Math.max(from - step, step - to, 0);
+      const [from, to] = windows.reduce((best, window) => (away(window) < away(best) ? window : best));
+      at = step < from ? from : to;
+      found = walkCurves(at);
+    }
+    walkChart.panel.classList.toggle('elsewhere', !inside);
     walkChart.at = step;
     walkChart.empty = `not measured here, only at steps ${windows.map(([a, b]) => `${a}–${b}`).join(', ')}`;
-    walkChart.note.textContent = `relative to the loss at step ${step}`;
+    walkChart.note.textContent = inside ? `relative to the loss at step ${step}` : `not measured at step ${step}; nearest: step ${at}`;
     const stride = Math.max(1, ...found.map((curve) => curve.stride));
-    walkChart.show(found, step - WALK_BEFORE * stride, step + WALK_AFTER * stride, { y: found.length ? roundRange(found) : null });
+    walkChart.show(found, at - WALK_BEFORE * stride, at + WALK_AFTER * stride, { y: found.length ? roundRange(found) : null });
   }
 
   onChange((changed) => {
-    if (['hidden', 'scale'].some((name) => changed.has(name))) drawAll();
+    if (['hidden', 'scale', 'range', 'marks', 'surface', 'size'].some((name) => changed.has(name))) drawAll();
     else if (changed.has('step')) {
-      for (const { chart } of charts) chart.cursor(state.step);
+      for (const { chart } of [...charts, ...pairs]) chart.cursor(state.step);
       if (walkChart) drawWalk();
     }
   });
+  if (runs.some((run) => run.layers)) charts.layers = new LayerPanel(more);
   drawAll();
   charts.walk = walkChart;
+  charts.pairs = pairs;
   return charts;
 }

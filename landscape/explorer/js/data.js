@@ -1,60 +1,60 @@
-// The page's content: packed columns become typed arrays once; states are found by bisection.
+// The page's content: columns become typed arrays once; states are found by bisection.
 
-const content = JSON.parse(document.getElementById('content').textContent);
+export let content = {};
+export let runs = [];
+export let surfaces = [];
+export let lines = [];
+export let firstStep = Infinity;
+export let lastStep = -Infinity;
+export let hasSteps = false;
 
-function unpacked(packed) {
-  if (!packed) return null;
-  const bytes = Uint8Array.from(atob(packed.data), (c) => c.charCodeAt(0));
-  const Kind = { f4: Float32Array, i4: Int32Array, u1: Uint8Array }[packed.dtype];
-  return new Kind(bytes.buffer);
-}
+const KINDS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
 
-const unpackedColumns = (columns) => columns && Object.fromEntries(
-  Object.entries(columns).map(([name, value]) => [name, value?.dtype ? unpacked(value) : value]));
-
-const runs = content.runs.map((run, index) => {
-  const path = unpackedColumns(run.path);
-  if (path) path.angle = path.cosine.map((c) => (Math.acos(Math.max(-1, Math.min(1, c))) * 180) / Math.PI);
-  return { ...run, index, path, walk: unpackedColumns(run.walk), measured: null };
-});
-
-const surfaces = content.surfaces.map((surface, index) => ({
-  ...surface,
-  index,
-  alpha: unpacked(surface.alpha),
-  beta: unpacked(surface.beta),
-  values: surface.values.map(unpacked),
-  error: surface.error.map(unpacked),
-  computed: unpacked(surface.computed),
-  within: surface.within.map(unpacked),
-  measured: unpacked(surface.measured),
-  gram: unpacked(surface.gram),
-  explained: unpacked(surface.explained),
-  null: unpacked(surface.null),
-  paths: surface.paths.map((path) => unpackedColumns(path)),
-}));
-
-for (const surface of surfaces) {
-  for (const path of surface.paths) {
-    const run = runs[path.run];
-    if (path.loss && !run.measured) run.measured = path;
+/** Take over what a page shows; `bytes` holds the columns that do not lie in `given` itself. */
+export function load(given, bytes = new Uint8Array()) {
+  const column = (packed) => (packed?.dtype ? unpacked(packed, bytes) : packed);
+  const columns = (table) => table && Object.fromEntries(Object.entries(table).map(([name, value]) => [name, column(value)]));
+  content = given;
+  runs = given.runs.map((run, index) => ({ ...run, index, path: withAngles(columns(run.path)), walk: columns(run.walk), layers: columns(run.layers), measured: null }));
+  surfaces = given.surfaces.map((surface, index) => ({
+    ...columns(surface), index,
+    values: surface.values.map(column), error: surface.error.map(column), within: surface.within.map(column), paths: surface.paths.map(columns),
+  }));
+  for (const surface of surfaces) {
+    for (const path of surface.paths) {
+      if (path.loss && !runs[path.run].measured) runs[path.run].measured = path;
+    }
   }
+  lines = given.lines.map(columns);
+  const recorded = [
+    ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
+    ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),
+  ].filter((steps) => steps?.length);
+  firstStep = Math.min(...recorded.map((steps) => steps[0]), Infinity);
+  lastStep = Math.max(...recorded.map((steps) => steps[steps.length - 1]), -Infinity);
+  hasSteps = lastStep > firstStep;
 }
 
-const lines = content.lines.map((line) => ({
-  ...line, alpha: unpacked(line.alpha), loss: unpacked(line.loss),
-}));
+/** Numbers of a column: base64 in place, or at `at` among `bytes`, first bytes of all numbers first. */
+function unpacked({ dtype, data, at, shape }, bytes) {
+  const Kind = KINDS[dtype];
+  if (data !== undefined) return new Kind(Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
+  const length = shape.reduce((a, b) => a * b, 1);
+  const size = Kind.BYTES_PER_ELEMENT;
+  const out = new Uint8Array(length * size);
+  for (let b = 0; b < size; b += 1) {
+    for (let i = 0, from = at + b * length; i < length; i += 1) out[i * size + b] = bytes[from + i];
+  }
+  return new Kind(out.buffer);
+}
 
-const recorded = [
-  ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next]),
-  ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),
-].filter((steps) => steps?.length);
-const firstStep = Math.min(...recorded.map((steps) => steps[0]), Infinity);
-const lastStep = Math.max(...recorded.map((steps) => steps[steps.length - 1]), -Infinity);
-const hasSteps = lastStep > firstStep;
+function withAngles(path) {
+  if (path) path.angle = path.cosine.map((c) => (Math.acos(Math.max(-1, Math.min(1, c))) * 180) / Math.PI);
+  return path;
+}
 
 /** Index of the last state at or before `step`; -1 before the first. */
-function stateAt(steps, step) {
+export function stateAt(steps, step) {
   let low = 0;
   let high = steps.length;
   while (low < high) {
@@ -65,8 +65,15 @@ function stateAt(steps, step) {
   return low - 1;
 }
 
+/** Index of the element of an increasing array that is nearest to `value`. */
+export function nearest(values, value) {
+  const index = stateAt(values, value);
+  if (index < 0) return 0;
+  return index + 1 < values.length && values[index + 1] - value < value - values[index] ? index + 1 : index;
+}
+
 /** Value of a column at the last state at or before `step`; undefined where there is none yet. */
-function valueAt(columns, name, step) {
+export function valueAt(columns, name, step) {
   const index = columns?.[name] ? stateAt(columns.step, step) : -1;
   if (index < 0) return undefined;
   columns.from ??= {};
@@ -75,45 +82,34 @@ function valueAt(columns, name, step) {
 }
 
 /** The path of a run on a surface, or undefined. */
-const pathOf = (surface, run) => surface?.paths.find((path) => path.run === run.index);
+export const pathOf = (surface, run) => surface?.paths.find((path) => path.run === run.index);
 
 /** The loss of a run at a step: measured on the data when known, else the recorded mini-batch's. */
-function lossAt(run, step) {
-  return run.measured ? valueAt(run.measured, 'loss', step) : valueAt(run.path, 'losses', step);
+export const lossAt = (run, step) => (run.measured ? valueAt(run.measured, 'loss', step) : valueAt(run.path, 'losses', step));
+
+/** Last step at which a run has any state. */
+export function endOf(run) {
+  return Math.max(...[run.path?.step, run.measured?.step, run.walk?.next, run.layers?.step].filter((s) => s?.length).map((s) => s[s.length - 1]));
 }
 
-/** A surface's value between its points, bilinear; NaN outside or beside a hole. */
-function heightAt(surface, values, x, y) {
-  const { alpha, beta } = surface;
-  const place = (axis, v) => {
-    const t = ((v - axis[0]) / (axis[axis.length - 1] - axis[0])) * (axis.length - 1);
-    return Math.min(axis.length - 2, Math.max(0, Math.floor(t)));
-  };
-  if (!(x >= alpha[0] && x <= alpha[alpha.length - 1] && y >= beta[0] && y <= beta[beta.length - 1])) return NaN;
-  const i = place(alpha, x);
-  const j = place(beta, y);
-  const u = (x - alpha[i]) / (alpha[i + 1] - alpha[i]);
-  const v = (y - beta[j]) / (beta[j + 1] - beta[j]);
-  const at = (jj, ii) => values[jj * alpha.length + ii];
-  return (1 - v) * ((1 - u) * at(j, i) + u * at(j, i + 1)) + v * ((1 - u) * at(j + 1, i) + u * at(j + 1, i + 1));
-}
-
-/** The step at which the runs' losses differ most (in orders of magnitude). */
-function stepOfGreatestDifference() {
-  if (!hasSteps) return 0;
-  const walked = runs.map((run) => run.walk).filter(Boolean);
-  const tried = Math.min(400, lastStep - firstStep);
-  let best = { step: lastStep, spread: -1 };
-  for (let k = 0; k <= tried; k += 1) {
-    const step = Math.round(firstStep + ((lastStep - firstStep) * k) / tried);
-    const seen = !walked.length || walked.some((walk) => {
-      const index = stateAt(walk.step, step);
-      return index >= 0 && walk.next[index] > step;
-    });
-    const logs = runs.map((run) => Math.log(lossAt(run, step) ?? NaN)).filter(Number.isFinite);
-    const mean = logs.reduce((a, b) => a + b, 0) / logs.length;
-    const spread = logs.reduce((a, b) => a + (b - mean) ** 2, 0) / logs.length;
-    if (seen && logs.length > 1 && spread > best.spread) best = { step, spread };
+/** Windows of steps on which some run's walk was measured: [[from, to], …]. */
+export function walkWindows() {
+  const windows = [];
+  for (const { walk } of runs) {
+    for (let s = 0; walk && s < walk.step.length; s += 1) {
+      const open = windows.find(([from, to]) => walk.step[s] >= from && walk.step[s] <= to);
+      if (open) open[1] = Math.max(open[1], walk.next[s]);
+      else windows.push([walk.step[s], walk.next[s]]);
+    }
   }
-  return best.step;
+  return windows;
+}
+
+/** What names of all runs begin with, up to the last separator; '' unless it is worth leaving out. */
+export function commonPrefix(names) {
+  if (names.length < 2) return '';
+  let length = 0;
+  while (length < names[0].length && names.every((name) => name[length] === names[0][length])) length += 1;
+  const cut = names[0].slice(0, length).search(/[^/_\-.=, ]*$/);
+  return cut > 5 ? names[0].slice(0, cut) : '';
 }

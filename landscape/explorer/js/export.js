@@ -1,4 +1,11 @@
-// Pictures of a panel (Plotly's ground and the SVG above it in one file) and the curves as CSV.
+// Pictures and clips of the landscape, pictures of panels, and the curves as CSV.
+
+import { content, firstStep, lastStep, pathOf, stateAt, surfaces } from './data.js';
+import { el, svg } from './dom.js';
+import { runColour, themeColour } from './colour.js';
+import { markerPath } from './markers.js';
+import { CanvasPen, FONT, SvgPen } from './pen.js';
+import { state, visibleRuns } from './state.js';
 
 const INLINED = ['fill', 'fill-opacity', 'stroke', 'stroke-width', 'stroke-opacity', 'stroke-dasharray', 'stroke-linejoin', 'stroke-linecap', 'opacity', 'visibility', 'font-size', 'font-family', 'font-weight', 'text-anchor', 'paint-order', 'font-variant-numeric'];
 
@@ -17,69 +24,135 @@ function standalone(node) {
   return copy;
 }
 
-/** Title and visible runs above a picture, in as many rows as they need: [SVG group, height]. */
-function pictureHead(title, width) {
-  const font = `11px ${getComputedStyle(document.body).fontFamily.replaceAll('"', "'")}`;
-  const pen = el('canvas').getContext('2d');
-  const group = svg('g', { style: `font: ${font}; fill: ${themeColour('ink')}` }, svg('text', { x: 8, y: 17, 'font-weight': 600 }, title));
-  pen.font = `600 ${font}`;
-  let [x, y] = [8 + pen.measureText(title).width + 16, 17];
-  pen.font = font;
+/** Title and visible runs above a picture, in as many rows as they need; returns their height. */
+function drawHead(pen, title, width) {
+  const ink = themeColour('ink');
+  pen.text(title, 8, 17, { colour: ink, size: 11, weight: 600 });
+  let [x, y] = [8 + pen.wide(title, { weight: 600 }) + 16, 17];
   for (const run of visibleRuns()) {
-    const wide = 9 + pen.measureText(run.name).width + 16;
+    const wide = 9 + pen.wide(run.short, {}) + 16;
     if (x + wide > width) [x, y] = [12, y + 16];
-    group.append(svg('path', { d: markerPath(run), transform: `translate(${x} ${y - 4}) scale(0.8)`, fill: runColour(run) }), svg('text', { x: x + 9, y }, run.name));
+    pen.shape(markerPath(run), x, y - 4, { fill: runColour(run), scale: 0.8 });
+    pen.text(run.short, x + 9, y, { colour: ink });
     x += wide;
   }
-  return [group, y + 9];
+  return y + 9;
 }
 
-/** The SVG text of a picture {title, plot?, layers, width, height}. */
-async function pictureSvg({ title, plot, layers, width, height }) {
-  const [head, top] = pictureHead(title, width);
-  head.setAttribute('transform', `translate(0 ${-top})`);
-  const whole = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height: height + top, viewBox: `0 ${-top} ${width} ${height + top}` },
-    svg('rect', { y: -top, width, height: height + top, fill: themeColour('paper') }), head);
-  if (plot) {
-    // A scale of 2 gives WebGL twice the pixels; the picture keeps its size.
-    const address = await Plotly.toImage(plot, { format: 'svg', width, height, scale: 2 });
-    const ground = new DOMParser().parseFromString(decodeURIComponent(address.slice(address.indexOf(',') + 1)), 'image/svg+xml').documentElement;
-    whole.append(document.importNode(ground, true));
-    Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` }).forEach(([name, value]) => whole.lastChild.setAttribute(name, value));
+/** A land as a canvas, `scale` pixels to a CSS pixel, with its title and runs above. */
+export function landCanvas(land, scale) {
+  const [width, height] = [land.stage.clientWidth, land.stage.clientHeight];
+  const probe = new CanvasPen(el('canvas').getContext('2d'));
+  const top = drawHead(probe, land.title, width);
+  const canvas = el('canvas', { width: Math.round(width * scale), height: Math.round((height + top) * scale) });
+  const context = canvas.getContext('2d');
+  const pen = new CanvasPen(context);
+  context.scale(scale, scale);
+  context.fillStyle = themeColour('paper');
+  context.fillRect(0, 0, width, height + top);
+  drawHead(pen, land.title, width);
+  context.translate(0, top);
+  if (land.scene) {
+    land.scene.draw(land.view, land.layer, width, height, scale, land.thickness);
+    context.drawImage(land.ground, 0, 0, width, height);
   }
+  land.pen(pen);
+  land.paint();
+  return canvas;
+}
+
+/** A land as SVG text: the map all in lines, the terrain as a picture under them. */
+export function landSvg(land) {
+  const [width, height] = [land.stage.clientWidth, land.stage.clientHeight];
+  const body = svg('g', {});
+  const head = svg('g', {});
+  const top = drawHead(new SvgPen(head), land.title, width);
+  body.setAttribute('transform', `translate(0 ${top})`);
+  const pen = new SvgPen(body);
+  const space = land.scene && land.view.tilt > 0;
+  if (space) {
+    land.scene.draw(land.view, land.layer, width, height, 2, land.thickness);
+    pen.image(land.ground, 0, 0, width, height);
+  }
+  land.pen(pen, !space);
+  land.paint();
+  const whole = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height: height + top, viewBox: `0 0 ${width} ${height + top}` },
+    svg('rect', { width, height: height + top, fill: themeColour('paper') }), head, body);
+  return new XMLSerializer().serializeToString(whole);
+}
+
+/** The SVG text of a panel. */
+function panelSvg({ title, layers, width, height }) {
+  const head = svg('g', { 'font-family': FONT.replaceAll('"', "'") });
+  const top = drawHead(new SvgPen(head), title, width);
+  const whole = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height: height + top, viewBox: `0 0 ${width} ${height + top}` },
+    svg('rect', { width, height: height + top, fill: themeColour('paper') }), head);
   for (const layer of layers) {
     const copy = standalone(layer);
-    copy.setAttribute('width', width);
-    copy.setAttribute('height', height);
+    Object.entries({ y: top, width, height }).forEach(([name, value]) => copy.setAttribute(name, value));
     whole.append(copy);
   }
   return new XMLSerializer().serializeToString(whole);
 }
 
-async function pictureBlob(picture, format) {
-  const text = await pictureSvg(picture);
-  const blob = new Blob([text], { type: 'image/svg+xml' });
-  if (format === 'svg') return blob;
+const pngOf = (canvas) => new Promise((done) => { canvas.toBlob(done, 'image/png'); });
+
+async function panelBlob(picture, format) {
+  const text = panelSvg(picture);
+  if (format === 'svg') return new Blob([text], { type: 'image/svg+xml' });
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
   await image.decode();
   const canvas = el('canvas', { width: 2 * image.naturalWidth, height: 2 * image.naturalHeight });
   canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
-  return new Promise((done) => { canvas.toBlob(done, 'image/png'); });
+  return pngOf(canvas);
 }
 
-function download(blob, name) {
+/** Save a land as png (2×), png4 (4×) or svg. */
+export async function saveLand(land, format) {
+  const blob = format === 'svg' ? new Blob([landSvg(land)], { type: 'image/svg+xml' }) : await pngOf(landCanvas(land, format === 'png4' ? 4 : 2));
+  download(blob, `${slug(content.title)}-step-${Math.floor(state.step)}.${format.slice(0, 3)}`);
+}
+
+/** Film a land while `player` plays the chosen range once; resolves to the clip (WebM). */
+export async function filmLand(land, player) {
+  const [width, height] = [land.stage.clientWidth, land.stage.clientHeight].map((v) => 2 * Math.round(v / 2));
+  const canvas = el('canvas', { width: 2 * width, height: 2 * height });
+  const context = canvas.getContext('2d');
+  const compose = () => {
+    context.fillStyle = themeColour('paper');
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    for (const layer of land.scene ? [land.ground, land.over] : [land.over]) context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+  };
+  const type = ['video/webm;codecs=vp9', 'video/webm;codecs=vp8', 'video/webm'].find((t) => MediaRecorder.isTypeSupported(t));
+  if (!type) throw new Error('this browser cannot record WebM');
+  const recorder = new MediaRecorder(canvas.captureStream(30), { mimeType: type, videoBitsPerSecond: 8e6 });
+  const parts = [];
+  recorder.addEventListener('dataavailable', (event) => parts.push(event.data));
+  const ended = new Promise((done) => { recorder.addEventListener('stop', done); });
+  land.onPaint = compose;
+  land.paint();
+  recorder.start();
+  await player.once(...(state.range ?? [firstStep, lastStep]));
+  await new Promise((done) => { setTimeout(done, 400); });
+  recorder.stop();
+  await ended;
+  land.onPaint = null;
+  return new Blob(parts, { type: 'video/webm' });
+}
+
+export function download(blob, name) {
   const link = el('a', { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-const slug = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '').slice(0, 60) || 'landscape';
+export const slug = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '').slice(0, 60) || 'landscape';
 
-function exportButtons(title, picture) {
+export function exportButtons(title, picture) {
   return el('span', { class: 'export' }, ...['png', 'svg'].map((format) => el('button', {
     type: 'button', class: 'quiet', 'data-format': format, 'aria-label': `save ${title} as ${format.toUpperCase()}`,
-    onclick: async () => download(await pictureBlob(picture(), format), `${slug(title)}-step-${Math.floor(state.step)}.${format}`),
+    onclick: async () => download(await panelBlob(picture(), format), `${slug(title)}-step-${Math.floor(state.step)}.${format}`),
   }, format.toUpperCase())));
 }
 
@@ -87,7 +160,7 @@ const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')
 const csvNumber = (value) => (value === undefined ? '' : Number.isFinite(value) ? String(Number(value.toPrecision(8))) : Number.isNaN(value) ? '' : String(value));
 
 /** The curves of the visible runs: one row per run and recorded step. */
-function curvesCsv() {
+export function curvesCsv() {
   const rows = [['run', 'step', 'loss', 'mini_batch_loss', 'in_plane_loss', 'off_plane', 'cosine', 'distance', 'update_norm', 'learning_rate']];
   for (const run of visibleRuns()) {
     const plane = pathOf(surfaces[state.surface], run);

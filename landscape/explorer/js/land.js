@@ -1,248 +1,297 @@
-// One landscape: Plotly draws the ground, a RunLayer the runs, and what is under the pointer is
-// read from the stored numbers.
+// One landscape: a scene below, what a pen draws above it, and one camera for both.
 
-const hasWebGL = (() => {
-  let answer;
-  return () => (answer ??= Boolean(document.createElement('canvas').getContext('webgl')));
-})();
+import { boxOf, namedCamera, viewOf, wrapped } from './camera.js';
+import { content, nearest, surfaces } from './data.js';
+import { el, reducedMotion } from './dom.js';
+import { drawFlat } from './flat.js';
+import { terrainOf } from './field.js';
+import { short } from './format.js';
+import { listen } from './gestures.js';
+import { isoline, isovalues, labelPlaces } from './isolines.js';
+import { drawOverlay } from './overlay.js';
+import { RunLayer } from './paths.js';
+import { CanvasPen } from './pen.js';
+import { groundUnder } from './picking.js';
+import { groundTip, runTip, showTip } from './tip.js';
+import { Scene } from './scene.js';
+import { goTo, setState, state } from './state.js';
+import { hasWebGL } from './webgl.js';
 
-class Land {
+const TILT_MS = 600;
+const FOLLOW_MS = 70;
+const REACH = { mouse: 9, pen: 12, touch: 20 };
+
+export class Land {
   /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
   constructor(parent, field) {
     this.field = field;
-    this.plot = el('div', { class: 'ground' });
     this.layer = new RunLayer();
+    this.ground = el('canvas', { class: 'ground', 'aria-hidden': 'true' });
+    this.over = el('canvas', { class: 'runs', 'aria-hidden': 'true' });
     this.tip = el('div', { class: 'tip', hidden: true });
-    this.stage = el('div', { class: 'stage' }, this.plot, this.layer.svg, this.tip);
-    this.stepSlowly = fallbackStepper(this);
-    this.bar = new ColourBar();
-    this.clip = makeClip();
-    this.picker = el('div', { class: 'picker' });
-    this.caption = el('p', { class: 'caption' });
-    this.box = el('section', { class: 'land', 'aria-label': 'landscape' },
-      el('header', {}, this.picker, this.bar.svg, this.clip.box, exportButtons('landscape', () => this.picture())), this.stage, this.caption);
-    parent.append(this.box);
+    this.said = el('p', { class: 'hint', role: 'status' });
+    this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.over, this.tip, this.said);
+    this.section = el('section', { class: 'land', 'aria-label': field === 'surface' ? 'landscape' : 'second landscape' }, this.stage);
+    parent.append(this.section);
+    if (hasWebGL()) {
+      this.scene = new Scene(this.ground);
+      this.ground.addEventListener('webglcontextrestored', () => { this.scene.build(); this.draw(); });
+    }
+    this.focus = null;
+    this.cursor = null;
+    this.camera = null;
     this.stage.addEventListener('pointermove', (event) => this.hover(event));
-    this.stage.addEventListener('pointerleave', () => { this.tip.hidden = true; this.under = null; this.pointer = null; });
-    this.stage.addEventListener('click', (event) => this.choose(event));
-    for (const name of ['pointerdown', 'wheel']) this.stage.addEventListener(name, () => { Land.active = this; }, { capture: true, passive: true });
+    this.stage.addEventListener('pointerleave', (event) => { if (event.pointerType !== 'touch') this.tip.hidden = true; });
+    listen(this.stage, this);
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
 
-  get surface() { return surfaces[state[this.field]]; }
+  get surface() { return this.given ?? surfaces[state[this.field]]; }
 
-  /** Draw the ground again (another surface, metric, scale, clip, view or theme). */
+  /** Index of the metric that is shown; the second landscape may have one of its own. */
+  get metric() {
+    const wanted = this.field === 'compare' && state.other >= 0 ? state.other : state.metric;
+    return Math.min(wanted, this.surface.metrics.length - 1);
+  }
+
+  /** Draw the ground again (another surface, metric, scale, clip or theme). */
   draw() {
-    this.drawing = this.redraw();
-    return this.drawing;
-  }
-
-  async redraw() {
-    if (!this.surface || !window.Plotly) return;
-    this.terrain = terrainOf(this.surface, Math.min(state.metric, this.surface.metrics.length - 1));
-    const space = state.view === '3d';
-    if (this.space !== space) {
-      if (this.space !== undefined) Plotly.purge(this.plot);
-      this.space = space;
-      this.fresh = true;
-    }
-    this.box.classList.toggle('flat', !space);
-    const trace = this.terrain.empty ? [] : [space ? surfaceTrace(this.terrain) : contourTrace(this.terrain)];
-    if (!space && !this.terrain.empty && this.surface.measured) trace.push(measuredTrace(this.surface));
-    const camera = state.camera ? cameraFrom(state.camera) : cameraOf('oblique', lands[0].terrain ? lands[0] : this);
-    const layout = space ? spaceLayout(this.terrain, camera) : flatLayout(this.terrain, this.room());
-    const token = (this.token = {});
-    await Plotly.react(this.plot, trace, layout, {
-      displayModeBar: false, displaylogo: false, showSendToCloud: false, showEditInChartStudio: false, scrollZoom: true, responsive: false, plotGlPixelRatio: Math.min(2, Math.max(1, devicePixelRatio)), doubleClick: false,
+    if (!this.surface) return;
+    this.terrain = terrainOf(this.surface, this.metric, this.given ? 'linear' : state.scale, state.clip);
+    this.box = boxOf(this.surface);
+    this.oblique = namedCamera('oblique', this.terrain);
+    this.isolines = this.terrain.empty ? [] : isovalues(this.terrain).map((value) => {
+      const height = this.terrain.height(value);
+      const lines = isoline(this.terrain.field, height);
+      return { value, height, lines, places: labelPlaces(lines, ...this.scales(), 1.1) };
     });
-    if (token !== this.token) return;
-    if (this.fresh) this.listen();
-    this.fresh = false;
-    this.layer.show(this.terrain);
-    if (space && !this.projector() && this.layer.items.length) await Plotly.addTraces(this.plot, fallbackTraces(this.layer));
-    this.bar.show(this.terrain);
-    this.clip.show(this.terrain);
-    this.place();
-    if (space) this.follow();
+    this.scene?.show(this.terrain, this.box, this.isolines);
+    this.layer.show(this.terrain, this.box, this.scene?.ribbons);
+    this.stage.setAttribute('aria-label', this.summary());
+    this.render();
   }
 
-  listen() {
-    this.plot.removeAllListeners?.('plotly_relayout');
-    this.plot.removeAllListeners?.('plotly_relayouting');
-    this.plot.removeAllListeners?.('plotly_doubleclick');
-    const moved = () => {
-      this.place();
-      if (!this.space && Land.active === this) this.onRange?.(this);
-    };
-    this.plot.on('plotly_relayouting', moved);
-    this.plot.on('plotly_relayout', moved);
-    // Plotly's own double click goes back to the box of the first surface it ever drew.
-    if (!this.space) this.plot.on('plotly_doubleclick', () => this.whole());
-    if (this.space) {
-      this.plot.on('plotly_hover', ({ points: [point] }) => { this.under = point; this.hover(this.pointer); });
-      this.plot.on('plotly_unhover', () => { this.under = null; this.hover(this.pointer); });
+  scales() {
+    const [a, b] = [this.box.place(0, 0, 0), this.box.place(1, 1, 0)];
+    return [b[0] - a[0], b[1] - a[1]];
+  }
+
+  summary() {
+    const { surface, metric, least, high, empty } = this.terrain;
+    const paths = this.layer.items.length;
+    return `${surface.metrics[metric]} on ${surface.key}${empty ? ', nothing finite' : `, from ${short(least)} to ${short(high)}`}, with the paths of ${paths} run${paths === 1 ? '' : 's'}. Arrow keys move from point to point, Enter pins one.`;
+  }
+
+  /** The camera that the state asks for. */
+  wanted() {
+    const space = state.view === '3d';
+    const [azimuth, elevation, ...window] = state.camera ?? [...this.oblique, 1, 0, 0];
+    const [zoom, panX, panY] = space ? window : state.window ?? [1, 0, 0];
+    return { azimuth, elevation, tilt: space ? 1 : 0, zoom, panX, panY };
+  }
+
+  /** Move to the wanted camera: at once, or damped, the tilt in its own time. */
+  follow(now) {
+    const goal = this.wanted();
+    const jump = !this.camera || reducedMotion.matches;
+    if (jump) { this.camera = goal; return true; }
+    const passed = Math.min(250, now - (this.then ?? now - 16));
+    this.then = now;
+    if (this.tilting?.to !== goal.tilt) this.tilting = goal.tilt === this.camera.tilt ? { to: goal.tilt } : { to: goal.tilt, from: { ...this.camera }, start: now };
+    if (this.tilting.from) {
+      const t = Math.min(1, (now - this.tilting.start) / TILT_MS);
+      const eased = t * t * (3 - 2 * t);
+      for (const name of Object.keys(goal)) this.camera[name] = this.tilting.from[name] + eased * (name === 'azimuth' ? wrapped(goal[name] - this.tilting.from[name]) : goal[name] - this.tilting.from[name]);
+      if (t < 1) return false;
+      this.tilting = { to: goal.tilt };
     }
-  }
-
-  /** The box of the surface again, after zooming. */
-  whole() {
-    const { alpha, beta } = this.surface;
-    return Plotly.relayout(this.plot, { 'xaxis.range': [alpha[0], alpha.at(-1)], 'yaxis.range': [beta[0], beta.at(-1)] });
-  }
-
-  /** Others follow the camera that the pointer turns here; it is remembered when it comes to rest. */
-  turned() {
-    if (Land.active !== this) return;
-    this.onCamera?.(this, this.camera());
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => {
-      if (!this.space) return;
-      this.kept = cameraNumbers(this.camera());
-      setState({ camera: this.kept });
-    }, 250);
-  }
-
-  /** The camera as it is now; Plotly's layout lags behind while it is being turned. */
-  camera() {
-    const { scene } = this.plot._fullLayout;
-    return scene._scene?.getCamera?.() ?? scene.camera;
-  }
-
-  /** Take over the camera of another landscape; while one is being set, only the newest waits. */
-  async turnTo(camera) {
-    this.wanted = camera;
-    if (this.turning) return;
-    this.turning = true;
-    while (this.wanted && this.space && !this.box.hidden) {
-      const next = this.wanted;
-      this.wanted = null;
-      await Plotly.relayout(this.plot, { 'scene.camera': next });
+    const share = 1 - Math.exp(-passed / FOLLOW_MS);
+    let rest = 0;
+    for (const name of Object.keys(goal)) {
+      const way = name === 'azimuth' ? wrapped(goal[name] - this.camera[name]) : goal[name] - this.camera[name];
+      const size = name === 'zoom' ? goal.zoom : name === 'azimuth' || name === 'elevation' ? 90 : 1;
+      rest = Math.max(rest, Math.abs(way) / size);
+      this.camera[name] += share * way;
     }
-    this.turning = false;
+    if (rest < 4e-4) this.camera = goal;
+    return rest < 4e-4;
   }
 
-  /** The pixels of data in the present view. */
+  /** Draw what moves: once now, and on while the camera is under way. */
+  render() {
+    if (!this.terrain || this.waiting) return;
+    this.drawing ??= new Promise((done) => { this.done = done; });
+    this.waiting = true;
+    requestAnimationFrame((now) => {
+      this.waiting = false;
+      const still = this.follow(now);
+      this.paint();
+      if (still) { this.then = undefined; this.done(); this.drawing = null; } else this.render();
+    });
+  }
+
+  paint() {
+    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    if (!width || !height) return;
+    const dots = Math.min(2, Math.max(1, devicePixelRatio));
+    this.measure(width, height);
+    this.scene?.draw(this.view, this.layer, width, height, dots, this.thickness);
+    const [w, h] = [Math.round(width * dots), Math.round(height * dots)];
+    if (this.over.width !== w || this.over.height !== h) Object.assign(this.over, { width: w, height: h });
+    const context = this.over.getContext('2d');
+    context.setTransform(dots, 0, 0, dots, 0, 0);
+    context.clearRect(0, 0, width, height);
+    this.pen(new CanvasPen(context));
+    this.bar?.step();
+    this.onPaint?.();
+  }
+
+  /** Where everything is at the present camera and step. */
+  measure(width, height) {
+    const { tilt } = this.camera;
+    const inset = (flat, space) => flat + tilt * (space - flat);
+    this.room ??= this.clear?.() ?? { top: 0, bottom: 0, size: 11 }; // layout is asked for only when it changed
+    const { top, bottom, size } = this.room;
+    this.size = size;
+    this.thickness = 1.5 * Math.max(1, size / 12);
+    this.pane = { x: 0, y: 0, width, height };
+    const sides = inset(1.2, 3.6) * this.size;
+    this.frame = { x: sides, y: top + inset(0.6, 1.8) * this.size, width: width - 2 * sides, height: height - top - bottom - inset(2.4, 5.4) * this.size };
+    this.view = viewOf(this.box, this.camera, this.frame);
+    this.layer.step(state.step, this.view, { x: 0, y: top, width, height: height - top });
+  }
+
+  /** Everything that is not the scene; without WebGL also the ground and the paths. */
+  pen(pen, whole = !this.scene) {
+    if (whole) {
+      drawFlat(pen, this, this.view);
+      this.layer.drawFlat(pen, this.view, this.thickness);
+    }
+    drawOverlay(pen, this, this.view);
+  }
+
+  /** The stage or what stands over it changed its size. */
+  resize() {
+    this.room = null;
+    if (this.terrain) this.render();
+  }
+
+  /** The pixel of data (x, y) and a value on the stage. */
   projector() {
-    if (!this.plot._fullLayout) return null;
-    return this.space ? spaceProjector(this.plot, this.terrain.log) : flatProjector(this.plot);
+    if (!this.view) return null;
+    return (x, y, value) => this.view.pixel(this.box.place(x, y, value === undefined ? 0 : this.terrain.height(value)));
   }
 
-  place() {
-    const project = this.projector();
-    this.layer.svg.toggleAttribute('hidden', !project);
-    if (!project) return;
-    this.signature = project.signature;
-    const { xaxis, yaxis } = this.plot._fullLayout;
-    const frame = this.space ? { x: 0, y: 0, width: this.stage.clientWidth, height: this.stage.clientHeight }
-      : { x: xaxis._offset, y: yaxis._offset, width: xaxis._length, height: yaxis._length };
-    if (!this.space) for (const [side, value] of Object.entries({ left: frame.x, top: frame.y, width: frame.width, height: frame.height })) this.stage.style.setProperty(`--${side}`, `${value}px`);
-    this.layer.place(project, frame);
-  }
-
-  /** In 3-D, follow the camera: whenever Plotly's matrices changed, place the runs again. */
-  follow() {
-    if (this.following) return;
-    this.following = true;
-    const look = () => {
-      if (!this.space || !this.box.isConnected) { this.following = false; return; }
-      const project = this.projector();
-      if (project && project.signature !== this.signature) {
-        this.place();
-        this.turned();
-      }
-      requestAnimationFrame(look);
-    };
-    requestAnimationFrame(look);
-  }
-
-  /** Pixels for the titles of both axes; the stage becomes no taller than the surface needs. */
-  room() {
-    const { l, r, t, b } = FLAT_MARGIN;
-    const { ratio, true: fixed } = aspectOf(this.surface);
-    const width = this.stage.clientWidth - l - r;
-    this.stage.style.setProperty('--tallest', fixed ? `${Math.ceil(width / ratio) + t + b}px` : 'none');
-    const height = this.stage.clientHeight - t - b;
-    return fixed ? [Math.min(width, height * ratio), Math.min(height, width / ratio)] : [width, height];
-  }
-
-  step() {
-    if (this.space && this.plot.data?.length > 1) this.stepSlowly();
-    else this.layer.step(state.step);
-    this.bar.step();
-  }
-
-  async resize() {
-    if (!this.plot._fullLayout || !this.stage.clientWidth) return;
-    if (!this.space) {
-      const { xaxis, yaxis } = flatLayout(this.terrain, this.room());
-      await Plotly.relayout(this.plot, { 'xaxis.title.text': xaxis.title.text, 'yaxis.title.text': yaxis.title.text });
-    }
-    await Plotly.Plots.resize(this.plot);
-    this.place();
-    this.bar.draw();
+  spot(event) {
+    const frame = this.stage.getBoundingClientRect();
+    return [event.clientX - frame.left, event.clientY - frame.top];
   }
 
   /** Nearest stored point under the pointer: {i, j} or null. */
   pointUnder(event) {
+    const at = groundUnder(this.terrain, this.box, this.view, ...this.spot(event));
+    if (!at) return null;
     const { alpha, beta } = this.surface;
-    if (this.space) {
-      return this.under ? { i: nearest(alpha, this.under.x), j: nearest(beta, this.under.y) } : null;
-    }
-    const frame = this.stage.getBoundingClientRect();
-    const { xaxis, yaxis } = this.plot._fullLayout;
-    const [px, py] = [event.clientX - frame.left - xaxis._offset, event.clientY - frame.top - yaxis._offset];
-    if (px < 0 || py < 0 || px > xaxis._length || py > yaxis._length) return null;
-    const [x, y] = [xaxis.p2l(px), yaxis.p2l(py)];
     const [halfX, halfY] = [(alpha[1] - alpha[0]) / 2, (beta[1] - beta[0]) / 2];
-    if (x < alpha[0] - halfX || x > alpha[alpha.length - 1] + halfX || y < beta[0] - halfY || y > beta[beta.length - 1] + halfY) return null;
-    return { i: nearest(alpha, x), j: nearest(beta, y) };
+    if (at[0] < alpha[0] - halfX || at[0] > alpha[alpha.length - 1] + halfX || at[1] < beta[0] - halfY || at[1] > beta[beta.length - 1] + halfY) return null;
+    return { i: nearest(alpha, at[0]), j: nearest(beta, at[1]) };
   }
 
   hover(event) {
-    this.pointer = event;
-    if (!event || !this.terrain || !this.plot._fullLayout) return;
-    if (event.buttons) { this.tip.hidden = true; return; }
-    const frame = this.stage.getBoundingClientRect();
-    const near = this.layer.nearest(event.clientX - frame.left, event.clientY - frame.top, 9);
+    if (!this.view) return;
+    if (event.buttons || event.pointerType === 'touch') { this.tip.hidden = true; return; }
+    const near = this.layer.nearest(...this.spot(event), REACH.mouse);
     this.stage.classList.toggle('pick', Boolean(near));
+    const point = !near && this.pointUnder(event);
     if (near) showTip(this.tip, this.stage, event, runTip(near.item, near.state));
-    else {
-      const point = this.pointUnder(event);
-      if (point) showTip(this.tip, this.stage, event, groundTip(this.terrain, point));
-      else this.tip.hidden = true;
+    else if (point) showTip(this.tip, this.stage, event, groundTip(this.terrain, point));
+    else this.tip.hidden = true;
+  }
+
+  // What gestures do.
+  isMap() { return state.view !== '3d'; }
+
+  look(patch) {
+    const { azimuth, elevation, zoom, panX, panY } = { ...this.wanted(), ...patch };
+    const rounded = (list) => list.map((v) => Number(v.toFixed(4)));
+    const window = [Math.max(0.5, Math.min(100, zoom)), Math.max(-20, Math.min(20, panX)), Math.max(-20, Math.min(20, panY))];
+    if (this.isMap()) setState({ window: rounded(window) });
+    else setState({ camera: rounded([wrapped(azimuth), Math.max(-20, Math.min(89, elevation)), ...window]) });
+  }
+
+  pan(dx, dy) {
+    const { zoom, panX, panY } = this.wanted();
+    const scale = (this.view.scale / this.camera.zoom) * zoom;
+    this.look({ panX: panX - dx / scale, panY: panY + dy / scale });
+  }
+
+  turn(dx, dy) {
+    const { azimuth, elevation } = this.wanted();
+    this.look({ azimuth: azimuth - 0.35 * dx, elevation: elevation + 0.35 * dy });
+  }
+
+  zoom(factor, x = this.frame.x + this.frame.width / 2, y = this.frame.y + this.frame.height / 2) {
+    const { zoom, panX, panY } = this.wanted();
+    const next = Math.max(0.5, Math.min(100, zoom * factor));
+    const before = (this.view.scale / this.camera.zoom) * zoom;
+    const change = 1 / ((before * next) / zoom) - 1 / before;
+    const [fx, fy] = [this.frame.x + this.frame.width / 2, this.frame.y + this.frame.height / 2];
+    this.look({ zoom: next, panX: panX + (fx - x) * change, panY: panY + (y - fy) * change });
+  }
+
+  /** The whole box again. */
+  fit() { setState(this.isMap() ? { window: null } : { camera: null }); }
+
+  hint() {
+    this.said.textContent = 'Hold Ctrl and turn the wheel to zoom';
+    clearTimeout(this.fading);
+    this.fading = setTimeout(() => { this.said.textContent = ''; }, 1500);
+  }
+
+  tap(event) {
+    this.before = state.pins;
+    const near = this.layer.nearest(...this.spot(event), REACH[event.pointerType] ?? REACH.mouse);
+    if (near) {
+      goTo(near.item.path.step[near.state]);
+      if (event.pointerType === 'touch') showTip(this.tip, this.stage, event, runTip(near.item, near.state));
+      return;
     }
+    const point = this.pointUnder(event);
+    if (point) this.pin(point.j * this.surface.alpha.length + point.i);
   }
 
-  choose(event) {
+  double() {
+    setState({ pins: this.before ?? [] });
+    this.fit();
+  }
+
+  /** Pin a stored point; a pinned one is let go, and a third begins anew. */
+  pin(k) {
+    setState({ pins: state.pins.includes(k) ? state.pins.filter((other) => other !== k) : state.pins.length > 1 ? [k] : [...state.pins, k] });
+  }
+
+  /** Move the point that keys choose, and say what is there. */
+  moveCursor(point) {
+    this.cursor = point;
+    const { alpha, beta } = this.surface;
+    const height = this.terrain.heightOver(alpha[point.i], beta[point.j]);
+    const [x, y] = this.view.pixel(this.box.place(alpha[point.i], beta[point.j], Number.isNaN(height) ? 0 : height));
     const frame = this.stage.getBoundingClientRect();
-    const near = this.layer.nearest(event.clientX - frame.left, event.clientY - frame.top, 9);
-    if (near) goTo(near.item.path.step[near.state]);
+    const rows = groundTip(this.terrain, point);
+    showTip(this.tip, this.stage, { clientX: frame.left + x, clientY: frame.top + y }, rows);
+    this.say?.(rows.filter(Boolean).map((row) => [...row.children].map((part) => part.textContent).join(' ')).join(', '));
+    this.render();
   }
 
-  picture() {
-    return { plot: this.plot, width: this.stage.clientWidth, height: this.stage.clientHeight, layers: [this.layer.svg], title: `${content.title}, step ${Math.floor(state.step)}` };
+  /** The pins on this surface: [{k, at: [x, y], height}]. */
+  pins() {
+    const { alpha, beta } = this.surface;
+    return state.pins.filter((k) => k < alpha.length * beta.length).map((k) => {
+      const at = [alpha[k % alpha.length], beta[Math.floor(k / alpha.length)]];
+      const height = this.terrain.heightOver(...at);
+      return { k, at, height: Number.isNaN(height) ? 0 : height };
+    });
   }
-}
 
-const tipRow = (name, value) => el('div', { class: 'row' }, el('span', {}, name), el('span', { class: 'number' }, value));
-
-function groundTip({ surface, metric, values, top }, { i, j }) {
-  const k = j * surface.alpha.length + i;
-  const error = surface.error[metric][k];
-  const value = surface.computed[k] ? short(values[k], 5) : 'not computed';
-  return [
-    tipRow(surface.metrics[metric], value),
-    surface.measured && !surface.measured[k] ? tipRow('interpolated', '') : '',
-    surface.within[metric]?.[k] > 0 ? tipRow('± error (95 %)', short(surface.within[metric][k], 2)) : error > 0 ? tipRow('± standard error', short(error, 2)) : '',
-    values[k] > top ? tipRow('drawn at', short(top)) : '',
-    tipRow(surface.labels[0], short(surface.alpha[i])), tipRow(surface.labels[1], short(surface.beta[j])),
-  ];
-}
-
-function runTip({ run, path, colour }, i) {
-  return [
-    el('div', { class: 'row' }, el('i', { style: `background:${colour}` }), el('b', {}, run.name), el('span', { class: 'number' }, `step ${path.step[i]}`)),
-    path.loss ? tipRow('loss', short(path.loss[i], 4)) : '', path.inPlane ? tipRow('loss in plane', short(path.inPlane[i], 4)) : '',
-    tipRow('off plane', short(path.residual[i])),
-  ];
+  get title() { return `${content.title}, step ${Math.floor(state.step)}`; }
 }

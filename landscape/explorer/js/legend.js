@@ -1,10 +1,19 @@
 // The colour bar of a landscape and the chips that switch runs.
 
-class ColourBar {
+import { groundColour } from './colour.js';
+import { pathOf, runs, valueAt } from './data.js';
+import { byId, el, svg } from './dom.js';
+import { short, tickText } from './format.js';
+import { sample } from './markers.js';
+import { isVisible, onChange, onlyRun, setState, state, toggleRun, visibleRuns } from './state.js';
+import { scaleOf, ticksOf } from './ticks.js';
+
+export class ColourBar {
   constructor() {
     this.svg = svg('svg', { class: 'bar', role: 'img', 'aria-label': 'colours of the surface' });
     ColourBar.count = (ColourBar.count ?? 0) + 1;
     this.id = `bar-${ColourBar.count}`;
+    new ResizeObserver(() => this.draw()).observe(this.svg);
   }
 
   show(terrain) {
@@ -16,24 +25,26 @@ class ColourBar {
     const { terrain } = this;
     const width = this.svg.clientWidth;
     this.svg.replaceChildren();
+    this.needles = [];
     if (!terrain || terrain.empty || width < 60) return;
-    this.svg.setAttribute('viewBox', `0 0 ${width} 30`);
-    const [left, right] = [10, width - 14];
-    const scale = groundScale();
+    const u = this.svg.clientHeight / 30;
+    this.svg.setAttribute('viewBox', `0 0 ${width} ${30 * u}`);
+    const [left, right] = [10 * u, width - 14 * u];
     this.x = scaleOf(terrain.low, terrain.top, left, right, terrain.log);
     this.svg.append(
-      svg('linearGradient', { id: this.id }, ...scale.map(([t, colour]) => svg('stop', { offset: t, 'stop-color': colour }))),
-      svg('rect', { x: left, y: 7, width: right - left, height: 7, fill: `url(#${this.id})`, class: 'ramp' }));
-    const ticks = ticksOf(terrain.low, terrain.top, Math.max(2, Math.floor(width / 48)), terrain.log);
-    for (const tick of ticks) this.svg.append(svg('text', { x: this.x(tick), y: 26, 'text-anchor': 'middle' }, tickText(tick)));
-    if (terrain.top < terrain.high) {
-      this.svg.append(svg('path', { d: `M${right} 5V16`, class: 'clip' }), svg('title', {}, `clipped at ${short(terrain.top)}; highest ${short(terrain.high)}`));
+      svg('linearGradient', { id: this.id }, ...Array.from({ length: 17 }, (_, k) => svg('stop', { offset: k / 16, 'stop-color': groundColour(k / 16) }))),
+      svg('rect', { x: left, y: 7 * u, width: right - left, height: 7 * u, fill: `url(#${this.id})`, class: 'ramp' }));
+    for (const tick of ticksOf(terrain.low, terrain.top, Math.max(2, Math.floor(width / (48 * u))), terrain.log)) {
+      this.svg.append(svg('text', { x: this.x(tick), y: 26 * u, 'text-anchor': 'middle' }, tickText(tick)));
     }
+    if (terrain.top < terrain.high) this.svg.append(svg('path', { d: `M${right} ${5 * u}v${11 * u}`, class: 'clip' }, svg('title', {}, `clipped at ${short(terrain.top)}; highest ${short(terrain.high)}`)));
+    if (terrain.below) this.svg.append(svg('path', { d: `M${left} ${5 * u}v${11 * u}`, class: 'clip low' }, svg('title', {}, `${terrain.below} points are not positive and are drawn at ${short(terrain.low)}; lowest ${short(terrain.least)}`)));
     this.needles = visibleRuns().filter((run) => pathOf(terrain.surface, run)?.loss && terrain.metric === 0).map((run) => {
       const needle = svg('path', { d: 'M0 7L-3.2 1H3.2Z', class: 'needle', style: `fill:var(--run-${run.index})` });
       this.svg.append(needle);
       return [needle, run];
     });
+    this.u = u;
     this.step();
   }
 
@@ -42,13 +53,13 @@ class ColourBar {
       const loss = valueAt(pathOf(this.terrain.surface, run), 'loss', state.step);
       const shown = Number.isFinite(loss);
       needle.setAttribute('visibility', shown ? 'visible' : 'hidden');
-      if (shown) needle.setAttribute('transform', `translate(${this.x(this.terrain.clamp(loss)).toFixed(1)} 0)`);
+      if (shown) needle.setAttribute('transform', `translate(${this.x(this.terrain.clamp(loss)).toFixed(1)} 0) scale(${this.u})`);
     }
   }
 }
 
 /** The slider that flattens a surface above a share of its points. */
-function makeClip() {
+export function makeClip() {
   const input = el('input', { type: 'range', min: 0.5, max: 1, step: 0.01, 'aria-label': 'clip' });
   const box = el('label', { class: 'clip-box' }, el('span', { class: 'note' }, 'clip'), input);
   input.addEventListener('input', () => setState({ clip: Number(input.value) }));
@@ -62,23 +73,57 @@ function makeClip() {
   return { box, show };
 }
 
+/** Told which run is pointed at, or null. */
+export const focusListeners = [];
+
 /** Dim every run but one, while a chip or a row is pointed at. */
 function emphasise(index) {
-  byId('emphasis').textContent = index === null ? '' : `.runs [data-run]:not([data-run="${index}"]), .plot [data-run]:not([data-run="${index}"]) { opacity: 0.12; }`;
+  byId('emphasis').textContent = index === null ? '' : `.plot [data-run]:not([data-run="${index}"]) { opacity: 0.12; }`;
+  for (const listener of focusListeners) listener(index);
 }
 
-function emphasiseOn(node, run) {
-  node.addEventListener('pointerenter', () => emphasise(isVisible(run) ? run.index : null));
+export function emphasiseOn(node, run) {
+  node.addEventListener('pointerenter', (event) => event.pointerType !== 'touch' && emphasise(isVisible(run) ? run.index : null));
   node.addEventListener('pointerleave', () => emphasise(null));
   return node;
 }
 
-function makeLegend(parent) {
-  const chips = runs.map((run) => emphasiseOn(el('li', {}, el('button', {
-    type: 'button', class: 'chip', title: run.index < 9 ? `key ${run.index + 1}` : null, onclick: () => toggleRun(run.index),
-  }, sample(run), el('bdi', {}, run.name))), run));
-  parent.append(...chips);
-  const update = () => chips.forEach((chip, index) => chip.firstChild.setAttribute('aria-pressed', String(!state.hidden.includes(index))));
+const AT_ONCE = 10; // chips that stand beside the landscape; the others are in a list with a search
+
+function chipOf(run) {
+  const choose = (event) => {
+    if (event.detail > 1) return; // the second click of a double click
+    if (event.shiftKey && !state.hidden.length) onlyRun(run.index);
+    else toggleRun(run.index);
+  };
+  const title = `${run.name}${run.index < 9 ? ` (key ${run.index + 1})` : ''}; double-click: only this run`;
+  return emphasiseOn(el('li', {}, el('button', {
+    type: 'button', class: 'chip', title, 'data-run': run.index, onclick: choose, ondblclick: () => onlyRun(run.index),
+  }, sample(run), el('bdi', {}, run.short))), run);
+}
+
+export function makeLegend(parent, prefix) {
+  const few = runs.slice(0, runs.length > AT_ONCE ? AT_ONCE - 2 : AT_ONCE);
+  const list = el('ul', { class: 'legend', 'aria-label': 'runs' }, ...few.map(chipOf));
+  parent.append(list);
+  if (prefix) list.prepend(el('li', { class: 'note', title: 'all names begin with this' }, el('bdi', {}, `${prefix}…`)));
+  if (few.length < runs.length) {
+    const search = el('input', { type: 'search', placeholder: 'search runs', 'aria-label': 'search runs' });
+    const all = el('ul', { class: 'legend' }, ...runs.map(chipOf));
+    const every = el('button', { type: 'button', class: 'quiet', onclick: () => setState({ hidden: [] }) }, 'show all');
+    const none = el('button', { type: 'button', class: 'quiet', onclick: () => setState({ hidden: runs.map((run) => run.index) }) }, 'hide all');
+    const box = el('div', { class: 'all-runs', id: 'all-runs', hidden: true }, el('div', { class: 'row' }, search, every, none), all);
+    const more = el('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false', 'aria-controls': 'all-runs', id: 'more-runs' }, `${runs.length - few.length} more`);
+    more.addEventListener('click', () => {
+      box.hidden = !box.hidden;
+      more.setAttribute('aria-expanded', String(!box.hidden));
+      if (!box.hidden) search.focus();
+    });
+    search.addEventListener('input', () => [...all.children].forEach((chip, k) => { chip.hidden = !runs[k].name.toLowerCase().includes(search.value.toLowerCase()); }));
+    list.append(el('li', {}, more));
+    parent.append(box);
+  }
+  const update = () => parent.querySelectorAll('.chip').forEach((chip) => chip.setAttribute('aria-pressed', String(!state.hidden.includes(Number(chip.dataset.run)))));
   onChange((changed) => changed.has('hidden') && update());
   update();
 }

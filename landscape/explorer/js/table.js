@@ -1,5 +1,12 @@
 // The read-out: what every run is doing at the present step.
 
+import { endOf, pathOf, runs, surfaces, valueAt } from './data.js';
+import { el } from './dom.js';
+import { short } from './format.js';
+import { emphasiseOn } from './legend.js';
+import { sample } from './markers.js';
+import { isVisible, onChange, state } from './state.js';
+
 const COLUMNS = [
   ['loss', 'Loss', (run, step) => valueAt(run.measured, 'loss', step), 'measured on the data, at the state itself'],
   ['batch', 'Mini-batch', (run, step) => valueAt(run.path, 'losses', step), 'recorded loss of the mini-batch before the update into this state'],
@@ -13,28 +20,31 @@ const COLUMNS = [
 
 const cellText = (value) => (value === undefined ? '–' : short(value, 4));
 
-/** Last step at which a run has any state. */
-function endOf(run) {
-  return Math.max(...[run.path?.step, run.measured?.step, run.walk?.next].filter((s) => s?.length).map((s) => s[s.length - 1]));
-}
+/** Columns of which some run has a number somewhere. */
+const presentColumns = () => COLUMNS.filter(([, , value]) => runs.some((run) => {
+  const end = endOf(run);
+  return value(run, end) !== undefined || value(run, Math.floor(end / 2)) !== undefined;
+}));
 
-function makeTable(parent) {
+export function makeTable(parent) {
+  const columns = presentColumns();
   const body = el('tbody');
   const table = el('table', {}, el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'Run'),
-    ...COLUMNS.map(([, title, , about]) => el('th', { scope: 'col', title: about }, title)))), body);
+    ...columns.map(([, title, , about]) => el('th', { scope: 'col', title: about }, title)))), body);
   parent.append(table);
   const rows = runs.map((run) => {
     const note = el('small');
-    const cells = COLUMNS.map(([id, title]) => el('td', { 'data-column': id, 'data-title': title }));
+    const cells = columns.map(([id, title]) => el('td', { 'data-column': id, 'data-title': title }));
     const row = el('tr', { 'data-run': run.index }, el('th', { scope: 'row' }, sample(run), el('bdi', {}, run.name), note), ...cells);
     body.append(emphasiseOn(row, run));
     return { run, row, cells, note, end: endOf(run) };
   });
   const update = () => {
+    if (parent.closest('[hidden]')) return;
     const step = Math.floor(state.step);
     for (const { run, row, cells, note, end } of rows) {
       row.classList.toggle('off', !isVisible(run));
-      COLUMNS.forEach(([, , value], k) => {
+      columns.forEach(([, , value], k) => {
         const text = cellText(value(run, step));
         if (cells[k].textContent !== text) cells[k].textContent = text;
       });
@@ -42,6 +52,6 @@ function makeTable(parent) {
       if (note.textContent !== ended) note.textContent = ended;
     }
   };
-  onChange((changed) => ['step', 'hidden', 'surface'].some((name) => changed.has(name)) && update());
+  onChange((changed) => ['step', 'hidden', 'surface', 'table'].some((name) => changed.has(name)) && update());
   update();
 }

@@ -1,7 +1,7 @@
 // Axes: where ticks go, and how values become pixels.
 
 /** Round ticks inside [low, high], about `count` of them. */
-function linearTicks(low, high, count) {
+export function linearTicks(low, high, count) {
   if (!(high > low)) return [low];
   const raw = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -12,7 +12,7 @@ function linearTicks(low, high, count) {
 }
 
 /** Ticks 1, 2, 5 (or decades only, or every n-th) inside [low, high]; both positive. */
-function logTicks(low, high, count) {
+export function logTicks(low, high, count) {
   const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
   const inside = (multiples, stride) => {
     const ticks = [];
@@ -32,17 +32,17 @@ function logTicks(low, high, count) {
   return decades.length > 1 ? decades : linearTicks(low, high, count);
 }
 
-const ticksOf = (low, high, count, log) => (log ? logTicks : linearTicks)(low, high, count);
+export const ticksOf = (low, high, count, log) => (log ? logTicks : linearTicks)(low, high, count);
 
 /** Map [low, high] (or its logarithm) to [from, to]. */
-function scaleOf(low, high, from, to, log) {
+export function scaleOf(low, high, from, to, log) {
   const f = log ? Math.log : (v) => v;
   const [a, b] = [f(low), f(high)];
   return (v) => from + ((f(v) - a) / (b - a)) * (to - from);
 }
 
 /** Smallest and largest finite (positive, if `log`) value of several arrays, with room; or null. */
-function extentOf(arrays, log) {
+export function extentOf(arrays, log) {
   let [low, high] = [Infinity, -Infinity];
   for (const values of arrays) {
     for (const v of values) {
@@ -62,7 +62,7 @@ function extentOf(arrays, log) {
 }
 
 /** Indices to draw so that each of `columns` buckets keeps its first, last and extreme values. */
-function thinned(length, columns, ...values) {
+export function thinned(length, columns, ...values) {
   if (length <= columns * 2) return Array.from({ length }, (_, i) => i);
   const keep = new Set([0, length - 1]);
   for (let c = 0; c < columns; c += 1) {
@@ -81,7 +81,7 @@ function thinned(length, columns, ...values) {
 }
 
 /** SVG path through points; a point that is not finite breaks the line. */
-function lineThrough(indices, x, y) {
+export function lineThrough(indices, x, y) {
   const parts = [];
   let pen = 'M';
   for (const i of indices) {

@@ -1,0 +1,146 @@
+// The runs over a landscape: whole paths faint, trails up to the step, a marker with its stem.
+
+import { pathOf, stateAt, valueAt } from './data.js';
+import { heightAt } from './field.js';
+import { isHidden } from './picking.js';
+import { lineVertices } from './ribbons.js';
+import { DASHES } from './markers.js';
+import { HALO, isDark, rgb, runColour, shareColour } from './colour.js';
+import { state, visibleRuns } from './state.js';
+import { thinned } from './ticks.js';
+
+const MOST_POINTS = 3200; // drawn per run for a whole path
+export const motion = { smooth: false }; // between states while playing, on states otherwise
+
+export class RunLayer {
+  constructor() { this.items = []; }
+
+  /** Take over the visible runs of a terrain. */
+  show(terrain, box, ribbons) {
+    Object.assign(this, { terrain, box, ribbons });
+    const old = new Map(this.items.map((item) => [item.run.index, item]));
+    this.items = visibleRuns().map((run) => [run, pathOf(terrain.surface, run)]).filter(([, path]) => path)
+      .map(([run, path]) => this.item(run, path, old.get(run.index)));
+  }
+
+  item(run, path, old) {
+    const { terrain, box } = this;
+    const measuredHere = terrain.metric === 0;
+    const sheet = (i) => heightAt(terrain.field, path.x[i], path.y[i]);
+    const ground = (i) => (measuredHere && path.inPlane && !Number.isNaN(path.inPlane[i]) ? terrain.height(path.inPlane[i]) : sheet(i));
+    const own = (i) => (measuredHere && path.loss && state.drop === 'off' ? terrain.height(path.loss[i]) : state.drop === 'on' ? sheet(i) : ground(i));
+    const first = (...heights) => heights.find((h) => !Number.isNaN(h)) ?? 0;
+    const item = {
+      run, path, side: old?.side, buffers: old?.buffers ?? {},
+      colour: runColour(run),
+      kept: thinned(path.step.length, MOST_POINTS / 4, path.x, path.y),
+      points: Array.from(path.step, (_, i) => box.place(path.x[i], path.y[i], first(own(i), ground(i)))),
+      feet: Array.from(path.step, (_, i) => box.place(path.x[i], path.y[i], first(ground(i), own(i)))),
+    };
+    item.tints = tintsOf(item, terrain);
+    if (this.ribbons) item.buffers.kept = this.ribbons.buffer(lineVertices(item.kept.map((i) => item.points[i]), (k) => item.tints(item.kept[k])), item.buffers.kept);
+    return item;
+  }
+
+  /** Markers at a step in a view; positions between states while playing. */
+  step(step, view, frame) {
+    this.drawn = { step, view };
+    for (const item of this.items) {
+      const { path, points, feet } = item;
+      const now = stateAt(path.step, step);
+      let last = now;
+      while (last > 0 && !points[last].every(Number.isFinite)) last -= 1;
+      const here = last >= 0 && points[last].every(Number.isFinite);
+      item.state = here ? last : undefined;
+      item.lost = here && (last !== now || Boolean(path.loss && !Number.isFinite(path.loss[last])));
+      if (!here) { item.at = null; continue; }
+      const next = last + 1 < path.step.length ? last + 1 : last;
+      const t = next > last && motion.smooth ? Math.min(1, (step - path.step[last]) / (path.step[next] - path.step[last])) : 0;
+      const between = (list) => (t > 0 && list[next].every(Number.isFinite) ? list[last].map((v, n) => v + t * (list[next][n] - v)) : list[last]);
+      item.at = between(points);
+      [item.x, item.y] = view.pixel(item.at);
+      [item.footX, item.footY] = view.pixel(between(feet));
+      item.stem = view.tilt > 0.2 && Math.hypot(item.x - item.footX, item.y - item.footY) > 2;
+      item.hidden = isHidden(this.terrain, this.box, view, item.at);
+      item.outside = item.x < frame.x - 1 || item.x > frame.x + frame.width + 1 || item.y < frame.y - 1 || item.y > frame.y + frame.height + 1;
+    }
+  }
+
+  /** Indices [from, to) of the kept vertices of a trail, and the states of its exact end. */
+  trail({ path, kept, state: last, at }, step) {
+    if (state.trail === '0' || last === undefined) return null;
+    const start = state.trail === 'all' ? 0 : Math.max(0, stateAt(path.step, step - Number(state.trail)));
+    const from = Math.max(0, stateAt(kept, start - 0.5) + 1);
+    const to = stateAt(kept, last);
+    const states = [];
+    for (let i = Math.max(start, to >= 0 ? kept[to] : 0); i <= last; i += 1) states.push(i);
+    return { from, to, states, end: at };
+  }
+
+  drawGl(view, width) {
+    const { ribbons } = this;
+    const halo = [...rgb(HALO[isDark() ? 'dark' : 'light']), 1];
+    for (const item of this.items) {
+      ribbons.draw(item.buffers.kept, 0, item.kept.length - 1, { width: 0.8 * width, strength: 0.55 });
+    }
+    for (const item of this.items) {
+      const trail = this.trail(item, this.drawn.step);
+      if (!trail) continue;
+      const tail = [...trail.states.map((i) => item.points[i]), trail.end];
+      item.buffers.tail = ribbons.buffer(lineVertices(tail, (k) => item.tints(trail.states[Math.min(k, trail.states.length - 1)])), item.buffers.tail);
+      const both = (look) => {
+        ribbons.draw(item.buffers.kept, trail.from, trail.to, look);
+        ribbons.draw(item.buffers.tail, 0, tail.length - 1, look);
+      };
+      both({ width: 1.5 * width + 3.4, cover: halo });
+      both({ width: 1.5 * width, dash: DASHES[item.run.dash], nearer: 0.005 });
+      if (view.tilt > 0) both({ width: 1.3 * width, dash: [2, 5, 0, 0], hidden: true, strength: 0.85 });
+    }
+  }
+
+  drawFlat(pen, view, width) {
+    const at = (item) => (i) => { const p = item.points[i]; return p.every(Number.isFinite) ? view.pixel(p) : null; };
+    for (const item of this.items) pen.line(item.kept.map(at(item)), { colour: item.colour, width: 0.8 * width, alpha: 0.55 });
+    for (const item of this.items) {
+      const trail = this.trail(item, this.drawn.step);
+      if (!trail) continue;
+      const points = [...item.kept.slice(trail.from, Math.max(trail.from, trail.to)), ...trail.states].map(at(item));
+      points.push(view.pixel(trail.end));
+      pen.line(points, { colour: HALO[isDark() ? 'dark' : 'light'], width: 1.5 * width + 3.4 });
+      pen.line(points, { colour: item.colour, width: 1.5 * width, dash: DASHES[item.run.dash]?.filter(Boolean) });
+    }
+  }
+
+  /** The drawn state nearest to a pixel, within `reach`: {item, state} or null. */
+  nearest(x, y, reach) {
+    let best = null;
+    let least = reach * reach;
+    const consider = (item, i, [px, py]) => {
+      const distance = (px - x) ** 2 + (py - y) ** 2;
+      if (distance < least) [least, best] = [distance, { item, state: i }];
+    };
+    for (const item of this.items) {
+      for (const i of item.kept) if (item.points[i].every(Number.isFinite)) consider(item, i, this.drawn.view.pixel(item.points[i]));
+      if (item.at) consider(item, item.state, [item.x, item.y]);
+    }
+    return best;
+  }
+}
+
+/** The largest distance of any state of any run from the plane of a surface. */
+function farthest(surface) {
+  surface.farthest ??= surface.paths.reduce((most, { residual }) => residual.reduce((m, v) => (v > m && v < Infinity ? v : m), most), 1e-12);
+  return surface.farthest;
+}
+
+/** Colour and strength of a path at every state: of its run, or of a quantity along it. */
+function tintsOf({ run, path, colour }, terrain) {
+  const plain = rgb(colour);
+  const most = farthest(terrain.surface);
+  const share = {
+    loss: (i) => terrain.height(path.loss?.[i] ?? path.inPlane?.[i] ?? NaN),
+    angle: (i) => (valueAt(run.path, 'angle', path.step[i]) ?? NaN) / 180,
+    residual: (i) => path.residual[i] / most,
+  }[state.colour];
+  return (i) => [...(share ? rgb(shareColour(share(i))) : plain), state.fade === 'on' ? 1 - 0.75 * Math.min(1, path.residual[i] / most || 0) : 1];
+}

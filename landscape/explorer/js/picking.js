@@ -1,0 +1,55 @@
+// What lies under a pixel, and what hides a point: rays against the height field.
+
+import { heightAt } from './field.js';
+import { RELIEF } from './camera.js';
+
+const MARCH = 260;
+
+/** The ground's height in the scene at a point of the scene; NaN beside it. */
+const groundAt = (terrain, box, [X, Y]) => RELIEF * heightAt(terrain.field, ...box.back(X, Y));
+
+const pointOn = ({ start, way }, t) => start.map((s, n) => s + t * way[n]);
+
+/** Data coordinates [x, y] where the ray through a pixel first meets the ground, or null. */
+export function groundUnder(terrain, box, view, px, py) {
+  const ray = view.ray(px, py);
+  if (view.tilt === 0) return box.back(...ray.start);
+  const over = (t) => {
+    const p = pointOn(ray, t);
+    return p[2] - groundAt(terrain, box, p);
+  };
+  let before = NaN;
+  for (let k = 0; k <= MARCH; k += 1) {
+    const t = ray.reach * ((2 * k) / MARCH - 1);
+    const now = over(t);
+    if (before * now <= 0) {
+      let [low, high] = [t - (2 * ray.reach) / MARCH, t];
+      for (let n = 0; n < 24; n += 1) {
+        const middle = (low + high) / 2;
+        if (over(low) * over(middle) <= 0) high = middle;
+        else low = middle;
+      }
+      return box.back(...pointOn(ray, high));
+    }
+    before = now;
+  }
+  return null;
+}
+
+/** Whether the ground lies between the eye and a point of the scene. */
+export function isHidden(terrain, box, view, point) {
+  if (view.tilt === 0) return false;
+  const ray = view.ray(...view.pixel(point));
+  const own = view.depth(point);
+  const step = 0.02;
+  let side = 0; // of the ground: above, below, or not yet known
+  for (let t = own; t > -ray.reach; t -= step) {
+    const p = pointOn(ray, t);
+    if (Math.abs(p[0]) > box.bx || Math.abs(p[1]) > box.by) return false;
+    const over = p[2] - groundAt(terrain, box, p);
+    if (Number.isNaN(over)) continue;
+    if (side && Math.sign(over) !== side) return true;
+    if (Math.abs(over) > 0.004) side = Math.sign(over);
+  }
+  return false;
+}

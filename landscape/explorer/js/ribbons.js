@@ -1,0 +1,128 @@
+// Lines in WebGL: every segment is a quad turned to the screen, with round ends, dashes and depth.
+
+import { filledBuffer, programOf } from './webgl.js';
+
+// One vertex: place (3 floats), length along the line (1 float), colour (4 bytes).
+export const STRIDE = 20;
+
+const RIBBON_VERTEX = `
+layout(location = 0) in vec4 first;
+layout(location = 1) in vec4 second;
+layout(location = 2) in vec4 firstColour;
+layout(location = 3) in vec4 secondColour;
+uniform mat4 matrix;
+uniform vec2 size;
+uniform float radius;
+uniform float nearer;
+out vec2 at;
+out float span;
+out float along;
+out vec4 tint;
+void main() {
+  vec4 a = matrix * vec4(first.xyz, 1.0);
+  vec4 b = matrix * vec4(second.xyz, 1.0);
+  vec2 from = (a.xy / a.w) * 0.5 * size;
+  vec2 to = (b.xy / b.w) * 0.5 * size;
+  span = distance(from, to);
+  vec2 way = span > 1e-4 ? (to - from) / span : vec2(1.0, 0.0);
+  float room = radius + 1.0;
+  bool end = gl_VertexID > 1;
+  at = vec2(end ? span + room : -room, (gl_VertexID % 2 == 0 ? -1.0 : 1.0) * room);
+  vec4 base = end ? b : a;
+  vec2 spot = from + way * at.x + vec2(-way.y, way.x) * at.y;
+  along = mix(first.w, second.w, span > 1e-4 ? clamp(at.x / span, 0.0, 1.0) : 0.0);
+  tint = end ? secondColour : firstColour;
+  if (firstColour.a == 0.0 || secondColour.a == 0.0) base.w = 0.0; // a gap
+  gl_Position = vec4(spot / (0.5 * size) * base.w, base.z - nearer * base.w, base.w);
+}`;
+
+const RIBBON_FRAGMENT = `
+in vec2 at;
+in float span;
+in float along;
+in vec4 tint;
+uniform float radius;
+uniform vec4 dash;
+uniform float unit;
+uniform vec4 cover;
+uniform float strength;
+out vec4 colour;
+void main() {
+  float over = max(max(-at.x, at.x - span), 0.0);
+  float inside = clamp(radius + 0.5 - length(vec2(over, at.y)), 0.0, 1.0);
+  float whole = dash.x + dash.y + dash.z + dash.w;
+  if (whole > 0.0) {
+    float d = mod(along * unit, whole);
+    bool ink = d < dash.x || (d > dash.x + dash.y && d < dash.x + dash.y + dash.z);
+    if (!ink) discard;
+  }
+  float alpha = inside * strength * tint.a;
+  if (alpha < 0.004) discard;
+  colour = vec4(mix(tint.rgb, cover.rgb, cover.a), alpha);
+}`;
+
+export class Ribbons {
+  constructor(gl) {
+    this.gl = gl;
+    Object.assign(this, programOf(gl, RIBBON_VERTEX, RIBBON_FRAGMENT));
+    this.array = gl.createVertexArray();
+    gl.bindVertexArray(this.array);
+    for (const place of [0, 1, 2, 3]) {
+      gl.enableVertexAttribArray(place);
+      gl.vertexAttribDivisor(place, 1);
+    }
+    gl.bindVertexArray(null);
+  }
+
+  /** A buffer of a line's vertices; `old` is filled again. */
+  buffer(vertices, old) { return filledBuffer(this.gl, vertices, old, this.gl.ARRAY_BUFFER, this.gl.DYNAMIC_DRAW); }
+
+  begin(matrix, width, height, dots, unit) {
+    const { gl, uniforms } = this;
+    this.dots = dots;
+    gl.useProgram(this.program);
+    gl.bindVertexArray(this.array);
+    gl.uniformMatrix4fv(uniforms.matrix, false, matrix);
+    gl.uniform2f(uniforms.size, width * dots, height * dots);
+    gl.uniform1f(uniforms.unit, unit * dots);
+  }
+
+  /**
+   * Draw segments `from` … `to` of a buffer.
+   * @param {{width: number, dash?: number[], cover?: number[], strength?: number, hidden?: boolean, nearer?: number}} look
+   */
+  draw(buffer, from, to, { width, dash = null, cover = [0, 0, 0, 0], strength = 1, hidden = false, nearer = 0.004 }) {
+    if (to <= from) return;
+    const { gl, uniforms, dots } = this;
+    gl.depthFunc(hidden ? gl.GREATER : gl.LEQUAL);
+    gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+    const start = from * STRIDE;
+    gl.vertexAttribPointer(0, 4, gl.FLOAT, false, STRIDE, start);
+    gl.vertexAttribPointer(1, 4, gl.FLOAT, false, STRIDE, start + STRIDE);
+    gl.vertexAttribPointer(2, 4, gl.UNSIGNED_BYTE, true, STRIDE, start + 16);
+    gl.vertexAttribPointer(3, 4, gl.UNSIGNED_BYTE, true, STRIDE, start + STRIDE + 16);
+    gl.uniform1f(uniforms.radius, (width * dots) / 2);
+    gl.uniform1f(uniforms.nearer, nearer);
+    gl.uniform4fv(uniforms.dash, (dash ?? [0, 0, 0, 0]).map((d) => d * dots));
+    gl.uniform4fv(uniforms.cover, cover);
+    gl.uniform1f(uniforms.strength, strength);
+    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, to - from);
+  }
+}
+
+/** Vertices of a line through points [x, y, z] of the scene; a point that is not finite is a gap. */
+export function lineVertices(points, colourOf) {
+  const floats = new Float32Array(points.length * (STRIDE / 4));
+  const bytes = new Uint8Array(floats.buffer);
+  let [length, before] = [0, null];
+  points.forEach((point, k) => {
+    const good = point.every(Number.isFinite);
+    if (good && before) length += Math.hypot(point[0] - before[0], point[1] - before[1], point[2] - before[2]);
+    floats.set(good ? point : before ?? [0, 0, 0], 5 * k);
+    floats[5 * k + 3] = length;
+    const [r, g, b, a] = colourOf(k);
+    bytes.set([255 * r, 255 * g, 255 * b, good ? 255 * (a ?? 1) : 0], k * STRIDE + 16);
+    before = good ? point : null;
+  });
+  return floats;
+}
