@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from landscape.cli import data, exchange, look, measure, merge, paths, record, scenes, surface
+from landscape.cli import (
+    curvature,
+    data,
+    exchange,
+    look,
+    measure,
+    merge,
+    paths,
+    record,
+    scenes,
+    surface,
+)
 from landscape.provenance import version as version_of
 
 app = typer.Typer(
@@ -18,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (record, surface, measure, merge, paths, look, scenes, exchange, data):
+for module in (record, surface, measure, curvature, merge, paths, look, scenes, exchange, data):
     for name, command in module.COMMANDS.items():
         app.command(name)(command)
 app.add_typer(data.app, name="data")

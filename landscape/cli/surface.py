@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from landscape.cli import engine as engines
 from landscape.cli import inputs
 from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
 from landscape.cli.device import chosen_device
+from landscape.cli.eigen import map_curvature, plane_of_eigenvectors, said_of_axes
 from landscape.cli.inputs import (
     BatchNorm,
     Device,
@@ -28,12 +29,18 @@ from landscape.pca import pca_plane
 from landscape.progress import Interrupted
 from landscape.trajectory import Trajectory
 
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+
 
 def surface(
     runs: Runs,
     plane: Annotated[
         str,
-        typer.Option(help="pca (joint for several runs) or random (around the first run's end)."),
+        typer.Option(
+            help="pca (joint for several runs), random or eigen (around the first run's end; "
+            "eigen: along the Hessian's two largest eigenvectors)."
+        ),
     ] = "pca",
     resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
     extent: Annotated[
@@ -75,6 +82,10 @@ def surface(
         float | None,
         typer.Option(help="Instead: the smallest error that so many passes over the data give."),
     ] = None,
+    curvature: Annotated[
+        bool,
+        typer.Option("--curvature", help="Instead: λmax, λmin of the Hessian (--resolution 15)."),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Measure the loss on a plane, and project the runs on it with their true loss.
@@ -92,16 +103,22 @@ def surface(
         engine, count=processes, devices=devices, device=device, address=ray_address,
         share=gpus_per_worker,
     )  # fmt: skip
-    box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
+    box = _extent(extent or ("1" if plane == "random" else "trajectory"))
     trajectories = inputs.open_runs(runs)
-    found = _plane(plane, trajectories, origin, seed)
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
+    found = _plane(plane, trajectories, origin, seed, objective)
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
+    if curvature:
+        map_curvature(
+            objective, found, path, plane, extent=box, resolution=size, seed=seed, units=units,
+            engine=workers, shard=part,
+        )  # fmt: skip
+        return
     unfinished = f"unfinished/{plane}"
-    paths = [] if plane == "pca" else [project(t, found) for t in trajectories]
+    paths = [] if plane != "random" else [project(t, found) for t in trajectories]
     # Units hold what was measured before, but for the points that shards within a tolerance share.
     goes_on = tolerance is not None or (units is None and part == (0, 1))
     if tolerance is None and budget is None:
@@ -149,6 +166,8 @@ def surface(
     else:
         remove(path, unfinished)
     typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
+    if plane == "eigen":
+        typer.echo(f"  {said_of_axes(objective, found)}")
     for sentence in said_of_accuracy(measured):
         typer.echo(f"  {sentence}")
     for trajectory in trajectories:
@@ -163,11 +182,15 @@ def surface(
 COMMANDS = {"surface": surface}
 
 
-def _plane(kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int) -> Plane:
+def _plane(
+    kind: str, runs: Sequence[Trajectory], origin: str | None, seed: int, objective: Objective
+) -> Plane:
     if kind == "pca":
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
+    if kind == "eigen":
+        return plane_of_eigenvectors(objective, runs[0], seed)
     if kind != "random":
-        raise ValueError(f"plane must be one of pca, random; not {kind!r}.")
+        raise ValueError(f"plane must be one of pca, random, eigen; not {kind!r}.")
     return random_plane(runs[0].final, runs[0].layout, seed=seed)
 
 

@@ -104,6 +104,18 @@ class Hessian(LinearOperator):
             weights.append(float(graph.weight))
         return np.array(values).T / np.array(weights), np.array(weights)
 
+    def along_gradient(self, index: np.ndarray) -> float:
+        """g_Bᵀ H_B g_B / ‖g_B‖² of the loss on one batch of samples."""
+        batch = self._data.take(torch.from_numpy(index).to(self.device))
+        graph = self._graph(batch, len(index))
+        rows = [
+            torch.zeros(entry.shape, device=self.device) if g is None else g.detach()
+            for g, entry in zip(graph.gradients, self.entries, strict=True)
+        ]
+        product = self._product(graph, rows, keep=False)
+        square = _dot(rows, rows)
+        return _dot(rows, product) / float(graph.weight) / square if square else 0.0
+
     def close(self) -> None:
         """Let go of the graphs; no product afterwards."""
         self._open = False

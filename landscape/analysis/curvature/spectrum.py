@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.analysis.curvature.krylov import Product
 from landscape.analysis.curvature.lanczos import Pairs, Stopped, extremes
 from landscape.analysis.curvature.quadrature import orthonormal
 from landscape.evaluation.memory import free_bytes
@@ -122,14 +123,15 @@ def extremes_of(
     most: int = 1000,
     start: np.ndarray | None = None,
     ties: bool = True,
+    product: Product | None = None,
 ) -> Pairs:
-    """The pairs of a Hessian; the subspace takes a quarter of the free memory at most."""
+    """The pairs of a Hessian, or of a product made of it, in a quarter of the free memory."""
     size = hessian.shape[0]
     free = free_bytes(hessian.device)
     room = 400 if free is None else int(_SHARE * free / (8 * size))
     try:
         return extremes(
-            hessian.matvec, size, top=top, bottom=bottom, tolerance=tolerance, seed=seed,
+            product or hessian.matvec, size, top=top, bottom=bottom, tolerance=tolerance, seed=seed,
             start=start, most=most, room=room, ties=ties,
         )  # fmt: skip
     except FloatingPointError:
