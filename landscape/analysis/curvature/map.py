@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from landscape.evaluation.engine import Engine
     from landscape.objective import Objective
 
-_NAMES = (
+_NAMES: tuple[str, ...] = (
     "largest",
     "smallest",
     "largest_residual",
@@ -120,14 +120,15 @@ def curvature_map(
             shard=shard,
         )
     except Interrupted as stop:
-        raise Interrupted(result(*stop.partial, {})) from None
+        values, computed = stop.partial
+        raise Interrupted(result(values, computed, {})) from None
     return result(values, computed, cost)
 
 
 class _Edges:
     """Both ends of the spectrum and the part in the plane, point after point."""
 
-    names = _NAMES
+    names: tuple[str, ...] = _NAMES
 
     def __init__(
         self,
@@ -167,10 +168,10 @@ class _Edges:
                 )
             except ValueError:
                 self._before = None
-                return [np.nan] * 4 + [*inside, hessian.loss, hessian.count]
+                return [*[np.nan] * 4, *map(float, inside), hessian.loss, hessian.count]
         self._before = pairs
         value, residual = pairs.value[[0, -1]], pairs.residual[[0, -1]]
-        return [*value, *residual, *inside, hessian.loss, hessian.count]
+        return [*map(float, (*value, *residual, *inside)), hessian.loss, hessian.count]
 
 
 def near(pairs: Pairs | None, size: int, seed: int) -> np.ndarray | None:

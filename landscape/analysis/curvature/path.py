@@ -151,7 +151,8 @@ def curvature_path(
             shard=shard,
         )
     except Interrupted as stop:
-        raise Interrupted(result(*stop.partial, {})) from None
+        values, computed = stop.partial
+        raise Interrupted(result(values, computed, {})) from None
     return result(values, computed, cost)
 
 
