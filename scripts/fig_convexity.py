@@ -51,9 +51,9 @@ def main() -> None:
         figure,
         f"{surface.settings['task']}; axes: {plane.labels[0]}, {plane.labels[1]}; second "
         f"differences of the loss at the centre: {second[0]:.4g}, {second[1]:.4g} (with kinks of "
-        f"rectifiers, which the Hessian leaves out). |λmin/λmax| is "
-        f"{np.nanmin(found.ratio):.2g} to {np.nanmax(found.ratio):.2g} on {size} x {size} points. Within the plane the loss curves "
-        f"upward at {looks:.0%} of them, over all parameters at {np.mean(found.convex):.0%}: a "
+        f"rectifiers, which the Hessian leaves out). |λmin/λmax| is {np.nanmin(found.ratio):.2g} "
+        f"to {np.nanmax(found.ratio):.2g} on {size} x {size} points. Within the plane the loss "
+        f"curves upward at {looks:.0%} of them, over all parameters at {np.mean(found.convex):.0%}: a "
         "plane can look convex where the loss is not. Residuals up to "
         f"{np.nanmax(found.smallest_residual):.1g}.",
     )

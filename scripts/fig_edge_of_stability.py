@@ -46,9 +46,8 @@ def main() -> None:
         ls.plot_sharpness([descents[-1], *others], relative=True, ax=b)
         ls.plot_gradient_share(descents, ax=c)
         ls.plot_predicted_change(descents[-1], ax=d)
-    late = {
-        name: np.nanmean(p.relative_sharpness[-len(p.step) // 3 :]) for name, p in found.items()
-    }
+    thirds = {name: p.relative_sharpness[-(len(p.step) // 3) :] for name, p in found.items()}
+    late = {name: np.nanmean(part) for name, part in thirds.items()}
     last = descents[-1]
     edge = int(np.argmax(last.relative_sharpness > 0.98))
     script.save(
@@ -57,8 +56,8 @@ def main() -> None:
         f"the last third: {', '.join(f'{n} {v:.3f}' for n, v in late.items())}. {last.name}: the "
         f"top {last.value.shape[1]} hold {last.top_share[max(edge - 1, 0)]:.0%} of the gradient "
         f"before the edge (step {last.step[max(edge - 1, 0)]}) and {last.top_share[-1]:.0%} at the "
-        "end: because the steps oscillate there; training along them alone fails (Song et al. 2024, "
-        "arXiv:2405.16002). Sharpness depends on the parametrisation (Dinh et al. 2017).",
+        "end: because the steps oscillate there; training along them alone fails (Song et al. "
+        "2024, arXiv:2405.16002). Sharpness depends on the parametrisation (Dinh et al. 2017).",
     )
 
 
@@ -73,7 +72,8 @@ def measured(script: Script, name: str) -> ls.CurvaturePath:
     path.parent.mkdir(parents=True, exist_ok=True)
     moments = train(path, name, model, data, kind(model.parameters(), **options), steps, every)
     run = ls.Trajectory(path)
-    run.run["optimizer"] = optimizer
+    rest = {key: value for key, value in options.items() if key != "lr"}
+    run.run.update(optimizer=optimizer, options=rest)
     objective = ls.Objective(
         model, half_squared_error, data, settings={"task": f"{IMAGES} digits, squared error"}
     )

@@ -33,6 +33,7 @@ def plot_density(
     width = width or span / 100
     grid = np.linspace(low - 4 * width, high + 4 * width, 1200)
     each = density.smoothed(grid, width)
+    mean = each.mean(axis=0)
     one = 1 / (density.size * width * np.sqrt(2 * np.pi))
     least = 0.3 * one
     if len(each) > 1:
@@ -42,7 +43,7 @@ def plot_density(
         )  # fmt: skip
     runs, nodes = density.node.shape
     ax.plot(
-        grid, each.mean(axis=0).clip(least), color=_BULK, gid="bulk",
+        grid, np.where(mean < least, np.nan, mean), color=_BULK, gid="bulk",
         label=f"bulk, {runs} runs of {nodes} products",
     )  # fmt: skip
     if len(density.known):
@@ -56,10 +57,7 @@ def plot_density(
     trace, error = density.moment(1)
     ax.set(xlabel="eigenvalue of the Hessian", ylabel="density")
     spread = f" ± {error:.1g}" if np.isfinite(error) else ""
-    write_above(
-        ax,
-        f"{conditions(density.settings)}\n{density.size:,} eigenvalues, trace {trace:.3g}{spread}; "
-        f"smoothed over {width:.1g}".strip(),
-    )
-    ax.legend()
+    told = f"{density.size:,} eigenvalues, trace {trace:.3g}{spread}; smoothed over {width:.1g}"
+    write_above(ax, " · ".join(filter(None, (conditions(density.settings), told))))
+    ax.legend(loc="upper right")
     return ax

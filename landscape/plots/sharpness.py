@@ -44,7 +44,7 @@ def plot_sharpness(
     ax.set_xlabel("optimizer step")
     ax.set_ylabel("sharpness / threshold" if relative else "sharpness (dashed: threshold)")
     write_above(ax, conditions(shown[0].settings))
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize="x-small", loc="lower right" if relative else "best")
     return ax
 
 
@@ -101,7 +101,7 @@ def plot_predicted_change(path: CurvaturePath, *, ax: Axes | None = None) -> Axe
     ax.set_xscale("symlog", linthresh=small)
     ax.set_yscale("symlog", linthresh=small)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    far = [v for v in 10.0 ** np.arange(-12, 12) if small <= v <= reach][-2::-2][:2][::-1]
+    far = [v for v in 10.0 ** np.arange(-12, 12) if small <= v <= reach][::-2][:2][::-1]
     ticks = [-v for v in far[::-1]] + [0.0, *far]
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(ticks)

@@ -47,8 +47,8 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
     for x, value, share in zip(place, spectrum.value, spectrum.gradient_share, strict=True):
         if np.isfinite(share):
             ax.annotate(
-                f"{share:.0%}" if share >= 0.01 else "<1%", (x, value), xytext=(0, 5),
-                textcoords="offset points", ha="center", fontsize="x-small", color="0.35",
+                f"{share:.0%}" if share >= 0.01 else "<1%", (x, value), xytext=(5, 3),
+                textcoords="offset points", ha="left", fontsize="x-small", color="0.35",
             )  # fmt: skip
     ax.set_ylim(low, high + 0.12 * (high - low))
     ax.set_xlim(-0.6, len(place) - 0.4)
@@ -56,7 +56,8 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("eigenvalue of the Hessian")
     told = conditions(spectrum.settings)
     biased = "; λ₁ biased upward by the subset" if spectrum.subset and spectrum.top else ""
-    write_above(ax, f"{told}{biased}\npercentages: share of the gradient".strip())
+    parts = [told + biased] if told else []
+    write_above(ax, " · ".join([*parts, "percentages: share of the gradient"]))
     return ax
 
 
