@@ -39,7 +39,7 @@ def main() -> None:
         figure.set_size_inches(7, 2.6)
         left, middle, right = figure.subplots(1, 3)
         ls.plot_surface(surface, ax=left)
-        ls.plot_curvature_map(found, ax=middle)
+        ls.plot_curvature_map(found, most=float(np.nanmax(found.ratio)), ax=middle)
         ls.plot_curvature_map(found, quantity="largest", ax=right)
         for ax in (middle, right):
             ax.set_title("", loc="left")
@@ -53,9 +53,9 @@ def main() -> None:
         f"differences of the loss at the centre: {second[0]:.4g}, {second[1]:.4g} (with kinks of "
         f"rectifiers, which the Hessian leaves out). |λmin/λmax| is {np.nanmin(found.ratio):.2g} "
         f"to {np.nanmax(found.ratio):.2g} on {size} x {size} points. Within the plane the loss "
-        f"curves upward at {looks:.0%} of them, over all parameters at {np.mean(found.convex):.0%}: a "
-        "plane can look convex where the loss is not. Residuals up to "
-        f"{np.nanmax(found.smallest_residual):.1g}.",
+        f"curves upward at {looks:.0%} of them, over all parameters at "
+        f"{np.mean(found.convex):.0%}: a plane can look convex where the loss is not. Residuals "
+        f"up to {np.nanmax(found.smallest_residual):.1g}.",
     )
 
 

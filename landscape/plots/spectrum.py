@@ -63,7 +63,8 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
 
 def _subscripted(labels: tuple[str, ...]) -> list[str]:
     digits = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    short = (label.removeprefix("λ") for label in labels)
     return [
-        "λ" + rest.translate(digits) if rest.isdigit() else rest.replace("min", "λmin")
-        for rest in (label.removeprefix("λ") for label in labels)
+        f"λ{rest.translate(digits)}" if rest.isdigit() else rest.removeprefix("min") or "λmin"
+        for rest in short
     ]
