@@ -2,8 +2,8 @@
 
 After Cohen et al. 2021 (arXiv:2103.00065): gradient descent at three learning rates, momentum and
 Nesterov; and 2022 (arXiv:2207.14484): Adam, by the preconditioned Hessian. Full batch, squared
-error, a tanh net on 300 digits. Right: share of the gradient in the top ten eigenvectors, before
-and at the edge; and what single updates of the last run should and did change.
+error, a tanh net on 300 digits. Below: share of the gradient in the top ten eigenvectors, before
+and at the edge; and what single updates of one run should and did change.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ RUNS = {  # name: optimizer, options, steps
     "GD, lr 0.25": ("gd", {"lr": 0.25}, 4000),
     "GD, lr 0.35": ("gd", {"lr": 0.35}, 4000),
     "GD, lr 0.5": ("gd", {"lr": 0.5}, 4000),
-    "momentum 0.9, lr 0.2": ("momentum", {"lr": 0.2, "momentum": 0.9}, 1500),
-    "Adam, lr 0.003": ("adam", {"lr": 0.003}, 1500),
+    "momentum 0.9, lr 0.6": ("momentum", {"lr": 0.6, "momentum": 0.9}, 2000),
+    "Nesterov 0.9, lr 0.3": (
+        "nesterov",
+        {"lr": 0.3, "momentum": 0.9, "nesterov": True},
+        2000,
+    ),
+    "Adam, lr 0.003": ("adam", {"lr": 0.003}, 2000),
 }
 
 
