@@ -8,7 +8,7 @@ Every answer is compared with this package's at a residual of 1e-8 in double pre
 """
 
 # The peers are optional.
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportArgumentType=false
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main() -> None:
     for name in args.works:
         work = workload(name)
         if name in ("W2", "W3"):
-            data = tuple(part[: args.images] for part in work.data)
+            data = work.data[0][: args.images], work.data[1][: args.images]
             work = Workload(work.name, work.what, work.model, work.loss, data, work.resolution)
         train(work, args.steps)
         print(f"\n{name}: {work.what}; {len(work.data[0])} samples")

@@ -21,10 +21,10 @@ RUNS = {  # name: optimizer, options, steps
     "GD, lr 0.25": ("gd", {"lr": 0.25}, 4000),
     "GD, lr 0.35": ("gd", {"lr": 0.35}, 4000),
     "GD, lr 0.5": ("gd", {"lr": 0.5}, 4000),
-    "momentum 0.9, lr 0.6": ("momentum", {"lr": 0.6, "momentum": 0.9}, 2000),
-    "Nesterov 0.9, lr 0.3": (
+    "momentum 0.9, lr 0.4": ("momentum", {"lr": 0.4, "momentum": 0.9}, 2000),
+    "Nesterov 0.9, lr 0.15": (
         "nesterov",
-        {"lr": 0.3, "momentum": 0.9, "nesterov": True},
+        {"lr": 0.15, "momentum": 0.9, "nesterov": True},
         2000,
     ),
     "Adam, lr 0.003": ("adam", {"lr": 0.003}, 2000),

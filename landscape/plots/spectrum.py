@@ -45,9 +45,9 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
             )  # fmt: skip
     low, high = ax.get_ylim()
     for x, value, share in zip(place, spectrum.value, spectrum.gradient_share, strict=True):
-        if np.isfinite(share):
+        if share >= 0.01:
             ax.annotate(
-                f"{share:.0%}" if share >= 0.01 else "<1%", (x, value), xytext=(5, 3),
+                f"{share:.0%}", (x, value), xytext=(5, 3),
                 textcoords="offset points", ha="left", fontsize="x-small", color="0.35",
             )  # fmt: skip
     ax.set_ylim(low, high + 0.12 * (high - low))
@@ -57,7 +57,7 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
     told = conditions(spectrum.settings)
     biased = "; λ₁ biased upward by the subset" if spectrum.subset and spectrum.top else ""
     parts = [told + biased] if told else []
-    write_above(ax, " · ".join([*parts, "percentages: share of the gradient"]))
+    write_above(ax, " · ".join([*parts, "percentages: share of the gradient, from 1 %"]))
     return ax
 
 

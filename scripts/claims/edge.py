@@ -119,7 +119,7 @@ def outliers() -> list[Claim]:
     task = load("mlp-64-64-relu", seed=0)
     train(task, torch.optim.SGD(task.model.parameters(), lr=0.1), steps=1500)
     measure = objective(task, samples=2000)
-    spectrum = ls.hessian_spectrum(measure, top=20, bottom=0)
+    spectrum = ls.hessian_spectrum(measure, top=40, bottom=0)
     gap = 6 + int((spectrum.value[5:-1] / spectrum.value[6:]).argmax())
     classes = 10
     above = int((spectrum.value > 0.1 * spectrum.value[0]).sum())
