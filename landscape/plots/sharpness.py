@@ -102,6 +102,7 @@ def plot_predicted_change(path: CurvaturePath, *, ax: Axes | None = None) -> Axe
     ax.set_yscale("symlog", linthresh=small)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     far = [v for v in 10.0 ** np.arange(-12, 12) if small <= v <= reach][::-2][:2][::-1]
+    far = far or [float(f"{reach / 1.3:.0e}")]
     ticks = [-v for v in far[::-1]] + [0.0, *far]
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(ticks)

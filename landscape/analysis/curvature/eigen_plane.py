@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from landscape.objective import Objective
 
 _FACTOR = 2.0  # the box reaches to where the quadratic rises by so many times the loss
-_NEAR = 0.05  # of the box, for second differences
+_NEAR = 0.02  # of the box, for second differences
 
 
 def eigen_plane(spectrum: Spectrum, i: int = 0, j: int = 1) -> Plane:
@@ -63,7 +63,7 @@ def second_differences(
 ) -> tuple[float, float]:
     """Curvatures of the loss along both axes at (0, 0), from differences of the loss alone.
 
-    (L(h) - 2 L(0) + L(-h)) / h² over 5 % of the plane's box. On an eigen-plane they are the
+    (L(h) - 2 L(0) + L(-h)) / h² over 2 % of the plane's box. On an eigen-plane they are the
     eigenvalues, up to what higher orders add over that distance (for rectifiers also kinks, which
     the Hessian leaves out); a gross difference says that something is not what it seems.
 
