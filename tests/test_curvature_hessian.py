@@ -414,3 +414,16 @@ def test_a_recurrent_net_on_a_gpu():
         with objective.hessian(vector) as hessian:
             found.append(hessian @ np.ones(len(vector)))
     np.testing.assert_allclose(*found, atol=1e-10)
+
+
+def test_complex_parameters_are_refused():
+    model = nn.ModuleDict({"real": nn.Linear(1, 1)})
+    model.register_parameter("phase", nn.Parameter(torch.ones(2, dtype=torch.complex64)))
+
+    def loss(m, batch):
+        return m["real"](batch)[:, 0].square() * m.phase.abs().sum()
+
+    objective = ls.Objective(model, loss, torch.ones(3, 1))
+    vector = np.zeros(objective.layout.size, np.float32)
+    with pytest.raises(ValueError, match="real parameters"), objective.hessian(vector):
+        pass

@@ -66,6 +66,7 @@ class Hessian(LinearOperator):
         self._size = work.loan.layout.size
         self._work, self._around, self._data = work, around, data
         self._batches = data.batches()
+        self._begin = getattr(work, "begin", lambda number: None)  # of random numbers in the loss
         named = dict(work.loan.model.named_parameters())
         self._parameters = [named[entry.name] for entry in entries]
         ends = np.cumsum([entry.size for entry in entries])
@@ -156,6 +157,8 @@ class Hessian(LinearOperator):
         for number, (batch, samples) in enumerate(self._batches):
             work.check()
             held = number < len(self._kept)
+            if not held:
+                self._begin(number)
             graph = self._kept[number] if held else self._graph(batch, samples)
             if not held and number == len(self._kept) and self._fits():
                 self._kept.append(graph)

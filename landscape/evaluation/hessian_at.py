@@ -14,11 +14,13 @@ from landscape.evaluation.batchnorm import norms_of
 from landscape.evaluation.curvature_check import check_curvature
 from landscape.evaluation.hessian import Hessian
 from landscape.evaluation.interrupt import held_back
-from landscape.evaluation.precision import REDUCED, arithmetic
+from landscape.evaluation.precision import arithmetic
 from landscape.layout import Entry, Layout
 
 if TYPE_CHECKING:
     from landscape.restriction import Restriction
+
+_PRECISIONS = ("single", "double")  # others round too much, or differ between tensors
 
 
 @contextlib.contextmanager
@@ -27,9 +29,12 @@ def hessian_of(
 ) -> Iterator[Hessian]:
     """Lend the model to a Hessian at a point; see `Restriction.hessian`."""
     objective = restriction.objective
-    if objective.precision in REDUCED:
+    kinds = {p.dtype for p in objective.model.parameters() if not p.is_floating_point()}
+    if objective.precision not in _PRECISIONS or any(kind.is_complex for kind in kinds):
         raise ValueError(
-            f"A Hessian needs precision single or double; {objective.precision} rounds too much."
+            "A Hessian needs real parameters and precision 'single' or 'double'; here the precision "
+            f"is {objective.precision!r}, and the parameters {'are not' if kinds else 'are'} all "
+            "real."
         )
     if objective.batch_norm == "recalibrated":
         raise ValueError(
