@@ -257,7 +257,7 @@ def test_recalibrated_statistics_and_low_precision_are_refused():
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     for options, said in (
         ({"batch_norm": "recalibrated"}, "recalibrated"),
-        ({"precision": "bfloat16"}, "single or double"),
+        ({"precision": "bfloat16"}, "precision 'single' or 'double'"),
     ):
         objective = ls.Objective(model, squared, (drawn(8, 3), drawn(8, 1)), **options)
         with pytest.raises(ValueError, match=said), objective.hessian(objective.parameters()):
@@ -427,3 +427,19 @@ def test_complex_parameters_are_refused():
     vector = np.zeros(objective.layout.size, np.float32)
     with pytest.raises(ValueError, match="real parameters"), objective.hessian(vector):
         pass
+
+
+def test_a_loss_that_needs_its_batch_size():
+    """Pairs of samples in the order of the batch: a batch of another size is another loss."""
+
+    def loss(model, batch):
+        out = model(batch[0])[:, 0].view(4, -1)  # four groups
+        return (out[:2] - out[2:]).square().mean()
+
+    x = drawn(16, 3)
+    model = nn.Linear(3, 1, bias=False).double()
+    objective = ls.Objective(model, loss, (x,), precision="double", batch_size=8)
+    parts = [
+        dense_hessian(model, lambda m, p=p: loss(m, (p,)), np.zeros(3)) for p in (x[:8], x[8:])
+    ]
+    np.testing.assert_allclose(written_out(objective, np.zeros(3)), sum(parts) / 2, atol=1e-12)

@@ -72,7 +72,8 @@ def check_curvature(restriction: Restriction, point: list[float]) -> None:
 
 def _in_double(objective: Objective) -> Objective:
     data = objective.data
-    index = np.arange(min(_SAMPLES, data.size)) if data.joined else None
+    count = _SAMPLES if objective._batch_size is None else data.batch_size  # which it may need
+    index = np.arange(min(count, data.size)) if data.joined else None
     few = objective.part(index, metrics={"loss": next(iter(objective.metrics.values()))})
     few.data = copy.copy(few.data)
     few.data.cast(torch.float64)

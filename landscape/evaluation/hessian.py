@@ -31,6 +31,7 @@ from landscape.layout import Entry
 
 Around = Callable[[], contextlib.AbstractContextManager[Any]]
 
+_MOST = 1024  # samples to a batch
 _SHARE = 0.5  # of the free memory that kept graphs may take
 
 
@@ -60,12 +61,19 @@ class Hessian(LinearOperator):
         device: Where it is computed.
     """
 
-    def __init__(self, work: Work, data: Any, entries: Sequence[Entry], around: Around) -> None:
+    def __init__(
+        self,
+        work: Work,
+        data: Any,
+        entries: Sequence[Entry],
+        around: Around,
+        *,
+        rebatch: bool = False,
+    ) -> None:
         super().__init__(np.float64, (sum(e.size for e in entries),) * 2)
         self.entries, self.count, self.device = tuple(entries), 0, work.loan.flat.device
         self._size = work.loan.layout.size
         self._work, self._around, self._data = work, around, data
-        self._batches = data.batches()
         self._begin = getattr(work, "begin", lambda number: None)  # of random numbers in the loss
         named = dict(work.loan.model.named_parameters())
         self._parameters = [named[entry.name] for entry in entries]
@@ -74,7 +82,8 @@ class Hessian(LinearOperator):
         self._kept: list[_Graph] = []
         free = free_bytes(self.device)
         self._room = float("inf") if free is None else _SHARE * free
-        self._each: int | None = None  # bytes of a graph
+        self._each = self._bytes_per_sample(*(work.sample if rebatch else data.batches())[0])
+        self._batches = data.batches(self._largest() if rebatch else None)
         self._open = True
         sums = self._sum(None)
         self.loss, self.gradient = float(sums[-1]), sums[:-1]
@@ -160,7 +169,7 @@ class Hessian(LinearOperator):
             if not held:
                 self._begin(number)
             graph = self._kept[number] if held else self._graph(batch, samples)
-            if not held and number == len(self._kept) and self._fits():
+            if not held and number == len(self._kept) and self._fits(number):
                 self._kept.append(graph)
                 held = True
             weights += graph.weight
@@ -172,8 +181,27 @@ class Hessian(LinearOperator):
                 out[n] += graph.total
         return (out / weights).cpu().numpy()
 
-    def _fits(self) -> bool:
-        return self._each is not None and (len(self._kept) + 1) * self._each <= self._room
+    def _fits(self, number: int) -> bool:
+        """Whether the graphs up to this batch may be kept."""
+        return self._each * sum(n for _, n in self._batches[: number + 1]) <= self._room
+
+    def _largest(self) -> int:
+        """Samples to a batch: many are fastest, and a quarter of the room is enough for one."""
+        return int(max(1, min(_MOST, self._room / 4 / max(self._each, 1))))
+
+    def _bytes_per_sample(self, batch: Any, samples: int) -> float:
+        """What the graph of a gradient holds for each sample, seen on one batch."""
+        sizes: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            self._graph(batch, samples)
+        own = self._work.loan.flat.untyped_storage().data_ptr()
+        return sum(size for place, size in sizes.items() if place != own) / samples
 
     def _smaller(self) -> bool:
         """Keep no graphs from now on; when none was kept, cut the batches in half."""
@@ -191,29 +219,13 @@ class Hessian(LinearOperator):
         return list(norms_of(self._work.loan.model))
 
     def _graph(self, batch: Any, samples: int) -> _Graph:
-        measured = self._each is None
-        sizes: dict[int, int] = {}
-
-        def note(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            sizes[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        hooks = (
-            torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
-            if measured
-            else contextlib.nullcontext()
-        )
         loss = next(iter(self._work.metrics.values()))
-        with self._around(), twice_differentiable(self._work.loan.model), hooks:
+        with self._around(), twice_differentiable(self._work.loan.model):
             total, weight = differentiable_sum(loss, self._work.loan.model, batch, samples)
             with refused():
                 gradients = torch.autograd.grad(
                     total, self._parameters, create_graph=True, allow_unused=True
                 )
-        if measured:
-            own = self._work.loan.flat.untyped_storage().data_ptr()
-            self._each = sum(size for place, size in sizes.items() if place != own)
         full = tuple(None if g is None else dense(g) for g in gradients)
         return _Graph(full, total.detach().double(), weight.detach().double().to(total.device))
 

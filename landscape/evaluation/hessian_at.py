@@ -32,9 +32,9 @@ def hessian_of(
     kinds = {p.dtype for p in objective.model.parameters() if not p.is_floating_point()}
     if objective.precision not in _PRECISIONS or any(kind.is_complex for kind in kinds):
         raise ValueError(
-            "A Hessian needs real parameters and precision 'single' or 'double'; here the precision "
-            f"is {objective.precision!r}, and the parameters {'are not' if kinds else 'are'} all "
-            "real."
+            "A Hessian needs real parameters and precision 'single' or 'double'; here the "
+            f"precision is {objective.precision!r}, and the parameters "
+            f"{'are not' if kinds else 'are'} all real."
         )
     if objective.batch_norm == "recalibrated":
         raise ValueError(
@@ -53,7 +53,9 @@ def hessian_of(
             for norm in norms_of(objective.model):
                 norm.track_running_stats = norm.track_running_stats and not norm.training
             work.place(place)
-            operator = Hessian(work, objective.data, entries, around)
+            free = objective.data.joined and objective._batch_size is None
+            rebatch = free and objective.batch_norm == "frozen"
+            operator = Hessian(work, objective.data, entries, around, rebatch=rebatch)
             try:
                 yield operator
             finally:
