@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strangers import losses  # noqa: F401
+from strangers import curvature, losses  # noqa: F401
 from strangers.situation import SITUATIONS
 
 __all__ = ["SITUATIONS"]
