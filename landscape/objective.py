@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from landscape.evaluation.borrow import Loan, borrowed
 from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
 from landscape.evaluation.data import DESCRIBED, HeldData, map_tensors
 from landscape.evaluation.evaluation import Evaluation
+from landscape.evaluation.hessian import Hessian
 from landscape.evaluation.look import Nature, look, runs
 from landscape.evaluation.matched import matched, matched_parameters
 from landscape.evaluation.memory import out_of_memory
@@ -397,3 +399,32 @@ class Objective:
         """∂ loss / ∂ θ over the whole data at one point, without weight decay, shape (P,)."""
         at = self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers)
         return Vector(at.gradient(np.zeros(0)), self.layout)
+
+    def hessian(
+        self, vector: np.ndarray, *, buffers: np.ndarray | None = None, tensors: str | None = None
+    ) -> AbstractContextManager[Hessian]:
+        """∂² loss / ∂ θ² over the whole data at one point, without weight decay, as an operator.
+
+        Args:
+            vector: The point, shape (P,).
+            buffers: As for `restrict`.
+            tensors: A regular expression: only the block of the tensors whose names it finds.
+
+        Returns:
+            A context manager that lends the model to a `scipy` LinearOperator.
+
+        Raises:
+            ValueError: If the loss has no second derivative that autograd sees; it says why.
+
+        >>> from torch import nn
+        >>> def loss(model, batch):
+        ...     return (model(batch[0]) - batch[1]).square().mean()
+        >>> data = (torch.full((4, 1), 2.0), torch.zeros(4, 1))
+        >>> objective = Objective(nn.Linear(1, 1, bias=False), loss, data)
+        >>> with objective.hessian(np.array([3.0])) as hessian:
+        ...     (hessian @ np.array([1.0])).item(), hessian.gradient.item(), hessian.count
+        (8.0, 24.0, 1)
+        """
+        return self.restrict(vector, np.zeros((0, vector.size)), buffers=buffers).hessian(
+            np.zeros(0), tensors=tensors
+        )

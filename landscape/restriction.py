@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from landscape.evaluation.choice import Choice
 from landscape.evaluation.chunks import measure_chunks
 from landscape.evaluation.evaluation import Evaluation, spread_over
 from landscape.evaluation.guarded import guard
+from landscape.evaluation.hessian import Hessian
+from landscape.evaluation.hessian_at import hessian_of
 from landscape.evaluation.interrupt import held_back
 from landscape.evaluation.kept import in_units
 from landscape.evaluation.metrics import Metric, check_weights, mean_and_error
@@ -161,6 +163,12 @@ class Restriction:
             objective.check_repeatable(work)
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, objective.data.batches()).cpu().numpy()
+
+    def hessian(
+        self, point: np.ndarray, *, tensors: str | None = None
+    ) -> AbstractContextManager[Hessian]:
+        """∂² loss / ∂ θ² at one point with coordinates of shape (K,); see `Objective.hessian`."""
+        return hessian_of(self, point, tensors=tensors)
 
     def decay(self, coordinates: np.ndarray) -> np.ndarray:
         """The metric ``weight decay`` = λ/2 ‖θ‖² at points, shape (points,); zero without any."""

@@ -18,6 +18,11 @@ from landscape.analysis.walk import Walk
 from landscape.analysis.walk_statistics import WalkStatistics
 from landscape.directions import Line, Plane
 from landscape.files import SchemaError, groups, opened
+from landscape.results.curvature_map import CurvatureMap
+from landscape.results.curvature_path import CurvaturePath
+from landscape.results.hessian_trace import HessianTrace
+from landscape.results.spectral_density import SpectralDensity
+from landscape.results.spectrum import Spectrum
 from landscape.store import Result, read_group
 
 RESULTS: dict[str, type[Result]] = {
@@ -34,6 +39,11 @@ RESULTS: dict[str, type[Result]] = {
         GradientHistogram,
         Projection,
         AdaptiveRate,
+        Spectrum,
+        CurvatureMap,
+        CurvaturePath,
+        HessianTrace,
+        SpectralDensity,
     )
 }
 

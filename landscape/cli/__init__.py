@@ -20,6 +20,9 @@ HELP = {  # module: name and a short help of each of its commands
         "walk": "Measure the loss between consecutive recorded states (Xing et al. 2018).",
         "path": "Measure step lengths, angles between updates, distance from initialization.",
     },
+    "curvature": {
+        "curvature": "Measure the Hessian: its edges, trace and density; sharpness of a run."
+    },
     "merge": {"merge": "Put the parts together that `landscape surface --shard I/N` measured."},
     "paths": {
         "project": "Project runs on a plane that was measured before.",

@@ -12,6 +12,7 @@ from landscape.cli import engine as engines
 from landscape.cli import inputs
 from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
 from landscape.cli.device import chosen_device
+from landscape.cli.eigen import map_curvature, plane_of_eigenvectors, said_of_axes
 from landscape.cli.inputs import (
     BatchNorm,
     Device,
@@ -41,8 +42,9 @@ def surface(
     plane: Annotated[
         str | None,
         typer.Option(
-            help="pca (joint for several runs) or random (around the first run's end). Default: "
-            "pca, or random where there are fewer than three states."
+            help="pca (joint for several runs), random or eigen (around the first run's end; "
+            "eigen: along the Hessian's two largest eigenvectors). Default: pca, or random where "
+            "there are fewer than three states."
         ),
     ] = None,
     resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
@@ -85,6 +87,10 @@ def surface(
         float | None,
         typer.Option(help="Instead: the smallest error that so many passes over the data give."),
     ] = None,
+    curvature: Annotated[
+        bool,
+        typer.Option("--curvature", help="Instead: λmax, λmin of the Hessian (--resolution 15)."),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Measure the loss on a plane, and project the runs on it with their true loss.
@@ -106,14 +112,16 @@ def surface(
     )  # fmt: skip
     if bool(runs) == (checkpoint is not None):
         raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
-    if plane not in (None, "pca", "random") or (plane == "pca" and checkpoint is not None):
-        kinds = "random around a checkpoint" if checkpoint else "one of pca, random"
+    if plane not in (None, "pca", "random", "eigen") or (
+        plane != "random" and plane and checkpoint
+    ):
+        kinds = "random around a checkpoint" if checkpoint else "one of pca, random, eigen"
         raise ValueError(f"plane must be {kinds}; not {plane!r}.")
     trajectories = inputs.open_runs(runs or [])
     if checkpoint is not None and out is None:
         out = checkpoint.with_name(f"{checkpoint.stem}.results.h5")
     plane = plane or ("pca" if sum(map(len, trajectories)) > 2 else "random")
-    box = _extent(extent or ("trajectory" if plane == "pca" else "1"))
+    box = _extent(extent or ("1" if plane == "random" else "trajectory"))
     measuring = {
         "split": data, "device": device, "seed": seed, "samples": samples,
         "precision": precision, "batch_norm": batch_norm,
@@ -124,6 +132,12 @@ def surface(
         objective = inputs.objective_of_checkpoint(checkpoint, task, key, **measuring)
     found = _plane(plane, trajectories, objective, origin, seed)
     path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
+    if curvature:
+        map_curvature(
+            objective, found, path, plane, extent=box, resolution=size, seed=seed, units=units,
+            engine=workers, shard=part,
+        )  # fmt: skip
+        return
     unfinished = f"unfinished/{plane}"
     boxed = plane == "random" and box == "trajectory"
     paths = [project(t, found) for t in trajectories] if boxed else []
@@ -174,6 +188,8 @@ def surface(
     else:
         remove(path, unfinished)
     typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
+    if plane == "eigen":
+        typer.echo(f"  {said_of_axes(objective, found)}")
     for sentence in said_of_accuracy(measured):
         typer.echo(f"  {sentence}")
     for trajectory in trajectories:
@@ -193,6 +209,8 @@ def _plane(
 ) -> Plane:
     if kind == "pca":
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
+    if kind == "eigen":
+        return plane_of_eigenvectors(objective, runs[0], seed)
     return random_plane(objective.parameters(), objective.layout, seed=seed)
 
 

@@ -20,6 +20,7 @@ from landscape.analysis.surface import Surface
 from landscape.analysis.walk import Walk
 from landscape.analysis.walk_statistics import WalkStatistics
 from landscape.plots.adaptive_rate import plot_adaptive_rate
+from landscape.plots.curvature import curvature_drawings
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.layers import plot_layers
 from landscape.plots.path import plot_path
@@ -104,6 +105,8 @@ def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
     for name, profile in _all(results, Profile).items():
         yield _profile(name, profile)
     yield from _others(results)
+    for name, figure, sentence, shown in curvature_drawings(results):
+        yield _Drawing(_slug(name), figure, sentence, shown)
 
 
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
@@ -225,7 +228,7 @@ def _share_legend(figure: Figure) -> None:
 
 def _plane(surface: Surface) -> str:
     kind = str(surface.settings.get("kind", "given"))
-    plane = f"a plane {kind}" if kind.startswith("through") else f"a {kind} plane"
+    plane = f"a plane {kind}" if kind.startswith(("through", "along")) else f"a {kind} plane"
     if kind == "random":
         normalized = {"filter": "filter-normalized ", "layer": "layer-normalized "}
         which = normalized.get(str(surface.settings.get("normalization")), "")

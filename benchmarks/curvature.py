@@ -1,0 +1,186 @@
+"""Time eigenvalues of the Hessian against PyHessian and curvlinops, and products against gradients.
+
+    OMP_NUM_THREADS=1 python benchmarks/curvature.py W1 W2 W4 --rounds 5 --images 256
+
+One thread, processor seconds, all candidates in turn in every round, medians of paired ratios. The
+peers are optional: `pip install pyhessian curvlinops-for-pytorch` into an environment of its own.
+Every answer is compared with this package's at a residual of 1e-8 in double precision.
+"""
+
+# The peers are optional.
+# pyright: reportMissingImports=false, reportArgumentType=false
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from workloads import Workload, workload
+
+import landscape as ls
+
+TOP = 5
+Timed = Callable[[], np.ndarray]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("works", nargs="+", help="of W1, W2, W3, W4")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=256, help="samples of W2 and W3")
+    parser.add_argument("--steps", type=int, default=100, help="of training before")
+    parser.add_argument("--no-peers", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in args.works:
+        work = workload(name)
+        if name in ("W2", "W3"):
+            data = work.data[0][: args.images], work.data[1][: args.images]
+            work = Workload(work.name, work.what, work.model, work.loss, data, work.resolution)
+        train(work, args.steps)
+        print(f"\n{name}: {work.what}; {len(work.data[0])} samples")
+        products(work, args.rounds)
+        eigenvalues(work, args.rounds, peers=not args.no_peers)
+
+
+def train(work: Workload, steps: int) -> None:
+    """Some steps of Adam, then evaluation mode, so that every candidate sees one function."""
+    optimizer = torch.optim.Adam(work.model.parameters(), lr=3e-3)
+    for step in range(steps):
+        order = torch.randperm(len(work.data[0]), generator=torch.Generator().manual_seed(step))
+        batch = tuple(part[order[:128]] for part in work.data)
+        optimizer.zero_grad()
+        work.loss(work.model, batch).mean().backward()
+        optimizer.step()
+    work.model.eval()
+
+
+def seconds(run: Timed) -> tuple[float, np.ndarray]:
+    """Processor seconds of a call, and what it gave."""
+    began = time.process_time()
+    found = run()
+    return time.process_time() - began, found
+
+
+def products(work: Workload, rounds: int) -> None:
+    """A product on kept graphs, and with graphs made anew, in gradients."""
+    objective = ls.Objective(work.model, work.loss, work.data)
+    vector = objective.parameters()
+    objective.gradient(vector)
+    ratios: dict[str, list[float]] = {"kept graphs": [], "graphs and first product": []}
+    direction = np.random.default_rng(0).standard_normal(vector.size)
+    for _ in range(rounds):
+        gradient, _ = seconds(lambda: objective.gradient(vector))
+        began = time.process_time()
+        with objective.hessian(vector) as hessian:
+            hessian.matvec(direction)
+            ratios["graphs and first product"].append((time.process_time() - began) / gradient)
+            kept, _ = seconds(lambda h=hessian: h.matvec(direction))
+            ratios["kept graphs"].append(kept / gradient)
+    for name, values in ratios.items():
+        print(f"  product, {name}: {statistics.median(values):.2f} gradients")
+
+
+def eigenvalues(work: Workload, rounds: int, *, peers: bool) -> None:
+    """The top five: seconds against the first peer, error against double precision."""
+    double = ls.Objective(copy.deepcopy(work.model), work.loss, work.data, precision="double")
+    exact = ls.hessian_spectrum(double, top=TOP, bottom=0, tolerance=1e-8).value
+    runs: dict[str, Timed] = dict(pyhessian(work)) if peers else {}
+    runs |= curvlinops(work) if peers else {}
+    objective = ls.Objective(work.model, work.loss, work.data)
+    ls.hessian_spectrum(objective, top=1, bottom=0)  # what is looked at once
+
+    def ours(tolerance: float, bottom: int) -> Timed:
+        def run() -> np.ndarray:
+            found = ls.hessian_spectrum(objective, top=TOP, bottom=bottom, tolerance=tolerance)
+            print(f"    {found.products} products, residuals to {found.residual[:TOP].max():.1g}")
+            return found.value[:TOP]
+
+        return run
+
+    runs["landscape, residual 1e-4"] = ours(1e-4, 0)
+    runs["landscape, residual 1e-3, and bottom 2"] = ours(1e-3, 2)
+    spent: dict[str, list[float]] = {name: [] for name in runs}
+    error = dict.fromkeys(runs, 0.0)
+    for _ in range(rounds):
+        for name, run in runs.items():
+            took, found = seconds(run)
+            spent[name].append(took)
+            error[name] = max(error[name], float(np.abs(found / exact - 1).max()))
+    base = next(iter(runs))
+    for name, took in spent.items():
+        ratio = statistics.median(a / b for a, b in zip(took, spent[base], strict=True))
+        print(f"  {name}: {statistics.median(took):.3f} s, {ratio:.2f} of {base}; ", end="")
+        print(f"worst of the top {TOP} off by {error[name]:.1e}")
+
+
+def pyhessian(work: Workload) -> dict[str, Timed]:
+    """PyHessian at its defaults, on one batch that holds everything (its fastest way)."""
+    try:
+        from pyhessian import hessian
+    except ImportError:
+        return {}
+
+    class Output(nn.Module):
+        """What its calling convention needs: the model's output for a batch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = copy.deepcopy(work.model)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x)
+
+    def criterion(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return work.loss(lambda _: output, (None, y)).mean()  # pyright: ignore[reportArgumentType]
+
+    def run() -> np.ndarray:
+        found = hessian(Output(), criterion, data=work.data, cuda=False)
+        return np.array(found.eigenvalues(top_n=TOP)[0])
+
+    return {"PyHessian, defaults": run}
+
+
+def curvlinops(work: Workload) -> dict[str, Timed]:
+    """Curvlinops' operator with scipy's eigsh at a tolerance of 1e-3."""
+    try:
+        from curvlinops import HessianLinearOperator
+    except ImportError:
+        return {}
+    from scipy.sparse.linalg import eigsh
+
+    model = copy.deepcopy(work.model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    flat = len(work.data[1].shape) > 1
+
+    class Flat(nn.Module):
+        """Tokens as samples, for its loss module."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            output = self.inner(x)
+            return output.flatten(0, 1) if flat else output
+
+    data = [(work.data[0], work.data[1].flatten() if flat else work.data[1])]
+
+    def run() -> np.ndarray:
+        operator = HessianLinearOperator(
+            Flat(), nn.CrossEntropyLoss(), parameters, data, check_deterministic=False
+        ).to_scipy()
+        found = eigsh(operator, k=TOP, which="LA", tol=1e-3, return_eigenvectors=False)
+        return np.sort(found)[::-1]
+
+    return {"curvlinops + eigsh 1e-3": run}
+
+
+if __name__ == "__main__":
+    main()

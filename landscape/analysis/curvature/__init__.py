@@ -1,0 +1,1 @@
+"""Curvature: what products with the Hessian say about a point, a plane and a run."""

@@ -1,0 +1,86 @@
+"""The density of the Hessian's eigenvalues, by quadrature beside the pairs that are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landscape.analysis.curvature.quadrature import gauss
+from landscape.analysis.curvature.spectrum import known_pairs
+from landscape.progress import Interrupted, Progress
+from landscape.provenance import provenance
+from landscape.results.spectral_density import SpectralDensity
+from landscape.results.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+
+
+def spectral_density(
+    objective: Objective,
+    vector: np.ndarray | None = None,
+    *,
+    spectrum: Spectrum | None = None,
+    runs: int = 5,
+    steps: int = 40,
+    seed: int = 0,
+    tensors: str | None = None,
+    buffers: np.ndarray | None = None,
+) -> SpectralDensity:
+    """Measure how the Hessian's eigenvalues are distributed (stochastic Lanczos quadrature).
+
+    Args:
+        objective: Whose loss.
+        vector: The point, shape (P,); default: the model's parameters.
+        spectrum: Pairs known at this point; they are taken out, and come back as themselves.
+        runs: Random start vectors; more runs help more than more steps.
+        steps: Products of each run.
+        seed: Of the random vectors.
+        tensors: The block, as for `hessian_spectrum`.
+        buffers: Recorded buffers to measure with.
+
+    Returns:
+        Nodes and weights of every run, and the known eigenvalues.
+
+    Raises:
+        ValueError: If the spectrum is of another point, or runs or steps are below 1.
+        Interrupted: On Ctrl-C; its `partial` has the finished runs (None: there is none).
+
+    Source: Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159.
+    """
+    if runs < 1 or steps < 1:
+        raise ValueError(f"runs and steps must be at least 1; got {runs} and {steps}.")
+    vector = objective.parameters() if vector is None else np.asarray(vector)
+    value, residual, whole = known_pairs(objective, vector, spectrum, tensors)
+    settings = {**objective.settings, "seed": seed}
+    if tensors is not None:
+        settings["tensors"] = tensors
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    size = 0
+
+    def result() -> SpectralDensity:
+        nodes, weights = (np.stack(part) for part in zip(*found, strict=True))
+        return SpectralDensity(
+            node=nodes,
+            weight=weights * (size - len(value)) / size,
+            known=value,
+            known_residual=residual,
+            size=size,
+            settings=settings,
+            provenance=provenance(),
+        )
+
+    try:
+        with (
+            objective.hessian(vector, buffers=buffers, tensors=tensors) as hessian,
+            Progress("density", runs, unit="run") as progress,
+        ):
+            size = hessian.shape[0]
+            rows = np.array([hessian.block(v) for v in whole]).reshape(-1, size)
+            for run in range(runs):
+                found.append(gauss(hessian.matvec, size, rows, steps=steps, seed=seed + run))
+                progress.advance()
+    except KeyboardInterrupt:
+        raise Interrupted(result() if found else None) from None
+    return result()

@@ -1,0 +1,222 @@
+"""`landscape curvature`: the Hessian's eigenvalues at a state, and along a run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from landscape.cli import engine as engines
+from landscape.cli import inputs
+from landscape.cli.device import chosen_device
+from landscape.cli.inputs import (
+    BatchNorm,
+    Device,
+    Out,
+    Precision,
+    Runs,
+    Samples,
+    Seed,
+    Split,
+    TaskName,
+)
+from landscape.progress import Interrupted, duration
+
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+    from landscape.results.curvature_path import CurvaturePath
+    from landscape.trajectory import Trajectory
+
+_EACH = 8  # products that a pair takes, roughly
+
+
+def curvature(
+    runs: Runs,
+    at: Annotated[str, typer.Option(help="State: first, last, or an optimizer step.")] = "last",
+    top: Annotated[int, typer.Option(help="Largest eigenvalues.")] = 5,
+    bottom: Annotated[int, typer.Option(help="Smallest eigenvalues.")] = 2,
+    trace: Annotated[bool, typer.Option("--trace", help="Also the trace, per tensor.")] = False,
+    density: Annotated[bool, typer.Option("--density", help="Also the density.")] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(help="Instead: sharpness at every n-th step, against its threshold."),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch-size", help="With --every: batch sharpness over batches this large."),
+    ] = None,
+    tensors: Annotated[
+        str | None, typer.Option(help="Only the block of tensors that this expression names.")
+    ] = None,
+    tolerance: Annotated[
+        str | None, typer.Option(help="Residual accepted; default 0.1 % of each, 1 % with --every.")
+    ] = None,
+    out: Out = None,
+    task: TaskName = None,
+    data: Split = "train",
+    samples: Samples = None,
+    precision: Precision = "single",
+    batch_norm: BatchNorm = "frozen",
+    device: Device = "auto",
+    processes: engines.Count = 1,
+    devices: engines.Devices = None,
+    engine: engines.Name = "processes",
+    ray_address: engines.Address = None,
+    gpus_per_worker: engines.Share = 0.0,
+    units: Annotated[
+        str | None,
+        typer.Option(help="With --every: folder that keeps finished states."),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure the Hessian: its largest and smallest eigenvalues, trace and density.
+
+    With --every N the sharpness along the run, beside the threshold of its optimizer.
+
+    Example: landscape curvature data/gd.h5 --every 50
+    """
+    if every is not None and (trace or density or tensors or at != "last"):
+        raise ValueError("--every goes with --top and --batch-size only; measure the rest apart.")
+    if every is None and (batch is not None or units is not None):
+        raise ValueError("--batch-size and --units go with --every.")
+    share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
+    device = devices.partition(",")[0] if devices else chosen_device(device)
+    workers = engines.chosen_engine(
+        engine, count=processes, devices=devices, device=device, address=ray_address,
+        share=gpus_per_worker,
+    )  # fmt: skip
+    if every is None and workers is not None:
+        raise ValueError("Several processes go with --every; one state is measured by one.")
+    trajectories = inputs.open_runs(runs)
+    objective = inputs.build_objective(
+        trajectories, task, split=data, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+    path = inputs.results_path(trajectories, out)
+    for run in trajectories:
+        if every is not None:
+            _along(
+                objective, run, path, every=every, top=top, tolerance=share or 1e-2, batch=batch,
+                seed=seed, units=units, engine=workers,
+            )  # fmt: skip
+        else:
+            index = _state(run, at)
+            _at(
+                objective, run, index, path, top=top, bottom=bottom, tolerance=share or 1e-3,
+                seed=seed, tensors=tensors, trace=trace, density=density,
+            )  # fmt: skip
+
+
+COMMANDS = {"curvature": curvature}
+
+
+def product_seconds(
+    objective: Objective, vector: np.ndarray, buffers: np.ndarray | None = None
+) -> float:
+    """Seconds that a product with the Hessian takes, its graphs being kept."""
+    with objective.hessian(vector, buffers=buffers) as hessian:
+        began = time.perf_counter()
+        hessian.matvec(np.ones(hessian.shape[0]))
+        return time.perf_counter() - began
+
+
+def say_cost(objective: Objective, vector: np.ndarray, products: int, what: str) -> None:
+    """Time one product, and say what so many will cost when that is worth saying."""
+    each = product_seconds(objective, vector)
+    if each * products > 2:
+        typer.echo(
+            f"{what}: about {products} products with the Hessian × {duration(each)}: about "
+            f"{duration(each * products)}",
+            err=True,
+        )
+
+
+def _state(run: Trajectory, text: str) -> int:
+    if text in ("first", "last"):
+        return 0 if text == "first" else len(run) - 1
+    if not text.isdigit():
+        raise ValueError(f"--at takes first, last, or an optimizer step; not {text!r}.")
+    return run.nearest(int(text))
+
+
+def _at(
+    objective: Objective, run: Trajectory, index: int, path: Path, *, top: int, bottom: int,
+    tolerance: float, seed: int, tensors: str | None, trace: bool, density: bool,
+) -> None:  # fmt: skip
+    from dataclasses import replace
+
+    from landscape.analysis.curvature.density import spectral_density
+    from landscape.analysis.curvature.spectrum import hessian_spectrum
+    from landscape.analysis.curvature.trace import hessian_trace
+
+    state, key = run.state(index), inputs.run_key(run)
+    buffers = run.buffers(index) if objective.batch_norm == "frozen" else None
+    say_cost(objective, state, _EACH * (top + bottom) + 30 * trace + 200 * density, "curvature")
+    options = {"buffers": buffers, "tensors": tensors, "seed": seed}
+    try:
+        found = hessian_spectrum(
+            objective, state, top=top, bottom=bottom, tolerance=tolerance, **options
+        )
+    except Interrupted as stop:
+        if stop.partial is not None:
+            stop.partial.save(path, f"spectrum/{key}")
+            typer.echo(f"\nStopped. What is known, with its residuals, is in {path}.")
+        raise typer.Exit(130) from None
+    at = {"step": int(run.steps[index])}
+    found = replace(found, settings={**found.settings, "at": at["step"], "run": run.path.name})
+    found.save(path, f"spectrum/{key}")
+    typer.echo(
+        f"{path}: spectrum/{key}, step {at['step']}, loss {found.loss:.4g}, {found.products} "
+        f"products; rounding {found.floor:.1g}"
+    )
+    for sentence in found.sentences():
+        typer.echo(f"  {sentence}")
+    if trace:
+        sum_ = hessian_trace(objective, state, spectrum=found, **options)
+        sum_.save(path, f"trace/{key}")
+        typer.echo(f"{path}: trace/{key}, {sum_.value:.4g} ± {sum_.standard_error:.2g}")
+        for name, value, error in zip(
+            sum_.tensors, sum_.tensor_value, sum_.tensor_error, strict=True
+        ):
+            typer.echo(f"  {name:32} {value:.4g} ± {error:.2g}")
+    if density:
+        nodes = spectral_density(objective, state, spectrum=found, **options)
+        nodes.save(path, f"density/{key}")
+        low = float(nodes.share_below(np.array([0.0]))[0])
+        typer.echo(f"{path}: density/{key}, about {low:.0%} of the eigenvalues are not positive")
+
+
+def _along(
+    objective: Objective, run: Trajectory, path: Path, *, every: int, top: int, tolerance: float,
+    batch: int | None, seed: int, units: str | None, engine: object,
+) -> None:  # fmt: skip
+    from landscape.analysis.curvature.path import curvature_path
+
+    key = inputs.run_key(run)
+    states = len(range(0, int(run.steps[-1]) + 1, every))
+    say_cost(objective, run.final, states * (_EACH + 4 * top), f"curvature of {run.name}")
+    try:
+        found = curvature_path(
+            objective, run, every=every, top=top, tolerance=tolerance, batch_size=batch, seed=seed,
+            units=units, engine=engine,  # pyright: ignore[reportArgumentType]
+        )  # fmt: skip
+    except Interrupted as stop:
+        stop.partial.save(path, f"curvature/{key}")
+        typer.echo(f"\nStopped. {int(stop.partial.computed.sum())} finished states are in {path}.")
+        raise typer.Exit(130) from None
+    found.save(path, f"curvature/{key}")
+    typer.echo(f"{path}: curvature/{key}, {len(found.step)} states; {_said(found)}")
+
+
+def _said(path: CurvaturePath) -> str:
+    late = slice(-max(1, len(path.step) // 3), None)
+    top = f"λ1 {path.value[0, 0]:.3g} at first, {path.value[-1, 0]:.3g} at the end"
+    ratio = path.relative_sharpness[late]
+    if np.isfinite(ratio).any():
+        return f"{top}; in the last third {np.nanmean(ratio):.2f} of {path.condition}"
+    if path.condition:
+        return f"{top}; {path.condition}: second moments were not given, so not compared"
+    return f"{top}; no threshold is known for {path.optimizer or 'this optimizer'}"

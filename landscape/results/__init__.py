@@ -1,0 +1,1 @@
+"""What was measured: one frozen dataclass a file, without torch."""

@@ -1,0 +1,40 @@
+"""The trace of the Hessian at a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+import numpy as np
+from jaxtyping import Float64
+
+from landscape.store import Result
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HessianTrace(Result):
+    """tr H, and the trace of the diagonal block of every tensor, by random probes.
+
+    Attributes:
+        value: tr H.
+        standard_error: Of `value`, over the choice of random vectors; that of samples is not in it.
+        tensors: Names of the tensors.
+        tensor_value: Trace of each tensor's diagonal block; they add up to `value`.
+        tensor_error: Standard errors of these.
+        known: How many eigenpairs were taken out first.
+        probes: Random vectors.
+        settings: Seed, block, data, precision.
+        provenance: Software, command, time.
+    """
+
+    schema: ClassVar[str] = "landscape/hessian-trace"
+
+    value: float
+    standard_error: float
+    tensors: Annotated[tuple[str, ...], "tensor"]
+    tensor_value: Float64[np.ndarray, " tensor"]
+    tensor_error: Float64[np.ndarray, " tensor"]
+    known: int
+    probes: int
+    settings: dict = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)

@@ -1,0 +1,58 @@
+"""|λmin / λmax| of the Hessian around the published ResNet-56 pair, with and without shortcuts.
+
+After Li et al. 2018, section 6 and figure 7 (arXiv:1712.09913), with their own networks, on a
+smaller grid and fewer images: how convex the loss really is, over all parameters, on the planes of
+their surfaces. Finished points are kept: the same command goes on after Ctrl-C. On two cores it
+takes hours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from fig_skip_connections import NETS, objective_of
+from gallery import Script
+from matplotlib.figure import Figure
+
+import landscape as ls
+from landscape.plots.style import styled
+
+RESOLUTION, SAMPLES = 7, 32  # in the paper 51 and 50,000
+
+
+def main() -> None:
+    script = Script("fig_convexity_resnet", __doc__)
+    size, samples = (2, 2) if script.smoke else (RESOLUTION, SAMPLES)
+    try:
+        objectives = {name: objective_of(name, samples) for name in NETS}
+    except FileNotFoundError as error:
+        print(f"Nothing drawn, for want of the published networks or CIFAR-10. {error}")
+        return
+    maps = {}
+    for name, objective in objectives.items():
+        maps[name] = script.measured(name, lambda o=objective, n=name: measure(script, n, o, size))
+    with styled("paper", columns=2):
+        figure = Figure()
+        for ax, (name, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
+            ls.plot_curvature_map(found, ax=ax)
+            ax.set_title(f"ResNet-56 {name}", loc="center")
+    told = [
+        f"{name}: median {np.nanmedian(m.ratio):.2g}, at most {np.nanmax(m.ratio):.2g}, above .1 "
+        f"at {np.mean(m.ratio > 0.1):.0%} of the points"
+        for name, m in maps.items()
+    ]
+    script.save(
+        figure,
+        f"|λmin/λmax| {'; '.join(told)}. {size} x {size} points, {samples} training images, batch "
+        "norm frozen, filter-normalized random directions.",
+    )
+
+
+def measure(script: Script, name: str, objective: ls.Objective, size: int) -> ls.CurvatureMap:
+    plane = ls.random_plane(objective.parameters(), objective.layout)
+    units = None if script.smoke else script.data / f"units-convexity-{name.replace(' ', '-')}"
+    tolerance = 0.3 if script.smoke else 2e-2
+    return ls.curvature_map(objective, plane, resolution=size, tolerance=tolerance, units=units)
+
+
+if __name__ == "__main__":
+    main()
