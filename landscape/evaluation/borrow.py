@@ -97,6 +97,7 @@ def borrowed(
     parameters, aside = list(model.parameters()), Aside()
     with alone([*model.modules(), *parameters, *model.buffers()]):
         owned = [(p, p.data, p.grad, p.requires_grad) for p in parameters]
+        modes = [(module, module.training) for module in model.modules()]
         try:
             for module in model.modules():
                 aside.module(module)
@@ -126,6 +127,9 @@ def borrowed(
                 parameter.requires_grad_(trained)
                 parameter.grad = gradient
             aside.put_back()
+            for module, training in modes:  # a scripted module keeps its mode elsewhere
+                if module.training != training:
+                    module.training = training
 
 
 @contextlib.contextmanager

@@ -90,8 +90,8 @@ def guard(
     aside = Aside()
     with alone(reached):
         try:
-            for module in nature.modules:
-                aside.module(module)
+            for module, name in nature.kept:
+                aside.attribute(module, name)
             for leaf in nature.leaves:
                 aside.leaf(leaf)
             for tensor in nature.written:

@@ -39,6 +39,7 @@ class Nature:
         leaves: Tensors besides the model's whose `.grad` they may write.
         written: Tensors besides the model's that they write into.
         modules: Other modules that they change, for example by running them in training mode.
+        kept: Attributes of modules, the model's too, that hold something of a call afterwards.
         generators: Generators of the user's that they draw from.
     """
 
@@ -51,6 +52,7 @@ class Nature:
     leaves: tuple[Tensor, ...] = ()
     written: tuple[Tensor, ...] = ()
     modules: tuple[nn.Module, ...] = ()
+    kept: tuple[tuple[nn.Module, str], ...] = ()
     generators: tuple[torch.Generator, ...] = ()
 
     @property
@@ -106,6 +108,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
+    changed, mine = _changed(first.aside, second.aside), set(loan.model.modules())
     return Nature(
         gradients=gradients,
         differentiates=gradients or without.enabled,
@@ -114,7 +117,8 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         backward=first.backward,
         leaves=_common(first.aside.leaves, second.aside.leaves) if first.backward else (),
         written=tuple(t for key, t in first.written.items() if key in second.written),
-        modules=_changed(loan.model, first.aside, second.aside),
+        modules=tuple(m for m in changed if m not in mine),
+        kept=tuple((m, name) for m, names in changed.items() for name in sorted(names)),
         generators=tuple(first.streams.held[key][0] for key in own),
     )
 
@@ -127,11 +131,13 @@ def runs(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> bool:
     )
 
 
-def _changed(model: nn.Module, first: Aside, second: Aside) -> tuple[nn.Module, ...]:
-    """Other modules than the model's that two passes ran both, and that a pass changed."""
-    mine = set(model.modules())
-    both = _common(first.modules, second.modules)
-    return tuple(m for m in both if m not in mine and id(m) in first.changed | second.changed)
+def _changed(first: Aside, second: Aside) -> dict[nn.Module, set[str]]:
+    """Modules that two passes ran both, and their attributes that a pass changed."""
+    found = {
+        m: first.changed.get(id(m), set()) | second.changed.get(id(m), set())
+        for m in _common(first.modules, second.modules)
+    }
+    return {module: names for module, names in found.items() if names}
 
 
 def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple:
