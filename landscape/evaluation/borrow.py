@@ -19,7 +19,7 @@ from landscape.evaluation.aside import Aside
 from landscape.evaluation.draws import random_state_kept
 from landscape.layout import Entry, Layout
 
-__all__ = ["Loan", "alone", "borrowed", "random_state_kept"]
+__all__ = ["Loan", "alone", "borrowed", "lent", "random_state_kept"]
 
 _lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()
@@ -149,6 +149,12 @@ def alone(things: Iterable[nn.Module | Tensor]) -> Iterator[None]:
     finally:
         with _lending:
             _lent.difference_update(taken)
+
+
+def lent() -> frozenset[int]:
+    """Identities of what somebody has borrowed at present, and will give back."""
+    with _lending:
+        return frozenset(_lent)
 
 
 def _part_of(

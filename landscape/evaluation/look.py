@@ -123,6 +123,30 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     )
 
 
+def look_again(
+    loan: Loan, metrics: Mapping[str, Metric], batch: Any, nature: Nature, *, common: int | None
+) -> Nature:
+    """The same at a batch of the size to come, where some draw, or use what they drew, first.
+
+    Args:
+        loan: The borrowed model, at its own weights.
+        metrics: Name to metric.
+        batch: More samples.
+        nature: What was found on a few.
+        common: Seed of common random numbers, or None when the user asked for none.
+
+    Raises:
+        ValueError: If they give another number at every call.
+    """
+    own = frozenset(map(id, nature.generators))
+    found = watched(loan, metrics, batch, gradients=nature.gradients, seed=0, own=own)
+    if found.problem is not None or nature.unknown:
+        return nature  # it is said when it is measured
+    if found.streams.used or found.streams.held.keys() - own:
+        return look(loan, metrics, batch, common=common)
+    return nature
+
+
 def runs(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> bool:
     """Whether the metrics accept a batch, with gradients or without."""
     return any(

@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 
 from landscape.evaluation.aside import Aside
-from landscape.evaluation.borrow import Loan
+from landscape.evaluation.borrow import Loan, lent
 from landscape.evaluation.draws import Drawing, Streams, drawing_from
 from landscape.evaluation.metrics import Metric
 
@@ -168,11 +168,11 @@ def _place(tensor: Tensor) -> int:
 def _modules_seen(model: nn.Module, now: Pass) -> Iterator[None]:
     """Inside, other modules that this thread runs are set aside before they run."""
     mine = {id(m): {k: id(p) for k, p in m._parameters.items()} for m in model.modules()}
-    thread = threading.get_ident()
+    thread, before = threading.get_ident(), lent()
 
     def see(module: nn.Module, args: Any) -> None:
-        if threading.get_ident() != thread:
-            return
+        if threading.get_ident() != thread or id(module) in lent() - before:
+            return  # borrowed by the loss itself, which gives it back
         if id(module) in mine:  # as `torch.func.functional_call` does it
             now.moved |= mine[id(module)] != {k: id(p) for k, p in module._parameters.items()}
             return
