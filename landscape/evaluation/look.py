@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,8 @@ class Nature:
         leaves: Tensors besides the model's whose `.grad` they may write.
         written: Tensors besides the model's that they write into.
         modules: Other modules that they change, for example by running them in training mode.
-        kept: Attributes of modules, the model's too, that hold something of a call afterwards.
+        kept: Attributes of modules, the model's too, by which a call changes what others return.
+        assigned: The same of cells of closures, and of dictionaries with names in them.
         generators: Generators of the user's that they draw from.
     """
 
@@ -53,12 +54,13 @@ class Nature:
     written: tuple[Tensor, ...] = ()
     modules: tuple[nn.Module, ...] = ()
     kept: tuple[tuple[nn.Module, str], ...] = ()
+    assigned: tuple[tuple[Any, str], ...] = ()
     generators: tuple[torch.Generator, ...] = ()
 
     @property
     def plain(self) -> bool:
         """Whether nothing needs care."""
-        return self == Nature()
+        return not any(vars(self).values())
 
     @property
     def alone(self) -> str:
@@ -109,6 +111,8 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
     changed, mine = _changed(first.aside, second.aside), set(loan.model.modules())
+    assigned = {k: v for k, v in first.assigned.items() if k in second.assigned}
+    matters = bool(changed or assigned) and _remembers(loan, metrics, batch, gradients, own)
     return Nature(
         gradients=gradients,
         differentiates=gradients or without.enabled,
@@ -118,7 +122,8 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         leaves=_common(first.aside.leaves, second.aside.leaves) if first.backward else (),
         written=tuple(t for key, t in first.written.items() if key in second.written),
         modules=tuple(m for m in changed if m not in mine),
-        kept=tuple((m, name) for m, names in changed.items() for name in sorted(names)),
+        kept=tuple((m, n) for m, names in changed.items() for n in sorted(names) if matters),
+        assigned=tuple((place, key[1]) for key, place in assigned.items() if matters),
         generators=tuple(first.streams.held[key][0] for key in own),
     )
 
@@ -153,6 +158,48 @@ def runs(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> bool:
         watched(loan, metrics, batch, gradients=g, seed=0, own=frozenset()).problem is None
         for g in (True, False)
     )
+
+
+def _remembers(
+    loan: Loan, metrics: Mapping[str, Metric], batch: Any, gradients: bool, own: frozenset[int]
+) -> bool:
+    """Whether a call at other weights returns something else after one at the model's own."""
+
+    def elsewhere(metric: Metric, calls: int) -> Metric:
+        def call(model: nn.Module, batch: Any) -> Any:
+            for _ in range(calls):
+                metric(model, batch)
+            with _other_weights(loan):
+                return metric(model, batch)
+
+        return call
+
+    found = []
+    for calls in (0, 1):
+        changed = {name: elsewhere(metric, calls) for name, metric in metrics.items()}
+        found.append(watched(loan, changed, batch, gradients=gradients, seed=0, own=own))
+    one, other = ([v for values in each.values for v in values] for each in found)
+    if any(each.problem is not None for each in found) or len(one) != len(other):
+        return True
+    return not all(
+        torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else _close(a, b)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+@contextlib.contextmanager
+def _other_weights(loan: Loan) -> Iterator[None]:
+    with torch.no_grad():
+        before = loan.flat.clone()
+        places = torch.arange(len(before), device=before.device, dtype=before.dtype)
+        loan.flat.mul_(1 + 0.3 * torch.cos(places))
+        loan.round()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            loan.flat.copy_(before)
+            loan.round()
 
 
 def _changed(first: Aside, second: Aside) -> dict[nn.Module, set[str]]:

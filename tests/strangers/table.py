@@ -8,7 +8,17 @@ from strangers.situation import SITUATIONS
 
 __all__ = ["SITUATIONS"]
 
-KINDS = ("losses", "returned", "language", "data", "arithmetic", "loops", "checkpoints", "files")
+KINDS = (
+    "losses",
+    "remembered",
+    "returned",
+    "language",
+    "data",
+    "arithmetic",
+    "loops",
+    "checkpoints",
+    "files",
+)
 
 for kind in KINDS:
     import_module(f"strangers.{kind}")
