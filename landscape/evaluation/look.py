@@ -179,11 +179,11 @@ def _remembers(
         changed = {name: elsewhere(metric, calls) for name, metric in metrics.items()}
         found.append(watched(loan, changed, batch, gradients=gradients, seed=0, own=own))
     one, other = ([v for values in each.values for v in values] for each in found)
-    if any(each.problem is not None for each in found) or len(one) != len(other):
-        return True
+    if any(each.problem is not None for each in found):
+        return found[0].problem is not None  # else it fails at a later call, and then says so
     return not all(
         torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else _close(a, b)
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(one, other, strict=False)
     )
 
 

@@ -221,6 +221,7 @@ def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> li
             few = cut(batch, form, slice(0, n // 2))
             return _values_of_parts(work, few, form._replace(samples=n // 2), rebatch=False)
         if not rebatch:
+            _values(work, [(batch, n)])  # raises what is no matter of halves
             return None
         if out_of_memory(problem):
             raise
