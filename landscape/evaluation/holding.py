@@ -101,7 +101,7 @@ def _places(loss: Any, seen: set[CodeType]) -> Iterator[tuple[Any, str]]:
     if isinstance(loss, nn.Module | type):
         return  # what modules hold is looked at where they run
     if not isinstance(loss, FunctionType) and owner is None:
-        owner, loss = loss, getattr(type(loss), "__call__", None)
+        owner, loss = loss, vars(type(loss)).get("__call__")
     loss = getattr(loss, "__func__", loss)
     if not isinstance(loss, FunctionType) or loss.__code__ in seen:
         return

@@ -84,6 +84,8 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
             )
     _check_counts(work, data, first)
     cuts = None if few is None else _values_of_parts(work, *few, rebatch=rebatch)
+    if few is not None and cuts is None:
+        _values(work, look)  # raises what is no matter of halves
     paired = [isinstance(value, tuple) for (value,) in first]
     elsewhere = _values_elsewhere(work, look) if any(paired) else []
     for row, (name, (value,)) in enumerate(zip(work.metrics, first, strict=True)):
@@ -221,7 +223,6 @@ def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> li
             few = cut(batch, form, slice(0, n // 2))
             return _values_of_parts(work, few, form._replace(samples=n // 2), rebatch=False)
         if not rebatch:
-            _values(work, [(batch, n)])  # raises what is no matter of halves
             return None
         if out_of_memory(problem):
             raise

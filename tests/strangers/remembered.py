@@ -1,4 +1,4 @@
-"""Models and losses that keep something from one call to the next, or treat many samples otherwise."""
+"""Models and losses that keep something between calls, or treat many samples otherwise."""
 
 from __future__ import annotations
 
@@ -79,9 +79,10 @@ def computed_once(folder: Path) -> Verdict:
         torch.manual_seed(1)
         return Cached(how), lambda model, batch: F.mse_loss(model(batch[0]), batch[1])
 
-    for how in ("attribute", "table", "buffer"):
-        found = kept_right(functools.partial(make, how), data)
-    return found
+    found = [
+        kept_right(functools.partial(make, how), data) for how in ("attribute", "table", "buffer")
+    ]
+    return found[-1]
 
 
 @situation(KIND, "a recurrent net that goes on from its last hidden state")
@@ -116,9 +117,9 @@ def annealed(folder: Path) -> Verdict:
 
         return net(), loss
 
-    for step in (1e-6, 0.1):
-        found = kept_right(functools.partial(make, step), points(), batch_size=20)
-    return found
+    data = points()
+    found = [kept_right(functools.partial(make, k), data, batch_size=20) for k in (1e-6, 0.1)]
+    return found[-1]
 
 
 @situation(KIND, "terms divided by their first values, in a trainer's method")
@@ -197,11 +198,10 @@ def scripted(folder: Path) -> Verdict:
 
     with warnings.catch_warnings():  # torch's own
         warnings.simplefilter("ignore", DeprecationWarning)
-        both = torch.jit.script(net()), torch.jit.trace(net(), data[0])
-    for made in both:
-        found = measures(made, loss, data, loss(made, data))
-        assert all(module.training for module in made.modules())
-    return found
+        both: list[Any] = [torch.jit.script(net()), torch.jit.trace(net(), data[0])]
+    found = [measures(made, loss, data, loss(made, data)) for made in both]
+    assert all(module.training for made in both for module in made.modules())
+    return found[-1]
 
 
 @situation(KIND, "one layer used under two names")
@@ -248,13 +248,15 @@ def some_of_many(folder: Path) -> Verdict:
         chosen = np.random.permutation(len(batch[0]))[:64]
         return F.mse_loss(model(batch[0][chosen]), batch[1][chosen])
 
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
     for loss in (by_torch, by_numpy):
         for options in ({}, {"batch_size": 400}):
             objective = ls.Objective(model, loss, data, **options)
-            refuses("common_random_numbers", functools.partial(objective.at, objective.parameters()))
+            refuses(
+                "common_random_numbers", functools.partial(objective.at, objective.parameters())
+            )
     assert torch.equal(torch.get_rng_state(), torch_state)
-    assert np.random.get_state()[1].tolist() == numpy_state
+    np.testing.assert_equal(np.random.get_state(legacy=False), numpy_state)
     seeded = ls.Objective(model, by_torch, data, common_random_numbers=0, batch_size=400)
     want = seeded.at(seeded.parameters()).mean[0, 0]
     options = {"common_random_numbers": 0, "batch_size": 400}
