@@ -62,6 +62,7 @@ def crew(work: Work) -> Iterator[Share]:
         torch.set_num_threads(whole)
 
 
+@torch.no_grad()
 def _check_independent(work: Work) -> None:
     """Refuse models that keep something of a pass, which another thread's pass could overwrite."""
     model = work.loan.model
