@@ -24,7 +24,7 @@ from landscape.evaluation.choice import CHUNKED, STRATEGIES, Choice
 from landscape.evaluation.data import DESCRIBED, HeldData, map_tensors
 from landscape.evaluation.evaluation import Evaluation
 from landscape.evaluation.hessian import Hessian
-from landscape.evaluation.look import Nature, look, runs
+from landscape.evaluation.look import Nature, look, look_again, runs
 from landscape.evaluation.matched import matched, matched_parameters
 from landscape.evaluation.memory import out_of_memory
 from landscape.evaluation.metrics import Metric
@@ -322,20 +322,23 @@ class Objective:
         return self._natures[key][1]
 
     def _look(self, loan: Loan) -> Nature:
-        size = _LOOK
+        size, common = _LOOK, self.common_random_numbers
+        whole, most = self.data.batches(most=1)[0]
         while True:
-            few = self.data.batches(size, most=size)[0][0]
+            few, samples = self.data.batches(size, most=size)[0]
             try:
-                return look(loan, self.metrics, few, common=self.common_random_numbers)
+                nature = look(loan, self.metrics, few, common=common)
+                break
             except Exception as problem:
                 if not out_of_memory(problem):
-                    break
+                    # A loss may need more samples than a few; else it says the same once more.
+                    return look(loan, self.metrics, whole, common=common)
                 if not self.data.joined or size == 1:
                     raise
                 size //= 2
-        # A loss may need more samples than a few; otherwise it says the same once more.
-        whole = self.data.batches()[0][0]
-        return look(loan, self.metrics, whole, common=self.common_random_numbers)
+        if samples == most or size < _LOOK:
+            return nature
+        return look_again(loan, self.metrics, whole, nature, common=common)
 
     def _cast_if_needed(self) -> None:
         """Convert floating-point samples to the model's type where it cannot take them as given."""

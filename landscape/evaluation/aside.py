@@ -9,28 +9,36 @@ import torch
 from torch import Tensor, nn
 
 _DEPTH, _MANY = 3, 1000  # of containers inside containers, and of what is looked into
+_NONE = object()  # no such attribute
 
 
 class Aside:
     """Things of the user's, as they were; each is taken once, and `put_back` restores all.
 
     Attributes:
-        changed: Identities of modules that were found changed when they were put back.
+        changed: Which attributes of which modules, by identity, were found changed when they were
+            put back.
     """
 
     def __init__(self) -> None:
         self.modules: dict[int, tuple[nn.Module, dict[str, Any]]] = {}
         self.leaves: dict[int, tuple[Tensor, Tensor | None, Tensor | None]] = {}
         self.storages: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
-        self.changed: set[int] = set()
-        self._containers: list[tuple[int, Any, Any]] = []
+        self.changed: dict[int, set[str]] = {}
+        self._containers: list[tuple[int, str, Any, Any]] = []
+        self._again: list[tuple[dict[str, Any], str, Any]] = []
 
     def module(self, module: nn.Module) -> None:
         """The attributes of a module, and what containers among them hold."""
         if id(module) not in self.modules:
             self.modules[id(module)] = module, dict(module.__dict__)
-            for value in module.__dict__.values():
-                self._container(id(module), value, _DEPTH)
+            for name, value in module.__dict__.items():
+                self._container(id(module), name, value, _DEPTH)
+
+    def attribute(self, module: nn.Module, name: str) -> None:
+        """An attribute that every call finds as it was; `module` takes the whole module."""
+        self.module(module)
+        self._again.append((module.__dict__, name, self.modules[id(module)][1].get(name, _NONE)))
 
     def leaf(self, tensor: Tensor) -> None:
         """The gradient of a leaf."""
@@ -50,7 +58,17 @@ class Aside:
         return any(_moved(*each) for each in self.leaves.values())
 
     def reset(self) -> None:
-        """Values as they were and no gradients, for another call."""
+        """Values and attributes as they were and no gradients, for another call."""
+        for attributes, name, value in self._again:
+            if value is _NONE:
+                attributes.pop(name, None)
+            else:
+                attributes[name] = value
+        if self._again:
+            names = {(id(attributes), name) for attributes, name, _ in self._again}
+            for owner, name, value, kept in self._containers:
+                if (id(self.modules[owner][0].__dict__), name) in names:
+                    _refill(value, kept)
         for storage, kept in self.storages.values():
             storage.copy_(kept)
         for tensor, _, _ in self.leaves.values():
@@ -60,25 +78,30 @@ class Aside:
         """Everything as it was."""
         for storage, values in self.storages.values():
             storage.copy_(values)
-        for owner, value, kept in self._containers:
+        for owner, name, value, kept in self._containers:
             if _refill(value, kept):
-                self.changed.add(owner)
+                self.changed.setdefault(owner, set()).add(name)
         for key, (module, attributes) in self.modules.items():
+            names = {
+                name
+                for name in {**attributes, **module.__dict__}
+                if module.__dict__.get(name, _NONE) is not attributes.get(name, _NONE)
+            }
             if _refill(module.__dict__, attributes):
-                self.changed.add(key)
+                self.changed.setdefault(key, set()).update(names)
         for tensor, gradient, values in self.leaves.values():
             if _moved(tensor, gradient, values):
                 if gradient is not None and values is not None:
                     gradient.detach().copy_(values)
                 tensor.grad = gradient
 
-    def _container(self, owner: int, value: Any, depth: int) -> None:
+    def _container(self, owner: int, name: str, value: Any, depth: int) -> None:
         if not isinstance(value, dict | list | set | deque):
             return
-        self._containers.append((owner, value, _copied(value)))
+        self._containers.append((owner, name, value, _copied(value)))
         if depth and len(value) <= _MANY:
             for inner in value.values() if isinstance(value, dict) else value:
-                self._container(owner, inner, depth - 1)
+                self._container(owner, name, inner, depth - 1)
 
 
 def _copied(value: Any) -> Any:

@@ -19,7 +19,7 @@ from landscape.evaluation.aside import Aside
 from landscape.evaluation.draws import random_state_kept
 from landscape.layout import Entry, Layout
 
-__all__ = ["Loan", "alone", "borrowed", "random_state_kept"]
+__all__ = ["Loan", "alone", "borrowed", "lent", "random_state_kept"]
 
 _lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()
@@ -97,6 +97,7 @@ def borrowed(
     parameters, aside = list(model.parameters()), Aside()
     with alone([*model.modules(), *parameters, *model.buffers()]):
         owned = [(p, p.data, p.grad, p.requires_grad) for p in parameters]
+        modes = [(module, module.training) for module in model.modules()]
         try:
             for module in model.modules():
                 aside.module(module)
@@ -126,6 +127,9 @@ def borrowed(
                 parameter.requires_grad_(trained)
                 parameter.grad = gradient
             aside.put_back()
+            for module, training in modes:  # a scripted module keeps its mode elsewhere
+                if module.training != training:
+                    module.training = training
 
 
 @contextlib.contextmanager
@@ -145,6 +149,12 @@ def alone(things: Iterable[nn.Module | Tensor]) -> Iterator[None]:
     finally:
         with _lending:
             _lent.difference_update(taken)
+
+
+def lent() -> frozenset[int]:
+    """Identities of what somebody has borrowed at present, and will give back."""
+    with _lending:
+        return frozenset(_lent)
 
 
 def _part_of(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.utils._pytree import tree_flatten
 
 from landscape.evaluation.memory import out_of_memory
@@ -61,9 +61,9 @@ def compiled(work: Work) -> Iterator[Measure]:
         count = min(enough, default=len(coordinates))
         c = torch.as_tensor(np.resize(coordinates, (count, coordinates.shape[1])))
         theta = torch.addmm(work.origin, c.to(work.origin), work.directions)
-        stack = {f"model.{e.name}": theta[:, e.slice].view(count, *e.shape) for e in layout}
-        fixed = {f"model.{n}": p for n, p in model.named_parameters() if n not in trainable}
-        fixed |= {f"model.{n}": b for n, b in model.named_buffers()}
+        stack = {e.name: theta[:, e.slice].view(count, *e.shape) for e in layout}
+        fixed = {n: p for n, p in model.named_parameters() if n not in trainable}
+        fixed |= dict(model.named_buffers())
         new = (count, key) not in programs
         if new:
             programs[count, key] = _program(runner, alike[0][1], stack, fixed, alike[0][0])
@@ -108,7 +108,7 @@ def _program(
     from torch.fx.experimental.proxy_tensor import make_fx
 
     def one(parameters: dict[str, Tensor], fixed: dict[str, Tensor], batch: Any) -> Tensor:
-        return functional_call(runner, {**parameters, **fixed}, (batch, samples), tie_weights=True)
+        return runner.one({**parameters, **fixed}, batch, samples)
 
     try:
         with warnings.catch_warnings(), config.patch(compile_threads=1):

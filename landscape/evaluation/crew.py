@@ -68,6 +68,8 @@ def _check_independent(work: Work) -> None:
     model = work.loan.model
     if work.loan.flat.device.type != "cpu":
         raise UnsuitableError("threads are for CPUs")
+    if work.nature.kept or work.nature.assigned:
+        raise UnsuitableError("the model or the loss keeps something of every pass")
     if not work.nature.plain:
         raise UnsuitableError(work.nature.alone or "the loss differentiates")
     if torch.is_autocast_enabled("cpu"):

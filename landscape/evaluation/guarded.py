@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from landscape.evaluation.aside import Aside
 from landscape.evaluation.borrow import alone
 from landscape.evaluation.draws import Streams, drawing_from
+from landscape.evaluation.holding import Slot, slot_at
 from landscape.evaluation.look import Nature
 from landscape.evaluation.metrics import Metric
 
@@ -24,11 +25,14 @@ class Guard:
         batch: The number of the batch that comes; common random numbers depend on it.
     """
 
-    def __init__(self, model: nn.Module, nature: Nature, aside: Aside, seed: int) -> None:
+    def __init__(
+        self, model: nn.Module, nature: Nature, aside: Aside, slots: list[Slot], seed: int
+    ) -> None:
         self.model, self.nature, self.aside, self.seed = model, nature, aside, seed
         self.parameters = list(model.parameters())
         self.batch = 0
         self.streams = Streams((seed, 0)) if nature.draws else None
+        self.slots = slots
 
     def begin(self, batch: int) -> None:
         """Say the number of the batch that comes."""
@@ -40,6 +44,8 @@ class Guard:
         def call(model: nn.Module, batch: Any) -> Any:
             outer = torch.is_grad_enabled()
             self.aside.reset()
+            for slot in self.slots:
+                slot.put_back()
             for parameter in self.parameters if self.nature.backward else ():
                 parameter.grad = None
             enabled = torch.set_grad_enabled(outer or self.nature.gradients)
@@ -87,19 +93,21 @@ def guard(
         yield metrics, lambda batch: None
         return
     reached = [*nature.leaves, *nature.written, *nature.modules]
-    aside = Aside()
+    aside, slots = Aside(), [slot_at(place, name) for place, name in nature.assigned]
     with alone(reached):
         try:
-            for module in nature.modules:
-                aside.module(module)
+            for module, name in nature.kept:
+                aside.attribute(module, name)
             for leaf in nature.leaves:
                 aside.leaf(leaf)
             for tensor in nature.written:
                 aside.storage(tensor)
-            made = Guard(model, nature, aside, seed)
+            made = Guard(model, nature, aside, slots, seed)
             yield {name: made.guarded(metric) for name, metric in metrics.items()}, made.begin
         finally:
             aside.put_back()
+            for slot in slots:
+                slot.put_back()
 
 
 def _detached(value: Any) -> Any:

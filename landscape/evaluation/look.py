@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,8 @@ class Nature:
         leaves: Tensors besides the model's whose `.grad` they may write.
         written: Tensors besides the model's that they write into.
         modules: Other modules that they change, for example by running them in training mode.
+        kept: Attributes of modules, the model's too, by which a call changes what others return.
+        assigned: The same of cells of closures, and of dictionaries with names in them.
         generators: Generators of the user's that they draw from.
     """
 
@@ -51,12 +53,14 @@ class Nature:
     leaves: tuple[Tensor, ...] = ()
     written: tuple[Tensor, ...] = ()
     modules: tuple[nn.Module, ...] = ()
+    kept: tuple[tuple[nn.Module, str], ...] = ()
+    assigned: tuple[tuple[Any, str], ...] = ()
     generators: tuple[torch.Generator, ...] = ()
 
     @property
     def plain(self) -> bool:
         """Whether nothing needs care."""
-        return self == Nature()
+        return not any(vars(self).values())
 
     @property
     def alone(self) -> str:
@@ -106,6 +110,9 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
+    changed, mine = _changed(first.aside, second.aside), set(loan.model.modules())
+    assigned = {k: v for k, v in first.assigned.items() if k in second.assigned}
+    matters = bool(changed or assigned) and _remembers(loan, metrics, batch, gradients, own)
     return Nature(
         gradients=gradients,
         differentiates=gradients or without.enabled,
@@ -114,9 +121,35 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         backward=first.backward,
         leaves=_common(first.aside.leaves, second.aside.leaves) if first.backward else (),
         written=tuple(t for key, t in first.written.items() if key in second.written),
-        modules=_changed(loan.model, first.aside, second.aside),
+        modules=tuple(m for m in changed if m not in mine),
+        kept=tuple((m, n) for m, names in changed.items() for n in sorted(names) if matters),
+        assigned=tuple((place, key[1]) for key, place in assigned.items() if matters),
         generators=tuple(first.streams.held[key][0] for key in own),
     )
+
+
+def look_again(
+    loan: Loan, metrics: Mapping[str, Metric], batch: Any, nature: Nature, *, common: int | None
+) -> Nature:
+    """The same at a batch of the size to come, where some draw, or use what they drew, first.
+
+    Args:
+        loan: The borrowed model, at its own weights.
+        metrics: Name to metric.
+        batch: More samples.
+        nature: What was found on a few.
+        common: Seed of common random numbers, or None when the user asked for none.
+
+    Raises:
+        ValueError: If they give another number at every call.
+    """
+    own = frozenset(map(id, nature.generators))
+    found = watched(loan, metrics, batch, gradients=nature.gradients, seed=0, own=own)
+    if found.problem is not None or nature.unknown:
+        return nature  # it is said when it is measured
+    if found.streams.used or found.streams.held.keys() - own:
+        return look(loan, metrics, batch, common=common)
+    return nature
 
 
 def runs(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> bool:
@@ -127,11 +160,55 @@ def runs(loan: Loan, metrics: Mapping[str, Metric], batch: Any) -> bool:
     )
 
 
-def _changed(model: nn.Module, first: Aside, second: Aside) -> tuple[nn.Module, ...]:
-    """Other modules than the model's that two passes ran both, and that a pass changed."""
-    mine = set(model.modules())
-    both = _common(first.modules, second.modules)
-    return tuple(m for m in both if m not in mine and id(m) in first.changed | second.changed)
+def _remembers(
+    loan: Loan, metrics: Mapping[str, Metric], batch: Any, gradients: bool, own: frozenset[int]
+) -> bool:
+    """Whether a call at other weights returns something else after one at the model's own."""
+
+    def elsewhere(metric: Metric, calls: int) -> Metric:
+        def call(model: nn.Module, batch: Any) -> Any:
+            for _ in range(calls):
+                metric(model, batch)
+            with _other_weights(loan):
+                return metric(model, batch)
+
+        return call
+
+    found = []
+    for calls in (0, 1):
+        changed = {name: elsewhere(metric, calls) for name, metric in metrics.items()}
+        found.append(watched(loan, changed, batch, gradients=gradients, seed=0, own=own))
+    one, other = ([v for values in each.values for v in values] for each in found)
+    if any(each.problem is not None for each in found):
+        return found[0].problem is not None  # else it fails at a later call, and then says so
+    return not all(
+        torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else _close(a, b)
+        for a, b in zip(one, other, strict=False)
+    )
+
+
+@contextlib.contextmanager
+def _other_weights(loan: Loan) -> Iterator[None]:
+    with torch.no_grad():
+        before = loan.flat.clone()
+        places = torch.arange(len(before), device=before.device, dtype=before.dtype)
+        loan.flat.mul_(1 + 0.3 * torch.cos(places))
+        loan.round()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            loan.flat.copy_(before)
+            loan.round()
+
+
+def _changed(first: Aside, second: Aside) -> dict[nn.Module, set[str]]:
+    """Modules that two passes ran both, and their attributes that a pass changed."""
+    found = {
+        m: first.changed.get(id(m), set()) | second.changed.get(id(m), set())
+        for m in _common(first.modules, second.modules)
+    }
+    return {module: names for module, names in found.items() if names}
 
 
 def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple:

@@ -62,6 +62,7 @@ def _widest(work: Work, batch: object) -> int:
         sizes.append(sum(t.nbytes for t in tensors))
 
     modules = [m for m in work.loan.model.modules() if not any(m.children())]
+    modules = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]  # take no hooks
     hooks = [module.register_forward_hook(watch) for module in modules]
     try:
         work.place([0.0] * len(work.directions))

@@ -84,6 +84,8 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
             )
     _check_counts(work, data, first)
     cuts = None if few is None else _values_of_parts(work, *few, rebatch=rebatch)
+    if few is not None and cuts is None:
+        _values(work, look)  # raises what is no matter of halves
     paired = [isinstance(value, tuple) for (value,) in first]
     elsewhere = _values_elsewhere(work, look) if any(paired) else []
     for row, (name, (value,)) in enumerate(zip(work.metrics, first, strict=True)):
@@ -94,6 +96,26 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
             _check_pair(work, name, value, parts, fixed=not rebatch)
         elif cuts is not None and data.sure:
             _check_mean(work, cuts[row], rebatch=rebatch)
+    if rebatch and cuts is not None and data.sure:
+        _check_many(work, data)
+
+
+def _check_many(work: Work, data: HeldData) -> None:
+    """Look at a whole batch and its halves too: some losses treat many samples otherwise."""
+    n = data.batches(most=1)[0][1] // 2 * 2
+    if n <= _LOOK:
+        return
+    halves = data.batches(n // 2, most=n)
+    try:
+        found = _values(work, [*data.batches(n, most=1), *halves])
+    except Exception as problem:
+        if out_of_memory(problem):
+            return  # the batches become smaller
+        raise
+    for name, (value, *parts) in zip(work.metrics, found, strict=True):
+        if not isinstance(value, tuple):
+            one = _Cut(name, value, [parts], [[count for _, count in halves]])
+            _check_mean(work, one, rebatch=True)
 
 
 def _check_counts(work: Work, data: HeldData, first: Values) -> None:

@@ -65,11 +65,16 @@ class Runner(nn.Module):
     def __init__(self, model: nn.Module, metrics: Mapping[str, Metric]) -> None:
         super().__init__()
         self.model, self.metrics = model, metrics
+        self._places = _places(model)
 
-    def one(self, parameters: dict[str, Tensor], batch: Any, samples: int) -> Tensor:
-        """Sums at one point."""
-        named = {f"model.{name}": tensor for name, tensor in parameters.items()}
-        return functional_call(self, named, (batch, samples), tie_weights=True)
+    def one(self, tensors: dict[str, Tensor], batch: Any, samples: int) -> Tensor:
+        """Sums at one point, with these tensors of the model, by name."""
+        named = {
+            f"model.{place}": tensor
+            for name, tensor in tensors.items()
+            for place in self._places[name]
+        }
+        return functional_call(self, named, (batch, samples), tie_weights=False)
 
     def forward(self, batch: Any, samples: int) -> Tensor:
         """Sums over a batch, shape (metrics, 3)."""
@@ -79,3 +84,21 @@ class Runner(nn.Module):
                 for name, metric in self.metrics.items()
             ]
         )
+
+
+def _places(model: nn.Module) -> dict[str, list[str]]:
+    """Where each tensor of a model lies, by its name: once for every module that holds it.
+
+    A module that is reached by two names counts once; `functional_call` would swap twice and give
+    it back the tensor of the first swap.
+    """
+    found: dict[int, list[str]] = {}
+    for prefix, module in model.named_modules():
+        held = [
+            *module.named_parameters(recurse=False, remove_duplicate=False),
+            *module.named_buffers(recurse=False, remove_duplicate=False),
+        ]
+        for name, tensor in held:
+            found.setdefault(id(tensor), []).append(f"{prefix}.{name}" if prefix else name)
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: found[id(tensor)] for name, tensor in named}

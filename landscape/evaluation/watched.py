@@ -13,8 +13,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 
 from landscape.evaluation.aside import Aside
-from landscape.evaluation.borrow import Loan
+from landscape.evaluation.borrow import Loan, lent
 from landscape.evaluation.draws import Drawing, Streams, drawing_from
+from landscape.evaluation.holding import slots_of
 from landscape.evaluation.metrics import Metric
 
 _NORMS = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")  # write unannounced
@@ -29,6 +30,7 @@ class Pass:
         self.problem: Exception | None = None
         self.moved = self.backward = self.enabled = False
         self.written: dict[int, Tensor] = {}
+        self.assigned: dict[tuple[int, str], Any] = {}  # places outside of modules, by identity
         self.weights: list[Tensor] | None = None  # copied before they are first written to
         self.streams = Streams((0,))
 
@@ -65,6 +67,7 @@ def watched(
     kept = [t.detach().clone() for t in leaves]
     for module in loan.model.modules():
         now.aside.module(module)
+    slots = [slot for metric in metrics.values() for slot in slots_of(metric)]
     left = changed = False
     try:
         with _modules_seen(loan.model, now), torch.set_grad_enabled(gradients):
@@ -87,6 +90,9 @@ def watched(
     finally:
         now.aside.put_back()
         now.streams.put_back()
+        now.assigned = {(id(s.place), s.name): s.place for s in slots if s.changed}
+        for slot in slots:
+            slot.put_back()
         with torch.no_grad():
             for parameter, place in zip(parameters, places, strict=True):
                 parameter.data, parameter.grad = place, None
@@ -168,11 +174,11 @@ def _place(tensor: Tensor) -> int:
 def _modules_seen(model: nn.Module, now: Pass) -> Iterator[None]:
     """Inside, other modules that this thread runs are set aside before they run."""
     mine = {id(m): {k: id(p) for k, p in m._parameters.items()} for m in model.modules()}
-    thread = threading.get_ident()
+    thread, before = threading.get_ident(), lent()
 
     def see(module: nn.Module, args: Any) -> None:
-        if threading.get_ident() != thread:
-            return
+        if threading.get_ident() != thread or id(module) in lent() - before:
+            return  # borrowed by the loss itself, which gives it back
         if id(module) in mine:  # as `torch.func.functional_call` does it
             now.moved |= mine[id(module)] != {k: id(p) for k, p in module._parameters.items()}
             return

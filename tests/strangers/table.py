@@ -10,6 +10,7 @@ __all__ = ["SITUATIONS"]
 
 KINDS = (
     "losses",
+    "remembered",
     "returned",
     "language",
     "data",
