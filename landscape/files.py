@@ -6,6 +6,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +98,7 @@ def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator
         try:
             if path.exists():
                 _copy(path, partial, name)
-            with h5py.File(partial, "r+" if path.exists() else "w") as file:
+            with _written(path), h5py.File(partial, "r+" if path.exists() else "w") as file:
                 if name is not None and name in file:
                     del file[name]
                 yield file
@@ -106,6 +107,21 @@ def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """What the library says when a disk is full, said of the file."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        said = os.strerror(int(number[1]))
+        raise OSError(
+            int(number[1]), f"{path} cannot be written ({said}); it is as it was"
+        ) from error
 
 
 def remove(path: str | os.PathLike[str], name: str) -> None:
@@ -155,8 +171,8 @@ def being_written(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def groups(file: h5py.File) -> dict[str, str]:
-    """Name to schema of every group in a file that carries one."""
+def groups(file: h5py.Group) -> dict[str, str]:
+    """Name to schema of every group in a file, or inside a group, that carries one."""
     found: dict[str, str] = {}
 
     def visit(name: str, item: object) -> None:

@@ -81,7 +81,11 @@ class Result:
         Args:
             path: File to write, created when missing.
             name: Group, for example ``surface/pca``.
+
+        Raises:
+            ValueError: If there is no such name, or there are other results inside that group.
         """
+        _check_group(path, name)
         with replacing(path, name) as file:
             _write(file.create_group(name), self)
 
@@ -179,6 +183,21 @@ def _checked_array(cls: str, name: str, value: Any, kind: _Field, sizes: dict[st
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
     return array
+
+
+def _check_group(path: str | os.PathLike[str], name: str) -> None:
+    """Refuse a name that means another, and one of a group that holds results of its own."""
+    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError(f"A result cannot be called {name!r}; use words with '/' between them.")
+    if not Path(path).is_file():
+        return
+    with opened(path) as file:
+        group = file.get(name)
+        inside = sorted(groups(group)) if isinstance(group, h5py.Group) else []
+    if inside:
+        raise SchemaError(
+            f"{path}:{name} holds {', '.join(inside[:5])}, which would be lost; choose another name."
+        )
 
 
 def _write(group: h5py.Group, result: Result) -> None:

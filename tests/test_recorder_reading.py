@@ -125,5 +125,5 @@ def test_a_forked_child_neither_keeps_the_lock_nor_gives_it_away(tmp_path):
 
 def test_a_file_without_a_writer_that_cannot_be_read_is_refused_at_once(tmp_path):
     (tmp_path / "run.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
-    with pytest.raises(ls.SchemaError, match="damaged or cut short"):
+    with pytest.raises(ls.SchemaError, match="damaged"):
         ls.Trajectory(tmp_path / "run.h5")

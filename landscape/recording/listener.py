@@ -82,6 +82,7 @@ class Listener:
             begin=self._begin,
             end=self._end,
             moved=lambda: bool(self._moved()),
+            present=watch.present,
         )
 
     def take_first(self) -> None:
@@ -104,6 +105,11 @@ class Listener:
         self.stream = stream
         if self._pending is not None:
             self._put(self._pending)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has stopped listening for good."""
+        return self._closed
 
     @property
     def scalars(self) -> dict[str, float | Tensor]:
@@ -152,6 +158,7 @@ class Listener:
         Returns:
             What moved the model after the last step, in one line; empty if nothing did.
         """
+        self._watch.check(self._steps, self.step + 1)
         last = self._pending or self._handed
         moved = self._moved()
         again = last is not None and last.stored and self._snapshot.moved_buffers(last.slot)
@@ -191,6 +198,8 @@ class Listener:
     ) -> Arguments | None:
         self.hand_over()
         if not again:
+            self._watch.check(self._steps, self.step + 1)
+            self._watch.say()
             self._gradients.loss, self._seen_inside = None, False
         return self._gradients.before_step(optimizer, args, kwargs)
 
@@ -218,7 +227,6 @@ class Listener:
                 scalars["loss"] = one_number(self._gradients.loss)
             except (TypeError, ValueError):  # which number it stands for is not guessed
                 scalars["loss"] = math.nan
-        self._watch.check(self._steps, self.step + 1)
         step = self._record(scalars)
         if self._every is not None and step.number % self._every == 0:
             self._stored(step)

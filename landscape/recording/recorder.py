@@ -217,6 +217,8 @@ class Recorder:
 
     def start(self) -> Self:
         """Open the file, record the present state and begin to listen; `with` does it for you."""
+        if self._listener is not None and not self._listener.closed:
+            return self
         first = self._snapshot.initial()
         theta = first.vector
         self.size.check(self.path)
