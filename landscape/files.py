@@ -100,7 +100,12 @@ def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator
                 _copy(path, partial, name)
             with _written(path), h5py.File(partial, "r+" if path.exists() else "w") as file:
                 if name is not None and name in file:
-                    del file[name]
+                    for place in _own(file, name):
+                        if place in file:
+                            del file[place]
+                    if name in file:
+                        for attribute in [*file[name].attrs]:
+                            del file[name].attrs[attribute]
                 yield file
             with open(partial, "rb+") as handle:
                 os.fsync(handle.fileno())
@@ -147,7 +152,7 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
             name is not None and name in old
         ):  # without it, appending wastes nothing and bytes are copied faster
             with contextlib.suppress(CannotCarryError):
-                carry_over(old, partial, without=name)
+                carry_over(old, partial, without=_own(old, name))
                 carried = True
     if not carried:
         shutil.copyfile(path, partial)
@@ -155,6 +160,16 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
     os.utime(partial)
     with contextlib.suppress(OSError):  # of another user or group
         os.chown(partial, path.stat().st_uid, path.stat().st_gid)
+
+
+def _own(file: h5py.File, name: str) -> list[str]:
+    """What is deleted with group `name`: itself, or its members where results lie inside it."""
+    group = file[name]
+    inside = groups(group) if isinstance(group, h5py.Group) else {}
+    kept = {place.partition("/")[0] for place in inside}
+    return (
+        [f"{name}/{member}" for member in map(str, group) if member not in kept] if kept else [name]
+    )
 
 
 def being_written(path: str | os.PathLike[str]) -> bool:

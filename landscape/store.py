@@ -76,18 +76,20 @@ class Result:
 
         What stays of the file is copied to ``<path>.partial``, which is changed and renamed: a
         crash or a full disk leaves the old file as it was, and no file grows for being saved into
-        again. A group of that name is replaced; everything else in the file stays.
+        again. A result of that name is replaced; everything else in the file stays, also results
+        inside its group (``surface/pca/30x30``).
 
         Args:
             path: File to write, created when missing.
             name: Group, for example ``surface/pca``.
 
         Raises:
-            ValueError: If there is no such name, or there are other results inside that group.
+            ValueError: If no group can be called `name`.
         """
-        _check_group(path, name)
+        if "\0" in name or not name.strip("/."):
+            raise ValueError(f"A result cannot be called {name!r}; take a name like surface/pca.")
         with replacing(path, name) as file:
-            _write(file.create_group(name), self)
+            _write(file.require_group(name), self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], name: str) -> Self:
@@ -183,21 +185,6 @@ def _checked_array(cls: str, name: str, value: Any, kind: _Field, sizes: dict[st
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
     return array
-
-
-def _check_group(path: str | os.PathLike[str], name: str) -> None:
-    """Refuse a name that means another, and one of a group that holds results of its own."""
-    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
-        raise ValueError(f"A result cannot be called {name!r}; use words with '/' between them.")
-    if not Path(path).is_file():
-        return
-    with opened(path) as file:
-        group = file.get(name)
-        inside = sorted(groups(group)) if isinstance(group, h5py.Group) else []
-    if inside:
-        raise SchemaError(
-            f"{path}:{name} holds {', '.join(inside[:5])}, which would be lost; choose another name."
-        )
 
 
 def _write(group: h5py.Group, result: Result) -> None:
