@@ -157,7 +157,7 @@ def test_numbers_that_became_wider_than_the_rows_are_said_to_be_rounded(tmp_path
     assert "became float64, and the recording holds it rounded" in said[0]
     model = net()
     run, said = record(tmp_path / "b.h5", model, loop, dtype="float64")
-    assert not said
+    assert run.holds["dtype"] == "float64"
     model = net()
     _, said = record(tmp_path / "c.h5", model, loop, dtype="float32")
     assert not said  # as asked for

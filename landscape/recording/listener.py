@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -91,6 +92,20 @@ class Listener:
         self._snapshot.read_parameters(now.slot)
         self._snapshot.store_evaluation(now.slot)
         self._pending = self._stored(now)
+
+    def take_up(self, stored: bool, **parts: np.ndarray | None) -> None:
+        """Take what the file holds of the present step for the last state that was handed over.
+
+        Args:
+            stored: Whether it holds the state of this very step.
+            **parts: Its ``buffers``, and what is ``beside`` the parameters.
+        """
+        slot = self._slots.new()
+        self._snapshot.read_parameters(slot)
+        for name, values in parts.items():
+            if values is not None:
+                self._snapshot.flat(name, slot).vector.copy_(torch.from_numpy(np.array(values)))
+        self._handed = Step(self.step, slot, stored=stored)
 
     def listen(self) -> None:
         """Begin to listen; `begin` follows before the first step."""

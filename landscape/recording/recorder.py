@@ -258,6 +258,8 @@ class Recorder:
         )
         if resumed is None:
             listener.take_first()
+        else:
+            listener.take_up(resumed.stored, buffers=resumed.buffers, beside=resumed.beside)
         listener.listen()
         try:  # the file is touched last, when nothing else can fail
             if resumed is not None:

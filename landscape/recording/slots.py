@@ -141,6 +141,10 @@ class Slots:
         if self.made == self.most or not self._free.empty():
             return self._free.get()
         self.made += 1
+        return self.new()
+
+    def new(self) -> Slot:
+        """A slot that is none of those used again and again."""
         options: Any = {"device": "cpu", "pin_memory": self._pinned}  # whatever the default is
         with torch.inference_mode(False):
             vectors = {
