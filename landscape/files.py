@@ -165,11 +165,10 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
 def _own(file: h5py.File, name: str) -> list[str]:
     """What is deleted with group `name`: itself, or its members where results lie inside it."""
     group = file[name]
-    inside = groups(group) if isinstance(group, h5py.Group) else {}
+    if not isinstance(group, h5py.Group) or not (inside := groups(group)):
+        return [name]
     kept = {place.partition("/")[0] for place in inside}
-    return (
-        [f"{name}/{member}" for member in map(str, group) if member not in kept] if kept else [name]
-    )
+    return [f"{name}/{member}" for member in map(str, group) if member not in kept]
 
 
 def being_written(path: str | os.PathLike[str]) -> bool:

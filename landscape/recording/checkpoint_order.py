@@ -70,8 +70,9 @@ def _numbers(paths: list[Path]) -> list[int | None]:
         return [*found] if found is not None else [None] * len(paths)
     own = [_own(path) for path in paths]
     known = [counts for counts in own if counts is not None]
-    epochs = [epoch for epoch, _ in known]
-    found = _counted([number for _, number in known], epochs if None not in epochs else None)
+    epochs = [epoch for epoch, _ in known if epoch is not None]
+    numbers = [number for _, number in known]
+    found = _counted(numbers, epochs if len(epochs) == len(numbers) else None)
     given = iter(found or ())
     return [next(given) if counts is not None and found else None for counts in own]
 
