@@ -130,7 +130,7 @@ def grow(model):
         (net, lambda model: prune.identity(model[2], "weight"), "2.weight_orig and 1 more"),
         (frozen, lambda model: model[0].weight.copy_(model[0].weight.flip(0)), "0.weight moved"),
         (frozen, lambda model: model[0].weight.copy_(model[0].weight.flip(1)), "0.weight moved"),
-        (frozen, lambda model: setattr(model[0], "bias", None), "0.bias moved or went"),
+        (frozen, lambda model: setattr(model[0], "bias", None), "0.bias moved although"),
     ],
 )
 def test_what_the_file_cannot_hold_is_said_at_the_end(tmp_path, make, change, message):

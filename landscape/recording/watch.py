@@ -120,7 +120,7 @@ class Watch:
         self._found(
             f"Up to step {step}",
             moved,
-            "moved or went although it is not trained (a moving average?); the recording holds its "
+            "moved although it is not trained (a moving average?), or went; the recording holds its "
             "first values only. Pass beside={'name': tensor} to record it",
         )
 
