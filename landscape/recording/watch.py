@@ -120,8 +120,8 @@ class Watch:
         self._found(
             f"Up to step {step}",
             moved,
-            "moved although it is not trained (a moving average?), or went; the recording holds its "
-            "first values only. Pass beside={'name': tensor} to record it",
+            "moved although it is not trained (a moving average?), or went; the recording holds "
+            "its first values only. Pass beside={'name': tensor} to record it",
         )
 
     def _found(self, when: str, names: Sequence[str], what: str) -> None:
