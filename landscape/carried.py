@@ -10,6 +10,7 @@ dimension scales are made of. What cannot be carried over exactly is refused, ne
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -21,8 +22,8 @@ class CannotCarryError(Exception):
     """The file holds something that only a copy of all its bytes keeps."""
 
 
-def carry_over(old: h5py.File, path: Path, *, without: str) -> None:
-    """Write a new file `path` that holds everything of `old` but the object called `without`.
+def carry_over(old: h5py.File, path: Path, *, without: Iterable[str]) -> None:
+    """Write a new file `path` that holds everything of `old` but the objects called `without`.
 
     Raises:
         CannotCarryError: If the file has a user block, data that refer to objects, regions of data
@@ -36,7 +37,7 @@ def carry_over(old: h5py.File, path: Path, *, without: str) -> None:
     made = h5f.create(bytes(path), h5f.ACC_TRUNC, fcpl=old.id.get_create_plist(), fapl=access)
     with h5py.File(made) as new:
         try:
-            carrier = _Carrier(old, new, without.strip("/"))
+            carrier = _Carrier(old, new, {name.strip("/") for name in without})
             carrier.carry()
             new.flush()
             carrier.check()
@@ -47,7 +48,7 @@ def carry_over(old: h5py.File, path: Path, *, without: str) -> None:
 
 
 class _Carrier:
-    def __init__(self, old: h5py.File, new: h5py.File, without: str) -> None:
+    def __init__(self, old: h5py.File, new: h5py.File, without: set[str]) -> None:
         self._old, self._new, self._without = old, new, without
         self._placed: dict[int, str] = {}  # address of an object in `old`: its name in `new`
         self._later: list[tuple[h5py.HLObject, str, str]] = []  # attributes that refer to objects
@@ -72,7 +73,7 @@ class _Carrier:
     def _members(self, group: h5py.Group, into: h5py.Group, where: str) -> None:
         for name in map(str, group):
             place = f"{where}/{name}"
-            if place.strip("/") == self._without:
+            if place.strip("/") in self._without:
                 continue
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):

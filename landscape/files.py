@@ -6,6 +6,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,15 +98,35 @@ def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator
         try:
             if path.exists():
                 _copy(path, partial, name)
-            with h5py.File(partial, "r+" if path.exists() else "w") as file:
+            with _written(path), h5py.File(partial, "r+" if path.exists() else "w") as file:
                 if name is not None and name in file:
-                    del file[name]
+                    for place in _own(file, name):
+                        if place in file:
+                            del file[place]
+                    if name in file:
+                        for attribute in [*file[name].attrs]:
+                            del file[name].attrs[attribute]
                 yield file
             with open(partial, "rb+") as handle:
                 os.fsync(handle.fileno())
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """What the library says when a disk is full, said of the file."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        said = os.strerror(int(number[1]))
+        raise OSError(
+            int(number[1]), f"{path} cannot be written ({said}); it is as it was"
+        ) from error
 
 
 def remove(path: str | os.PathLike[str], name: str) -> None:
@@ -131,7 +152,7 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
             name is not None and name in old
         ):  # without it, appending wastes nothing and bytes are copied faster
             with contextlib.suppress(CannotCarryError):
-                carry_over(old, partial, without=name)
+                carry_over(old, partial, without=_own(old, name))
                 carried = True
     if not carried:
         shutil.copyfile(path, partial)
@@ -139,6 +160,15 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
     os.utime(partial)
     with contextlib.suppress(OSError):  # of another user or group
         os.chown(partial, path.stat().st_uid, path.stat().st_gid)
+
+
+def _own(file: h5py.File, name: str) -> list[str]:
+    """What is deleted with group `name`: itself, or its members where results lie inside it."""
+    group = file[name]
+    if not isinstance(group, h5py.Group) or not (inside := groups(group)):
+        return [name]
+    kept = {place.partition("/")[0] for place in inside}
+    return [f"{name}/{member}" for member in map(str, group) if member not in kept]
 
 
 def being_written(path: str | os.PathLike[str]) -> bool:
@@ -155,8 +185,8 @@ def being_written(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def groups(file: h5py.File) -> dict[str, str]:
-    """Name to schema of every group in a file that carries one."""
+def groups(file: h5py.Group) -> dict[str, str]:
+    """Name to schema of every group in a file, or inside a group, that carries one."""
     found: dict[str, str] = {}
 
     def visit(name: str, item: object) -> None:

@@ -77,10 +77,11 @@ class Layout:
             ValueError: If the model has none, or one that is complex or has no shape yet.
         """
         found = cls._of_parameters(model, trainable=True)
-        if not found.entries:
+        if not found.size:
             raise ValueError(
                 "The model has no trainable parameter (requires_grad is False on all of them, or "
-                "there are none); call model.requires_grad_(True) on what should be studied."
+                "there are none, or they are empty); call model.requires_grad_(True) on what "
+                "should be studied."
             )
         return found
 

@@ -86,14 +86,20 @@ class Result:
 
         What stays of the file is copied to ``<path>.partial``, which is changed and renamed: a
         crash or a full disk leaves the old file as it was, and no file grows for being saved into
-        again. A group of that name is replaced; everything else in the file stays.
+        again. A result of that name is replaced; everything else in the file stays, also results
+        inside its group (``surface/pca/30x30``).
 
         Args:
             path: File to write, created when missing.
             name: Group, for example ``surface/pca``.
+
+        Raises:
+            ValueError: If no group can be called `name`.
         """
+        if "\0" in name or not name.strip("/."):
+            raise ValueError(f"A result cannot be called {name!r}; take a name like surface/pca.")
         with replacing(path, name) as file:
-            _write(file.create_group(name), self)
+            _write(file.require_group(name), self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], name: str) -> Self:

@@ -117,6 +117,7 @@ class Trajectory:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._place = self.path.absolute()  # also when the program goes to another folder
         self._open = ExitStack()
         self._file: h5py.File | None = None
         self.live = False
@@ -128,6 +129,7 @@ class Trajectory:
 
     def _read_head(self, file: h5py.File) -> None:
         check_schema(file, SCHEMA, VERSION)
+        self._identity = self._present_identity()
         self.complete = bool(file.attrs.get("complete", 0))
         self.live = not self.complete and is_written(self.path)
         self.run = table_of_json(file, "run")
@@ -284,12 +286,18 @@ class Trajectory:
         return np.dtype(np.float64 if self.holds["dtype"] == "float64" else np.float32)
 
     def _data(self, name: str, key: Any) -> np.ndarray:
+        if (self.live or self._file is None) and self._present_identity() != self._identity:
+            raise SchemaError(f"{self.path} was replaced after it was opened; open it again.")
         if self.live:  # what HDF5 keeps of an open file grows old
-            return read(self.path, lambda file: dataset(file, name)[key])
+            return read(self._place, lambda file: dataset(file, name)[key])
         if self._file is None:
-            self._file = self._open.enter_context(opened(self.path))
+            self._file = self._open.enter_context(opened(self._place))
         with damage_told(self.path):
             return dataset(self._file, name)[key]
+
+    def _present_identity(self) -> tuple[int, int]:
+        status = os.stat(self._place)
+        return status.st_dev, status.st_ino
 
     def _optional(self, name: str, index: int, layout: Layout | None = None) -> np.ndarray | None:
         row = range(len(self))[index]

@@ -90,6 +90,43 @@ def test_distributed_checkpoints(tmp_path):
     assert not run.layout.differences(ls.Layout.of(model))
 
 
+@pytest.mark.filterwarnings("ignore:.*")  # torch.distributed's own
+def test_parts_of_a_distributed_checkpoint_by_key_and_damage_in_one_line(tmp_path):
+    from torch.distributed import checkpoint
+
+    first, second = made(), made()
+    with torch.no_grad():
+        next(second.parameters()).add_(1)
+    content = {"app": {"model": first.state_dict(), "ema": second.state_dict()}}
+    checkpoint.save(content, checkpoint_id=tmp_path / "c", no_dist=True)
+    with pytest.raises(ValueError, match=r"holds the model twice.*key='app\.(ema|model)'"):
+        ls.import_checkpoints([tmp_path / "c"], tmp_path / "x.h5", model=made())
+    with pytest.raises(ValueError, match=r"no tensors under 'teacher'; its parts are \['app'\]"):
+        load_state(tmp_path / "c", key="teacher")
+    for key, model in (("app.model", first), ("app.ema", second)):
+        found = load_state(tmp_path / "c", key=key)
+        assert all(torch.equal(found[n], t) for n, t in model.state_dict().items())
+    (data,) = (tmp_path / "c").glob("*.distcp")
+    for damaged in (data.read_bytes()[:500], b"", None):
+        data.unlink() if damaged is None else data.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is damaged or cut short") as error:
+            load_state(tmp_path / "c")
+        assert "\n" not in str(error.value)
+
+
+def test_a_run_is_made_whole_or_not_at_all(tmp_path):
+    states, _ = saved(tmp_path, 2)
+    path = ls.import_checkpoints([tmp_path], tmp_path / "run.h5")
+    (tmp_path / "model_3.pt").write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"model_3\.pt is damaged"):
+        ls.import_checkpoints([tmp_path], path, overwrite=True)
+    check(path, states, [1, 2])
+    with pytest.raises(ValueError, match=r"model_3\.pt is damaged"):
+        ls.import_checkpoints([tmp_path], tmp_path / "other.h5")
+    assert {p.suffix for p in tmp_path.iterdir()} == {".pt", ".h5"}
+    assert not (tmp_path / "other.h5").exists()
+
+
 def test_code_in_distributed_metadata_is_not_run(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -317,3 +354,14 @@ def test_what_is_not_trained_must_stay(tmp_path):
     model.head.requires_grad_(False)
     with pytest.raises(ValueError, match=r"head\.bias is not trained .*2\.pt has other values"):
         ls.import_checkpoints([tmp_path], tmp_path / "run.h5", model=model)
+
+
+def test_a_model_that_ties_what_a_checkpoint_does_not_is_refused(tmp_path):
+    model = nn.ModuleDict({"embed": nn.Embedding(5, 2), "head": nn.Linear(2, 5, bias=False)})
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    torch.save(state, tmp_path / "a.pt")
+    model["head"].weight = model["embed"].weight
+    with pytest.raises(ValueError, match="are one tensor in the model and two with other values"):
+        ls.import_checkpoints([tmp_path / "a.pt"], tmp_path / "run.h5", model=model)
+    torch.save({**state, "head.weight": state["embed.weight"].clone()}, tmp_path / "a.pt")
+    ls.import_checkpoints([tmp_path / "a.pt"], tmp_path / "run.h5", model=model)

@@ -217,6 +217,10 @@ def test_broken_files_say_what_is_wrong(surface, tmp_path):
     as_the_tool_writes(path, lambda x, y: 0 * x - 1, accuracy=lambda x, y: 0 * x - 1)
     with pytest.raises(ls.SchemaError, match="none of its 8 points"):
         li2018.read_measured(path)
+    with h5py.File(path, "r+") as file:
+        del file["train_loss"]
+    with pytest.raises(ls.SchemaError, match="none of its 8 points"):
+        li2018.read_measured(path)
     as_the_tool_writes(path, lambda x, y: x, x=np.array([0.0, 0.0]))
     with pytest.raises(ls.SchemaError, match="distinct"):
         li2018.read_measured(path)

@@ -185,3 +185,28 @@ def test_random_state_is_that_of_every_generator():
     assert draw() == second
     with pytest.raises(ValueError, match=r"has 10 bytes, this machine's has"):
         restore_random_state(state[:10])
+
+
+@pytest.mark.parametrize("resume_at", [True, 3])
+def test_a_resume_without_a_step_still_ends_with_the_model(tmp_path, resume_at):
+    saved = interrupted(tmp_path / "a.h5", 3, 7, every=2 if resume_at == 3 else 1)
+    model, optimizer = restored(saved)
+    options = {"every": 2 if resume_at == 3 else 1, "resume": resume_at}
+    with ls.Recorder(tmp_path / "a.h5", model, optimizer, **options):
+        pass
+    run = ls.Trajectory(tmp_path / "a.h5")
+    assert run.complete
+    assert run.steps[-1] == 3
+    np.testing.assert_array_equal(run.final, flat(model).numpy())
+
+
+def test_buffers_that_moved_before_a_resume_are_said_and_stored(tmp_path):
+    model, optimizer = restored(interrupted(tmp_path / "a.h5", 3, 3))
+    buffer = next(b for b in model.buffers() if b.is_floating_point())
+    buffer.add_(1)
+    with pytest.warns(ls.MovedUnseen, match="Buffers moved after step 3"):
+        ls.Recorder(tmp_path / "a.h5", model, optimizer, resume=True).start().close()
+    run = ls.Trajectory(tmp_path / "a.h5")
+    assert run.steps.tolist() == [0, 1, 2, 3, 4]
+    floats = [b.flatten() for b in model.buffers() if b.is_floating_point()]
+    np.testing.assert_array_equal(run.buffers(-1), torch.cat(floats).numpy())

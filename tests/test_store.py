@@ -121,6 +121,26 @@ def test_saving_replaces_one_group_and_keeps_the_others(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
 
 
+def test_results_inside_a_groups_own_stay_when_it_is_saved_again(tmp_path):
+    path, sizes = tmp_path / "x.h5", []
+    sample(title="inner").save(path, "surface/pca/30x30")
+    for number in range(4):
+        sample(title=f"outer {number}").save(path, "surface/pca")
+        sizes.append(path.stat().st_size)
+        assert Sample.load(path, "surface/pca").title == f"outer {number}"
+        assert Sample.load(path, "surface/pca/30x30").title == "inner"
+    assert len(set(sizes)) == 1
+    sample(title="new").save(path, "surface/pca/30x30")
+    assert Sample.load(path, "surface/pca").title == "outer 3"
+
+
+@pytest.mark.parametrize("name", ["", "/", ".", "..", "surface/pca\0/30x30"])
+def test_what_is_no_name_of_a_group_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="A result cannot be called"):
+        sample().save(tmp_path / "x.h5", name)
+    assert not (tmp_path / "x.h5").exists()
+
+
 def test_failure_while_saving_leaves_the_old_file(tmp_path):
     path = tmp_path / "x.h5"
     sample(title="old").save(path, "a")

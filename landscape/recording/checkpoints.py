@@ -79,7 +79,7 @@ def is_model_file(path: Path) -> bool:
 
 def _folder_state(path: Path, key: str | None) -> dict[str, Tensor]:
     if is_sharded(path):
-        return load_sharded(path, _USUAL_NAMES if key is None else (key,))
+        return load_sharded(path, _USUAL_NAMES, key)
     files = _weight_files(path)
     if not files:
         raise ValueError(
@@ -130,7 +130,7 @@ def _loaded(path: Path) -> Any:
             "loading that could run code. In the program that made it, save model.state_dict() "
             "alone, and give that file."
         ) from None
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except Exception as error:  # whatever a damaged pickle makes of itself
         raise ValueError(
             f"{path} is damaged, cut short or no torch checkpoint ({_first_line(error)})."
         ) from error

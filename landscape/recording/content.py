@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +57,15 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
     name, entry = next(iter(pairs.items()))
     prefix = plain_name(entry.name).removesuffix(plain_name(name))
     more = [n for n in real if n not in taken and plain_name(n).removeprefix(prefix) not in twins]
-    if len(trained.pairs(_layout({n: real[n] for n in more}))) == len(trained):
+    again = trained.pairs(_layout({n: real[n] for n in more}))
+    if len(again) == len(trained):
+        mine, second = next((mine, entry.name) for mine, entry in again.items())
+        key = second.removesuffix(mine).rstrip(".") or second.partition(".")[0]
         raise ValueError(
             f"The checkpoint holds the model twice, as {entry.name} and again among {more[0]} and "
-            f"others; name the one to take, for example key={more[0].partition('.')[0]!r} (--key)."
+            f"others; name the one to take, for example key={key!r} (--key)."
         )
+    _check_tied((*trained, *frozen), pairs, real, prefix)
     inside = [n for n in more if plain_name(n).startswith(prefix)]
     if inside:
         raise ValueError(
@@ -74,6 +78,21 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
         Layout.joined(e for e in frozen if e.name in pairs),
         {name: entry.name for name, entry in pairs.items()},
     )
+
+
+def _check_tied(
+    entries: Iterable[Entry], pairs: Mapping[str, Entry], real: Mapping[str, Tensor], prefix: str
+) -> None:
+    """Refuse other values under another name of the same tensor."""
+    plain = {plain_name(name).removeprefix(prefix): name for name in real}
+    for entry in entries:
+        taken = pairs[entry.name].name if entry.name in pairs else ""
+        for name in (plain.get(plain_name(alias), taken) for alias in (entry.name, *entry.aliases)):
+            if taken and not torch.equal(*(real[n].double().nan_to_num() for n in (taken, name))):
+                raise ValueError(
+                    f"{taken} and {name} are one tensor in the model and two with other values in "
+                    "the checkpoint; give a model in which they are not tied."
+                )
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from landscape.progress import Progress
 from landscape.recording.checkpoint_order import ordered
 from landscape.recording.checkpoints import is_checkpoint, is_model_file, load_state
 from landscape.recording.content import Content, content_of, distinct, guessed_content
+from landscape.recording.tables import refuse_existing
 from landscape.recording.writer import TrajectoryWriter
 
 
@@ -56,6 +58,9 @@ def import_checkpoints(
             themselves or from the model.
         FileExistsError: If `out` exists.
     """
+    out = Path(out)
+    if not overwrite:
+        refuse_existing(out)
     given = [p for path in paths for p in _checkpoints(Path(path))]
     found, steps = ordered(list(dict.fromkeys(given)))
     if not found:
@@ -68,13 +73,14 @@ def import_checkpoints(
     frozen, wide = _flat(first, content, content.frozen), _wide(first, content)
     settings = {"name": found[0].absolute().parent.name, "imported": [p.name for p in found]}
     with (
+        _finished(out) as unfinished,
         TrajectoryWriter(
-            out,
+            unfinished,
             content.parameters,
             buffers_layout=content.buffers,
             frozen=(content.frozen, frozen),
             run={**settings, **(run or {})},
-            overwrite=overwrite,
+            overwrite=True,
             dtype="float64" if "parameters" in wide else "float32",
             double=wide,
         ) as writer,
@@ -97,7 +103,18 @@ def import_checkpoints(
             writer.append_state(step, _flat(state, here, content.parameters), buffers)
             writer.commit()
             progress.advance()
-    return Path(out)
+    return out
+
+
+@contextlib.contextmanager
+def _finished(out: Path) -> Iterator[Path]:
+    """A file beside `out` that takes its place once it is finished, and goes where it is not."""
+    unfinished = out.with_name(out.name + ".unfinished")
+    try:
+        yield unfinished
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _checkpoints(path: Path) -> list[Path]:

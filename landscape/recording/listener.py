@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,6 +83,7 @@ class Listener:
             begin=self._begin,
             end=self._end,
             moved=lambda: bool(self._moved()),
+            present=watch.present,
         )
 
     def take_first(self) -> None:
@@ -90,6 +92,20 @@ class Listener:
         self._snapshot.read_parameters(now.slot)
         self._snapshot.store_evaluation(now.slot)
         self._pending = self._stored(now)
+
+    def take_up(self, stored: bool, **parts: np.ndarray | None) -> None:
+        """Take what the file holds of the present step for the last state that was handed over.
+
+        Args:
+            stored: Whether it holds the state of this very step.
+            **parts: Its ``buffers``, and what is ``beside`` the parameters.
+        """
+        slot = self._slots.new()
+        self._snapshot.read_parameters(slot)
+        for name, values in parts.items():
+            if values is not None:
+                self._snapshot.flat(name, slot).vector.copy_(torch.from_numpy(np.array(values)))
+        self._handed = Step(self.step, slot, stored=stored)
 
     def listen(self) -> None:
         """Begin to listen; `begin` follows before the first step."""
@@ -104,6 +120,11 @@ class Listener:
         self.stream = stream
         if self._pending is not None:
             self._put(self._pending)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has stopped listening for good."""
+        return self._closed
 
     @property
     def scalars(self) -> dict[str, float | Tensor]:
@@ -152,6 +173,7 @@ class Listener:
         Returns:
             What moved the model after the last step, in one line; empty if nothing did.
         """
+        self._watch.check(self._steps, self.step + 1)
         last = self._pending or self._handed
         moved = self._moved()
         again = last is not None and last.stored and self._snapshot.moved_buffers(last.slot)
@@ -191,6 +213,8 @@ class Listener:
     ) -> Arguments | None:
         self.hand_over()
         if not again:
+            self._watch.check(self._steps, self.step + 1)
+            self._watch.say()
             self._gradients.loss, self._seen_inside = None, False
         return self._gradients.before_step(optimizer, args, kwargs)
 
@@ -218,7 +242,6 @@ class Listener:
                 scalars["loss"] = one_number(self._gradients.loss)
             except (TypeError, ValueError):  # which number it stands for is not guessed
                 scalars["loss"] = math.nan
-        self._watch.check(self._steps, self.step + 1)
         step = self._record(scalars)
         if self._every is not None and step.number % self._every == 0:
             self._stored(step)

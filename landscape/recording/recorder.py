@@ -217,6 +217,8 @@ class Recorder:
 
     def start(self) -> Self:
         """Open the file, record the present state and begin to listen; `with` does it for you."""
+        if self._listener is not None and not self._listener.closed:
+            return self
         first = self._snapshot.initial()
         theta = first.vector
         self.size.check(self.path)
@@ -256,6 +258,8 @@ class Recorder:
         )
         if resumed is None:
             listener.take_first()
+        else:
+            listener.take_up(resumed.stored, buffers=resumed.buffers, beside=resumed.beside)
         listener.listen()
         try:  # the file is touched last, when nothing else can fail
             if resumed is not None:

@@ -27,6 +27,9 @@ class Resumable:
         initial: θ_0, shape (P,).
         update: The last update, shape (P,); None when its states were not recorded exactly.
         random_state: The random generators as they were; None leaves them.
+        stored: Whether the last state that is kept is that of `step`.
+        buffers: The buffers of that state, shape (B,), if there are any.
+        beside: The tensors beside the model at that state, shape (A,), if there are any.
     """
 
     path: Path
@@ -35,6 +38,9 @@ class Resumable:
     initial: np.ndarray
     update: np.ndarray | None
     random_state: np.ndarray | None
+    stored: bool
+    buffers: np.ndarray | None
+    beside: np.ndarray | None
 
     def open(self) -> TrajectoryWriter:
         """Set the random generators, and drop what lies beyond the live model's step."""
@@ -94,7 +100,10 @@ def resumable(
                     "go on without."
                 )
             checked_random_state(state)
-        return Resumable(Path(path), row + 1, step, run.initial, update, state)
+        return Resumable(
+            Path(path), row + 1, step, run.initial, update, state,
+            bool(run.steps[row] == step), run.buffers(row), run.beside(row),
+        )  # fmt: skip
 
 
 def resume_row(

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -36,28 +37,40 @@ def is_sharded(path: Path) -> bool:
     return (path / ".metadata").is_file()
 
 
-def load_sharded(path: Path, parts: Sequence[str] = ()) -> dict[str, Tensor]:
+def load_sharded(
+    path: Path, parts: Sequence[str] = (), key: str | None = None
+) -> dict[str, Tensor]:
     """The tensors of the checkpoint in the folder `path`, on the CPU, by name.
 
     Args:
         path: The folder.
         parts: Where the checkpoint consists of several parts (``model.…``, ``optimizer.…``), the
             names of the one to take, in order of preference; its name is taken off.
+        key: The one to take, whatever `parts` says; may be nested (``app.ema``).
 
     Raises:
-        ValueError: If the metadata is damaged or holds anything but descriptions of tensors.
+        ValueError: If there is no such part, or the checkpoint is damaged, or its metadata hold
+            anything but descriptions of tensors.
     """
     reader = _Reader(path)
     entries = reader.read_metadata().state_dict_metadata
     found = {name.partition(".")[0] for name in entries}
     part = next((p for p in parts if p in found), "") if len(found) > 1 else ""
+    part = part if key is None else key.rstrip(".")
     prefix = f"{part}." if part else ""
     state = {
         name: torch.empty(entry.size, dtype=entry.properties.dtype)
         for name, entry in entries.items()
         if isinstance(entry, TensorStorageMetadata) and name.startswith(prefix)
     }
-    load(state, storage_reader=reader, no_dist=True)
+    if not state:
+        raise ValueError(f"{path} has no tensors under {part!r}; its parts are {sorted(found)}.")
+    try:
+        load(state, storage_reader=reader, no_dist=True)
+    except (Exception, CheckpointException) as error:
+        causes = list(getattr(error, "failures", {}).values())  # each an error and its traceback
+        said = str(causes[0][0] if causes else error).strip().partition("\n")[0]
+        raise ValueError(f"{path} is damaged or cut short ({said}).") from None
     return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
 
 

@@ -141,10 +141,16 @@ class Slots:
         if self.made == self.most or not self._free.empty():
             return self._free.get()
         self.made += 1
-        vectors = {
-            name: torch.empty(part.layout.size, dtype=part.dtype, pin_memory=self._pinned)
-            for name, part in self.staged.items()
-        }
+        return self.new()
+
+    def new(self) -> Slot:
+        """A slot that is none of those used again and again."""
+        options: Any = {"device": "cpu", "pin_memory": self._pinned}  # whatever the default is
+        with torch.inference_mode(False):
+            vectors = {
+                name: torch.empty(part.layout.size, dtype=part.dtype, **options)
+                for name, part in self.staged.items()
+            }
         return Slot(
             {name: Flat(vector, self.staged[name].layout) for name, vector in vectors.items()},
             {name: vector.numpy() for name, vector in vectors.items()},

@@ -23,7 +23,7 @@ class Buffers:
 
     def __init__(self, model: nn.Module, layout: Layout) -> None:
         self._model, self._layout = model, layout
-        self._nan = torch.tensor(torch.nan)
+        self._nan = torch.tensor(torch.nan, device="cpu")
         self.find()
 
     def find(self) -> None:
@@ -39,6 +39,12 @@ class Buffers:
             self._nan if b is None or b.shape != shape else b
             for b, (_, _, shape) in zip(found, self._places, strict=True)
         ]
+
+    def others(self) -> list[str]:
+        """Names of those that are new, gone, or of another shape than at first."""
+        now = {entry.name: entry.shape for entry in Layout.of_buffers(self._model)}
+        first = {entry.name: entry.shape for entry in self._layout}
+        return [n for n in {**first, **now} if now.get(n) != first.get(n)]
 
 
 class Evaluated:
@@ -154,6 +160,25 @@ class Snapshot:
         """Look up anew which modules hold the buffers."""
         self._buffers.find()
 
+    def other_buffers(self) -> list[str]:
+        """Names of the buffers that the file does not hold as they are; see `Buffers`."""
+        return self._buffers.others()
+
+    def rounded(self) -> list[str]:
+        """What the rows do not hold exactly, though their precision was not asked for."""
+        parts = {
+            "parameters": self.parameters,
+            "buffers": self._buffers.present(),
+            "beside": self._beside,
+        }
+        return [
+            entry.name
+            for part, tensors in parts.items()
+            if part in self.staged and self._dtype is None
+            for entry, t in zip(self.staged[part].layout, tensors, strict=True)
+            if not torch.equal(*(x.nan_to_num() for x in (t, t.to(self.staged[part].dtype).to(t))))
+        ]
+
     def moved_buffers(self, slot: Slot) -> list[int]:
         """Which buffers and tensors beside the model differ from what was stored of them."""
         found = []
@@ -185,7 +210,8 @@ class Snapshot:
         return self._dtype or (torch.float64 if double else torch.float32)
 
     def _empty(self, part: Staged) -> Flat:
-        vector = torch.zeros(part.layout.size, dtype=part.dtype, device=self.device)
+        with torch.inference_mode(False):
+            vector = torch.zeros(part.layout.size, dtype=part.dtype, device=self.device)
         return Flat(vector, part.layout)
 
     def _copy(self, slot: Slot, names: Iterable[str]) -> None:

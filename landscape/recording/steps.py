@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,6 +30,10 @@ from landscape.recording.gradients import Arguments
 Begin = Callable[[Any, tuple[Any, ...], dict[str, Any], bool], Arguments | None]
 
 
+class MovedUnseen(UserWarning):
+    """Weights moved in a way that the recording does not show; the message says which."""
+
+
 class Steps:
     """Calls `begin` when a step begins, and `end` when it has been made.
 
@@ -40,6 +46,7 @@ class Steps:
             which began again inside a wrapper; may return other arguments.
         end: Given the optimizer; not called when nothing was stepped.
         moved: Whether the parameters differ from the last step's; asked where it cannot be heard.
+        present: What is in the place of the parameters now; asked about optimizers not heard yet.
 
     Attributes:
         optimizers: Those given, then the others in the order in which they were heard.
@@ -56,11 +63,13 @@ class Steps:
         begin: Begin,
         end: Callable[[Any], None],
         moved: Callable[[], bool],
+        present: Callable[[], Iterable[Tensor]],
     ) -> None:
         self.optimizers = list(optimizers)
         self._numbers = {id(o): number for number, o in enumerate(self.optimizers)}
         self._parameters = {id(p) for p in parameters}
-        self._begin, self._end, self._moved = begin, end, moved
+        self._begin, self._end, self._moved, self._present = begin, end, moved, present
+        self._process = os.getpid()  # a forked child trains on unheard: nobody would write
         self._others: WeakKeyDictionary[Any, tuple[int, bool]] = WeakKeyDictionary()
         self._frames: list[types.FrameType] = []  # of the steps under way, the outermost first
         self._stepped = self._skipped = self._closed = False
@@ -130,7 +139,14 @@ class Steps:
         wrapper: bool = False,
     ) -> Arguments | None:
         while self._frames and not _within(self._frames[-1], frame):
-            self._frames.pop()  # that step ended by an exception
+            if any(_within(self._frames[-1], other) for other in sys._current_frames().values()):
+                warnings.warn(
+                    "Two threads step at the same time: steps may be recorded as one, and with "
+                    "gradients of another. Hold a lock around each step.",
+                    MovedUnseen,
+                    stacklevel=4,
+                )
+            self._frames.pop()  # else that step ended by an exception
         outermost = not self._frames
         self._frames.append(frame)
         if outermost:
@@ -159,7 +175,9 @@ class Steps:
 
         @functools.wraps(original)
         def heard(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if steps._closed:
+            if self is not optimizer and getattr(original, "__self__", None) is optimizer:
+                return original.__func__(self, *args, **kwargs)  # a copy steps its own tensors
+            if steps._closed or os.getpid() != steps._process:
                 return original(*args, **kwargs)
             frame = sys._getframe()
             changed = steps._began(optimizer, frame, (optimizer, *args), kwargs, wrapper=True)
@@ -184,12 +202,15 @@ class Steps:
         self._wrapped.append((optimizer, name, method))
 
     def _concerns(self, optimizer: Any) -> bool:
+        if os.getpid() != self._process:
+            return False
         if id(optimizer) in self._numbers:
             return True
         size = sum(len(group["params"]) for group in optimizer.param_groups)
         known = self._others.get(optimizer)
         if known is None or known[0] != size:
-            steps = any(id(p) in self._parameters for p in stepped_by(optimizer))
+            mine = self._parameters.union(map(id, self._present()))
+            steps = any(id(p) in mine for p in stepped_by(optimizer))
             known = self._others[optimizer] = (size, steps)
         return known[1]
 

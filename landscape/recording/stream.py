@@ -67,7 +67,8 @@ class Stream:
         self._newest = self._written = self.committed = step
         self.failure: str | None = None
         self._complete = False
-        status = os.stat(writer.path)
+        self._place = writer.path.absolute()  # also when the program goes to another folder
+        status = os.stat(self._place)
         self._identity = (status.st_dev, status.st_ino)
         self._threads = [
             threading.Thread(target=target, name=f"landscape {what}", daemon=True)
@@ -186,7 +187,7 @@ class Stream:
     def _write(self, steps: Sequence[Step], rows: dict[int, Row] | BaseException) -> None:
         if isinstance(rows, BaseException):
             raise rows
-        free = shutil.disk_usage(self._writer.path.parent).free
+        free = shutil.disk_usage(self._place.parent).free
         for step in steps:
             free -= self._bytes * step.stored
             if free < _SPARE:
@@ -200,7 +201,7 @@ class Stream:
 
     def _commit(self) -> None:
         try:
-            status = os.stat(self._writer.path)
+            status = os.stat(self._place)
         except FileNotFoundError:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self._identity:

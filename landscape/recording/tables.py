@@ -46,6 +46,7 @@ def make_file(
         values: Name to array.
         tables: Name to number of columns and type.
     """
+    path = Path(os.path.realpath(path))  # a link stays a link
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:

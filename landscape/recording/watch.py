@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from landscape.layout import Layout
 from landscape.recording.snapshot import Snapshot
-from landscape.recording.steps import Steps, stepped_by
+from landscape.recording.steps import MovedUnseen, Steps, stepped_by
 
-
-class MovedUnseen(UserWarning):
-    """Weights moved in a way that the recording does not show; the message says which."""
+_PART = 1 << 20  # elements of a tensor that are looked at together
 
 
 class Watch:
-    """Looks at every step whether layers were replaced, added or unfrozen since the last one.
+    """Looks before every step whether layers were replaced, added or unfrozen since the last one.
 
     What takes the place of a recorded tensor is recorded from then on. What cannot be recorded is
     said, once: `MovedUnseen`.
@@ -42,14 +40,19 @@ class Watch:
         self._known = {n for n, p in model.named_parameters() if p.requires_grad}
         self._prints = {n: _print(p) for n, p in self._untrained()}
         self._said: set[str] = set()
+        self._messages: list[str] = []
         self._checks = 0
         self._look()
 
+    def present(self) -> list[Tensor]:
+        """What the model holds now under the names that are recorded."""
+        return [p for name, p in self._model.named_parameters() if name in self._shapes]
+
     def check(self, steps: Steps, step: int) -> None:
-        """Called at every step; says at once what will move unseen."""
+        """Called before step `step`, and at the end; finds what will move unseen."""
         self._checks += 1
         if self._checks == 2:  # a moving average has moved by now
-            self._say_moved(step)
+            self._find_moved(step - 1)
         if self._unchanged(steps):
             return
         named = dict(self._model.named_parameters())
@@ -71,7 +74,7 @@ class Watch:
         ]
         loose = [p for o in steps.optimizers for p in stepped_by(o) if id(p) not in self._mine]
         new += [f"a loose tensor of shape {tuple(p.shape)}" for p in loose]
-        self._say(
+        self._found(
             f"From step {step} on",
             [*new, *gone],
             "was added, unfrozen or replaced by another shape after the recording began, and moves "
@@ -79,31 +82,54 @@ class Watch:
         )
         self._look(steps)
 
+    def say(self) -> None:
+        """Warn of what was found."""
+        while self._messages:
+            warnings.warn(self._messages.pop(0), MovedUnseen, stacklevel=6)
+
     def close(self, step: int) -> None:
-        """Say what moved although it is not trained."""
-        self._say_moved(step)
+        """Say what moved although it is not trained, and what the file cannot hold."""
+        self._find_moved(step)
+        self._found(
+            f"Up to step {step}",
+            self._snapshot.other_buffers(),
+            "was added, taken away or given another shape, and a buffer like that is recorded as "
+            "NaN or not at all. Make it before the recording begins",
+        )
+        self._found(
+            f"Up to step {step}",
+            self._snapshot.rounded(),
+            "became float64, and the recording holds it rounded to float32, as it began. Convert "
+            "the model before the recording begins, or pass dtype='float64'",
+        )
+        self.say()
 
     def _untrained(self) -> Iterable[tuple[str, Tensor]]:
         for name, p in self._model.named_parameters():
             if not p.requires_grad and id(p) not in self._beside:
                 yield name, p
 
-    def _say_moved(self, step: int) -> None:
-        moved = [n for n, p in self._untrained() if self._prints.get(n) != _print(p)]
-        moved = [name for name in moved if name in self._prints]
-        self._say(
+    def _find_moved(self, step: int) -> None:
+        named = dict(self._model.named_parameters())
+        unfrozen = {n for n, p in named.items() if p.requires_grad or id(p) in self._beside}
+        moved = [
+            name
+            for name, first in self._prints.items()
+            if name not in unfrozen and (name not in named or _print(named[name]) != first)
+        ]
+        self._found(
             f"Up to step {step}",
             moved,
-            "moved although it is not trained (a moving average?), and the recording holds its "
-            "first values only. Pass beside={'name': tensor} to record it",
+            "moved although it is not trained (a moving average?), or went; the recording holds "
+            "its first values only. Pass beside={'name': tensor} to record it",
         )
 
-    def _say(self, when: str, names: Sequence[str], what: str) -> None:
+    def _found(self, when: str, names: Sequence[str], what: str) -> None:
         new = [name for name in names if name not in self._said]
         if new:
             self._said.update(new)
             others = f" and {len(new) - 1} more" if len(new) > 1 else ""
-            warnings.warn(f"{when}, {new[0]}{others} {what}.", MovedUnseen, stacklevel=6)
+            self._messages.append(f"{when}, {new[0]}{others} {what}.")
 
     def _look(self, steps: Steps | None = None) -> None:
         modules = list(self._model.modules())
@@ -132,8 +158,9 @@ def _groups(steps: Steps) -> list[int]:
 
 
 def _print(tensor: Tensor) -> int | None:
-    """The sum of a tensor's bits; None where there are none."""
+    """A number made of a tensor's bits in their order; None where there are none."""
     if not tensor.is_floating_point() or tensor.is_meta or tensor.layout != torch.strided:
         return None
     bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.itemsize]
-    return int(tensor.detach().view(bits).sum(dtype=torch.int64))
+    parts = tensor.detach().view(bits).reshape(-1).split(_PART)
+    return hash(tuple(int(part.cumsum(0, dtype=torch.int64).sum()) for part in parts))
