@@ -426,3 +426,27 @@ def test_recalibrated_statistics_are_those_of_the_data_at_the_point():
     np.testing.assert_allclose(found, wanted, rtol=1e-13)
     assert objective.settings["batch_norm"] == "recalibrated"
     assert model[1].running_mean.item() == 3.0
+
+
+class KeepsItsWeight(nn.Linear):
+    """Computes its effective weight once, and keeps it while it is not trained."""
+
+    def __init__(self):
+        super().__init__(3, 1)
+        self.held = None
+
+    def forward(self, x):
+        if self.training or self.held is None:
+            self.held = self.weight * 2
+        return nn.functional.linear(x, self.held, self.bias)
+
+
+def test_weights_that_a_layer_no_longer_reads_are_told():
+    model, x = KeepsItsWeight().eval(), torch.randn(8, 3)
+    objective = ls.Objective(model, lambda m, b: m(b[0]).square().mean(dim=1), (x,))
+    objective.at(objective.parameters())  # nothing is kept yet
+    with torch.no_grad():
+        model(x)
+    objective = ls.Objective(model, lambda m, b: m(b[0]).square().mean(dim=1), (x,))
+    with pytest.warns(UserWarning, match=r"does not read 1 weights .*weight"):
+        objective.at(objective.parameters())

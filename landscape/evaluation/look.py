@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from landscape.evaluation.aside import Aside
 from landscape.evaluation.borrow import Loan
 from landscape.evaluation.draws import Streams, drawing_from
 from landscape.evaluation.metrics import Metric
-from landscape.evaluation.watched import Pass, watched
+from landscape.evaluation.watched import Pass, unread, watched
 
 _CLOSE = {torch.float64: 1e-9, torch.float32: 1e-5}  # others: 1e-2
 
@@ -110,6 +111,13 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
+    if names := unread(loan, first):
+        warnings.warn(
+            f"The loss does not read {len(names)} weights of layers that it runs (first: "
+            f"{names[0]}): moving them changes nothing. If a layer keeps what it once computed of "
+            "its weights, such as a cache filled in evaluation mode, clear that before measuring.",
+            stacklevel=2,
+        )
     changed, mine = _changed(first.aside, second.aside), set(loan.model.modules())
     assigned = {k: v for k, v in first.assigned.items() if k in second.assigned}
     matters = bool(changed or assigned) and _remembers(loan, metrics, batch, gradients, own)

@@ -31,6 +31,8 @@ class Pass:
         self.moved = self.backward = self.enabled = False
         self.written: dict[int, Tensor] = {}
         self.assigned: dict[tuple[int, str], Any] = {}  # places outside of modules, by identity
+        self.called: set[int] = set()  # modules of the model's that ran
+        self.read: set[tuple[int, int]] = set()  # where in memory weights were read
         self.weights: list[Tensor] | None = None  # copied before they are first written to
         self.streams = Streams((0,))
 
@@ -131,8 +133,11 @@ class _Watching(Drawing):
         """Note the tensors of an operation, then run it."""
         self.now.enabled |= torch.is_grad_enabled()
         for tensor in _tensors((args, kwargs)):
+            place = _place(tensor)
+            if place in self.weights:
+                self.now.read.add((place, tensor.storage_offset()))
             if id(tensor) in self.parameters:
-                self.now.moved |= _place(tensor) not in self.weights
+                self.now.moved |= place not in self.weights
             elif tensor.requires_grad and tensor.is_leaf:
                 self.now.aside.leaf(tensor)
         for tensor in _written(func, args, kwargs or {}):
@@ -145,6 +150,21 @@ class _Watching(Drawing):
                 self.now.aside.storage(tensor)
                 self.now.written.setdefault(place, tensor)
         return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+def unread(loan: Loan, now: Pass) -> list[str]:
+    """Trainable weights of modules that ran, of which no operation read anything."""
+    modules = dict(loan.model.named_modules())
+    named = dict(loan.model.named_parameters())
+    found = []
+    for entry in loan.layout:
+        weight = named[entry.name].data
+        first, place = weight.storage_offset(), _place(weight)
+        ran = id(modules[entry.name.rpartition(".")[0]]) in now.called
+        read = any(p == place and first <= at < first + entry.size for p, at in now.read)
+        if ran and entry.size and not read:
+            found.append(entry.name)
+    return found
 
 
 def _written(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[Tensor]:
@@ -180,6 +200,7 @@ def _modules_seen(model: nn.Module, now: Pass) -> Iterator[None]:
         if threading.get_ident() != thread or id(module) in lent() - before:
             return  # borrowed by the loss itself, which gives it back
         if id(module) in mine:  # as `torch.func.functional_call` does it
+            now.called.add(id(module))
             now.moved |= mine[id(module)] != {k: id(p) for k, p in module._parameters.items()}
             return
         for inner in module.modules():
