@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 import landscape as ls
-from landscape.analysis.extent import Extent, box_of
-from landscape.recording.checkpoints import load_state
+from landscape.analysis.planes.extent import Extent, box_of
+from landscape.exchange.checkpoints.state import load_state
 from landscape.tasks.folders import find_data
 
 FOLDER = Path(__file__).parent.parent / "data" / "fast"
@@ -66,7 +66,7 @@ def trained(name: str, optimizer: str = "adam", *, steps: int) -> ls.Trajectory:
 
 def around(name: str, *, steps: int) -> tuple[ls.Task, ls.Plane]:
     """A trained net and a random filter-normalized plane around it."""
-    from landscape.recording.restored import restore
+    from landscape.recording.restore import restore
 
     run, task = trained(name, steps=steps), ls.load_task(name)
     restore(task.model, run, -1)

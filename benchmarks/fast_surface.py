@@ -25,10 +25,10 @@ import torch
 from fast_cases import CASES, FOLDER, grid, table_of
 
 import landscape as ls
-from landscape.analysis.fast.refine import Refinement
-from landscape.analysis.fast.rounds import Rounds
-from landscape.analysis.fast.samples import Samples
-from landscape.analysis.fast.surface import _measure
+from landscape.analysis.sparing.refinement import Refinement
+from landscape.analysis.sparing.rounds import Rounds
+from landscape.analysis.sparing.samples import Samples
+from landscape.analysis.sparing.surface import _measure
 
 RESULTS = FOLDER / "results.json"
 SEEDS, TOLERANCE = (0, 1, 2), 0.01

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 import landscape as ls
-from landscape.layout import Entry
+from landscape.base.layout import Entry
 
 PARAMETERS = 1_000_000
 _CHILD = """

@@ -11,7 +11,7 @@ import numpy as np
 from gallery import Script
 from matplotlib.figure import Figure
 
-from landscape.analysis.layers import layer_metrics
+from landscape.analysis.motion.layers import layer_metrics
 from landscape.plots.layers import plot_layers
 from landscape.plots.style import styled
 

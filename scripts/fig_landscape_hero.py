@@ -12,9 +12,9 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.exchange.checkpoints.state import load_state
 from landscape.plots.render import render_surface
 from landscape.plots.style import styled
-from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 
 FILE = "resnet56_noshort_sgd_lr0.1_bs128_wd0.0005_model_300.t7"

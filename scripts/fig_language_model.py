@@ -14,8 +14,8 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.exchange.checkpoints.state import load_state
 from landscape.plots.style import styled
-from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 from landscape.tasks.llama import Llama, Tokenizer, next_token_loss, padded
 

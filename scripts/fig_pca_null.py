@@ -12,7 +12,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.layout import Layout
+from landscape.base.layout import Layout
 from landscape.plots.style import look, styled
 
 

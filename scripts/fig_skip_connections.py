@@ -20,8 +20,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.exchange.checkpoints.state import load_state
 from landscape.plots.style import styled
-from landscape.recording.checkpoints import load_state
 from landscape.tasks.folders import find_data
 
 RESOLUTION, SAMPLES, DIRECTIONS = 31, 128, 10  # in the paper 51, 50,000 and 1

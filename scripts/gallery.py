@@ -16,8 +16,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import landscape as ls
+from landscape.base.result import Result
 from landscape.plots.save import save_figure
-from landscape.store import Result
 
 ROOT = Path(__file__).parent.parent
 LARGEST = 300_000  # bytes of a committed picture

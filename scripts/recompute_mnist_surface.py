@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 import landscape as ls
-from landscape.analysis.surface import Surface
-from landscape.directions import Plane
-from landscape.exchange import li2018
-from landscape.recording.checkpoints import load_state
+from landscape.exchange.checkpoints.state import load_state
+from landscape.exchange.li2018 import reader as li2018
+from landscape.results.affine import Plane
+from landscape.results.surface import Surface
 from landscape.tasks.folders import find_data
 from landscape.tasks.idx import read_idx
 from landscape.tasks.models import mlp

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 import landscape as ls
-from landscape.evaluation.data import HeldData
+from landscape.objective.data.held import HeldData
 from landscape.optim.lookahead import Lookahead
 from landscape.optim.registry import build
-from landscape.recording.gradient import gradient_closure
+from landscape.training.closure import gradient_closure
 
 HERE = Path(__file__).parent.parent
 

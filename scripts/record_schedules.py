@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from landscape.recording.many import record_runs
-from landscape.recording.outcome import outcome_table, outcomes
-from landscape.recording.run import Run
-from landscape.schedules import NAMES
+from landscape.training.many import record_runs
+from landscape.training.outcome import outcome_table, outcomes
+from landscape.training.run import Run
+from landscape.training.schedules import NAMES
 
 HERE = Path(__file__).parent.parent
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from landscape.recording.many import record_runs
-from landscape.recording.outcome import outcome_table, outcomes
-from landscape.recording.run import Run
+from landscape.training.many import record_runs
+from landscape.training.outcome import outcome_table, outcomes
+from landscape.training.run import Run
 
 HERE = Path(__file__).parent.parent
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
-from landscape.layout import Layout
+from landscape.base.layout import Layout
 
 
 def dense_hessian(model, mean_loss, vector: np.ndarray) -> np.ndarray:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from landscape.analysis import Profile, Projection, Surface, Walk
-from landscape.analysis.path import PathMetrics
-from landscape.store import Result
+from landscape.base.result import Result
+from landscape.results.path import PathMetrics
+from landscape.results.profile import Profile
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
+from landscape.results.walk import Walk
 
 NASTY = '<script>window.pwned=1</script> "שלום" é & <b>bold</b>'
 RUNS = {"Adam": "adam", "SGD": "sgd", NASTY: "made-up"}

@@ -25,8 +25,8 @@ UNITS = ("k" * 16, 70)  # key and points of the folder of units
 
 def read_run(path: Path) -> None:
     """Everything that a run holds."""
+    from landscape.base.runs.trajectory import Trajectory
     from landscape.cli.describe import describe
-    from landscape.trajectory import Trajectory
 
     with Trajectory(path) as run:
         assert len(run) >= 1
@@ -45,9 +45,9 @@ def read_run(path: Path) -> None:
 
 def read_results(path: Path) -> None:
     """Every result of a file."""
-    from landscape.analysis import load_results
+    from landscape.base.result import Result
     from landscape.cli.describe import describe
-    from landscape.store import Result
+    from landscape.results.registry import load_results
 
     assert all(isinstance(one, Result) for one in load_results(path).values())
     list(describe(path))
@@ -55,14 +55,14 @@ def read_results(path: Path) -> None:
 
 def read_li2018(path: Path) -> None:
     """What the 2018 tool wrote."""
-    from landscape.exchange.li2018 import read_all
+    from landscape.exchange.li2018.reader import read_all
 
     assert read_all([path])
 
 
 def read_units(path: Path) -> None:
     """What a folder of units says and holds."""
-    from landscape.evaluation.units import Units
+    from landscape.objective.workers.units import Units
 
     units = Units(path, key=UNITS[0], points=UNITS[1])
     units.choice, units.missing(), units.missing((1, 3))
@@ -119,8 +119,7 @@ def main() -> None:
     seed, first, last = map(int, sys.argv[3:6])
     import landscape.analysis
     import landscape.cli.describe
-    import landscape.evaluation.units
-    import landscape.exchange.li2018  # noqa: F401
+    import landscape.exchange.li2018.reader  # noqa: F401
 
     warnings.simplefilter("error")
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it ends the program, whatever that does

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation.choice import Choice
+from landscape.objective.strategies.choice import Choice
 
 
 class Logged(nn.Module):

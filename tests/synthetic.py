@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import landscape as ls
-from landscape.layout import Entry
+from landscape.base.layout import Entry
 
 
 def vector_layout(size: int) -> ls.Layout:

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import landscape as ls
-from landscape.analysis import moments
-from landscape.analysis.projection import _locator
-from landscape.layout import Entry
+from landscape.analysis.motion import moments
+from landscape.analysis.motion.projection import _locator
+from landscape.base.layout import Entry
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 

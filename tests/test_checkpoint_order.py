@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.recording.checkpoint_order import ordered
+from landscape.exchange.checkpoints.order import ordered
 
 ORDERS = [  # as they were taken; steps, where the numbers say them
     (["epoch1_step5.pt", "epoch2_step1.pt", "epoch2_step3.pt"], None),  # steps begin anew

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.analysis.surface import Surface
 from landscape.cli import main
+from landscape.results.surface import Surface
 
 
 @pytest.fixture

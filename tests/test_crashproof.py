@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import landscape as ls
-from landscape.layout import Entry
-from landscape.recording import crashproof, writer
-from landscape.recording.crashproof import CrashproofFile
-from landscape.trajectory import NoStateError
+from landscape.base.layout import Entry
+from landscape.base.runs import crashproof, writer
+from landscape.base.runs.crashproof import CrashproofFile
+from landscape.base.runs.trajectory import NoStateError
 
 
 @pytest.fixture

@@ -335,7 +335,9 @@ def test_little_memory_gives_the_same_products(monkeypatch):
     with objective.hessian(vector) as hessian:
         expected, kept = hessian @ v, len(hessian._kept)
     for free, least in ((0, 0), (5_000, 1)):
-        monkeypatch.setattr("landscape.evaluation.hessian.free_bytes", lambda device, f=free: f)
+        monkeypatch.setattr(
+            "landscape.objective.second_order.hessian.free_bytes", lambda device, f=free: f
+        )
         with objective.hessian(vector) as hessian:
             assert least <= len(hessian._kept) < kept
             np.testing.assert_allclose(hessian @ v, expected, rtol=1e-13)

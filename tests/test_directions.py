@@ -11,8 +11,8 @@ from synthetic import random_walk, vector_layout, write_run
 from torch import nn
 
 import landscape as ls
-from landscape.layout import Entry
-from landscape.pca import random_walk_shares
+from landscape.analysis.planes.pca import random_walk_shares
+from landscape.base.layout import Entry
 
 # Directions are stored in float32: relative rounding 6e-8, some of it accumulated in norms.
 SINGLE = 1e-6

@@ -9,8 +9,8 @@ from test_evaluation_strategies import SUITED, WORKS, classify, error
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation import search
-from landscape.evaluation.choice import SHARED, Choice
+from landscape.objective.strategies import search
+from landscape.objective.strategies.choice import SHARED, Choice
 
 
 def measured(work, **how):
@@ -117,7 +117,7 @@ def test_an_exception_in_a_thread_reaches_the_caller():
 
 
 def test_threads_are_tried_where_there_are_cores(monkeypatch):
-    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
     monkeypatch.setattr(search, "_SHARE", 1e3)
     whole = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation import stream
-from landscape.evaluation.data import HeldData
-from landscape.provenance import fingerprint
+from landscape.base.provenance import fingerprint
+from landscape.objective.data import stream
+from landscape.objective.data.held import HeldData
 
 CPU = torch.device("cpu")
 

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 import landscape as ls
 from landscape.cli import app
-from landscape.cli.engine import chosen_engine
-from landscape.evaluation.choice import Choice
-from landscape.evaluation.device import checked_device
-from landscape.evaluation.engine import packed, unpacked
-from landscape.evaluation.precision import arithmetic
-from landscape.evaluation.processes import Processes
-from landscape.evaluation.ray_actors import RayActors
+from landscape.cli.options.engine import chosen_engine
+from landscape.objective.policies.precision import arithmetic
+from landscape.objective.strategies.choice import Choice
+from landscape.objective.workers.device import checked_device
+from landscape.objective.workers.engine import packed, unpacked
+from landscape.objective.workers.processes import Processes
+from landscape.objective.workers.ray_actors import RayActors
 
 
 def squared(model, batch):

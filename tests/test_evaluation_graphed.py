@@ -8,9 +8,9 @@ import torch
 from test_objective_restoration import NAMES, assert_unchanged, built, state_of
 
 import landscape as ls
-from landscape.evaluation.graphed import graphed
-from landscape.evaluation.sequential import sequential
-from landscape.evaluation.work import UnsuitableError
+from landscape.objective.strategies.graphed import graphed
+from landscape.objective.strategies.sequential import sequential
+from landscape.objective.strategies.work import UnsuitableError
 
 
 def restriction_of(name, *, loss=None, device="cpu"):

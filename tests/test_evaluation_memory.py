@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation import memory
-from landscape.evaluation.choice import STRATEGIES, Choice
+from landscape.objective.strategies import memory
+from landscape.objective.strategies.choice import STRATEGIES, Choice
 
 ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
@@ -99,7 +99,7 @@ def test_batches_are_halved_when_looking_choosing_and_measuring(wanted, choice, 
 @pytest.mark.parametrize("problem", ERRORS, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("strategy", ["sequential", "linear"])
 def test_what_does_not_fit_when_tried_is_not_chosen(monkeypatch, wanted, strategy, problem):
-    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0)
+    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0)
     most = 5 if strategy == "linear" else 0
     narrow(monkeypatch, strategy, most, problem)
     objective = objective_of(None)

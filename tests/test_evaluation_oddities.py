@@ -12,7 +12,7 @@ from test_objective_restoration import assert_unchanged, state_of
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation import search
+from landscape.objective.strategies import search
 
 
 def classify(model, batch):
@@ -29,7 +29,7 @@ def measured(model, loss, data, points=80, size=0.1, **options):
 
 @pytest.fixture
 def everything_is_tried(monkeypatch):
-    monkeypatch.setattr("landscape.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
     monkeypatch.setattr(search, "_SHARE", 1e3)
     monkeypatch.setattr(search, "_CLIMB", 1e3)
 

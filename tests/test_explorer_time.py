@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import landscape as ls
-from landscape.analysis.layers import LayerMetrics
+from landscape.results.layers import LayerMetrics
 
 pytestmark = pytest.mark.browser
 

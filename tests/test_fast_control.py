@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landscape.analysis.fast.refine import Refinement
-from landscape.analysis.fast.rounds import Rounds
+from landscape.analysis.sparing.refinement import Refinement
+from landscape.analysis.sparing.rounds import Rounds
 
 SIDE, SAMPLES = 33, 20_000
 X, Y = np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE))

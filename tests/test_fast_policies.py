@@ -16,7 +16,7 @@ from fast_killable import measure
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation.engine import packed, unpacked
+from landscape.objective.workers.engine import packed, unpacked
 
 SAMPLES = 6000
 X = torch.randn(SAMPLES, 2, generator=torch.Generator().manual_seed(0))

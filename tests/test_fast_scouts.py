@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.analysis.fast.levels import nested_levels
-from landscape.analysis.fast.refine import Filled, Refinement
-from landscape.analysis.fast.rounds import Rounds
+from landscape.analysis.sparing.grids import nested_levels
+from landscape.analysis.sparing.refinement import Filled, Refinement
+from landscape.analysis.sparing.rounds import Rounds
 
 SIDE, SAMPLES, SCOUTS = 51, 20_000, 32
 X, Y = np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE))

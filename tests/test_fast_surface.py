@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.analysis.fast.check import check
-from landscape.analysis.fast.levels import nested_levels, predict
-from landscape.analysis.fast.refine import Filled, Refinement
-from landscape.analysis.fast.rounds import Rounds
+from landscape.analysis.sparing.grids import nested_levels, predict
+from landscape.analysis.sparing.observed_error import check
+from landscape.analysis.sparing.refinement import Filled, Refinement
+from landscape.analysis.sparing.rounds import Rounds
 
 SIZE = 51
 X, Y = np.meshgrid(np.linspace(-1, 1, SIZE), np.linspace(-1, 1, SIZE))

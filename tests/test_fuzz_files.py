@@ -15,9 +15,9 @@ from torch import nn
 
 import landscape as ls
 from landscape.analysis.walk_statistics import walk_statistics
-from landscape.evaluation.choice import Choice
-from landscape.evaluation.units import Units
-from landscape.exchange.li2018_export import write
+from landscape.exchange.li2018.writer import write
+from landscape.objective.strategies.choice import Choice
+from landscape.objective.workers.units import Units
 
 SEED, INPUTS = 2026, 2200
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from synthetic import random_walk, write_run
 
 import landscape as ls
-from landscape.recording.histogram import count_magnitudes, count_on_device, fetch_counts
+from landscape.recording.numbers.histogram import count_magnitudes, count_on_device, fetch_counts
 
 EDGES = 2.0 ** np.arange(-47, 16)
 

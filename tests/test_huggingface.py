@@ -56,7 +56,7 @@ def final(model):
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_every_step_of_a_training(tmp_path, accumulate):
-    from landscape.recording.huggingface import TransformersRecorder
+    from landscape.recording.callbacks.huggingface import TransformersRecorder
 
     alone, losses = trained(tmp_path, gradient_accumulation_steps=accumulate)
     recorder = TransformersRecorder(tmp_path / "run.h5", run={"name": "gpt"})

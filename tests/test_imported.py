@@ -17,8 +17,8 @@ from torch import nn
 
 import landscape as ls
 from landscape.cli import main
-from landscape.recording.checkpoints import load_state
-from landscape.recording.sharded import load_sharded
+from landscape.exchange.checkpoints.sharded import load_sharded
+from landscape.exchange.checkpoints.state import load_state
 
 
 def saved(folder, count=11, save=torch.save, name="model_{}.pt", step=1):

@@ -7,7 +7,7 @@ import torch
 from synthetic import write_run
 
 import landscape as ls
-from landscape.layout import Entry
+from landscape.base.layout import Entry
 
 
 def test_geometric_growth(tmp_path):

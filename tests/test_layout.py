@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape.layout import Layout
-from landscape.vector import Vector, layout_of
+from landscape.base.layout import Layout
+from landscape.base.vector import Vector, layout_of
 
 
 def test_order_shapes_kinds_and_filter_axes():

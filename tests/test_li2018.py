@@ -16,11 +16,12 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 import landscape as ls
-from landscape.analysis.line import Profile
-from landscape.analysis.surface import Surface
 from landscape.cli import main
-from landscape.directions import Line, Plane
-from landscape.exchange import li2018, li2018_export
+from landscape.exchange.li2018 import reader as li2018
+from landscape.exchange.li2018 import writer as li2018_export
+from landscape.results.affine import Line, Plane
+from landscape.results.profile import Profile
+from landscape.results.surface import Surface
 
 X, Y = np.array([-1.0, 0.0, 1.0, 3.0]), np.array([-7.0, 6.0])
 

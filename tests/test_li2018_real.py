@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.directions import Plane
-from landscape.exchange import li2018
+from landscape.exchange.checkpoints.state import load_state
+from landscape.exchange.li2018 import reader as li2018
 from landscape.plots.results import plot_results
-from landscape.recording.checkpoints import load_state
+from landscape.results.affine import Plane
 from landscape.tasks.idx import read_idx
 from landscape.tasks.task import classification_error, cross_entropy
 

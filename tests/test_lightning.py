@@ -64,7 +64,7 @@ def final(module):
 
 @pytest.mark.parametrize("accumulate", [1, 4])
 def test_every_step_of_a_fit(tmp_path, accumulate):
-    from landscape.recording.lightning import LightningRecorder
+    from landscape.recording.callbacks.lightning import LightningRecorder
 
     alone, _ = fit(tmp_path, accumulate_grad_batches=accumulate)
     recorder = LightningRecorder(tmp_path / "fit.h5", run={"name": "mine"})
@@ -83,7 +83,7 @@ def test_every_step_of_a_fit(tmp_path, accumulate):
 
 
 def test_a_fit_that_fails_keeps_its_steps(tmp_path):
-    from landscape.recording.lightning import LightningRecorder
+    from landscape.recording.callbacks.lightning import LightningRecorder
 
     class Failing(Module):
         def on_train_batch_end(self, outputs, batch, batch_idx):
@@ -98,7 +98,7 @@ def test_a_fit_that_fails_keeps_its_steps(tmp_path):
 
 
 def test_a_fit_resumed_from_its_checkpoint_goes_on_in_the_same_file(tmp_path):
-    from landscape.recording.lightning import LightningRecorder
+    from landscape.recording.callbacks.lightning import LightningRecorder
 
     whole, _ = fit(tmp_path, [LightningRecorder(tmp_path / "whole.h5")], epochs=3)
     path = tmp_path / "fit.h5"

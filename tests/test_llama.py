@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import landscape as ls
-from landscape.recording.checkpoints import load_state
+from landscape.exchange.checkpoints.state import load_state
 from landscape.tasks.llama import BEGIN, Llama, Tokenizer, _rotated, next_token_loss, padded
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.layout import Entry, Layout
-from landscape.recording.device_motion import DeviceMotion
-from landscape.recording.motion import Motion, Numbers, last_sums
+from landscape.base.layout import Entry, Layout
+from landscape.recording.numbers.device_motion import DeviceMotion
+from landscape.recording.numbers.motion import Motion, Numbers, last_sums
 
 SIZES = (1, 10, 8191, 8192, 8193, 70_000, 1)
 LAYOUT = Layout(

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from landscape.evaluation.metrics import mean_of
+from landscape.objective.metrics import mean_of
 from landscape.optim.average import WeightAverage
 from landscape.optim.entries import REFUSED
 from landscape.optim.evaluated import evaluated_weights

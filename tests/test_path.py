@@ -9,8 +9,8 @@ import pytest
 from synthetic import random_walk, write_run
 
 import landscape as ls
-from landscape.analysis import moments
-from landscape.layout import Entry
+from landscape.analysis.motion import moments
+from landscape.base.layout import Entry
 
 
 def test_straight_line(tmp_path):

@@ -18,13 +18,13 @@ from PIL import Image
 
 import landscape as ls
 from landscape.analysis.adaptive_rate import adaptive_rate_variance
-from landscape.analysis.layers import LayerMetrics
 from landscape.analysis.walk_statistics import walk_statistics
 from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.accuracy import stated_error
 from landscape.plots.results import plot_results
 from landscape.plots.style import look, looks, styled
 from landscape.plots.surface import contour_levels, plot_surface
+from landscape.results.layers import LayerMetrics
 
 
 def make_surface(values: np.ndarray, **changes) -> ls.Surface:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape import progress
-from landscape.progress import Progress
+from landscape.base import progress
+from landscape.base.progress import Progress
 
 
 def test_it_is_said_once_and_kept(capsys):

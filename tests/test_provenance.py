@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from landscape.commit import commit_of
-from landscape.masked import masked_command
-from landscape.provenance import fingerprint, provenance
+from landscape.base.commit import commit_of
+from landscape.base.masked import masked_command
+from landscape.base.provenance import fingerprint, provenance
 
 
 def test_names_versions_command_and_time():

@@ -18,9 +18,9 @@ import torch
 from test_recorder import made, train
 
 import landscape as ls
+from landscape.base.runs.writer import TrajectoryWriter
 from landscape.recording.size import Size
 from landscape.recording.stream import RecordingStopped, Stream
-from landscape.recording.writer import TrajectoryWriter
 
 
 def adam(model):

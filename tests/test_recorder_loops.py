@@ -11,8 +11,8 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 import landscape as ls
-from landscape.recording.restored import restore
-from landscape.recording.sketch import Sketch, SketchedPath
+from landscape.recording.numbers.sketch import Sketch, SketchedPath
+from landscape.recording.restore import restore
 
 
 def backward(model, step, scale=1.0):

@@ -11,7 +11,7 @@ from test_recorder import flat, made, train
 from torch import nn
 
 import landscape as ls
-from landscape.recording.random_state import random_state, restore_random_state
+from landscape.recording.numbers.random_state import random_state, restore_random_state
 
 
 def adam(model):

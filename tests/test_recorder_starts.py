@@ -9,7 +9,7 @@ from test_recorder import made, train
 from torch import nn
 
 import landscape as ls
-from landscape.recording.random_state import random_state, restore_random_state
+from landscape.recording.numbers.random_state import random_state, restore_random_state
 
 
 def sgd(model):
@@ -134,7 +134,7 @@ def test_a_random_state_of_another_machine_drops_nothing(run, monkeypatch):
     content = path.read_bytes()
     here = random_state()
     monkeypatch.setattr(
-        "landscape.recording.random_state.random_state", lambda cuda=False: here[:-8]
+        "landscape.recording.numbers.random_state.random_state", lambda cuda=False: here[:-8]
     )
     with pytest.raises(ValueError, match=r"has \d+ bytes, this machine's has \d+"):
         ls.Recorder(path, model, sgd(model), resume=True, random_state=True).start()

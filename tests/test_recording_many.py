@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import landscape as ls
-from landscape.objective import Objective
-from landscape.recording.crashproof import CrashproofFile
-from landscape.recording.many import is_finished, record_runs
-from landscape.recording.outcome import outcome_table, outcomes
-from landscape.recording.run import Run
+from landscape.base.runs.crashproof import CrashproofFile
+from landscape.objective.objective import Objective
+from landscape.training.many import is_finished, record_runs
+from landscape.training.outcome import outcome_table, outcomes
+from landscape.training.run import Run
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("record_*.py"))
 

@@ -12,10 +12,10 @@ from torch import nn
 
 import landscape as ls
 from landscape.optim.registry import OPTIMIZERS
-from landscape.recording import checked_steps
-from landscape.recording.checked_steps import CheckedSteps
-from landscape.recording.run import Run
-from landscape.recording.training import record_run
+from landscape.training import checked_steps
+from landscape.training.checked_steps import CheckedSteps
+from landscape.training.loop import record_run
+from landscape.training.run import Run
 
 EXTRA = importlib.util.find_spec("pytorch_optimizer") is not None
 NAMES = [name for name, entry in OPTIMIZERS.items() if EXTRA or not entry.extra]

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 import landscape as ls
 from landscape.cli import app
-from landscape.evaluation.data import HeldData
-from landscape.recording import gradient
-from landscape.recording.run import Run
-from landscape.recording.training import record_run
-from landscape.schedules import trapezoid
+from landscape.objective.data.held import HeldData
+from landscape.training import closure as gradient
+from landscape.training.loop import record_run
+from landscape.training.run import Run
+from landscape.training.schedules import trapezoid
 
 
 def states(path):

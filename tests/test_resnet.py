@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.objective import Objective
-from landscape.recording.checkpoints import load_state
+from landscape.exchange.checkpoints.state import load_state
+from landscape.objective.objective import Objective
 from landscape.tasks.resnet import ResNet, resnet
 from landscape.tasks.task import Data, classification_error, cross_entropy
 

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation.batches import Uncounted
-from landscape.evaluation.metrics import mean_of, sum_and_weight, sums
-from landscape.evaluation.returned import canonical
-from landscape.recording import gradient
+from landscape.objective.data.batches import Uncounted
+from landscape.objective.metrics import mean_of, sum_and_weight, sums
+from landscape.objective.returned import canonical
+from landscape.training import closure as gradient
 
 
 @dataclass

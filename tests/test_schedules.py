@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from landscape.optim.registry import build
-from landscape.schedules import NAMES, build_schedule, ramped_batch
+from landscape.training.schedules import NAMES, build_schedule, ramped_batch
 
 
 def rates(make, *, steps=20, optimizer="sgd", key="lr", lr=0.5):

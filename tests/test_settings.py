@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation.batchnorm import POLICIES
-from landscape.exchange.li2018 import read_measured
-from landscape.exchange.li2018_export import write
+from landscape.base.settings import as_json, joined, of_all, users_settings
+from landscape.exchange.li2018.reader import read_measured
+from landscape.exchange.li2018.writer import write
 from landscape.explorer.notes import _BATCH_NORM, notes_on
-from landscape.settings import as_json, joined, of_all, users_settings
+from landscape.objective.policies.batchnorm import POLICIES
 
 PACKAGE = Path(ls.__file__).parent
 

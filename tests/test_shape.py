@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from landscape.analysis.shape import nonconvexity, parabola_minimum, rounding
+from landscape.results.curves import nonconvexity, parabola_minimum, rounding
 
 X = np.linspace(0, 1, 9)
 curves = arrays(np.float64, (3, 9), elements=st.floats(-1e3, 1e3))

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from landscape.analysis import load_results
-from landscape.files import SchemaError, groups, remove, replacing
-from landscape.store import Result
+from landscape.base.files import SchemaError, groups, remove, replacing
+from landscape.base.result import Result
+from landscape.results.registry import load_results
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,7 +173,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_two_processes_saving_at_once_lose_nothing(tmp_path):
     code = (
-        "import sys, numpy as np; from landscape.directions import line_between\n"
+        "import sys, numpy as np; from landscape.analysis.planes.random import line_between\n"
         "line = line_between(np.zeros(3), np.ones(3))\n"
         "for i in range(8): line.save(sys.argv[1], f'{sys.argv[2]}/{i}')\n"
     )

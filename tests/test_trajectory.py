@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import landscape as ls
-from landscape.layout import Entry
+from landscape.base.layout import Entry
 
 LAYOUT = ls.Layout(
     (Entry("a.weight", (3, 2), 0, "weight"), Entry("a.bias", (3,), 6, "bias")),

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import landscape as ls
-from landscape.evaluation.paired import covariance_of_means
+from landscape.objective.covariance import covariance_of_means
 
 POPULATION, SUBSET = 400, 100
 STATES = np.array([[0.0, 2.0], [2.2, -0.5], [-0.4, 0.3]], np.float32)

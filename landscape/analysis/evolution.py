@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from landscape.analysis.extent import Extent
-from landscape.analysis.surface import Surface, loss_surface
-from landscape.directions import Normalization, Plane, random_plane
+from landscape.analysis.planes.extent import Extent
+from landscape.analysis.planes.random import Normalization, random_plane
+from landscape.analysis.surface import loss_surface
+from landscape.results.affine import Plane
+from landscape.results.surface import Surface
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
-    from landscape.trajectory import Trajectory
+    from landscape.base.runs.trajectory import Trajectory
+    from landscape.objective.objective import Objective
 
 
 def surfaces_along(

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.analysis.fast.rounds import Rounds
-from landscape.analysis.fast.samples import Samples
-from landscape.progress import Progress
-from landscape.vector import Vector, layout_of
+from landscape.analysis.sparing.rounds import Rounds
+from landscape.analysis.sparing.samples import Samples
+from landscape.base.progress import Progress
+from landscape.base.vector import Vector, layout_of
 
 if TYPE_CHECKING:
-    from landscape.objective import Evaluation, Objective
+    from landscape.objective.objective import Evaluation, Objective
 
 Ends = tuple[np.ndarray, np.ndarray]
 

@@ -5,128 +5,24 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
-from landscape.analysis.extent import Extent, box_of
-from landscape.analysis.fast.surface import measure_sparingly
-from landscape.directions import Plane
-from landscape.progress import Interrupted, Progress
-from landscape.provenance import fingerprint, provenance
-from landscape.settings import canonical, devices, difference, joined
-from landscape.store import Result
+from landscape.analysis.planes.extent import Extent, box_of
+from landscape.analysis.sparing.surface import measure_sparingly
+from landscape.base.progress import Interrupted, Progress
+from landscape.base.provenance import fingerprint, provenance
+from landscape.base.settings import devices, joined
+from landscape.results.affine import Plane
+from landscape.results.surface import Surface
 
 if TYPE_CHECKING:
-    from landscape.analysis.projection import Projection
-    from landscape.evaluation.engine import Engine
-    from landscape.objective import Evaluation, Objective
-    from landscape.restriction import Restriction
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Surface(Result):
-    """Metrics on a grid of points of a plane, L(α_i, β_j) = loss(origin + α_i d_1 + β_j d_2).
-
-    What it is not: the loss around a path that leaves the plane. A path's projection lies on the
-    surface, its states in general do not.
-
-    Attributes:
-        alpha: Coordinates along the first direction (x), shape (alpha,), increasing.
-        beta: Coordinates along the second direction (y), shape (beta,), increasing.
-        metrics: Names of the metrics; the first is the loss.
-        values: ``values[m, j, i]`` is metric m at (alpha[i], beta[j]); NaN and ±inf are kept.
-        standard_error: Standard errors of `values` over the choice of samples; 0 when the whole
-            data set was used, NaN when unknown.
-        computed: False where a point was neither measured nor, for a surface with a tolerance,
-            estimated from others.
-        gram: Inner products of the two directions.
-        labels: What the axes are.
-        explained: Share of variation along each axis, for planes from PCA.
-        explained_null: The same shares for a random walk.
-        settings: Plane, normalization, batch-norm policy, data, precision.
-        provenance: Software, command, time, hash of the plane.
-        measured: Which points were measured; None: all that are computed. The others come from
-            interpolation.
-        samples: Samples each point was measured on, 0 where it was not; None: all.
-        error: Estimated error of `values` from interpolation and from the choice of samples, of
-            about 95 %, in the metrics' units; None without a tolerance.
-        trusted: False where the error is not known, or far beyond the tolerance; None: all.
-        moments: Of an unfinished surface with a tolerance, to go on with it: what is known of the
-            samples' means and deviations.
-        accuracy: How the error was kept and what was observed; see
-            `landscape.analysis.fast.surface`. None without a tolerance.
-    """
-
-    schema: ClassVar[str] = "landscape/surface"
-
-    alpha: Float64[np.ndarray, " alpha"]
-    beta: Float64[np.ndarray, " beta"]
-    metrics: Annotated[tuple[str, ...], "metric"]
-    values: Float64[np.ndarray, "metric beta alpha"]
-    standard_error: Float64[np.ndarray, "metric beta alpha"]
-    computed: Bool[np.ndarray, "beta alpha"]
-    gram: Float64[np.ndarray, "direction direction_2"]
-    labels: Annotated[tuple[str, ...], "direction"]
-    explained: Float64[np.ndarray, " direction"] | None = None
-    explained_null: Float64[np.ndarray, " direction"] | None = None
-    measured: Bool[np.ndarray, "beta alpha"] | None = None
-    samples: Int64[np.ndarray, "beta alpha"] | None = None
-    error: Float64[np.ndarray, "metric beta alpha"] | None = None
-    trusted: Bool[np.ndarray, "beta alpha"] | None = None
-    moments: Float64[np.ndarray, "moment row beta alpha"] | None = None
-    accuracy: dict | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
-
-    @property
-    def loss(self) -> np.ndarray:
-        """The first metric, shape (beta, alpha)."""
-        return self.values[0]
-
-    def differences(self, other: Surface) -> str:
-        """What keeps both from being measurements of the same points; empty when nothing does."""
-        if self.provenance.get("plane_hash") != other.provenance.get("plane_hash"):
-            return "the planes differ"
-        for axis in ("alpha", "beta"):
-            mine, theirs = getattr(self, axis), getattr(other, axis)
-            if not np.array_equal(mine, theirs):
-                ends = [f"{a.size} points from {a[0]:g} to {a[-1]:g}" for a in (mine, theirs)]
-                return f"{axis} differs ({ends[0]}; {ends[1]})"
-        if self.metrics != other.metrics:
-            return f"the metrics differ ({', '.join(self.metrics)}; {', '.join(other.metrics)})"
-        return difference(self.settings, other.settings)
-
-    @property
-    def measurement(self) -> str:
-        """A text for all parts of this measurement, wherever they are measured."""
-        settings = {k: v for k, v in self.settings.items() if k != "device"}
-        return canonical([settings, self.metrics, self.provenance["plane_hash"]])
-
-    def merged(self, other: Surface) -> Surface:
-        """Both together; where both hold a point, this one's value.
-
-        Of unfinished surfaces with a tolerance it is the value on more samples; a finished one
-        is the whole. The setting ``device`` names all devices that took part.
-        """
-        new = other.computed & ~self.computed
-        held: dict[str, np.ndarray] = {}
-        if self.accuracy is None and other.accuracy is not None:
-            return other
-        if self.moments is not None and other.moments is not None:
-            new = np.asarray(other.samples) > np.asarray(self.samples)
-            for name in ("measured", "samples", "moments"):
-                held[name] = np.where(new, getattr(other, name), getattr(self, name))
-        return replace(
-            self,
-            values=np.where(new, other.values, self.values),
-            standard_error=np.where(new, other.standard_error, self.standard_error),
-            computed=self.computed | (new & other.computed),
-            settings={**self.settings, **devices(self.settings, other.settings)},
-            **held,
-        )
+    from landscape.objective.objective import Evaluation, Objective
+    from landscape.objective.restriction import Restriction
+    from landscape.objective.workers.engine import Engine
+    from landscape.results.projection import Projection
 
 
 def loss_surface(
@@ -173,7 +69,7 @@ def loss_surface(
         tolerance: Accept an error of this share of the surface's range (5 to 95 % of its values;
             above it, of the height above the median), for example 0.01, and save what it allows:
             points are interpolated and samples left out. Compared with all samples at random
-            points at the end; see `landscape.analysis.fast.surface`.
+            points at the end; see `landscape.analysis.sparing.surface`.
         budget: Instead of a tolerance: the smallest error that this many passes over the data
             give.
         seed: Seed of the order of samples and of the random points, with either of the two.

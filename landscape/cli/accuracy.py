@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
-from landscape.analysis.fast.check import POINTS
-from landscape.analysis.fast.levels import nested_levels
+from landscape.analysis.sparing.grids import nested_levels
+from landscape.analysis.sparing.observed_error import POINTS
 
 if TYPE_CHECKING:
-    from landscape.analysis.surface import Surface
-    from landscape.directions import Plane
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
+    from landscape.results.affine import Plane
+    from landscape.results.surface import Surface
 
 _LONG = 60.0  # seconds
 

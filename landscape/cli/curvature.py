@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from landscape.cli import engine as engines
-from landscape.cli import inputs
-from landscape.cli.device import chosen_device
-from landscape.cli.inputs import (
+from landscape.base.progress import Interrupted, duration
+from landscape.cli.options import engine as engines
+from landscape.cli.options import measuring as inputs
+from landscape.cli.options.device import chosen_device
+from landscape.cli.options.measuring import (
     BatchNorm,
     Device,
     Out,
@@ -23,12 +24,11 @@ from landscape.cli.inputs import (
     Split,
     TaskName,
 )
-from landscape.progress import Interrupted, duration
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.base.runs.trajectory import Trajectory
+    from landscape.objective.objective import Objective
     from landscape.results.curvature_path import CurvaturePath
-    from landscape.trajectory import Trajectory
 
 _EACH = 8  # products that a pair takes, roughly
 

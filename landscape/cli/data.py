@@ -64,7 +64,7 @@ def _lines(kind: Kind) -> list[str]:
             for e in OPTIMIZERS.values()
         ]
     if kind == Kind.schedules:
-        from landscape.schedules import NAMES
+        from landscape.training.schedules import NAMES
 
         return list(NAMES)
     if kind == Kind.tasks:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from landscape.analysis import load_results
-from landscape.files import opened
-from landscape.trajectory import SCHEMA, Trajectory
+from landscape.base.files import opened
+from landscape.base.runs.trajectory import SCHEMA, Trajectory
+from landscape.results.registry import load_results
 
 
 def describe(path: Path) -> Iterator[str]:

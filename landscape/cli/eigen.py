@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from landscape.base.progress import Interrupted
+from landscape.base.runs.trajectory import Trajectory
 from landscape.cli.curvature import say_cost
-from landscape.directions import Plane
-from landscape.progress import Interrupted
-from landscape.trajectory import Trajectory
+from landscape.results.affine import Plane
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
 
 _EACH = 20  # products that a point of a map takes, roughly
 

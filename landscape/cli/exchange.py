@@ -73,8 +73,8 @@ def export_result(
 
     Example: landscape export data/joint.results.h5 surface/pca --out surface.h5
     """
-    from landscape.analysis import load_results
-    from landscape.exchange.li2018_export import write
+    from landscape.exchange.li2018.writer import write
+    from landscape.results.registry import load_results
 
     results = load_results(file)
     if name not in results:
@@ -89,9 +89,9 @@ COMMANDS = {"import": import_files, "export": export_result}
 def _import_checkpoints(
     files: list[Path], out: Path, overwrite: bool, task: str | None, key: str | None
 ) -> None:
-    from landscape.recording.imported import import_checkpoints
+    from landscape.base.runs.trajectory import Trajectory
+    from landscape.exchange.checkpoints.run import import_checkpoints
     from landscape.tasks import load_task
-    from landscape.trajectory import Trajectory
 
     model = None if task is None else load_task(task, seed=0).model
     settings = {} if task is None else {"task": task}
@@ -106,12 +106,12 @@ def _import_checkpoints(
 
 
 def _import_li2018(files: list[Path], out: Path, checkpoint: Path | None) -> None:
-    from landscape.analysis import load_results
-    from landscape.exchange.li2018 import read_all
+    from landscape.exchange.li2018.reader import read_all
+    from landscape.results.registry import load_results
 
     state = None
     if checkpoint is not None:
-        from landscape.recording.checkpoints import load_state
+        from landscape.exchange.checkpoints.state import load_state
 
         state = load_state(checkpoint)
     with warnings.catch_warnings(record=True) as said:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.directions import Line, line_along, line_between, random_line
-from landscape.trajectory import Trajectory
+from landscape.analysis.planes.random import random_line
+from landscape.analysis.planes.through import line_along, line_between
+from landscape.base.runs.trajectory import Trajectory
+from landscape.results.affine import Line
 
 if TYPE_CHECKING:
-    from landscape.analysis.line import Profile
-    from landscape.analysis.walk import Walk
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
+    from landscape.results.profile import Profile
+    from landscape.results.walk import Walk
 
 KINDS = ("initial-final", "between", "random", "update", "gradient")
 Ends = tuple[np.ndarray, np.ndarray]

@@ -24,8 +24,8 @@ def plot(
 
     Example: landscape plot data/joint.results.h5 --out figures
     """
-    from landscape.analysis import load_results
     from landscape.plots.results import plot_results
+    from landscape.results.registry import load_results
 
     names = [file.name.removesuffix(".h5") for file in files]
     if len({name.lower() for name in names}) < len(names):

@@ -7,8 +7,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from landscape.cli import inputs
-from landscape.cli.inputs import (
+from landscape.base.progress import Interrupted
+from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
+from landscape.cli.options import measuring as inputs
+from landscape.cli.options.measuring import (
     BatchNorm,
     Device,
     Out,
@@ -19,8 +21,6 @@ from landscape.cli.inputs import (
     Split,
     TaskName,
 )
-from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
-from landscape.progress import Interrupted
 
 
 def line(
@@ -164,8 +164,8 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
 
     Example: landscape path data/sgd.h5 data/adam.h5
     """
-    from landscape.analysis.path import path_metrics, recorded_path
-    from landscape.cli.device import gpu_or_none
+    from landscape.analysis.motion.path import path_metrics, recorded_path
+    from landscape.cli.options.device import gpu_or_none
 
     trajectories = inputs.open_runs(runs)
     file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)

@@ -19,9 +19,9 @@ def merge(
 
     Example: landscape merge part1.h5 part2.h5 part3.h5 --out data/sgd.results.h5
     """
-    from landscape.analysis import load_results
-    from landscape.analysis.surface import Surface
-    from landscape.files import remove
+    from landscape.base.files import remove
+    from landscape.results.registry import load_results
+    from landscape.results.surface import Surface
 
     held = {path: load_results(path) for path in parts}
     for path, results in held.items():

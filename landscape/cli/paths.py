@@ -8,8 +8,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from landscape.cli import inputs
-from landscape.cli.inputs import BatchNorm, Device, Out, Precision, Runs, Samples, Split, TaskName
+from landscape.cli.options import measuring as inputs
+from landscape.cli.options.measuring import (
+    BatchNorm,
+    Device,
+    Out,
+    Precision,
+    Runs,
+    Samples,
+    Split,
+    TaskName,
+)
 
 
 def project(
@@ -36,8 +45,8 @@ def project(
 
     Example: landscape project data/adam.h5 --onto data/sgd.results.h5
     """
-    from landscape.analysis.projection import project as measure
-    from landscape.directions import Plane
+    from landscape.analysis.motion.projection import project as measure
+    from landscape.results.affine import Plane
 
     held = Plane.load(onto, f"plane/{plane}")
     trajectories = inputs.open_runs(runs)
@@ -65,9 +74,9 @@ def layers(runs: Runs, out: Out = None, device: Device = "auto") -> None:
 
     Example: landscape layers data/sgd.h5
     """
-    from landscape.analysis.gradients import gradient_histogram
-    from landscape.analysis.layers import layer_metrics
-    from landscape.cli.device import gpu_or_none
+    from landscape.analysis.motion.gradients import gradient_histogram
+    from landscape.analysis.motion.layers import layer_metrics
+    from landscape.cli.options.device import gpu_or_none
 
     trajectories = inputs.open_runs(runs)
     file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)

@@ -69,9 +69,9 @@ def record(
 
     Example: landscape record digits/mlp --optimizer adam --steps 300 --out data/adam.h5
     """
-    from landscape.cli.device import chosen_device
-    from landscape.recording.run import Run
-    from landscape.recording.training import record_run
+    from landscape.cli.options.device import chosen_device
+    from landscape.training.loop import record_run
+    from landscape.training.run import Run
 
     if resume is not None:
         _refuse_others(context, "--resume", {"task", "resume", "device"})

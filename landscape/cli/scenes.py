@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from landscape.analysis.projection import Projection
-    from landscape.analysis.surface import Surface
+    from landscape.results.projection import Projection
+    from landscape.results.surface import Surface
 
 File = Annotated[Path, typer.Argument(help="A results file (.results.h5).")]
 Name = Annotated[
@@ -105,10 +105,10 @@ def animate(
 
 def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Projection]]:
     """A surface of a results file with the paths on its plane."""
-    from landscape.analysis import load_results
-    from landscape.analysis.projection import Projection
-    from landscape.analysis.surface import Surface
     from landscape.plots.surface import belongs
+    from landscape.results.projection import Projection
+    from landscape.results.registry import load_results
+    from landscape.results.surface import Surface
 
     results = load_results(file)
     surfaces = {key: one for key, one in results.items() if isinstance(one, Surface)}

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from landscape.cli import engine as engines
-from landscape.cli import inputs
+from landscape.analysis.planes.pca import pca_plane
+from landscape.analysis.planes.random import random_plane
+from landscape.base.files import remove
+from landscape.base.progress import Interrupted
+from landscape.base.runs.trajectory import Trajectory
 from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
-from landscape.cli.device import chosen_device
 from landscape.cli.eigen import map_curvature, plane_of_eigenvectors, said_of_axes
-from landscape.cli.inputs import (
+from landscape.cli.options import engine as engines
+from landscape.cli.options import measuring as inputs
+from landscape.cli.options.device import chosen_device
+from landscape.cli.options.measuring import (
     BatchNorm,
     Device,
     Out,
@@ -23,14 +28,10 @@ from landscape.cli.inputs import (
     Split,
     TaskName,
 )
-from landscape.directions import Plane, random_plane
-from landscape.files import remove
-from landscape.pca import pca_plane
-from landscape.progress import Interrupted
-from landscape.trajectory import Trajectory
+from landscape.results.affine import Plane
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
 
 
 def surface(
@@ -101,8 +102,9 @@ def surface(
 
     Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
     """
-    from landscape.analysis.projection import project
-    from landscape.analysis.surface import Surface, loss_surface
+    from landscape.analysis.motion.projection import project
+    from landscape.analysis.surface import loss_surface
+    from landscape.results.surface import Surface
 
     size, part = inputs.grid_size(resolution), engines.part_of(shard)
     device = devices.partition(",")[0] if devices else chosen_device(device)

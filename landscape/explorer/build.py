@@ -13,15 +13,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from landscape.analysis import load_results
+from landscape.base.replaceable import check_replaceable
+from landscape.base.result import Result
 from landscape.explorer.content import Sources, page_content
 from landscape.explorer.packing import packed_content
 from landscape.explorer.picture import still_picture
 from landscape.explorer.program import program
 from landscape.explorer.story import Scene, automatic_story, told
 from landscape.plots.ground import GROUND
-from landscape.replaceable import check_replaceable
-from landscape.store import Result
+from landscape.results.registry import load_results
 
 PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
 

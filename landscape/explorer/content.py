@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from landscape.analysis import LayerMetrics, Profile, Projection, Surface, Walk
-from landscape.analysis.path import PathMetrics
+from landscape.base.result import Result
 from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
 from landscape.plots.style import rank
-from landscape.store import Result
+from landscape.results.layers import LayerMetrics
+from landscape.results.path import PathMetrics
+from landscape.results.profile import Profile
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
+from landscape.results.walk import Walk
 
 Sources = Mapping[str, Mapping[str, Result]]
 """Name of a file (or "") to its results by name."""

@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from landscape.analysis import Projection, Surface
-from landscape.store import Result
+from landscape.base.result import Result
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
 
 
 def notes_on(surface: Surface, paths: Sequence[tuple[str, Projection]] = ()) -> list[list[str]]:

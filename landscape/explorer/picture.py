@@ -6,8 +6,9 @@ import base64
 import io
 from collections.abc import Mapping
 
-from landscape.analysis import Projection, Surface
-from landscape.store import Result
+from landscape.base.result import Result
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
 
 
 def still_picture(sources: Mapping[str, Mapping[str, Result]]) -> str:

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from landscape.analysis import Projection, Walk
-from landscape.analysis.path import PathMetrics
+from landscape.results.path import PathMetrics
+from landscape.results.projection import Projection
+from landscape.results.walk import Walk
 
 FIELDS = (
     "step", "view", "scale", "surface", "metric", "other", "compare", "difference", "hidden",

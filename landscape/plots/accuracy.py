@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from landscape.analysis.surface import Surface
+from landscape.results.surface import Surface
 
 
 def draw_measured(ax: Axes, surface: Surface) -> None:

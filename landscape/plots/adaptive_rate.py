@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from landscape.analysis.adaptive_rate import AdaptiveRate
 from landscape.plots.style import axes_or_new, look
+from landscape.results.adaptive_rate import AdaptiveRate
 
 
 def plot_adaptive_rate(rate: AdaptiveRate, *, ax: Axes | None = None) -> Axes:

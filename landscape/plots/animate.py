@@ -14,13 +14,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from landscape.analysis.projection import Projection
-from landscape.analysis.surface import Surface
+from landscape.base.replaceable import check_replaceable
 from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
 from landscape.plots.style import looks
 from landscape.plots.surface import contour_levels, metric_of, plot_surface
-from landscape.replaceable import check_replaceable
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
 
 Frame = np.ndarray  # uint8, shape (row, column, 3)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from landscape.base.result import Result
 from landscape.plots.curvature_map import plot_curvature_map
 from landscape.plots.density import plot_density
 from landscape.plots.sharpness import plot_gradient_share, plot_predicted_change, plot_sharpness
@@ -16,7 +17,6 @@ from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
-from landscape.store import Result
 
 DINH = "Sharpness compares points of one run, in one parametrisation (Dinh et al. 2017)."
 SONG = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from landscape.analysis.gradients import GradientHistogram
 from landscape.plots.style import axes_or_new
+from landscape.results.gradients import GradientHistogram
 
 _LEVELS = (0.1, 0.5, 0.9)
 _LEAST = 1e-3  # share of a bin, at some step, that a size must reach to be on the axis

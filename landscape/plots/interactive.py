@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from landscape.analysis import Profile, Projection, Surface, Walk
+from landscape.base.result import Result
 from landscape.plots.caption import conditions
 from landscape.plots.ground import ground_colors
 from landscape.plots.style import looks
 from landscape.plots.surface import axis_label, belongs, check_plane, is_square
 from landscape.plots.walk import curve
-from landscape.store import Result
+from landscape.results.profile import Profile
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
+from landscape.results.walk import Walk
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

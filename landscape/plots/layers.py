@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from landscape.analysis.layers import LayerMetrics
 from landscape.plots.path import running_mean
 from landscape.plots.style import axes_or_new
+from landscape.results.layers import LayerMetrics
 
 QUANTITIES = {
     "update_to_weight": "‖update‖ / ‖weights‖",

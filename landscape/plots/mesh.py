@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
-from landscape.analysis.projection import Projection
-from landscape.analysis.surface import Surface
+from landscape.base.replaceable import check_replaceable
 from landscape.plots.gltf import gltf_bytes
 from landscape.plots.surface import check_plane, contour_levels, metric_of
-from landscape.replaceable import check_replaceable
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from landscape.analysis.path import PathMetrics
 from landscape.plots.style import axes_or_new, looks
+from landscape.results.path import PathMetrics
 
 # name: (label of the axis, whether it is noisy from step to step)
 QUANTITIES: dict[str, tuple[str, bool]] = {

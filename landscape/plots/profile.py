@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from landscape.analysis.line import Profile
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import Look, axes_or_new, looks
+from landscape.results.profile import Profile
 
 _MANY = 5  # random directions, from which on their spread is drawn instead of each by its look
 _SPREAD = "#0072B2"

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 
-from landscape.analysis.projection import Projection
-from landscape.analysis.surface import Surface
 from landscape.plots.relief import Camera, Relief, Sight, halved, look, shade, smoothed
 from landscape.plots.style import axes_or_new, figure_of, looks
 from landscape.plots.surface import check_plane, contour_levels, metric_of
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
 
 
 def render_surface(

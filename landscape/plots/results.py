@@ -10,15 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from landscape.analysis.adaptive_rate import AdaptiveRate
-from landscape.analysis.gradients import GradientHistogram
-from landscape.analysis.layers import LayerMetrics
-from landscape.analysis.line import Profile
-from landscape.analysis.path import PathMetrics
-from landscape.analysis.projection import Projection
-from landscape.analysis.surface import Surface
-from landscape.analysis.walk import Walk
-from landscape.analysis.walk_statistics import WalkStatistics
+from landscape.base.result import Result
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.curvature import curvature_drawings
 from landscape.plots.gradients import plot_gradient_histogram
@@ -30,7 +22,15 @@ from landscape.plots.style import rank, styled
 from landscape.plots.surface import belongs, is_square, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
 from landscape.plots.walk_statistics import plot_walk_statistics
-from landscape.store import Result
+from landscape.results.adaptive_rate import AdaptiveRate
+from landscape.results.gradients import GradientHistogram
+from landscape.results.layers import LayerMetrics
+from landscape.results.path import PathMetrics
+from landscape.results.profile import Profile
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
+from landscape.results.walk import Walk
+from landscape.results.walk_statistics import WalkStatistics
 
 R = TypeVar("R", bound=Result)
 Named = TypeVar("Named", Walk, PathMetrics, Projection)

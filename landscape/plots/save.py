@@ -9,9 +9,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from landscape.provenance import version
-from landscape.replaceable import check_replaceable
-from landscape.store import Result
+from landscape.base.provenance import version
+from landscape.base.replaceable import check_replaceable
+from landscape.base.result import Result
 
 FORMATS = ("png", "pdf", "svg")
 

@@ -13,11 +13,11 @@ from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from landscape.analysis.projection import Projection
-from landscape.analysis.surface import Surface
 from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import axes_or_new, figure_of, looks
+from landscape.results.projection import Projection
+from landscape.results.surface import Surface
 
 _FILLS_PER_LINE = 8
 _HUGE = 1e100  # no axis shows this together with other values

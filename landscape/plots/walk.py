@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from landscape.analysis.walk import Walk
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import Look, looks
+from landscape.results.walk import Walk
 
 
 def plot_walk(

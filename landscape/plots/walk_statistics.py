@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from landscape.analysis.walk_statistics import WalkStatistics
 from landscape.plots.style import axes_or_new
+from landscape.results.walk_statistics import WalkStatistics
 
 _COLORS = ("#D55E00", "#0072B2", "#009E73")
 _HATCHES = ("", "//", "..")

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from landscape.layout import Entry, Layout
+from landscape.base.layout import Entry, Layout
 from landscape.recording.steps import stepped_by
 from landscape.recording.watch import MovedUnseen
 

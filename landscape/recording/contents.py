@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.layout import Layout
-from landscape.recording.motion import NAMES
-from landscape.recording.random_state import random_state
+from landscape.base.layout import Layout
+from landscape.base.runs.trajectory import HISTOGRAM_BINS, NoStateError
+from landscape.base.runs.writer import RowType, TrajectoryWriter
+from landscape.recording.numbers.motion import NAMES
+from landscape.recording.numbers.random_state import random_state
 from landscape.recording.resume import Resumable, resumable
 from landscape.recording.size import Size
 from landscape.recording.snapshot import Snapshot
-from landscape.recording.writer import RowType, TrajectoryWriter
-from landscape.trajectory import HISTOGRAM_BINS, NoStateError
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.recording.gradients import Arguments, Gradients
-from landscape.recording.hyperparameters import hyperparameters
 from landscape.recording.measure import Measure
-from landscape.recording.number import one_number
-from landscape.recording.random_state import random_state
+from landscape.recording.numbers.gradients import Arguments, Gradients
+from landscape.recording.numbers.hyperparameters import hyperparameters
+from landscape.recording.numbers.number import one_number
+from landscape.recording.numbers.random_state import random_state
 from landscape.recording.slots import Flat, Slot, Slots, Step
 from landscape.recording.snapshot import Snapshot
 from landscape.recording.steps import Steps

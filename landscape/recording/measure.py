@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.layout import Layout
-from landscape.recording.device_motion import DeviceMotion
-from landscape.recording.histogram import count_magnitudes, count_on_device, fetch_counts
-from landscape.recording.motion import Motion, Numbers, last_sums
-from landscape.recording.sketch import Sketch
+from landscape.base.layout import Layout
+from landscape.recording.numbers.device_motion import DeviceMotion
+from landscape.recording.numbers.histogram import count_magnitudes, count_on_device, fetch_counts
+from landscape.recording.numbers.motion import Motion, Numbers, last_sums
+from landscape.recording.numbers.sketch import Sketch
 from landscape.recording.slots import Step
 
 Row = tuple[dict[str, float], Mapping[str, np.ndarray]]

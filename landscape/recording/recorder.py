@@ -13,21 +13,21 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from landscape.layout import Layout
+from landscape.base.layout import Layout
+from landscape.base.runs.tables import check_scalar_name, refuse_existing
+from landscape.base.runs.writer import ROW_TYPES, RowType
 from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
 from landscape.recording.measure import Measure
-from landscape.recording.number import one_number
+from landscape.recording.numbers.number import one_number
+from landscape.recording.numbers.sketch import Sketch
 from landscape.recording.selection import Selection, selected_layout
-from landscape.recording.sketch import Sketch
 from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.steps import all_of
 from landscape.recording.stream import Stream
-from landscape.recording.tables import check_scalar_name, refuse_existing
 from landscape.recording.watch import Watch
-from landscape.recording.writer import ROW_TYPES, RowType
 
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from landscape.layout import Layout
-from landscape.recording.random_state import checked_random_state, restore_random_state
-from landscape.recording.writer import TrajectoryWriter
-from landscape.trajectory import Trajectory
+from landscape.base.layout import Layout
+from landscape.base.runs.trajectory import Trajectory
+from landscape.base.runs.writer import TrajectoryWriter
+from landscape.recording.numbers.random_state import checked_random_state, restore_random_state
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from landscape.layout import Layout
+from landscape.base.layout import Layout
 
 _KEYS = ("exp_avg_sq", "square_avg")  # of Adam and its kin, of RMSprop
 

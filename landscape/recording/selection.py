@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from landscape.layout import Entry, Layout
+from landscape.base.layout import Entry, Layout
 
 Selection = str | Iterable[str] | Callable[[str, Tensor], bool]
 

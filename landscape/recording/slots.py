@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.layout import Layout
+from landscape.base.layout import Layout
 
 _MEMORY = 512 << 20  # bytes of all slots together, unless the fewest possible need more
 _VIEWS = 1 << 14  # tensors that all slots together are seen as, unless again

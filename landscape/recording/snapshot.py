@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.layout import Layout
+from landscape.base.layout import Layout
 from landscape.recording.slots import Flat, Slot, Staged
 
 Evaluation = nn.Module | Callable[[], Mapping[Any, Tensor] | Iterable[Tensor]]

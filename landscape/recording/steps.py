@@ -25,7 +25,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from landscape.recording.gradients import Arguments
+from landscape.recording.numbers.gradients import Arguments
 
 Begin = Callable[[Any, tuple[Any, ...], dict[str, Any], bool], Arguments | None]
 

@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from landscape.base.runs.writer import TrajectoryWriter
 from landscape.recording.measure import Measure, Row
 from landscape.recording.slots import Slot, Slots, Step
-from landscape.recording.writer import TrajectoryWriter
 
 COMMIT_SECONDS = 1.0  # steps are gathered for so long, then measured, written and committed
 _SPARE = 1 << 20  # bytes of disk left untouched

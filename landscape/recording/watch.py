@@ -10,7 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from landscape.layout import Layout
+from landscape.base.layout import Layout
 from landscape.recording.snapshot import Snapshot
 from landscape.recording.steps import MovedUnseen, Steps, stepped_by
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from landscape.store import Result
+from landscape.base.result import Result
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from landscape.store import Result
+from landscape.base.result import Result
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from landscape.store import Result
+from landscape.base.result import Result
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,7 @@
 """Residual networks for images of CIFAR size, depth 6n + 2, with and without shortcuts.
 
 He et al. 2016, arXiv:1512.03385, section 4.2. Parameter names are those of the common public
-implementations, so that their checkpoints load (`landscape.recording.checkpoints.load_state`).
+implementations, so that their checkpoints load (`landscape.exchange.checkpoints.state.load_state`).
 """
 
 from __future__ import annotations

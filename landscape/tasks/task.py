@@ -9,7 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from landscape.evaluation.metrics import Metric
+from landscape.objective.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Task:
 
     Attributes:
         model: A freshly initialised model.
-        loss: `loss(model, batch)`, see `landscape.evaluation.metrics`.
+        loss: `loss(model, batch)`, see `landscape.objective.metrics`.
         train: Training data: a tuple or dict of tensors that share their first dimension.
         test: Test data of the same form, or None.
         metrics: Further metrics by name.

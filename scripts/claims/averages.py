@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import landscape as ls
-from landscape.schedules import build_schedule
+from landscape.training.schedules import build_schedule
 
 from .claim import Claim, numbers
 from .setting import SEEDS, flat, load, objective, train

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import landscape as ls
-from landscape.recording.restored import restore
+from landscape.recording.restore import restore
 
 from .claim import Claim, numbers
 from .setting import SCRATCH, SEEDS, load, objective, recorded, train

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import landscape as ls
-from landscape.evaluation.metrics import mean_of
+from landscape.objective.metrics import mean_of
 
 SCRATCH = Path("data") / "reproduction"
 SEEDS = (0, 1)

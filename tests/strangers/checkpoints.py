@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 import landscape as ls
-from landscape.analysis.surface import Surface
-from landscape.exchange import li2018
-from landscape.exchange.li2018_export import write
+from landscape.exchange.li2018 import reader as li2018
+from landscape.exchange.li2018.writer import write
+from landscape.results.surface import Surface
 from strangers.situation import Verdict, refuses, situation
 
 KIND = "checkpoints"

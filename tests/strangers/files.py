@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.files import remove
+from landscape.base.files import remove
+from landscape.base.provenance import provenance
 from landscape.plots.save import save_figure
-from landscape.provenance import provenance
 from strangers.situation import Verdict, refuses, situation
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.evaluation.choice import STRATEGIES
+from landscape.objective.strategies.choice import STRATEGIES
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 
 from landscape.analysis.curvature.quadrature import gauss
 from landscape.analysis.curvature.spectrum import known_pairs
-from landscape.progress import Interrupted, Progress
-from landscape.provenance import provenance
+from landscape.base.progress import Interrupted, Progress
+from landscape.base.provenance import provenance
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
 
 
 def spectral_density(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.directions import Plane, affine
+from landscape.results.affine import Plane, affine
 from landscape.results.spectrum import Spectrum
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
 
 _FACTOR = 2.0  # the box reaches to where the quadratic rises by so many times the loss
 _NEAR = 0.02  # of the box, for second differences

@@ -11,15 +11,15 @@ import numpy as np
 from landscape.analysis.curvature.lanczos import Pairs
 from landscape.analysis.curvature.spectrum import extremes_of
 from landscape.analysis.curvature.units import measured_rows
-from landscape.analysis.extent import Extent, box_of
-from landscape.directions import Plane
-from landscape.progress import Interrupted
-from landscape.provenance import fingerprint, provenance
+from landscape.analysis.planes.extent import Extent, box_of
+from landscape.base.progress import Interrupted
+from landscape.base.provenance import fingerprint, provenance
+from landscape.results.affine import Plane
 from landscape.results.curvature_map import CurvatureMap
 
 if TYPE_CHECKING:
-    from landscape.evaluation.engine import Engine
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
+    from landscape.objective.workers.engine import Engine
 
 _NAMES: tuple[str, ...] = (
     "largest",

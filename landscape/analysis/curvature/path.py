@@ -14,15 +14,15 @@ from landscape.analysis.curvature.map import near
 from landscape.analysis.curvature.spectrum import extremes_of
 from landscape.analysis.curvature.stability import Stability, stability_of
 from landscape.analysis.curvature.units import measured_rows
-from landscape.progress import Interrupted
-from landscape.provenance import fingerprint, provenance
+from landscape.base.progress import Interrupted
+from landscape.base.provenance import fingerprint, provenance
+from landscape.base.runs.trajectory import Trajectory
 from landscape.results.curvature_path import CurvaturePath
-from landscape.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from landscape.evaluation.engine import Engine
-    from landscape.evaluation.hessian import Hessian
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
+    from landscape.objective.second_order.hessian import Hessian
+    from landscape.objective.workers.engine import Engine
 
 _NUMBERS = (
     "smallest",

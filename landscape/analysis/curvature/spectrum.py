@@ -10,14 +10,14 @@ import numpy as np
 from landscape.analysis.curvature.krylov import Product
 from landscape.analysis.curvature.lanczos import Pairs, Stopped, extremes
 from landscape.analysis.curvature.quadrature import orthonormal
-from landscape.evaluation.memory import free_bytes
-from landscape.progress import Interrupted
-from landscape.provenance import provenance
+from landscape.base.progress import Interrupted
+from landscape.base.provenance import provenance
+from landscape.objective.strategies.memory import free_bytes
 from landscape.results.spectrum import Spectrum
 
 if TYPE_CHECKING:
-    from landscape.evaluation.hessian import Hessian
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
+    from landscape.objective.second_order.hessian import Hessian
 
 _SHARE = 0.25  # of the free memory that the Krylov vectors may take
 

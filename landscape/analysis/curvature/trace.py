@@ -8,13 +8,13 @@ import numpy as np
 
 from landscape.analysis.curvature.quadrature import probed
 from landscape.analysis.curvature.spectrum import hessian_spectrum, known_pairs
-from landscape.progress import Interrupted, Progress
-from landscape.provenance import provenance
+from landscape.base.progress import Interrupted, Progress
+from landscape.base.provenance import provenance
 from landscape.results.hessian_trace import HessianTrace
 from landscape.results.spectrum import Spectrum
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
 
 PAIRS = 12
 

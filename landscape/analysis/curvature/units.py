@@ -1,6 +1,6 @@
 """Rows of numbers measured point by point, in resumable units, here or by the workers of an engine.
 
-`landscape.evaluation` measures metrics at points; this lets anything that gives a row of numbers
+`landscape.objective` measures metrics at points; this lets anything that gives a row of numbers
 for a point use the same units and workers: killed ones are started again, finished units stay.
 """
 
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from landscape.evaluation.engine import Engine, measure_units
-from landscape.evaluation.evaluation import Evaluation
-from landscape.evaluation.units import Units
-from landscape.progress import Interrupted, Progress
-from landscape.provenance import fingerprint
+from landscape.base.progress import Interrupted, Progress
+from landscape.base.provenance import fingerprint
+from landscape.objective.evaluation import Evaluation
+from landscape.objective.workers.engine import Engine, measure_units
+from landscape.objective.workers.units import Units
 
 if TYPE_CHECKING:
-    from landscape.objective import Objective
+    from landscape.objective.objective import Objective
 
 
 class PointByPoint(Protocol):

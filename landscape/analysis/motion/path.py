@@ -1,0 +1,138 @@
+"""Angles between updates, step lengths and distance from initialization along a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landscape.analysis.motion.moments import moments
+from landscape.base.provenance import provenance
+from landscape.results.path import PathMetrics
+
+if TYPE_CHECKING:
+    from landscape.base.runs.trajectory import Trajectory
+
+
+_ONLINE = ("update_norm", "update_cosine", "distance")
+
+
+def path_metrics(trajectory: Trajectory, *, device: str | None = None) -> PathMetrics:
+    """Measure how a run moved, as a whole and tensor by tensor.
+
+    Reads the file once, block by block, and computes in double precision; the memory needed
+    depends on neither the number of states nor the number of parameters.
+
+    Args:
+        trajectory: The run.
+        device: A torch device, such as ``cuda``, to add up on; None does it with numpy.
+
+    Returns:
+        One value per recorded state.
+
+    Source: Xing et al. 2018, arXiv:1802.08770 (their figures use the cosine of consecutive
+    gradients and the distance; the cosine of updates is the same for plain SGD).
+    """
+    sums = moments(trajectory, device=device)
+    updates, distances = np.sqrt(sums.update), np.sqrt(sums.distance)
+    update = np.sqrt(sums.update.sum(axis=0))
+    whole = np.sqrt(sums.whole)
+    return PathMetrics(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        step=trajectory.steps,
+        update_norm=update,
+        cosine=_ratio(sums.turn.sum(axis=0), _previous(update) * update),
+        cosine_to_final=_ratio(sums.along.sum(axis=0), update * np.sqrt(sums.whole.sum())),
+        distance=np.sqrt(sums.distance.sum(axis=0)),
+        path_length=np.concatenate([[0.0], np.cumsum(update[1:])]),
+        losses=recorded_scalar(trajectory, "loss"),
+        learning_rate=recorded_scalar(trajectory, "lr"),
+        **{
+            name: recorded_scalar(trajectory, name)
+            for name in ("gradient_norm", "gradient_cosine")
+            if name in trajectory.scalars
+        },
+        layers=sums.names,
+        layer_update_norm=updates,
+        layer_cosine=_ratio(sums.turn, _previous(updates) * updates),
+        layer_cosine_to_final=_ratio(sums.along, updates * whole[:, None]),
+        layer_distance=distances,
+        settings={"run": str(trajectory.path.name)},
+        provenance=provenance(),
+    )
+
+
+def recorded_path(trajectory: Trajectory) -> PathMetrics:
+    """How a run moved at *every* optimizer step, from what the recorder measured online.
+
+    For runs whose states were stored every n-th step only: their `path_metrics` join states that
+    are n steps apart. `cosine_to_final` is NaN, the way to the end being unknown while it lasts.
+
+    Args:
+        trajectory: A run recorded with ``motion=True``.
+
+    Returns:
+        One value per optimizer step, and one for the start.
+
+    Raises:
+        ValueError: If the recorder measured no updates.
+    """
+    missing = [name for name in _ONLINE if name not in trajectory.scalars]
+    if missing:
+        raise ValueError(
+            f"{trajectory.path} holds no {', '.join(missing)}; record with motion=True, or use "
+            "path_metrics, which needs states only."
+        )
+    start = int(trajectory.steps[0])
+    columns = {name: _after_start(trajectory.scalars[name]) for name in trajectory.scalars}
+    count = len(columns["update_norm"])
+    nothing = np.full(count, np.nan)
+    # A run that was resumed may lack the numbers of a step; its length then counts as zero.
+    lengths = np.nan_to_num(columns["update_norm"])
+    columns["distance"][0] = 0
+    return PathMetrics(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        step=np.arange(start, start + count),
+        update_norm=columns["update_norm"],
+        cosine=columns["update_cosine"],
+        cosine_to_final=nothing,
+        distance=columns["distance"],
+        path_length=np.cumsum(lengths),
+        losses=columns.get("loss", nothing),
+        learning_rate=columns.get("lr", nothing),
+        gradient_norm=columns.get("gradient_norm"),
+        gradient_cosine=columns.get("gradient_cosine"),
+        settings={"run": str(trajectory.path.name), "source": "recorder"},
+        provenance=provenance(),
+    )
+
+
+def _after_start(updates: np.ndarray) -> np.ndarray:
+    return np.concatenate([[np.nan], updates])
+
+
+def _previous(values: np.ndarray) -> np.ndarray:
+    """Each state's value at the state before."""
+    return np.concatenate([np.full_like(values[..., :1], np.nan), values[..., :-1]], axis=-1)
+
+
+def _ratio(products: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Cosines; NaN where a vector is zero."""
+    with np.errstate(invalid="ignore"):  # ∞ / ∞ of a diverged run is NaN
+        return np.divide(products, norms, out=np.full_like(products, np.nan), where=norms > 0)
+
+
+def recorded_scalar(trajectory: Trajectory, name: str) -> np.ndarray:
+    """A recorded scalar at the update that led into each state; NaN where absent."""
+    return at_states(trajectory, trajectory.scalars.get(name, np.zeros(0)))
+
+
+def at_states(trajectory: Trajectory, updates: np.ndarray) -> np.ndarray:
+    """Of numbers per update, those of the updates that led into the recorded states."""
+    found = np.full((len(trajectory), *updates.shape[1:]), np.nan)
+    rows = trajectory.steps - trajectory.steps[0] - 1
+    known = (rows >= 0) & (rows < len(updates))
+    found[known] = updates[rows[known]]
+    return found

@@ -1,0 +1,1 @@
+"""Lines and planes through parameter space."""

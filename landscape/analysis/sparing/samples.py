@@ -1,0 +1,239 @@
+"""Rounds of samples on a real objective."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.base.provenance import fingerprint
+
+if TYPE_CHECKING:
+    from landscape.base.progress import Progress
+    from landscape.objective.objective import Evaluation, Objective
+    from landscape.objective.restriction import Restriction
+    from landscape.objective.workers.engine import Engine, Worker
+
+_STEP = 32
+_SCOUTS = 32  # samples that every point is looked at with, but for ...
+_LOOKING = 100  # ... a hundredth of all
+_LESS = 20  # times fewer passes than points: what choosing a way to evaluate may cost
+
+
+class Part:
+    """One part of a metric that returns (sums, weights): a metric with one value per sample.
+
+    The parts' means and variances, and those of their sum, give the ratio Σ sums / Σ weights
+    and its standard error (ratio estimator; Cochran 1977, section 6.4).
+
+    Args:
+        metric: The whole metric.
+        which: ``sum``, ``weight`` or ``both``.
+    """
+
+    def __init__(self, metric: Callable[..., Any], which: str) -> None:
+        self.metric, self.which = metric, which
+
+    def __call__(self, model: Any, batch: Any) -> Any:
+        """The part's value per sample."""
+        total, weight = self.metric(model, batch)
+        return {"sum": total, "weight": weight, "both": total + weight}[self.which]
+
+
+class Kept:
+    """An engine whose workers live on from one measurement to the next.
+
+    Args:
+        engine: Starts them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self._stack = engine, ExitStack()
+        self._workers: Sequence[Worker] | None = None
+
+    @contextmanager
+    def start(self, restriction: Restriction) -> Iterator[Sequence[Worker]]:
+        """The workers, started when they are first asked for, always with this restriction."""
+        if self._workers is None:
+            self._workers = self._stack.enter_context(self.engine.start(restriction))
+        yield self._workers
+
+    def close(self) -> None:
+        """End the workers."""
+        self._stack.close()
+
+
+class Samples:
+    """An objective's metrics at the points of a plane, over stretches of its samples.
+
+    Losses that tell only the mean of a batch, batches that cannot be cut anew, and batch norms
+    that are estimated again at every point are measured on all samples, or not at all.
+
+    Args:
+        objective: What to measure.
+        origin: Shape (P,).
+        directions: Shape (K, P).
+        coordinates: The points, shape (points, K).
+        seed: Seed of the order of the samples.
+        what: Text that says what is measured, for folders of units.
+        units: Folder that keeps what has been measured.
+        engine: Whose workers measure; None measures in this process.
+        buffers: Buffers to measure with; None: the model's own.
+        buffer_directions: How they move with the coordinates, shape (K, B).
+        progress: Told of finished passes over all samples.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        origin: np.ndarray,
+        directions: np.ndarray,
+        coordinates: np.ndarray,
+        *,
+        seed: int,
+        what: str = "",
+        units: str | os.PathLike[str] | None = None,
+        engine: Engine | None = None,
+        buffers: np.ndarray | None = None,
+        buffer_directions: np.ndarray | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.objective = objective
+        self._buffers: dict[str, np.ndarray | None] = {
+            "buffers": buffers,
+            "buffer_directions": buffer_directions,
+        }
+        self.coordinates = coordinates
+        self.size, self.population = objective.data.size, objective.data.population
+        self._order = np.random.default_rng(seed).permutation(self.size)
+        self._what, self._progress = f"{what} seed {seed}", progress
+        self._engine = None if engine is None else Kept(engine)
+        self._units = None if units is None else Path(units)
+        self._done = 0
+        self._whole = objective.restrict(origin, directions, **self._buffers)
+        few = np.linspace(0, len(coordinates) - 1, max(2, len(coordinates) // _LESS))
+        self._whole.prepare(coordinates[few.round().astype(int)])  # for all parts
+        forms = _forms(objective, origin, directions)
+        self._ratios = {name for name, form in forms.items() if form == "ratio"}
+        separate = "mean" not in forms.values() and objective.data.joined
+        self.step = _STEP if separate and objective.batch_norm != "recalibrated" else 0
+        if objective.batch_norm == "batch" and self.step:
+            self.step = objective.data.batch_size
+        self.scouts = self._few(objective)
+        if not self.step:
+            self._ratios = set()
+        self._metrics = _split(objective.metrics, self._ratios)
+        self.rows = len(self._metrics)
+        every = objective.part(None, metrics=self._metrics)
+        self._parts = every.stretches(self._order, origin, directions, **self._buffers)
+
+    def _few(self, objective: Objective) -> int:
+        """Samples that every point may be looked at with."""
+        if not objective.data.joined or objective.batch_norm == "recalibrated":
+            return 0
+        most = self.size // _LOOKING
+        if objective.batch_norm == "batch":
+            return self.step if self.step <= most else 0
+        return min(_SCOUTS, most) if most >= _SCOUTS // 4 else 0
+
+    def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Means and sums of squared deviations over a stretch of the order."""
+        ends = np.broadcast_to([start, stop], (len(points), 2))
+        found = self._measured(np.hstack([self.coordinates[points], ends]), points)
+        self.objective.choice = self.objective.choice or self._parts.objective.choice
+        count = stop - start
+        if self._progress is not None:
+            before, self._done = self._done, self._done + count * len(points)
+            self._progress.advance(self._done // self.size - before // self.size)
+        with np.errstate(invalid="ignore", over="ignore"):
+            rest = 1 - count / self.population
+            variance = np.square(found.standard_error) / rest if rest else 0 * found.mean
+            return found.mean, variance * count * (count - 1)
+
+    def metrics(
+        self, points: np.ndarray, mean: np.ndarray, m2: np.ndarray, count: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Metrics in the objective's order, and their standard deviations over samples."""
+        values, deviations = [], []
+        row = 0
+        with np.errstate(all="ignore"):
+            variance = m2 / np.maximum(count - 1, 1)
+            for name in self.objective.metrics:
+                if name in self._ratios:
+                    (a, b, _), (va, vb, vc) = mean[row : row + 3], variance[row : row + 3]
+                    ratio = a / b
+                    both = (vc - va - vb) / 2  # covariance of sum and weight
+                    values.append(ratio)
+                    square = va - 2 * ratio * both + ratio**2 * vb
+                    deviations.append(np.sqrt(square.clip(min=0)) / abs(b))
+                    row += 3
+                else:
+                    values.append(mean[row])
+                    deviations.append(np.sqrt(variance[row]))
+                    row += 1
+        if self.objective.weight_decay is not None:
+            decay = self._whole.decay(self.coordinates[points])
+            values += [decay, values[0] + decay]
+            deviations += [0 * decay, deviations[0]]
+        return np.stack(values), np.stack(deviations)
+
+    def standard_error(self, deviation: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """Standard errors as estimates over everything the samples were drawn from."""
+        rest = 1 - count / self.population
+        with np.errstate(invalid="ignore"):
+            return np.where(rest > 0, deviation * np.sqrt(rest / np.maximum(count, 1)), 0.0)
+
+    def close(self) -> None:
+        """End the engine's workers."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def _measured(self, where: np.ndarray, points: np.ndarray) -> Evaluation:
+        if self._units is None and self._engine is None:
+            return self._parts(where)
+        part = "{:.0f}-{:.0f}".format(*where[0, -2:])
+        folder = None
+        if self._units is not None:
+            folder = self._units / f"{part}-{fingerprint(points)[:16]}"
+        return self._parts.in_units(
+            where, what=json.dumps([self._what, part]), folder=folder, engine=self._engine
+        )
+
+
+def _split(metrics: Any, ratios: set[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, metric in metrics.items():
+        if name in ratios:
+            found.update({f"{name} {p}": Part(metric, p) for p in ("sum", "weight", "both")})
+        else:
+            found[name] = metric
+    return found
+
+
+def _forms(objective: Objective, origin: np.ndarray, directions: np.ndarray) -> dict[str, str]:
+    """What every metric returns: a ``sample``'s value each, a ``ratio`` of such, or a ``mean``."""
+    forms: dict[str, str] = {}
+
+    def looking(name: str, metric: Callable[..., Any]) -> Callable[..., Any]:
+        def look(model: Any, batch: Any) -> Any:
+            value = metric(model, batch)
+            parts = value if isinstance(value, tuple) else (value,)
+            each = all(getattr(part, "ndim", 0) == 1 for part in parts)
+            forms[name] = ("ratio" if len(parts) == 2 else "sample") if each else "mean"
+            return value
+
+        return look
+
+    if not objective.data.joined:
+        return dict.fromkeys(objective.metrics, "mean")
+    few = np.arange(min(2, objective.data.size))
+    metrics = {name: looking(name, metric) for name, metric in objective.metrics.items()}
+    objective.part(few, metrics=metrics).restrict(origin, directions)(
+        np.zeros((1, len(directions)))
+    )
+    return forms

@@ -1,0 +1,1 @@
+"""The ground: layouts, files, results on disk, provenance, progress."""

@@ -1,0 +1,1 @@
+"""Recorded runs on disk: one HDF5 file each."""

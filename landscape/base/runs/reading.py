@@ -1,0 +1,65 @@
+"""Reading a recording while it is written: without a lock, and again when it changed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import h5py
+
+from landscape.base.files import SchemaError, opened
+
+_T = TypeVar("_T")
+_TRIES, _WAIT = 40, 0.05  # seconds; a commit is made every second and takes a part of one
+
+
+def read(path: str | os.PathLike[str], function: Callable[[h5py.File], _T]) -> _T:
+    """What `function` finds in a file that is opened for it.
+
+    While another process writes there, it is asked again until nothing was written in between.
+
+    Raises:
+        SchemaError: If the file cannot be read, or is written to without a pause.
+    """
+    for _ in range(_TRIES):
+        before = _state(path)
+        try:
+            with opened(path) as file:
+                found = function(file)
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            if not is_written(path):
+                if isinstance(error, SchemaError | FileNotFoundError):
+                    raise
+                raise SchemaError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
+        else:
+            if before == _state(path) or not is_written(path):
+                return found
+        time.sleep(_WAIT)
+    raise SchemaError(f"{path} is written to without a pause; read it when it is closed.")
+
+
+def is_written(path: str | os.PathLike[str]) -> bool:
+    """Whether a recorder has the file open."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where recordings are not locked
+        return False
+    try:
+        with Path(path).open("rb") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _state(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

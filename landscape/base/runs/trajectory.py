@@ -1,0 +1,315 @@
+"""Trajectories: the parameters an optimizer visited, one HDF5 file per run.
+
+Format, versions 1 and 2
+------------------------
+The root group MUST have the attributes `schema` = ``landscape/trajectory``, `version` and
+`complete` (1 once the recording was closed, 0 before). Where a type below is float32, it MAY be
+float64, for models in double precision; the version is 2 then, and else 1. It MUST hold
+
+    n_committed    int64 (2,)        how many states and how many updates are valid
+    parameters     float32 (S, P)    row s: the flat parameter vector of state s;
+                   or float16 (S, P) its difference from `origin`
+    step           int64 (S,)        the optimizer step after which state s was taken; 0 = before
+                                     the first step; strictly increasing
+    layout         text              JSON: name, shape, offset, kind of every tensor in a row
+
+and MAY hold
+
+    origin         float32 (P,)      with float16 rows: what they are differences from
+    buffers        float32 (S, B)    floating-point buffers (running statistics) of state s
+    buffers_layout text              JSON, like `layout`
+    beside         float32 (S, A)    tensors of state s that move beside the model's parameters
+    beside_layout  text              JSON, like `layout`
+    frozen         float32 (F,)      the parameters that were not trained, the same at every state
+    frozen_layout  text              JSON, like `layout`
+    evaluation     float32 (S, P)    the parameters that would be evaluated at state s, where they
+                                     differ from the stepped ones (averages, slow weights)
+    random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`;
+                                     zeros where they are not known
+    scalars        float64 (U, C)    row u: numbers about update u + 1, for example the mini-batch
+                                     loss before that update, or the learning rate; NaN where
+                                     one was not given; ``outside`` is 1 where no optimizer step
+                                     led to the state
+    scalar_names   bytes (C,)        what the columns of `scalars` are called, UTF-8; columns with
+                                     an empty name are to be ignored
+    layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
+    sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; the root attribute
+                                     `sketch` = (k, seed) fixes it, see `recording.sketch`
+    gradient_histogram               float32 (U, 64), row u: how many entries g of the gradient of
+                                     update u + 1 have |g| < 2^-47 (bin 0), 2^(b-48) ≤ |g| <
+                                     2^(b-47) (bin b), 2^15 ≤ |g| or not finite (bin 63); NaN
+                                     where they were not counted
+    run            text              JSON: how the run was made (task, optimizer, seed, ...)
+    provenance     text              JSON: versions, command, time
+
+Readers MUST ignore rows at and beyond `n_committed`; data sets may be longer. Writers append rows,
+flush, raise `n_committed`, and flush again, so that a killed process leaves a readable file
+without torn rows; one that resumes first lowers `n_committed` to what it keeps. A closed file is
+changed only when its run is resumed. `parameters` is chunked (1, ceil(P / ceil(P / 65536))) and
+not compressed.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from landscape.base.files import SchemaError, damage_told, opened
+from landscape.base.layout import Layout
+from landscape.base.runs.checked import (
+    check_schema,
+    checked_counts,
+    checked_rows,
+    checked_scalars,
+    dataset,
+    members,
+    pair_of,
+    stored_layout,
+    table_of_json,
+)
+from landscape.base.runs.reading import is_written, read
+from landscape.base.vector import Vector
+
+SCHEMA = "landscape/trajectory"
+VERSION = 2  # the latest that is known
+_REAL = ("float32", "float64")
+_MAY = ("buffers", "beside", "evaluation", "random_state", "gradient_histogram")
+HISTOGRAM_BINS, HISTOGRAM_LOWEST = 64, -47  # of `gradient_histogram`; bin 1 begins at 2^-47
+
+
+class NoStateError(SchemaError):
+    """A trajectory file in which nothing was recorded yet."""
+
+
+class Trajectory:
+    """The states of one recorded run, read lazily.
+
+    Args:
+        path: A file written by a `Recorder` (or a `TrajectoryWriter`).
+
+    Attributes:
+        path: The file.
+        layout: Names, shapes and kinds of the parameters.
+        buffers_layout: The same for the stored buffers; empty when there are none.
+        beside_layout: The same for what moves beside the parameters; empty when there is nothing.
+        frozen_layout: The same for parameters that were not trained; empty when there are none.
+        steps: Optimizer step of every state, int64, shape (states,).
+        updates: Number of recorded updates (optimizer steps).
+        scalars: Name to float64 array of shape (updates,); see the format above.
+        layer_scalars: Names of the numbers recorded for every tensor; read with `layers`.
+        run: How the run was made; ``{}`` when not recorded.
+        provenance: Software, command and time of the recording.
+        complete: Whether the recording was closed properly.
+        live: Whether it was still being recorded when it was opened; what has come since is found
+            by opening it again.
+        holds: What is stored: ``dtype`` of the rows; whether there are ``buffers``,
+            ``evaluation`` parameters, ``random_state``, something ``beside``; ``sketch``: its
+            (size, seed) or None; whether there are ``gradient_histogram`` rows.
+
+    Raises:
+        SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._place = self.path.absolute()  # also when the program goes to another folder
+        self._open = ExitStack()
+        self._file: h5py.File | None = None
+        self.live = False
+        read(path, self._read_head)
+        if not len(self):
+            raise NoStateError(f"{path} holds no state yet; record at least one step.")
+        if (np.diff(self.steps) <= 0).any():
+            raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
+
+    def _read_head(self, file: h5py.File) -> None:
+        check_schema(file, SCHEMA, VERSION)
+        self._identity = self._present_identity()
+        self.complete = bool(file.attrs.get("complete", 0))
+        self.live = not self.complete and is_written(self.path)
+        self.run = table_of_json(file, "run")
+        self.provenance = table_of_json(file, "provenance")
+        self.layout = stored_layout(file, "layout")
+        self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
+        self.beside_layout = stored_layout(file, "beside_layout", "[]")
+        self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
+        if self.frozen_layout.size:
+            checked_rows(file, "frozen", self.frozen_layout.size, (), _REAL)
+        states, self.updates = checked_counts(file)
+        self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
+        self.scalars = checked_scalars(file, self.updates)
+        self.layer_scalars = tuple(members(file, "layers"))
+        for name in self.layer_scalars:
+            checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
+        size = self.layout.size
+        rows = checked_rows(file, "parameters", states, (size,), (*_REAL, "float16"))
+        for name, count, width in (
+            ("buffers", states, self.buffers_layout.size),
+            ("beside", states, self.beside_layout.size),
+            ("evaluation", states, size),
+            ("sketch", self.updates, None),
+            ("gradient_histogram", self.updates, HISTOGRAM_BINS),
+        ):
+            if name in file:
+                checked_rows(file, name, count, (width,), _REAL)
+        if "random_state" in file:
+            checked_rows(file, "random_state", states, (None,), ("uint8",))
+        half = rows.dtype == np.float16
+        if half:
+            checked_rows(file, "origin", size, (), ("float32",))
+        self.holds: dict[str, Any] = {name: name in file for name in _MAY}
+        self.holds["dtype"] = "float16-delta" if half else rows.dtype.name
+        self.holds["sketch"] = pair_of(file, "sketch")
+
+    def __len__(self) -> int:
+        """Number of states."""
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        held = f"{len(self)} states of {self.layout.size:,} parameters"
+        return f"Trajectory({str(self.path)!r}: {held})"
+
+    @property
+    def name(self) -> str:
+        """A name for legends: the run's own name or optimizer, else the file's stem."""
+        return str(self.run.get("name") or self.run.get("optimizer") or self.path.stem)
+
+    @property
+    def initial(self) -> np.ndarray:
+        """The first state."""
+        return self.state(0)
+
+    @property
+    def final(self) -> np.ndarray:
+        """The last state."""
+        return self.state(-1)
+
+    def state(self, index: int) -> np.ndarray:
+        """The parameters of state `index` (may be negative), shape (P,), of type `dtype`."""
+        row = self._rebuilt(self._data("parameters", range(len(self))[index]), slice(None))
+        return Vector(row, self.layout)
+
+    def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
+        """A block of states `rows` (increasing) by parameters `columns`, like `state`."""
+        return self._rebuilt(self._data("parameters", (rows, columns)), columns)
+
+    def buffers(self, index: int) -> np.ndarray | None:
+        """The flat buffers of state `index`, shape (B,); None when none were stored."""
+        return self._optional("buffers", index, self.buffers_layout)
+
+    def beside(self, index: int) -> np.ndarray | None:
+        """The tensors of `beside_layout` at state `index`, shape (A,); None: none are."""
+        return self._optional("beside", index, self.beside_layout)
+
+    @property
+    def frozen(self) -> np.ndarray | None:
+        """The parameters that were not trained, shape (F,); None when none are stored."""
+        if not self._holds("frozen"):
+            return None
+        return Vector(self._data("frozen", slice(self.frozen_layout.size)), self.frozen_layout)
+
+    def evaluation(self, index: int) -> np.ndarray | None:
+        """The parameters to evaluate at state `index` where they differ from the stepped ones.
+
+        Returns:
+            For example the running average, shape (P,); None when not recorded.
+        """
+        return self._optional("evaluation", index, self.layout)
+
+    def random_state(self, index: int) -> np.ndarray | None:
+        """The random generators at state `index`, uint8; None when not recorded."""
+        found = self._optional("random_state", index)
+        return found if found is not None and found.any() else None
+
+    def layers(self, name: str) -> np.ndarray:
+        """The number `name` for every update and tensor, float64, shape (updates, tensors).
+
+        Raises:
+            ValueError: If it was not recorded; the message lists what was.
+        """
+        if name not in self.layer_scalars:
+            raise ValueError(
+                f"{self.path} holds {', '.join(self.layer_scalars) or 'nothing'} for each tensor; "
+                f"not {name!r}."
+            )
+        return self._data(f"layers/{name}", slice(self.updates))
+
+    @property
+    def sketch(self) -> np.ndarray | None:
+        """The random projections of θ_1 - θ_0, θ_2 - θ_0, …, float32, shape (updates, k).
+
+        Read with `recording.sketch.SketchedPath`; None when not recorded.
+        """
+        return self._data("sketch", slice(self.updates)) if self._holds("sketch") else None
+
+    @property
+    def gradient_histogram(self) -> np.ndarray | None:
+        """How many entries of each update's gradient have which size, float32, (updates, 64).
+
+        Read with `analysis.gradients.gradient_histogram`; None when not recorded.
+        """
+        rows = slice(self.updates)
+        return self._data("gradient_histogram", rows) if self._holds("gradient_histogram") else None
+
+    def nearest(self, step: int) -> int:
+        """Index of the state whose step is nearest to `step`."""
+        return int(np.argmin(np.abs(self.steps - step)))
+
+    def close(self) -> None:
+        """Close the file; it is opened again when needed."""
+        self._file = None
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def rounded(self, vector: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        """What `columns` would return for a state equal to `vector`, in this file's precision."""
+        part = np.asarray(vector[columns], self.dtype)
+        if self.holds["dtype"] != "float16-delta":
+            return part
+        with np.errstate(over="ignore"):
+            delta = (part - self._data("origin", columns)).astype(np.float16)
+        return self._rebuilt(delta, columns)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The precision of the states."""
+        return np.dtype(np.float64 if self.holds["dtype"] == "float64" else np.float32)
+
+    def _data(self, name: str, key: Any) -> np.ndarray:
+        if (self.live or self._file is None) and self._present_identity() != self._identity:
+            raise SchemaError(f"{self.path} was replaced after it was opened; open it again.")
+        if self.live:  # what HDF5 keeps of an open file grows old
+            return read(self._place, lambda file: dataset(file, name)[key])
+        if self._file is None:
+            self._file = self._open.enter_context(opened(self._place))
+        with damage_told(self.path):
+            return dataset(self._file, name)[key]
+
+    def _present_identity(self) -> tuple[int, int]:
+        status = os.stat(self._place)
+        return status.st_dev, status.st_ino
+
+    def _optional(self, name: str, index: int, layout: Layout | None = None) -> np.ndarray | None:
+        row = range(len(self))[index]
+        if not self._holds(name):
+            return None
+        found = self._data(name, row)
+        return found if layout is None else Vector(found, layout)
+
+    def _holds(self, name: str) -> bool:
+        return bool(self.frozen_layout.size if name == "frozen" else self.holds[name])
+
+    def _rebuilt(self, stored: np.ndarray, columns: slice) -> np.ndarray:
+        if stored.dtype != np.float16:
+            return stored
+        return self._data("origin", columns) + stored.astype(np.float32)

@@ -1,0 +1,243 @@
+"""What the measuring commands share: their options, runs, objective and numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landscape.base.files import SchemaError, opened
+from landscape.base.runs.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from landscape.analysis.windows import Window
+    from landscape.objective.objective import Objective
+    from landscape.tasks import Task
+
+Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Instead of a run: one trained network (.pt, .safetensors, ...)."),
+]
+Key = Annotated[
+    str | None, typer.Option(help="Which state dict of the checkpoint, where it holds several.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Results file; default: RUN.results.h5, or joint.results.h5 for several."),
+]
+TaskName = Annotated[
+    str | None, typer.Option("--task", help="Task of the runs; default: what the file says.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Seed of random directions and subsets.")]
+Split = Annotated[str, typer.Option("--data", help="train or test.")]
+Samples = Annotated[
+    int | None, typer.Option(help="Measure on a random subset of this many samples.")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="single, double, native, bfloat16, or tf32 (GPU); default: the model's own."),
+]
+BatchNorm = Annotated[
+    str,
+    typer.Option(
+        help="frozen (stored running statistics; between states interpolated), recalibrated (anew "
+        "at every point) or batch (of each batch)."
+    ),
+]
+
+
+def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
+    """The runs, in order; their file names must differ because results are named after them."""
+    runs = [Trajectory(path) for path in paths]
+    keys = [run_key(run) for run in runs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"Two runs have the same file name ({', '.join(keys)}); rename one.")
+    for run in runs[1:]:
+        try:
+            runs[0].layout.pieces(run.layout)
+        except ValueError as error:
+            problem = runs[0].layout.differences(run.layout)
+            raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
+    return runs
+
+
+def run_key(run: Trajectory) -> str:
+    """What a run is called inside a results file."""
+    return run.path.stem
+
+
+def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
+    """Where the results of these runs go; checked before anything is measured for it.
+
+    Raises:
+        SchemaError: If a file is there that is no results file.
+        PermissionError: If the folder cannot be written to.
+    """
+    if out is None:
+        first = runs[0].path
+        out = first.with_name("joint.results.h5" if len(runs) > 1 else f"{first.stem}.results.h5")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(out.parent, os.W_OK):
+        raise PermissionError(f"{out.parent} cannot be written to; choose another --out.")
+    if out.exists():
+        with opened(out) as file:
+            if "schema" in file.attrs:
+                raise SchemaError(f"{out} is a recorded run; choose another --out for results.")
+    return out
+
+
+def build_objective(
+    runs: Sequence[Trajectory],
+    task: str | None,
+    *,
+    split: str,
+    device: str,
+    seed: int,
+    samples: int | None,
+    precision: str | None,
+    batch_norm: str,
+) -> Objective:
+    """Rebuild model and data from what the first run's file recorded.
+
+    The model gets the first run's final state, so frozen batch-norm statistics are its own. A
+    file never decides which code is imported: only tasks that ship with this package are rebuilt
+    by name; the user names any other with ``--task``.
+    """
+    from landscape.recording.restore import restore
+    from landscape.tasks import load_task
+
+    run = runs[0]
+    name = task or str(run.run.get("task", ""))
+    if not task and (not name or ":" in name):
+        if name:
+            raise ValueError(
+                f"{run.path} says task {name!r}, and no file decides which code is run: pass "
+                f"--task {name} if that is yours."
+            )
+        raise ValueError(
+            f"{run.path} does not say its task; pass --task package.module:function to run your "
+            "own code, or --task data/model."
+        )
+    for other in runs[1:] if not task else ():
+        if other.run.get("task") != name:
+            raise ValueError(
+                f"{other.path} says task {other.run.get('task')!r}, {run.path} {name!r}: one model "
+                "and data set cannot measure both. Measure them apart, or name one with --task."
+            )
+    loaded = load_task(name, seed=int(run.run.get("seed", 0)))
+    try:
+        restore(loaded.model, run, -1)
+    except ValueError as error:
+        raise SchemaError(f"{run.path} was not recorded from {name}: {error}") from error
+    return _objective(
+        loaded, name, split=split, device=device, seed=seed, samples=samples,
+        precision=precision, batch_norm=batch_norm,
+    )  # fmt: skip
+
+
+def objective_of_checkpoint(
+    checkpoint: Path, task: str | None, key: str | None, **chosen: Any
+) -> Objective:
+    """The objective at one trained network: the task's model with the checkpoint's tensors.
+
+    Args:
+        checkpoint: What `load_state` reads.
+        task: Name of the task.
+        key: Which state dict, where the checkpoint holds several.
+        **chosen: As for `build_objective`.
+    """
+    from landscape.exchange.checkpoints.content import fill
+    from landscape.exchange.checkpoints.state import load_state
+    from landscape.tasks import load_task
+
+    if task is None:
+        raise ValueError(
+            f"{checkpoint} does not say its task; pass --task package.module:function to run your "
+            "own code, or --task data/model."
+        )
+    loaded = load_task(task, seed=0)
+    try:
+        fill(loaded.model, load_state(checkpoint, key=key))
+    except ValueError as error:
+        raise ValueError(f"{checkpoint} cannot be measured with {task}: {error}") from error
+    return _objective(loaded, task, **chosen)
+
+
+def _objective(
+    loaded: Task,
+    name: str,
+    *,
+    split: str,
+    device: str,
+    seed: int,
+    samples: int | None,
+    precision: str | None,
+    batch_norm: str,
+) -> Objective:
+    from landscape.cli.options.device import chosen_device
+    from landscape.objective.objective import Objective
+
+    data = {"train": loaded.train, "test": loaded.test}.get(split)
+    if data is None:
+        raise ValueError(f"data must be train or test; not {split!r} (or {name} has no such data).")
+    return Objective(
+        loaded.model.to(chosen_device(device)),
+        loaded.loss,
+        data,
+        metrics=loaded.metrics,
+        precision=precision,  # pyright: ignore[reportArgumentType]
+        batch_norm=batch_norm,  # pyright: ignore[reportArgumentType]
+        samples=samples,
+        seed=seed,
+        settings={"task": name, "data": split},
+    )
+
+
+def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
+    """`count` numbers separated by commas."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != count:
+        raise ValueError(f"{option} takes {count} numbers separated by commas; not {text!r}.")
+    return found
+
+
+def share(text: str, option: str) -> float:
+    """``1%`` or ``0.01``."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError(f"{option} takes a share, 1% or 0.01; not {text!r}.") from None
+
+
+def grid_size(text: str) -> tuple[int, int]:
+    """``51`` or ``41x61``: points along x and y."""
+    try:
+        sizes = [int(part) for part in text.lower().split("x")]
+        across, up = sizes * 2 if len(sizes) == 1 else sizes
+        return across, up
+    except ValueError:
+        raise ValueError(f"--resolution takes 51 or 41x61 (x by y); not {text!r}.") from None
+
+
+def step_windows(texts: Sequence[str] | None) -> list[Window] | None:
+    """Each ``FIRST-LAST``, a range of optimizer steps, or ``first``, ``middle``, ``last``."""
+    named: dict[str, Window] = {"first": "first", "middle": "middle", "last": "last"}
+    found: list[Window] = []
+    for text in texts or ():
+        first, _, last = text.partition("-")
+        try:
+            found.append(named[text] if text in named else (int(first), int(last)))
+        except ValueError:
+            raise ValueError(
+                "--window takes FIRST-LAST, for example 0-40, or first, middle, last; "
+                f"not {text!r}."
+            ) from None
+    return found or None

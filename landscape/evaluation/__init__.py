@@ -1,1 +1,0 @@
-"""How points get evaluated: borrow the model, hold the data, sum the metrics."""

@@ -1,0 +1,1 @@
+"""Files of the 2018 tool."""

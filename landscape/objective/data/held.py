@@ -1,0 +1,271 @@
+"""The data of an objective: read once, held on the device, cut into batches."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from landscape.base.provenance import fingerprint
+from landscape.objective.data.batches import (
+    Form,
+    Uncounted,
+    counts_of,
+    cut,
+    form_of,
+    forms_of,
+    join,
+    moved,
+)
+from landscape.objective.data.stream import read
+from landscape.objective.data.structure import (
+    bytes_of,
+    everything,
+    is_object,
+    leaves,
+    map_tensors,
+    renewed,
+    tensors_of,
+)
+from landscape.objective.lending.loan import random_state_kept
+
+__all__ = ["DESCRIBED", "HeldData", "map_tensors"]
+
+DESCRIBED = ("samples", "population", "stream", "data_hash")  # what `HeldData.describe` tells
+_CANDIDATES = 4096  # samples among which those that differ most are looked for
+
+
+class HeldData:
+    """Samples held in memory on one device.
+
+    Args:
+        data: One whole data set: a tuple, mapping or dataclass of tensors, lists of texts, and
+            what belongs to all samples (see `landscape.objective.data.batches`), a single tensor,
+            or an object. Or a map-style `Dataset`, or an iterable of batches of any of these
+            kinds, such as a `DataLoader`, a list or an endless generator. None: the loss brings
+            its own data.
+            Iterables are read once, here, so augmentation and shuffling are frozen.
+        device: Where the samples go; objects go by their own ``.to``.
+        batch_size: Samples per batch; None takes 256. Batches of an iterable are joined and cut
+            anew when their parts allow it, else they stay as given.
+        samples: Keep a random subset of this many, drawn without replacement; None keeps all. Of an
+            iterable without a length the first are read and kept, no more.
+        seed: Seed of the subset.
+
+    Attributes:
+        size: Number of samples held; of batches where only the loss can tell samples.
+        population: Number of samples the subset was drawn from; infinite for the first of a stream.
+
+    Raises:
+        ValueError: If there is no sample, or `samples` cannot be had.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        device: torch.device,
+        batch_size: int | None = None,
+        samples: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if samples is not None and samples < 1:
+            raise ValueError(f"samples must be at least 1; got {samples}.")
+        self.batch_size = 256 if batch_size is None else int(batch_size)
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
+        with random_state_kept(torch.device("cpu")):  # a loader draws from them, even unshuffled
+            batches, endless = _batches(data, samples)
+        self._form: Form | None = None
+        self._whole, problem = None, None
+        try:
+            forms = forms_of(batches)
+            self._whole = moved(join(batches, forms), device)
+            listed = forms[0] is not None and forms[0].listed
+            self._form = form_of(self._whole, listed=listed)
+            batches = []
+        except TypeError as unlike:
+            problem = unlike
+        self._batches = [moved(batch, device) for batch in batches]
+        self._counts = counts_of(self._batches)
+        self.size = sum(self._counts) if self._form is None else self._form.samples
+        self.population: float = math.inf if endless else self.size
+        if samples is None or samples >= self.size:
+            return
+        if self._form is None and not endless:
+            raise ValueError(
+                f"samples= needs batches of equal structure that can be joined, not {problem}; "
+                "pass only the batches to measure on, for example list(loader)[:8]."
+            ) from problem
+        if self._form is not None:
+            order = np.random.default_rng(seed).permutation(self.size)
+            self._cut_to(np.arange(samples) if endless else np.sort(order[:samples]))
+
+    @property
+    def joined(self) -> bool:
+        """Whether the samples can be cut into batches of any size."""
+        return self._form is not None
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is known how many samples every batch holds."""
+        return all(not isinstance(count, Uncounted) or count.known for count in self._counts)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the batches themselves tell how many samples they hold."""
+        return all(type(count) is int for count in self._counts)
+
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
+        """Batches and how many samples each holds."""
+        return iter(self.batches())
+
+    def batches(
+        self, batch_size: int | None = None, *, most: int | None = None
+    ) -> list[tuple[Any, int]]:
+        """Batches of about one size, as views, and how many samples each holds.
+
+        Args:
+            batch_size: Most samples per batch; None takes `batch_size` of the data.
+            most: Stop after the batch that holds this sample; None gives all.
+        """
+        size = batch_size or self.batch_size
+        end = self.size if most is None else min(most, self.size)
+        found: list[tuple[Any, int]] = []
+        if self._form is None:
+            samples = 0
+            for batch, count in zip(self._batches, self._counts, strict=True):
+                if samples < end:
+                    found.append((renewed(batch), count))
+                    samples += count
+            return found
+        count = -(-end // size)
+        end = min(count * size, self.size)
+        # Sizes differ by one at most: no batch is a lonely sample.
+        for start, stop in pairwise(end * i // count for i in range(count + 1)):
+            found.append((cut(self._whole, self._form, slice(start, stop)), stop - start))
+        return found
+
+    def few(self, most: int) -> tuple[Any, Form] | None:
+        """A batch of a few samples that differ as much as they can, which may be cut further.
+
+        None where batches cannot be cut.
+        """
+        if self._form is not None:
+            index = torch.from_numpy(self._telling(most))
+            return self.take(index), self._form._replace(samples=len(index))
+        form = forms_of(self._batches)[0]
+        if form is None or not form.cuttable:
+            return None
+        end = min(most, form.samples)
+        return cut(self._batches[0], form, slice(0, end)), form._replace(samples=end)
+
+    def take(self, index: Tensor) -> Any:
+        """The samples `index` as one batch; needs data that could be joined."""
+        if self._form is None:
+            raise ValueError("Single samples can only be taken from data of equal structure.")
+        return cut(self._whole, self._form, index)
+
+    def part(self, index: np.ndarray) -> HeldData:
+        """Some of the samples, copied, as data of their own drawn from the same population."""
+        part = copy.copy(self)
+        part._cut_to(index)
+        return part
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Convert floating-point samples to `dtype`; objects stay as they are."""
+
+        def convert(t: Tensor) -> Tensor:
+            if not t.is_floating_point():
+                return t
+            return t.detach().to(dtype).requires_grad_(t.requires_grad)
+
+        self._whole = map_tensors(self._whole, convert)
+        self._batches = [map_tensors(b, convert) for b in self._batches]
+
+    def describe(self) -> dict[str, Any]:
+        """Count and hash of the samples, for provenance.
+
+        The hash covers tensors, numbers and texts, and those among the attributes of objects.
+        """
+        parts: list[np.ndarray] = []
+        for leaf in everything([self._whole] if self._form is not None else self._batches):
+            parts += bytes_of(leaf)
+        stream = {"stream": True} if math.isinf(self.population) else {}
+        return {
+            "samples": self.size if self.sure else None,
+            "population": int(self.population) if self.sure and not stream else None,
+            **stream,
+            "data_hash": fingerprint(*parts),
+        }
+
+    def _cut_to(self, index: np.ndarray) -> None:
+        assert self._form is not None
+        self._whole = self.take(torch.from_numpy(index))
+        self._form = self._form._replace(samples=len(index))
+        self.size = len(index)
+
+    def _telling(self, most: int) -> np.ndarray:
+        """A few samples, from low to high sums of a tensor, with the extremes of others.
+
+        So samples with much padding and with little are among them, and lie apart.
+        """
+        assert self._form is not None
+        some = np.linspace(0, self.size - 1, min(_CANDIDATES, self.size)).round().astype(int)
+        index = torch.from_numpy(some)
+        ranks = []  # integers tell first: masks, labels, tokens
+        for t in sorted(tensors_of(self._whole), key=lambda t: t.is_floating_point()):
+            if t.ndim and len(t) == self.size and not t.is_complex():
+                rows = t.detach()[index.to(t.device)].reshape(len(index), -1)
+                sums = rows.sum(1, dtype=torch.float64).cpu()
+                if (sums != sums[0]).any():
+                    ranks.append(sums.argsort(stable=True).numpy())
+        order = ranks[0] if ranks else np.arange(len(some))
+        chosen = {int(rank[end]) for rank in ranks[: most // 4] for end in (0, -1)}
+        for place in np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int):
+            if len(chosen) < min(most, len(order)):
+                chosen.add(int(order[place]))
+        return some[[int(place) for place in order if int(place) in chosen]]
+
+
+def _batches(data: Any, samples: int | None) -> tuple[list[Any], bool]:
+    """Batches as the loss is to see them, and whether they are the first of a stream."""
+    if data is None:
+        return [None], False
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        data = DataLoader(data, batch_size=256)
+    one = isinstance(data, Tensor | np.ndarray | tuple | Mapping) or dataclasses.is_dataclass(data)
+    one = one or callable(getattr(data, "to", None))
+    if one and not isinstance(data, type | torch.nn.Module):
+        return [_checked(data)], False
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
+        raise ValueError(
+            f"data is a {type(data).__name__}; pass a tuple or dict of tensors, a Dataset, an "
+            "iterable of batches such as a DataLoader, or None if the loss brings its own data."
+        )
+    batches, endless = read(data, samples)
+    if not batches:
+        raise ValueError("The data is empty: the loader gave no batch. Check its data set.")
+    return [_checked(batch) for batch in batches], endless
+
+
+def _checked(batch: Any) -> Any:
+    """A batch with tensors for arrays; refused if it holds nothing to tell samples by."""
+    batch = map_tensors(batch, lambda t: t)
+    parts = leaves(batch)
+    telling = form_of(batch) is not None or any(t.ndim for t in tensors_of(batch))
+    if batch is not None and not telling and not any(map(is_object, parts)):
+        raise ValueError(
+            "A batch holds no tensor with a sample dimension, but "
+            f"{'only scalars and texts' if parts else 'nothing'}; the first dimension of every "
+            "tensor must count samples, or belong to all of them (1)."
+        )
+    return batch

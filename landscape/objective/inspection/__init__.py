@@ -1,0 +1,1 @@
+"""A look at a model and its losses before they are measured."""

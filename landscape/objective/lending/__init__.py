@@ -1,0 +1,1 @@
+"""A model borrowed, and given back as it was."""

@@ -1,0 +1,94 @@
+"""Vectors put in the order of the model that is measured, tensor by tensor, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landscape.base.layout import Entry, Layout
+from landscape.base.vector import layout_of
+
+if TYPE_CHECKING:
+    from landscape.objective.objective import Objective
+
+Family = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
+
+
+def matched(
+    objective: Objective,
+    origin: np.ndarray,
+    directions: np.ndarray,
+    buffers: np.ndarray | None,
+    buffer_directions: np.ndarray | None,
+) -> Family:
+    """Origin, directions and buffers in the order of the objective's model.
+
+    Vectors without a layout are taken to be in that order. Imported checkpoints may hold, among
+    their parameters, what the model holds as buffers or does not train: such tensors are left out
+    where they do not move and are the model's own.
+
+    Raises:
+        ValueError: If a vector belongs to another model, or moves what the model does not train.
+    """
+    if not len(directions):
+        directions = np.zeros((0, objective.layout.size))
+    return (
+        matched_parameters(objective, origin, moves=False),
+        matched_parameters(objective, directions, moves=True),
+        _buffers(objective, buffers, moves=False),
+        _buffers(objective, buffer_directions, moves=True),
+    )
+
+
+def matched_parameters(objective: Objective, vector: np.ndarray, *, moves: bool) -> np.ndarray:
+    """A vector in the order of the objective's model; `moves` says that it is a direction."""
+    theirs, mine = layout_of(vector), objective.layout
+    if theirs is None:
+        return vector
+    found = mine.pairs(theirs)
+    taken = {entry.name for entry in found.values()}
+    more = Layout(tuple(entry for entry in theirs if entry.name not in taken))
+    if len(found) == len(mine) and len(more):
+        fixed = {
+            **dict(objective.model.named_parameters()),
+            **dict(objective.model.named_buffers()),
+        }
+        fixed = {n: t for n, t in fixed.items() if n not in found}
+        held = Layout.joined(Entry(n, tuple(t.shape), 0, "norm") for n, t in fixed.items())
+        pairs = held.pairs(more)
+        if len(pairs) == len(more):
+            for name, entry in pairs.items():
+                values = np.asarray(vector)[..., entry.slice]
+                own = fixed[name].detach().cpu().double().numpy().reshape(-1)
+                if values.any() if moves else not np.allclose(values, own, rtol=1e-5, atol=1e-8):
+                    raise ValueError(
+                        f"{entry.name} is a parameter in this run, and in the model a buffer or "
+                        f"not trained, with {'a value that stays' if moves else 'another value'}; "
+                        "import the checkpoints with the model (model=model, or --task), or put "
+                        "the state into the model first (landscape.restore)."
+                    )
+            return np.concatenate(
+                [np.asarray(vector)[..., found[entry.name].slice] for entry in mine], axis=-1
+            )
+    return np.asarray(mine.matched(vector))
+
+
+def _buffers(objective: Objective, vector: np.ndarray | None, *, moves: bool) -> np.ndarray | None:
+    theirs = layout_of(vector)
+    if vector is None or theirs is None:
+        return vector
+    mine = objective.buffers_layout
+    found = mine.pairs(theirs)
+    if len(found) < len(theirs):
+        raise ValueError(f"The buffers belong to another model: {mine.differences(theirs)}.")
+    own = dict(objective.model.named_buffers())
+    parts = []
+    for entry in mine:
+        if entry.name in found:
+            parts.append(np.asarray(vector)[..., found[entry.name].slice])
+        else:  # not stored: the model's own, which stays
+            value = own[entry.name].detach().cpu().double().numpy().reshape(-1)
+            still = np.zeros_like(value) if moves else value
+            parts.append(np.broadcast_to(still, (*vector.shape[:-1], entry.size)))
+    return np.concatenate(parts, axis=-1) if parts else np.asarray(vector)

@@ -1,0 +1,1 @@
+"""The Hessian of the loss at one point."""

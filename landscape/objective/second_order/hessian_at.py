@@ -1,0 +1,80 @@
+"""Lend a model to a Hessian at one point."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from landscape.base.layout import Entry, Layout
+from landscape.objective.lending.interrupt import held_back
+from landscape.objective.policies.batchnorm import norms_of
+from landscape.objective.policies.precision import arithmetic
+from landscape.objective.second_order.curvature_check import check_curvature
+from landscape.objective.second_order.hessian import Hessian
+
+if TYPE_CHECKING:
+    from landscape.objective.restriction import Restriction
+
+_PRECISIONS = ("single", "double")  # others round too much, or differ between tensors
+
+
+@contextlib.contextmanager
+def hessian_of(
+    restriction: Restriction, point: np.ndarray, *, tensors: str | None = None
+) -> Iterator[Hessian]:
+    """Lend the model to a Hessian at a point; see `Restriction.hessian`."""
+    objective = restriction.objective
+    kinds = {p.dtype for p in objective.model.parameters() if not p.is_floating_point()}
+    if objective.precision not in _PRECISIONS or any(kind.is_complex for kind in kinds):
+        raise ValueError(
+            "A Hessian needs real parameters and precision 'single' or 'double'; here the "
+            f"precision is {objective.precision!r}, and the parameters "
+            f"{'are not' if kinds else 'are'} all real."
+        )
+    if objective.batch_norm == "recalibrated":
+        raise ValueError(
+            "batch_norm='recalibrated' estimates the statistics anew at every point, so the loss "
+            "has no Hessian that products at one point give; use frozen, or batch."
+        )
+    entries = chosen_tensors(objective.layout, tensors)
+
+    def around() -> contextlib.AbstractContextManager[None]:
+        return arithmetic(objective.precision, objective.device)
+
+    place = np.asarray(point, np.float64).tolist()
+    with torch.inference_mode(False):
+        check_curvature(restriction, place)
+        with held_back() as check, restriction._work(check) as work:
+            for norm in norms_of(objective.model):
+                norm.track_running_stats = norm.track_running_stats and not norm.training
+            work.place(place)
+            free = objective.data.joined and objective._batch_size is None
+            rebatch = free and objective.batch_norm == "frozen"
+            operator = Hessian(work, objective.data, entries, around, rebatch=rebatch)
+            try:
+                yield operator
+            finally:
+                operator.close()
+
+
+def chosen_tensors(layout: Layout, pattern: str | None) -> tuple[Entry, ...]:
+    """The tensors whose names a regular expression finds; None takes all.
+
+    Raises:
+        ValueError: If it finds none, or is no regular expression.
+    """
+    if pattern is None:
+        return tuple(layout)
+    try:
+        found = tuple(entry for entry in layout if re.search(pattern, entry.name))
+    except re.error as error:
+        raise ValueError(f"tensors={pattern!r} is no regular expression: {error}.") from None
+    if not found:
+        names = ", ".join(entry.name for entry in layout)
+        raise ValueError(f"tensors={pattern!r} names none of the trained tensors: {names}.")
+    return found

@@ -1,0 +1,1 @@
+"""Who measures: units of work, in this process or in workers."""

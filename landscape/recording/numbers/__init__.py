@@ -1,0 +1,1 @@
+"""Numbers recorded at every step."""

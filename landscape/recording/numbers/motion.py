@@ -1,0 +1,206 @@
+"""Motion: how far and in which direction every optimizer step goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscape.base.layout import Layout
+
+NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
+_RUN = 8192  # elements per float32 dot product, so that its rounding stays below 1e-7
+_BLOCK = 1 << 15  # elements that are worked on at once; they stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A piece of the flat vector: several whole tensors, or whole runs of one, or its rest.
+
+    Attributes:
+        part: Where it lies.
+        tensors: Which tensors it holds.
+        starts: Where each of them starts in it.
+    """
+
+    part: slice
+    tensors: slice
+    starts: list[int]
+
+
+class Motion:
+    """Sums of products over each tensor, from which norms and cosines follow exactly.
+
+    It is given the parameters and gradients of any number of consecutive steps at once, looks at
+    the last ones again at the next call, and keeps the last update. Products are made in the
+    precision of the vectors: in float32, entries below about 1e-19 in size lose digits or count as
+    zero, and from about 1e19 the sums are infinite.
+
+    Args:
+        layout: Where each tensor lies in the flat vectors.
+        initial: θ_0, the point that distances are measured from, shape (P,).
+        current: The parameters before the first step to come.
+        update: The update that led to `current`, if known.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        initial: np.ndarray,
+        current: np.ndarray,
+        update: np.ndarray | None = None,
+    ) -> None:
+        self._blocks, self._tensors, self._initial = list(_blocks(layout)), len(layout), initial
+        self._before = current, np.zeros_like(current)  # the last parameters and gradient
+        self._known = [update is not None, False]  # the last update, the last gradient
+        self._update = np.zeros_like(current) if update is None else update.copy()
+        self._room = np.empty((8, _BLOCK), current.dtype)  # 2 updates, distance, 5 products
+
+    def sums(self, thetas: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> np.ndarray:
+        """Products of the steps to `thetas`, taken along `gradients`.
+
+        Args:
+            thetas: The parameters after each of K steps, shape (P,) each; the last must
+                not change until the next call.
+            gradients: The gradients that the steps started from, likewise.
+
+        Returns:
+            u·u, u·u', g·g, g·g', d·d for each step and tensor, with the update u, the gradient g,
+            their predecessors and d = θ - θ_0; NaN where there is no predecessor; float64, shape
+            (K, 5, tensors).
+        """
+        found = np.zeros((len(thetas), 5, self._tensors))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for block in self._blocks:
+                self._add(found[:, :, block.tensors], block, thetas, gradients)
+        for row, known in ((1, self._known[0]), (3, self._known[1])):
+            if not known:
+                found[0, row] = np.nan
+        self._known = [True, True]
+        self._before = thetas[-1], gradients[-1]
+        return found
+
+    def _add(
+        self,
+        found: np.ndarray,
+        block: _Block,
+        thetas: Sequence[np.ndarray],
+        gradients: Sequence[np.ndarray],
+    ) -> None:
+        part, starts = block.part, block.starts
+        room = self._room[:, : part.stop - part.start]
+        distance, products = room[2], room[3:]
+        initial, last_update = self._initial[part], self._update[part]
+        last_theta, last_gradient = (last[part] for last in self._before)
+        for step, sums in enumerate(found):
+            theta, gradient = thetas[step][part], gradients[step][part]
+            update = np.subtract(theta, last_theta, out=room[step % 2])
+            np.subtract(theta, initial, out=distance)
+            pairs = (
+                (update, update),
+                (update, last_update),
+                (gradient, gradient),
+                (gradient, last_gradient),
+                (distance, distance),
+            )
+            sums += _dots(pairs, starts, products)
+            last_theta, last_update, last_gradient = theta, update, gradient
+        self._update[part] = last_update
+
+
+def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
+    """What `Motion.sums` gave for a step of which only the update is known, (5, tensors)."""
+    found = np.full((5, len(layout)), np.nan)
+    found[0] = 0.0
+    with np.errstate(over="ignore"):
+        for block in _blocks(layout):
+            part, room = update[block.part], np.empty_like(update[None, block.part])
+            found[0, block.tensors] += _dots([(part, part)], block.starts, room)[0]
+    return found
+
+
+def _blocks(layout: Layout) -> Iterator[_Block]:
+    """The flat vector in blocks of at most `_BLOCK` elements; larger tensors are cut.
+
+    No block holds an empty tensor, or spans one: its sums stay zero.
+    """
+    pieces: list[tuple[int, int]] = []  # tensor and start
+    for tensor, entry in enumerate(layout):
+        end = entry.offset + entry.size
+        if pieces and not entry.size:
+            yield _block(pieces, end)
+            pieces = []
+        for start in range(entry.offset, end, _BLOCK):
+            if pieces and min(start + _BLOCK, end) - pieces[0][1] > _BLOCK:
+                yield _block(pieces, start)
+                pieces = []
+            pieces.append((tensor, start))
+    if pieces:
+        yield _block(pieces, layout.size)
+
+
+def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
+    tensors, starts = zip(*pieces, strict=True)
+    first = starts[0]
+    whole = slice(tensors[0], tensors[-1] + 1)
+    return _Block(slice(first, end), whole, [start - first for start in starts])
+
+
+def _dots(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], starts: list[int], products: np.ndarray
+) -> np.ndarray:
+    """Dot products of pairs over each tensor of a block, shape (pairs, tensors)."""
+    if len(starts) == 1 and products.shape[1] % _RUN == 0:
+        runs = [a.reshape(-1, 1, _RUN) @ b.reshape(-1, _RUN, 1) for a, b in pairs]
+        return np.array(runs).sum(axis=1, dtype=np.float64)[:, 0]
+    for (a, b), product in zip(pairs, products, strict=True):
+        np.multiply(a, b, out=product)
+    return np.add.reduceat(products, starts, axis=1)  # in pairs: rounding stays below 1e-6
+
+
+class Numbers:
+    """Norms and cosines from the sums of `Motion`, whole and per tensor.
+
+    Args:
+        before: The sums of the step before the first; None when there is none.
+
+    >>> first = np.array([[4.0], [np.nan], [1.0], [np.nan], [4.0]])
+    >>> second = np.array([[9.0], [3.0], [1.0], [-1.0], [25.0]])
+    >>> whole, layers = Numbers().of(np.stack([first, second]))
+    >>> whole["update_norm"], whole["update_cosine"], layers["distance"][1]
+    (array([2., 3.]), array([nan, 0.5]), array([5.]))
+    """
+
+    def __init__(self, before: np.ndarray | None = None) -> None:
+        self._before = None if before is None else _with_total(before)
+
+    def of(self, sums: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The numbers of the whole vector, shape (K,), and of each tensor, shape (K, tensors).
+
+        ``update_norm`` ‖u‖, ``update_cosine`` cos∠(u', u), ``gradient_norm`` ‖g‖,
+        ``gradient_cosine`` cos∠(g', g), ``distance`` ‖θ - θ_0‖, from sums of shape
+        (K, 5, tensors).
+        """
+        whole = _with_total(sums)
+        before = np.full_like(whole[0], np.nan) if self._before is None else self._before
+        self._before = whole[-1]
+        before = np.concatenate([before[None], whole[:-1]])
+        update, update_dot, gradient, gradient_dot, distance = np.moveaxis(whole, 1, 0)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            found = {
+                "update_norm": np.sqrt(update),
+                "update_cosine": update_dot / np.sqrt(update * before[:, 0]),
+                "gradient_norm": np.sqrt(gradient),
+                "gradient_cosine": gradient_dot / np.sqrt(gradient * before[:, 2]),
+                "distance": np.sqrt(distance),
+            }
+        return (
+            {name: values[:, -1] for name, values in found.items()},
+            {name: values[:, :-1] for name, values in found.items()},
+        )
+
+
+def _with_total(sums: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.concatenate([sums, sums.sum(axis=-1, keepdims=True)], axis=-1)
