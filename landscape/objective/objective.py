@@ -81,7 +81,8 @@ class Objective:
         batch_size: Samples per forward pass; None finds a good one by timing.
         strategy: How points are evaluated, a name in `STRATEGIES` of
             `landscape.objective.strategies.choice`; None chooses by timing the real work.
-            No strategy changes a result beyond rounding, but for bitwise equal numbers give both `strategy` and `batch_size`.
+            No strategy changes a result beyond rounding, but for bitwise equal numbers give both
+            `strategy` and `batch_size`.
         samples: Measure on a fixed random subset of this size.
         seed: Seed of the subset.
         common_random_numbers: For a loss that draws random numbers (a variational autoencoder, a
