@@ -51,15 +51,15 @@ def main() -> None:
     except FileNotFoundError as error:
         print(f"Nothing recomputed, for want of the experiment or MNIST. {error}")
         return
-    state = load_state(folder / STEM)
+    model = mlp(Data(train=images, test=images, classes=10), widths=(64, 64, 64), activation="relu")
+    # The same tensors in the same order, under other names (fc1.weight is 1.weight here).
+    state = dict(zip(model.state_dict(), load_state(folder / STEM).values(), strict=True))
+    model.load_state_dict(state)
     plane = li2018.read_directions(folder / DIRECTIONS, state)
     stored = li2018.read_measured(folder / SURFACE, directions=plane)
     if not (isinstance(stored, Surface) and isinstance(plane, Plane)):
         raise SystemExit(f"{folder} holds a line, not a surface.")
 
-    model = mlp(Data(train=images, test=images, classes=10), widths=(64, 64, 64), activation="relu")
-    # The same tensors in the same order, under other names (fc1.weight is 1.weight here).
-    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
     objective = ls.Objective(
         model,
         cross_entropy,
