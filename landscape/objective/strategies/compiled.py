@@ -91,6 +91,14 @@ def compiled(work: Work) -> Iterator[Measure]:
     yield measure
 
 
+def _settings() -> dict[str, Any]:
+    """Options of the compiler; naming the threads keeps programs for other numbers apart on disk.
+
+    A kernel holds room for as many threads as it was compiled for, and writes beyond it with more.
+    """
+    return {"compile_threads": 1, "cpp.threads": torch.get_num_threads()}
+
+
 def _key(batch: Any) -> tuple:
     """What a program is made for: shapes and types of tensors, and everything else as it is."""
     leaves, structure = tree_flatten(batch)
@@ -111,7 +119,7 @@ def _program(
         return runner.one({**parameters, **fixed}, batch, samples)
 
     try:
-        with warnings.catch_warnings(), config.patch(compile_threads=1):
+        with warnings.catch_warnings(), config.patch(_settings()):
             warnings.simplefilter("ignore")
             graph = make_fx(vmap(one, in_dims=(0, None, None)))(stack, fixed, batch)
             program = torch.compile(graph, dynamic=False)
