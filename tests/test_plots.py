@@ -406,7 +406,7 @@ def test_saved_results_are_drawn_without_torch(tmp_path):
 import sys
 sys.modules["torch"] = None  # any import of torch fails from here on
 from pathlib import Path
-from landscape.analysis import load_results
+from landscape.results.registry import load_results
 from landscape.plots.results import plot_results
 folder = Path({str(tmp_path)!r})
 print(len(plot_results(load_results(folder / "saved.h5"), folder, formats=("svg",))))

@@ -193,6 +193,7 @@ def test_a_forked_child_trains_on_unheard(tmp_path):
     model = net()
 
     def train(optimizer):
+        torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
         for _ in range(1200):  # more than may wait to be written
             step(model, optimizer)
 

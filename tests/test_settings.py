@@ -218,6 +218,8 @@ def words_written(tmp_path: Path) -> set[str]:
         ls.walk(measured, run, points=2, tolerance=0.5),
         ls.project(run, pca, objective=measured),
     ]
+    spectrum = ls.hessian_spectrum(measured, run.final, top=2, bottom=0, tensors="0")
+    results += [spectrum, ls.eigen_plane(spectrum, 0, 1)]
     write(surface, tmp_path / "theirs.h5")
     results += [read_measured(tmp_path / "theirs.h5")]
     found: set[str] = set()

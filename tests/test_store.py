@@ -173,7 +173,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_two_processes_saving_at_once_lose_nothing(tmp_path):
     code = (
-        "import sys, numpy as np; from landscape.analysis.planes.random import line_between\n"
+        "import sys, numpy as np; from landscape.analysis.planes.through import line_between\n"
         "line = line_between(np.zeros(3), np.ones(3))\n"
         "for i in range(8): line.save(sys.argv[1], f'{sys.argv[2]}/{i}')\n"
     )

@@ -59,7 +59,7 @@ def figure(
         ValueError: If there is nothing to draw, a metric or view is unknown, or a path belongs to
             another plane.
 
-    >>> from landscape.analysis import Profile
+    >>> from landscape.results.profile import Profile
     >>> line = Profile(
     ...     alpha=np.array([0.0, 1.0]), metrics=("loss",), values=np.array([[[2.0, 1.0]]]),
     ...     standard_error=np.zeros((1, 1, 2)), names=("Adam",), label="α",
