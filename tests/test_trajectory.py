@@ -234,5 +234,5 @@ def test_a_file_deleted_while_it_is_read_lazily(tmp_path):
     written(tmp_path / "run.h5")
     run = ls.Trajectory(tmp_path / "run.h5")
     (tmp_path / "run.h5").unlink()
-    with pytest.raises(FileNotFoundError, match="(?i)no such file"):
+    with pytest.raises(FileNotFoundError, match=r"(?i)no such file"):
         run.state(0)
