@@ -20,6 +20,8 @@ HELP = {  # module: name and a short help of each of its commands
         "walk": "Measure the loss between consecutive recorded states (Xing et al. 2018).",
         "path": "Measure step lengths, angles between updates, distance from initialization.",
     },
+    "barriers": {"barriers": "Measure the barriers between all pairs of runs."},
+    "curve": {"curve": "Find a curve of low loss between two runs (Garipov et al. 2018)."},
     "curvature": {
         "curvature": "Measure the Hessian: its edges, trace and density; sharpness of a run."
     },

@@ -26,32 +26,34 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
         batches: The samples.
 
     Returns:
-        Sums, shape (metrics, points, 3), and the loss of single samples, float64, shape (points,
-        samples); NaN when the loss does not tell samples apart. For a loss of sums and weights
-        R = Σ s / Σ w it is R + (s - R w) / w̄: its mean is R, and errors of its mean are those of R
-        to first order (ratio estimator; Cochran 1977, Sampling Techniques, section 6.4).
+        Sums, shape (metrics, points, 3), and the values of single samples, float64, shape (metrics,
+        points, samples); NaN for a metric that does not tell samples apart. For one of sums and
+        weights R = Σ s / Σ w they are R + (s - R w) / w̄: their mean is R, and errors of it are those
+        of R to first order (ratio estimator; Cochran 1977, Sampling Techniques, section 6.4).
     """
-    shape = (len(coordinates), sum(samples for _, samples in batches))
+    shape = (len(work.metrics), len(coordinates), sum(samples for _, samples in batches))
     values = torch.full(shape, torch.nan, dtype=torch.float64)
     weights = torch.ones_like(values)
-    filled, weighted = [0] * len(coordinates), False
+    filled = np.zeros(shape[:2], int)
+    weighted = set()
 
     def keep(metric: int, point: int, value: Any, count: int) -> None:
-        nonlocal weighted
         each = value if isinstance(value, tuple) else (value,)
-        if metric or any(not isinstance(v, Tensor) or v.shape != (count,) for v in each):
+        if any(not isinstance(v, Tensor) or v.shape != (count,) for v in each):
             return
-        here = slice(filled[point], filled[point] + count)
-        values[point, here] = each[0].to(values)
+        here = slice(filled[metric, point], filled[metric, point] + count)
+        values[metric, point, here] = each[0].to(values)
         if len(each) == 2:
-            weights[point, here], weighted = each[1].to(weights), True
-        filled[point] = here.stop
+            weights[metric, point, here] = each[1].to(weights)
+            weighted.add(metric)
+        filled[metric, point] = here.stop
 
     with one_by_one(work, work.place, each=keep) as measure:
         sums = measure(coordinates, batches)
-    if weighted:
-        ratio = values.sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
-        values = ratio + (values - ratio * weights) / weights.mean(dim=1, keepdim=True)
+    for metric in weighted:
+        found, weight = values[metric], weights[metric]
+        ratio = found.sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
+        values[metric] = ratio + (found - ratio * weight) / weight.mean(dim=1, keepdim=True)
     return sums, values
 
 

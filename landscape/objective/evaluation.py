@@ -23,6 +23,8 @@ class Evaluation:
         shrunk: What was made smaller because memory was short, or nothing.
         covariance: Covariances between the mean losses at different points, shape (points,
             points), from `Restriction.paired`; None from other calls.
+        each: What `Restriction.paired` saw of single samples on a subset, shape (metrics, points,
+            samples); None on the whole data set and from other calls.
     """
 
     metrics: tuple[str, ...]
@@ -32,6 +34,7 @@ class Evaluation:
     observed_error: np.ndarray | None = None
     shrunk: str = ""
     covariance: np.ndarray | None = None
+    each: np.ndarray | None = None
 
 
 def spread_over(points: int, count: int) -> np.ndarray:

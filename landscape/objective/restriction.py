@@ -140,11 +140,12 @@ class Restriction:
         if progress is not None:
             progress.advance(len(coordinates))
         check_weights(objective.names, totals, np.ones(len(coordinates), bool))
-        covariance = covariance_of_means(values.numpy(), population=objective.data.population)
+        each = values.numpy()
+        covariance = covariance_of_means(each[0], population=objective.data.population)
         found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
         error = found.standard_error.copy()
         error[[0] if objective.weight_decay is None else [0, -1]] = np.sqrt(np.diag(covariance))
-        return replace(found, standard_error=error, covariance=covariance)
+        return replace(found, standard_error=error, covariance=covariance, each=each)
 
     in_units = in_units
 

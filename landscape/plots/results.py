@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 from landscape.base.result import Result
 from landscape.plots.adaptive_rate import plot_adaptive_rate
+from landscape.plots.barriers import plot_barriers
 from landscape.plots.curvature import curvature_drawings
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.layers import plot_layers
@@ -23,6 +25,8 @@ from landscape.plots.surface import belongs, is_square, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
+from landscape.results.barriers import Barriers
+from landscape.results.curves import Barrier
 from landscape.results.gradients import GradientHistogram
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
@@ -104,6 +108,8 @@ def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         yield _paths(paths)
     for name, profile in _all(results, Profile).items():
         yield _profile(name, profile)
+    for name, barriers in _all(results, Barriers).items():
+        yield _barriers(name, barriers)
     yield from _others(results)
     for name, figure, sentence, shown in curvature_drawings(results):
         yield _Drawing(_slug(name), figure, sentence, shown)
@@ -214,6 +220,27 @@ def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         plot_adaptive_rate(rate, ax=figure.add_subplot())
         sentence = "The variance of Adam's adaptive rate, simulated and in closed form."
         yield _Drawing(_slug(name), figure, sentence, {name: rate})
+
+
+def _barriers(name: str, barriers: Barriers) -> _Drawing:
+    """Both published definitions of every metric side by side."""
+    figure = Figure()
+    width, rows = figure.get_size_inches()[0], len(barriers.metrics)
+    figure.set_size_inches(width, 0.42 * width * rows)
+    definitions: tuple[Barrier, ...] = ("frankle2020", "entezari2022")
+    for place, (metric, definition) in enumerate(product(barriers.metrics, definitions), 1):
+        ax = figure.add_subplot(rows, 2, place)
+        plot_barriers(barriers, definition=definition, metric=metric, ax=ax)
+        if place > 1:
+            ax.set_title("", loc="left")
+    heights = barriers.refined("entezari2022")
+    i, j = barriers.pair[np.nanargmax(heights)] if np.isfinite(heights).any() else barriers.pair[0]
+    sentence = (
+        f"Barriers between {len(barriers.names)} networks; the highest of the "
+        f"{barriers.metrics[0]}, {np.fmax.reduce(heights):.3g} above the chord, between "
+        f"{barriers.names[i]} and {barriers.names[j]}."
+    )
+    return _Drawing(_slug(name), figure, sentence, {name: barriers})
 
 
 def _share_legend(figure: Figure) -> None:

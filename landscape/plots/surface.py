@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
 from landscape.plots.caption import conditions, write_above
@@ -110,6 +111,7 @@ def plot_surface(
         draw_measured(ax, surface)
     _finish(ax, surface, metric)
     draw_paths(ax, paths)
+    _mark_points(ax, surface)
     return ax
 
 
@@ -182,6 +184,19 @@ def draw_paths(ax: Axes, paths: Sequence[Projection]) -> None:
         ncols=min(3, len(paths)),
         handlelength=3,
     )
+
+
+def _mark_points(ax: Axes, surface: Surface) -> None:
+    """Mark and name the points that a plane was laid through, where they have names."""
+    points = surface.settings.get("points")
+    if not isinstance(points, dict):
+        return
+    for name, x, y in zip(points["names"], points["x"], points["y"], strict=True):
+        ax.plot(
+            x, y, "o", color="white", markeredgecolor="black", gid="point", zorder=7, clip_on=False
+        )
+        text = ax.annotate(name, (x, y), (5, 5), textcoords="offset points", zorder=8)
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
 def metric_of(surface: Surface, metric: str) -> np.ndarray:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     pass
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+Barrier = Literal["frankle2020", "entezari2022"]
 
 Z = 2.0  # standard errors that hold 95 %
 
@@ -140,3 +142,44 @@ def nonconvexity(x: np.ndarray, curves: np.ndarray) -> np.ndarray:
         chords = (1 - share) * curves[:, i] + share * curves[:, k]
         rise = np.maximum(rise, curves[:, j] - chords.min(axis=(1, 2)))
     return rise
+
+
+def barrier_reference(alpha: np.ndarray, definition: str) -> np.ndarray:
+    """What a barrier is measured above, as weights of the values at the two ends.
+
+    Args:
+        alpha: Places from 0 to 1, shape (alpha,).
+        definition: ``frankle2020``: the mean of the ends (arXiv:1912.05671, section 2);
+            ``entezari2022``: the straight line between them (arXiv:2110.06296, definition 1).
+
+    Returns:
+        Weights of the first and the last value, shape (2, alpha).
+
+    Raises:
+        ValueError: If the definition is unknown.
+
+    >>> barrier_reference(np.array([0.0, 0.25, 1.0]), "entezari2022").tolist()
+    [[1.0, 0.75, 0.0], [0.0, 0.25, 1.0]]
+    """
+    if definition == "frankle2020":
+        return np.full((2, len(alpha)), 0.5)
+    if definition == "entezari2022":
+        return np.stack([1 - alpha, alpha])
+    raise ValueError(
+        f"definition must be one of 'frankle2020', 'entezari2022'; not {definition!r}."
+    )
+
+
+def rise(alpha: np.ndarray, values: np.ndarray, definition: str) -> np.ndarray:
+    """How far values lie above what a barrier is measured from; its largest is the barrier.
+
+    Args:
+        alpha: Places from 0 to 1, both included, shape (alpha,).
+        values: Values there, shape (..., alpha).
+        definition: See `barrier_reference`.
+
+    Returns:
+        Shape (..., alpha); NaN or infinite where a value is.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):  # ∞ - ∞ of a diverged net
+        return values - values[..., [0, -1]] @ barrier_reference(alpha, definition)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 
 from landscape.base.result import Result
-from landscape.results.curves import rounding
+from landscape.results.curves import Barrier, rise, rounding
 
 if TYPE_CHECKING:
     pass
-
-
-Barrier = Literal["frankle2020", "entezari2022"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,21 +100,14 @@ class Profile(Result):
             ValueError: If the definition is unknown or 0 and 1 were not measured.
         """
         between = self._between
-        alpha = self.alpha[self._inside]
+        alpha = self.alpha[self._inside].clip(0, 1)
         if not (len(alpha) and np.allclose(alpha[[0, -1]], [0, 1], rtol=0, atol=1e-12)):
             raise ValueError(
                 "A barrier needs the loss at 0 and at 1; measure with extent (0, 1), or a "
                 f"resolution that holds them (measured: {self.alpha[0]:g} to {self.alpha[-1]:g}, "
                 f"{len(self.alpha)} points)."
             )
-        first, last = between[:, :1], between[:, -1:]
-        if definition == "frankle2020":
-            return (between - (first + last) / 2).max(axis=1)
-        if definition == "entezari2022":
-            return (between - ((1 - alpha) * first + alpha * last)).max(axis=1)
-        raise ValueError(
-            f"definition must be one of 'frankle2020', 'entezari2022'; not {definition!r}."
-        )
+        return rise(alpha, between, definition).max(axis=1)
 
     @property
     def _inside(self) -> np.ndarray:

@@ -11,14 +11,17 @@ from landscape.base.files import SchemaError, groups, opened
 from landscape.base.result import Result, read_group
 from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.affine import Line, Plane
+from landscape.results.barriers import Barriers
 from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
+from landscape.results.curve import Curve
 from landscape.results.gradients import GradientHistogram
 from landscape.results.hessian_trace import HessianTrace
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
+from landscape.results.soup import Soup
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
 from landscape.results.surface import Surface
@@ -44,6 +47,9 @@ RESULTS: dict[str, type[Result]] = {
         CurvaturePath,
         HessianTrace,
         SpectralDensity,
+        Barriers,
+        Curve,
+        Soup,
     )
 }
 

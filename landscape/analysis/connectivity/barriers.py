@@ -1,0 +1,219 @@
+"""Barriers between all pairs of networks, from one list of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from landscape.analysis.planes.through import line_between
+from landscape.analysis.segment import describe_buffers
+from landscape.base.progress import Interrupted, Progress
+from landscape.base.provenance import provenance
+from landscape.base.runs.trajectory import Trajectory
+from landscape.base.settings import joined
+from landscape.base.vector import Vector
+from landscape.objective.covariance import covariance_of_means
+from landscape.results.barriers import Barriers
+
+if TYPE_CHECKING:
+    from landscape.objective.objective import Evaluation, Objective
+
+Align = Literal["weights", "activations"]
+
+
+@dataclass(frozen=True)
+class _Network:
+    name: str
+    vector: np.ndarray
+    buffers: np.ndarray | None
+
+
+def barriers(
+    objective: Objective,
+    networks: Sequence[Trajectory | np.ndarray],
+    *,
+    names: Sequence[str] | None = None,
+    buffers: Sequence[np.ndarray] | None = None,
+    resolution: int = 25,
+    align: Align | Callable[..., Any] | None = None,
+    repair: bool = False,
+) -> Barriers:
+    """Measure every pair of networks on the straight line between them.
+
+    Each network is measured once, each of the n (n - 1) / 2 lines between them at its
+    ``resolution - 2`` inner places. On a subset of the data all points see the same samples, and
+    the errors of the barriers are those of differences.
+
+    Args:
+        objective: What to measure, on which data.
+        networks: Recorded runs, of which the last state counts, or flat parameter vectors.
+        names: One per network; default: the runs' names, or numbers.
+        buffers: For vectors, their floating-point buffers; runs bring those they recorded. With
+            ``batch_norm="frozen"`` they are interpolated with the weights.
+        resolution: Places on each line, both ends included; at least three.
+        align: Permute the units of the second network of every pair onto the first before the line
+            is drawn: ``weights`` or ``activations``, methods of `ls.align`, or a function
+            ``align(objective, a, b)`` that returns an object with ``vector`` and ``buffers``.
+            Every pair is aligned by itself, which shows weak connectivity only (Sharma et al.
+            2024, arXiv:2404.06498): one network may be permuted differently in every pair.
+        repair: Restore the statistics of the units at every inner place (REPAIR, Jordan et al.
+            2022, arXiv:2211.08403).
+
+    Returns:
+        Values and heights of all lines.
+
+    Raises:
+        ValueError: If there are fewer than two networks, names do not fit, or the resolution is
+            below three.
+
+    Source: Frankle et al. 2020, arXiv:1912.05671; Entezari et al. 2022, arXiv:2110.06296.
+    """
+    if resolution < 3:
+        raise ValueError(f"resolution counts both ends and must be at least 3; got {resolution}.")
+    found = _networks(objective, networks, names, buffers)
+    pairs = np.array(list(combinations(range(len(found)), 2)))
+    alpha = np.linspace(0, 1, resolution)
+    count = len(found) + len(pairs) * (resolution - 2)
+    moving = objective.batch_norm == "frozen" and all(n.buffers is not None for n in found)
+    aligned = _aligner(objective, align)
+    lines = []
+    with Progress("barriers", count) as progress:
+        try:
+            ends = [_at_end(objective, network, moving, progress) for network in found]
+            for i, j in pairs:
+                way = _Line(objective, found[i], aligned(found[i], found[j]), moving, repair)
+                inner = way.measured(alpha[1:-1], progress)
+                lines.append(_line([ends[i], inner, ends[j]], population=objective.data.population))
+        except Interrupted:
+            raise Interrupted from None
+    values, covariance = (np.stack(part) for part in zip(*lines, strict=True))
+    policy = {"alignment": _described(align), "repair": repair}
+    return Barriers(
+        names=tuple(network.name for network in found),
+        pair=pairs,
+        alpha=alpha,
+        metrics=objective.names,
+        values=values,
+        covariance=covariance,
+        settings=joined(
+            objective.settings,
+            {"buffers": describe_buffers(objective, recorded=moving), **policy},
+        ),
+        provenance=provenance(
+            evaluation=objective.evaluation, cost=progress.cost, evaluations=count
+        ),
+    )
+
+
+def _networks(
+    objective: Objective,
+    networks: Sequence[Trajectory | np.ndarray],
+    names: Sequence[str] | None,
+    buffers: Sequence[np.ndarray] | None,
+) -> list[_Network]:
+    runs = [n if isinstance(n, Trajectory) else None for n in networks]
+    if names is None:
+        names = [str(k) if run is None else run.name for k, run in enumerate(runs, 1)]
+        if len(set(names)) < len(names):  # runs of one optimizer may share a name
+            names = [
+                name if run is None else f"{name} ({run.path.stem})"
+                for name, run in zip(names, runs, strict=True)
+            ]
+    if len(networks) < 2 or len(names) != len(networks):
+        raise ValueError(
+            f"Got {len(networks)} networks and {len(names)} names; give at least two networks, and "
+            "one name for each."
+        )
+    if buffers is not None and (len(buffers) != len(networks) or any(runs)):
+        raise ValueError(
+            f"Got {len(networks)} networks and {len(buffers)} buffers; give one for each vector, "
+            "and none for runs, which bring their own."
+        )
+    held = list(buffers or [None] * len(networks))
+    return [
+        _Network(
+            name,
+            objective.matched(network if run is None else run.final),
+            own if run is None else run.buffers(-1),
+        )
+        for name, network, run, own in zip(names, networks, runs, held, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The straight line between two networks, and how its inner places are measured."""
+
+    objective: Objective
+    first: _Network
+    second: _Network
+    moving: bool
+    repair: bool
+
+    def measured(self, alpha: np.ndarray, progress: Progress) -> Evaluation:
+        line = line_between(self.first.vector, self.second.vector)
+        start = moves = None
+        if self.moving and self.first.buffers is not None and self.second.buffers is not None:
+            start = self.first.buffers.astype(np.float64)
+            moves = self.second.buffers.astype(np.float64)[None] - start
+        at = self.objective.restrict(
+            line.origin, line.directions, buffers=start, buffer_directions=moves
+        )
+        return at.paired(alpha[:, None], progress=progress)
+
+
+def _at_end(
+    objective: Objective, network: _Network, moving: bool, progress: Progress
+) -> Evaluation:
+    point = objective.restrict(
+        network.vector,
+        np.zeros((0, network.vector.size)),
+        buffers=network.buffers if moving else None,
+    )
+    return point.paired(np.zeros((1, 0)), progress=progress)
+
+
+def _line(parts: Sequence[Evaluation], *, population: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a line, shape (metric, alpha), and their covariances."""
+    values = np.concatenate([part.mean for part in parts], axis=1)
+    metrics, points = values.shape
+    covariance = np.zeros((metrics, points, points))
+    seen = [part.each for part in parts if part.each is not None]
+    if not seen:  # the whole data set
+        return values, covariance
+    each = np.concatenate(seen, axis=1)
+    # Weight decay, which no sample changes, stands behind the metrics.
+    for m, samples in enumerate(each):
+        covariance[m] = covariance_of_means(samples, population=population)
+    if metrics > len(each):
+        covariance[-1] = covariance[0]
+    return values, covariance
+
+
+def _aligner(
+    objective: Objective, align: Align | Callable[..., Any] | None
+) -> Callable[[_Network, _Network], _Network]:
+    """From two networks to the second one, permuted onto the first."""
+    if align is None:
+        return lambda first, second: second
+
+    def permuted(first: _Network, second: _Network) -> _Network:
+        from landscape.analysis.connectivity.alignment import align as match
+
+        options = {} if callable(align) else {"method": align}
+        found = (align if callable(align) else match)(
+            objective, first.vector, second.vector, **options
+        )
+        return _Network(second.name, Vector(found.vector, objective.layout), found.buffers)
+
+    return permuted
+
+
+def _described(align: Align | Callable[..., Any] | None) -> str:
+    if align is None:
+        return "none"
+    return f"{align if isinstance(align, str) else 'given'}, each pair by itself"
