@@ -31,26 +31,17 @@ def test_weights_of_points_are_bernstein_polynomials_and_hats():
     for kind in ("bezier", "chain"):
         for points in (3, 4, 6):
             np.testing.assert_allclose(weights_at(kind, points, t).sum(1), 1, rtol=1e-12)
-    np.testing.assert_allclose(
-        weights_at("chain", 4, np.array([1 / 3])), [[0, 1, 0, 0]], atol=1e-12
-    )
+    np.testing.assert_allclose(weights_at("chain", 3, np.array([0.5])), [[0, 1, 0]], atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["bezier", "chain"])
 @pytest.mark.parametrize("bends", [1, 2])
 def test_a_way_around_a_hill_is_found(kind, bends):
-    # On the straight line the hill is 1 high. A broken line with one bend touches the circle's
-    # inside; the best polynomial or chain stays far below the hill.
-    start = np.array([0.0, 0.05])
-    curve = ls.find_curve(
-        ring(), A, B + 0.01 * start, kind=kind, bends=bends, steps=300, lr=0.05, seed=3
-    )
-    profile = ls.curve_profile(ring(), curve)
-    on_curve, on_line = profile.barrier("entezari2022")
+    b = B + np.array([0.0, 0.02])  # exactly opposite, the hill would have no side to fall to
+    curve = ls.find_curve(ring(), A, b, kind=kind, bends=bends, steps=300, lr=0.05, seed=3)
+    on_curve, on_line = ls.curve_profile(ring(), curve).barrier("entezari2022")
     assert on_line > 0.99
-    if abs(curve.bends[0, 1]) < 1e-6:
-        pytest.skip("a symmetric start")
-    assert on_curve < 0.35 * on_line
+    assert on_curve < 0.35  # two chords of a circle sink to (1 - ½)² = ¼ inside it
 
 
 def test_the_gradient_of_a_bend_is_that_of_finite_differences():
@@ -105,11 +96,8 @@ def test_a_profile_by_length_has_places_equally_far_apart():
     places = [curve.at(float(t)) for t in curve.at_length(np.linspace(0, 1, 9))]
     wanted = [(np.sum(p**2) - 1) ** 2 for p in places]
     np.testing.assert_allclose(profile.loss[0], wanted, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(
-        profile.loss[1],
-        (profile.alpha * 2 - 1) ** 2 * 0 + (((2 * profile.alpha - 1) ** 2 - 1) ** 2),
-        atol=1e-12,
-    )
+    line = ((2 * profile.alpha - 1) ** 2 - 1) ** 2
+    np.testing.assert_allclose(profile.loss[1], line, atol=1e-12)
 
 
 def test_a_quadratic_curve_lies_in_the_plane_through_its_points(tmp_path):

@@ -47,6 +47,7 @@ def curve(
 
     Example: landscape curve data/sgd.h5 data/adam.h5
     """
+    from landscape.analysis.connectivity.barriers import run_names
     from landscape.analysis.connectivity.curve import curve_profile, project_curve
     from landscape.analysis.planes.through import plane_through
     from landscape.analysis.surface import loss_surface
@@ -59,6 +60,7 @@ def curve(
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
     a, b = (run.final for run in runs)
+    names = run_names(runs)
     found = find_curve(
         objective, a, b, kind=kind, bends=bends, steps=steps, optimizer=optimizer, lr=lr,
         batch_size=batch_size, seed=seed, record=record,
@@ -81,12 +83,10 @@ def curve(
             f"{line.max():.4g}"
         )
     if resolution:
-        plane = plane_through(
-            a, b, found.points[1], axes="orthonormal", names=(runs[0].name, runs[1].name, "bend")
-        )
+        plane = plane_through(a, b, found.points[1], axes="orthonormal", names=(*names, "bend"))
         path = project_curve(found, plane, objective=objective)
         surface = loss_surface(
-            objective, plane, extent="trajectory", paths=[path], resolution=resolution, margin=0.3
+            objective, plane, extent="trajectory", resolution=resolution, margin=0.3
         )
         plane.save(file, f"plane/{kind}")
         surface.save(file, f"surface/{kind}")

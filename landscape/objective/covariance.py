@@ -28,8 +28,9 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
     Returns:
         Sums, shape (metrics, points, 3), and the values of single samples, float64, shape (metrics,
         points, samples); NaN for a metric that does not tell samples apart. For one of sums and
-        weights R = Σ s / Σ w they are R + (s - R w) / w̄: their mean is R, and errors of it are those
-        of R to first order (ratio estimator; Cochran 1977, Sampling Techniques, section 6.4).
+        weights R = Σ s / Σ w they are R + (s - R w) / w̄: their mean is R, and errors of their mean
+        are those of R to first order (ratio estimator; Cochran 1977, Sampling Techniques,
+        section 6.4).
     """
     shape = (len(work.metrics), len(coordinates), sum(samples for _, samples in batches))
     values = torch.full(shape, torch.nan, dtype=torch.float64)

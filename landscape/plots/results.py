@@ -189,7 +189,9 @@ def _profile(name: str, profile: Profile) -> _Drawing:
     for ax in figure.axes[1:]:
         ax.set_title("", loc="left")
     _share_legend(figure)
-    sentence = f"The {profile.metrics[0]} along straight lines: {_names(profile.names)}"
+    kind = str(profile.settings.get("kind", ""))
+    ways = f"a {kind} and the straight line" if kind.endswith("curve") else "straight lines"
+    sentence = f"The {profile.metrics[0]} along {ways}: {_names(profile.names)}"
     if profile.settings.get("kind") == "between two points":
         between = profile.loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
         rise = np.nanmax(between - np.fmin.accumulate(between, axis=1))
@@ -226,7 +228,7 @@ def _barriers(name: str, barriers: Barriers) -> _Drawing:
     """Both published definitions of every metric side by side."""
     figure = Figure()
     width, rows = figure.get_size_inches()[0], len(barriers.metrics)
-    figure.set_size_inches(width, 0.42 * width * rows)
+    figure.set_size_inches(width, 0.4 * width * rows)
     definitions: tuple[Barrier, ...] = ("frankle2020", "entezari2022")
     for place, (metric, definition) in enumerate(product(barriers.metrics, definitions), 1):
         ax = figure.add_subplot(rows, 2, place)

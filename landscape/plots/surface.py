@@ -191,10 +191,11 @@ def _mark_points(ax: Axes, surface: Surface) -> None:
     points = surface.settings.get("points")
     if not isinstance(points, dict):
         return
+    box = surface.alpha[0], surface.alpha[-1], surface.beta[0], surface.beta[-1]
     for name, x, y in zip(points["names"], points["x"], points["y"], strict=True):
-        ax.plot(
-            x, y, "o", color="white", markeredgecolor="black", gid="point", zorder=7, clip_on=False
-        )
+        if not (box[0] <= x <= box[1] and box[2] <= y <= box[3]):
+            continue
+        ax.plot(x, y, "o", color="white", markeredgecolor="black", gid="point", zorder=7)
         text = ax.annotate(name, (x, y), (5, 5), textcoords="offset points", zorder=8)
         text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 

@@ -117,12 +117,8 @@ def _networks(
 ) -> list[_Network]:
     runs = [n if isinstance(n, Trajectory) else None for n in networks]
     if names is None:
-        names = [str(k) if run is None else run.name for k, run in enumerate(runs, 1)]
-        if len(set(names)) < len(names):  # runs of one optimizer may share a name
-            names = [
-                name if run is None else f"{name} ({run.path.stem})"
-                for name, run in zip(names, runs, strict=True)
-            ]
+        named = iter(run_names([run for run in runs if run is not None]))
+        names = [str(k) if run is None else next(named) for k, run in enumerate(runs, 1)]
     if len(networks) < 2 or len(names) != len(networks):
         raise ValueError(
             f"Got {len(networks)} networks and {len(names)} names; give at least two networks, and "
@@ -142,6 +138,14 @@ def _networks(
         )
         for name, network, run, own in zip(names, networks, runs, held, strict=True)
     ]
+
+
+def run_names(runs: Sequence[Trajectory]) -> list[str]:
+    """The runs' names; where two are alike, with those of their files."""
+    names = [run.name for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{run.name} ({run.path.stem})" for run in runs]
 
 
 @dataclass(frozen=True)
@@ -202,12 +206,12 @@ def _aligner(
         return lambda first, second: second
 
     def permuted(first: _Network, second: _Network) -> _Network:
-        from landscape.analysis.connectivity.alignment import align as match
+        if callable(align):
+            found = align(objective, first.vector, second.vector)
+        else:
+            from landscape.analysis.connectivity.alignment import align as match
 
-        options = {} if callable(align) else {"method": align}
-        found = (align if callable(align) else match)(
-            objective, first.vector, second.vector, **options
-        )
+            found = match(objective, first.vector, second.vector, method=align)
         return _Network(second.name, Vector(found.vector, objective.layout), found.buffers)
 
     return permuted
