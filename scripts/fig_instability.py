@@ -2,7 +2,7 @@
 
 After Frankle et al. 2020 (arXiv:1912.05671, figure 2): a run is copied at step k, two copies
 go on with other orders of the data, and the barrier between their ends is drawn over k. Below 2 %
-error (dotted) the paper calls a network stable.
+error (dotted) the paper calls a network stable. The copies begin with a new state of Adam.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.style import styled
 
-STEPS, FORKS, SEEDS = 1000, (0, 10, 30, 100, 200, 400, 700), (0, 1, 2)
-LR, BATCH = 0.1, 50
+STEPS, FORKS, SEEDS = 1000, (0, 3, 10, 30, 100, 300), (0, 1, 2)
+LR, BATCH = 0.01, 50
 
 
 def main() -> None:
@@ -24,16 +24,16 @@ def main() -> None:
     steps = 12 if script.smoke else STEPS
     found = {d: np.zeros((2, len(seeds), len(forks))) for d in ("train", "test")}
     for row, seed in enumerate(seeds):
-        name, task = script.task("mlp-128-128-relu")
+        name, task = script.task("mlp-32-32-32-relu")
         start = script.run_on(
-            name, task, "sgd", steps=steps, lr=LR, batch_size=BATCH, seed=seed, every=1
+            name, task, "adam", steps=steps, lr=LR, batch_size=BATCH, seed=seed, every=1
         )  # fmt: skip
         for column, fork in enumerate(forks):
             ends = []
             for order in (1, 2):  # the copies
                 ls.restore(task.model, start, start.nearest(fork))
                 copy = script.run_on(
-                    name, task, "sgd", steps=max(steps - fork, 1), lr=LR, batch_size=BATCH,
+                    name, task, "adam", steps=max(steps - fork, 1), lr=LR, batch_size=BATCH,
                     seed=100 * (seed + 1) + order, every=None, name=f"{seed} from {fork}",
                 )  # fmt: skip
                 ends.append(copy.final)
@@ -62,7 +62,7 @@ def main() -> None:
         error = found["test"][1].mean(0)
         script.save(
             figure,
-            f"{name}, SGD, learning rate {LR}, batch {BATCH}, {steps} steps; barriers above the "
+            f"{name}, Adam, learning rate {LR}, batch {BATCH}, {steps} steps; barriers above the "
             f"mean of the ends. Test error barrier, mean of {len(seeds)} seeds: "
             + ", ".join(f"{e:.1%} for k = {k}" for k, e in zip(forks, error, strict=True)) + ".",
         )  # fmt: skip

@@ -48,15 +48,15 @@ class Script:
             self.file.unlink(missing_ok=True)
         self.results: dict[str, Any] = ls.load_results(self.file) if self.file.exists() else {}
 
-    def task(self, model: str, *, images: int = 5000) -> tuple[str, ls.Task]:
+    def task(self, model: str, *, images: int = 5000, seed: int = 0) -> tuple[str, ls.Task]:
         """The first `images` of Fashion-MNIST with a new model; digits where they are absent."""
         try:
             name = f"{'digits' if self.smoke else 'fashion-mnist'}/{model}"
-            task = ls.load_task(name)
+            task = ls.load_task(name, seed=seed)
         except FileNotFoundError as error:
             print(f"{error}\nUsing digits instead.")
             name = f"digits/{model}"
-            task = ls.load_task(name)
+            task = ls.load_task(name, seed=seed)
         train = tuple(part[:images] for part in task.train)
         return f"{name}, {len(train[0])} images", replace(task, train=train)
 

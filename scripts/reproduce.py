@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from claims import averages, edge, geometry, optimizers, walks
+from claims import averages, connectivity, edge, geometry, optimizers, walks
 from claims.claim import Claim, load, save, table
 from claims.setting import SCRATCH, data_name
 
@@ -25,6 +25,9 @@ EXPERIMENTS = {
     "lamb": optimizers.lamb,
     "decay": averages.decay,
     "swa": averages.swa,
+    "curve": connectivity.curve,
+    "instability": connectivity.instability,
+    "soup": connectivity.soup,
     "edge": edge.edge,
     "outliers": edge.outliers,
 }

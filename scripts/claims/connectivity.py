@@ -1,0 +1,112 @@
+"""Claims about what lies between networks: curves, instability, averages."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+
+import landscape as ls
+
+from .claim import Claim, numbers
+from .setting import SEEDS, load, objective, train
+
+MODEL = "mlp-64-64-relu"
+
+
+def curve() -> list[Claim]:
+    """Networks from two initialisations, the line and a Bezier curve with one bend between them."""
+    ends, ways, lines, removed = [], [], [], []
+    for seed in SEEDS:
+        points = []
+        for part in (0, 1):
+            task = load(MODEL, seed=10 * seed + part)
+            adam = torch.optim.Adam(task.model.parameters(), lr=0.002)
+            train(task, adam, steps=1500, batch=100, seed=10 * seed + part)
+            points.append(objective(task).parameters().copy())
+        measure = objective(task)
+        found = ls.find_curve(measure, *points, steps=1000, seed=seed)
+        profile = ls.curve_profile(measure, found)
+        way, line = profile.barrier("entezari2022")
+        ends.append(float(profile.loss[0, [0, -1]].max()))
+        ways.append(float(profile.loss[0].max()))
+        lines.append(float(profile.loss[1].max()))
+        removed.append(1 - way / line)
+    return [
+        Claim(
+            "Two networks from different initialisations are joined by a simple curve of low loss",
+            "Garipov et al. 2018, arXiv:1802.10026",
+            "a Bezier curve removes ≥ 95 % of the straight line's barrier",
+            f"{numbers(removed, '.1%')} (loss at most {numbers(ways)} on the curve, "
+            f"{numbers(lines)} on the line, {numbers(ends)} at the ends)",
+            min(removed) >= 0.95,
+        )
+    ]
+
+
+def instability() -> list[Claim]:
+    """Copies of a run part at step k and see other orders of the data: error barrier over k."""
+    forks, steps, found = (0, 300), 1000, []
+    for seed in SEEDS:
+        task = load("mlp-32-32-32-relu", seed=seed)
+        measure, start = objective(task), copy.deepcopy(task.model.state_dict())
+        for fork in forks:
+            task.model.load_state_dict(start)
+            _adam(task, steps=fork, seed=seed)
+            parted, ends = copy.deepcopy(task.model.state_dict()), []
+            for order in (1, 2):
+                task.model.load_state_dict(parted)
+                _adam(task, steps=steps - fork, seed=100 * (seed + 1) + order)
+                ends.append(measure.parameters().copy())
+            pair = ls.barriers(measure, ends)
+            found.append(float(pair.refined("frankle2020", metric="error")[0]))
+    early, late = np.array(found).reshape(len(SEEDS), len(forks)).T
+    return [
+        Claim(
+            "Copies that part early end in other basins, copies that part later in one",
+            "Frankle et al. 2020, arXiv:1912.05671",
+            f"error barrier ≥ 2 % from step {forks[0]}, < 2 % from step {forks[1]} of {steps}",
+            f"{numbers(early, '.1%')} against {numbers(late, '.1%')}",
+            bool(early.min() >= 0.02 > late.max()),
+        )
+    ]
+
+
+def soup() -> list[Claim]:
+    """Networks fine-tuned from one at several rates; the choice sees one half of the test data."""
+    best, greedy = [], []
+    for seed in SEEDS:
+        task = load("mlp-128-128-relu", seed=seed)
+        sgd = torch.optim.SGD(task.model.parameters(), lr=0.1)
+        train(task, sgd, steps=500, batch=50, seed=seed)
+        kept, tuned = copy.deepcopy(task.model.state_dict()), []
+        for number, rate in enumerate((0.02, 0.05, 0.1, 0.2, 0.3, 0.4)):
+            task.model.load_state_dict(kept)
+            sgd = torch.optim.SGD(task.model.parameters(), lr=rate)
+            train(task, sgd, steps=1000, batch=50, seed=100 * (seed + 1) + number)
+            tuned.append(objective(task).parameters().copy())
+        halves = [
+            ls.Objective(
+                task.model, task.loss, tuple(t[h::2] for t in task.test), metrics=task.metrics
+            )
+            for h in (0, 1)
+        ]
+        found = ls.greedy_soup(halves[0], tuned)
+        first = tuned[int(found.order[0])]
+        best.append(float(halves[1].at(first).mean[1, 0]))
+        greedy.append(float(halves[1].at(found.vector).mean[1, 0]))
+    return [
+        Claim(
+            "A greedy soup of fine-tuned networks has a lower error than the best of them",
+            "Wortsman et al. 2022, arXiv:2203.05482",
+            "error on data that neither choice saw: soup below the network chosen best",
+            f"{numbers(greedy, '.2%')} against {numbers(best, '.2%')}",
+            all(g < b for g, b in zip(greedy, best, strict=True)),
+        )
+    ]
+
+
+def _adam(task: ls.Task, *, steps: int, seed: int) -> None:
+    adam = torch.optim.Adam(task.model.parameters(), lr=0.01)
+    train(task, adam, steps=steps, batch=50, seed=seed)
