@@ -103,7 +103,7 @@ def _llama(model: nn.Module) -> Permutable:
 def _neox(model: nn.Module) -> Permutable:
     found, config = _Found(model), model.config
     heads: int = config.num_attention_heads  # pyright: ignore
-    found.stream([("embed_in.weight", 1), ("embed_out.weight", 1)])
+    found.stream([("embed_in.weight", 1), ("embed_out.weight", 1), ("lm_head.weight", 1)])
     found.stream([(f"final_layer_norm.{n}", 0) for n in _BOTH])
     for number in range(config.num_hidden_layers):  # pyright: ignore
         at = f"layers.{number}."

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 TOLERANCE = 1e-10  # largest change of an output in double precision, relative to the largest output
 
@@ -97,7 +98,8 @@ def check_function(
             continue
         if any(p.name == name for g in permutable.groups for p in g.places):
             tensor.add_(0.1 * torch.rand(tensor.shape, generator=generator).to(tensor))
-    before = first_tensor(twin(*arguments, **keywords)).clone()
+    with _InDouble():
+        before = first_tensor(twin(*arguments, **keywords)).clone()
     random = np.random.default_rng(seed)
     named = dict((*twin.named_parameters(), *twin.named_buffers()))
     arrays = {name: t.detach().cpu().numpy().copy() for name, t in named.items()}
@@ -105,7 +107,8 @@ def check_function(
         arrays = permute(arrays, group, random.permutation(group.units))
     for name, tensor in named.items():
         tensor.copy_(torch.from_numpy(arrays[name]))
-    after = first_tensor(twin(*arguments, **keywords))
+    with _InDouble():
+        after = first_tensor(twin(*arguments, **keywords))
     error = float((after - before).abs().max() / before.abs().max().clamp_min(1e-300))
     if not error <= TOLERANCE:
         raise ValueError(
@@ -124,6 +127,18 @@ def first_tensor(output: Any) -> Tensor:
         return output.logits
     values = output.values() if isinstance(output, Mapping) else output
     return first_tensor(next(iter(values)))
+
+
+class _InDouble(TorchFunctionMode):
+    """Models that ask for single precision inside (RMS norms, softmax) get double precision."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def wide(value: Any) -> Any:
+            return torch.float64 if value is torch.float32 else value
+
+        func = Tensor.double if func is Tensor.float else func
+        named = {key: wide(value) for key, value in (kwargs or {}).items()}
+        return func(*map(wide, args), **named)
 
 
 def _in_double(inputs: Sequence[Any]) -> Any:
