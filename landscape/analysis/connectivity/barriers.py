@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analysis.planes.through import line_between
+from landscape.analysis.connectivity.alignment import Method
+from landscape.analysis.connectivity.alignment import align as match
+from landscape.analysis.connectivity.repair import repair as repaired
 from landscape.analysis.segment import describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
@@ -22,7 +24,7 @@ from landscape.results.barriers import Barriers
 if TYPE_CHECKING:
     from landscape.objective.objective import Evaluation, Objective
 
-Align = Literal["weights", "activations"]
+Align = Method | Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def barriers(
     names: Sequence[str] | None = None,
     buffers: Sequence[np.ndarray] | None = None,
     resolution: int = 25,
-    align: Align | Callable[..., Any] | None = None,
+    align: Align | None = None,
     repair: bool = False,
 ) -> Barriers:
     """Measure every pair of networks on the straight line between them.
@@ -59,9 +61,11 @@ def barriers(
             is drawn: ``weights`` or ``activations``, methods of `ls.align`, or a function
             ``align(objective, a, b)`` that returns an object with ``vector`` and ``buffers``.
             Every pair is aligned by itself, which shows weak connectivity only (Sharma et al.
-            2024, arXiv:2404.06498): one network may be permuted differently in every pair.
+            2024, arXiv:2404.06498): one network may be permuted differently in every pair. For
+            strong connectivity pass the networks of `align_many`.
         repair: Restore the statistics of the units at every inner place (REPAIR, Jordan et al.
-            2022, arXiv:2211.08403).
+            2022, arXiv:2211.08403); for a network with batch norm, measure with
+            ``batch_norm="recalibrated"``, which does the same.
 
     Returns:
         Values and heights of all lines.
@@ -83,11 +87,13 @@ def barriers(
     lines = []
     with Progress("barriers", count) as progress:
         try:
-            ends = [_at_end(objective, network, moving, progress) for network in found]
+            ends = [_at(objective, network, moving, progress) for network in found]
             for i, j in pairs:
                 way = _Line(objective, found[i], aligned(found[i], found[j]), moving, repair)
                 inner = way.measured(alpha[1:-1], progress)
-                lines.append(_line([ends[i], inner, ends[j]], population=objective.data.population))
+                lines.append(
+                    _line([ends[i], *inner, ends[j]], population=objective.data.population)
+                )
         except Interrupted:
             raise Interrupted from None
     values, covariance = (np.stack(part) for part in zip(*lines, strict=True))
@@ -158,21 +164,25 @@ class _Line:
     moving: bool
     repair: bool
 
-    def measured(self, alpha: np.ndarray, progress: Progress) -> Evaluation:
-        line = line_between(self.first.vector, self.second.vector)
+    def measured(self, alpha: np.ndarray, progress: Progress) -> list[Evaluation]:
+        if self.repair:
+            found = repaired(self.objective, self.first.vector, self.second.vector, alpha)
+            return [
+                _at(self.objective, _Network("", point, None), False, progress) for point in found
+            ]
+        origin = self.first.vector
+        direction = self.second.vector.astype(np.float64) - origin
         start = moves = None
         if self.moving and self.first.buffers is not None and self.second.buffers is not None:
             start = self.first.buffers.astype(np.float64)
             moves = self.second.buffers.astype(np.float64)[None] - start
         at = self.objective.restrict(
-            line.origin, line.directions, buffers=start, buffer_directions=moves
+            origin, direction[None], buffers=start, buffer_directions=moves
         )
-        return at.paired(alpha[:, None], progress=progress)
+        return [at.paired(alpha[:, None], progress=progress)]
 
 
-def _at_end(
-    objective: Objective, network: _Network, moving: bool, progress: Progress
-) -> Evaluation:
+def _at(objective: Objective, network: _Network, moving: bool, progress: Progress) -> Evaluation:
     point = objective.restrict(
         network.vector,
         np.zeros((0, network.vector.size)),
@@ -198,9 +208,7 @@ def _line(parts: Sequence[Evaluation], *, population: float) -> tuple[np.ndarray
     return values, covariance
 
 
-def _aligner(
-    objective: Objective, align: Align | Callable[..., Any] | None
-) -> Callable[[_Network, _Network], _Network]:
+def _aligner(objective: Objective, align: Align | None) -> Callable[[_Network, _Network], _Network]:
     """From two networks to the second one, permuted onto the first."""
     if align is None:
         return lambda first, second: second
@@ -209,15 +217,15 @@ def _aligner(
         if callable(align):
             found = align(objective, first.vector, second.vector)
         else:
-            from landscape.analysis.connectivity.alignment import align as match
-
-            found = match(objective, first.vector, second.vector, method=align)
+            found = match(
+                objective, first.vector, second.vector, buffers=second.buffers, method=align
+            )
         return _Network(second.name, Vector(found.vector, objective.layout), found.buffers)
 
     return permuted
 
 
-def _described(align: Align | Callable[..., Any] | None) -> str:
+def _described(align: Align | None) -> str:
     if align is None:
         return "none"
     return f"{align if isinstance(align, str) else 'given'}, each pair by itself"
