@@ -156,7 +156,8 @@ def test_a_network_has_no_barrier_to_its_own_permutation(small):
     turned = np.concatenate([weight.reshape(4, 3)[order].ravel(), bias[order], out[order], last])
     naive = ls.barriers(objective, [vectors[0], turned], resolution=7)
     found = ls.barriers(objective, [vectors[0], turned], resolution=7, align="weights")
-    assert naive.height("entezari2022")[0] > 0.1
+    assert np.ptp(naive.values[0, 0]) > 0.1
+    assert np.ptp(found.values[0, 0]) < 1e-6 * found.ends()[0]
     assert found.height("entezari2022")[0] < 1e-6 * found.ends()[0]
     assert found.settings["alignment"] == "weights, each pair by itself"
 
@@ -179,7 +180,7 @@ def test_alignment_lowers_a_barrier_and_repair_lowers_it_further():
         float(ls.barriers(objective, ends, resolution=11, **how).refined("entezari2022")[0])
         for how in ({}, {"align": "weights"}, {"align": "weights", "repair": True})
     ]
-    assert heights[0] > 3 * heights[1] > 3 * heights[2]
+    assert heights[0] / 3 > heights[1] > heights[2] > 0
 
 
 def test_it_is_saved_with_its_names(tmp_path, small):

@@ -14,6 +14,7 @@ from landscape.base.result import Result
 from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
 from landscape.plots.style import rank
+from landscape.results.barriers import Barriers
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
 from landscape.results.profile import Profile
@@ -40,9 +41,10 @@ def page_content(sources: Sources) -> dict[str, Any]:
     runs = _runs(placed)
     surfaces = [(f, key, r) for f, key, r in placed if isinstance(r, Surface)]
     lines = [(key, r) for _, key, r in placed if isinstance(r, Profile)]
-    if not (runs or surfaces or lines):
+    barriers = [r for _, _, r in placed if isinstance(r, Barriers)]
+    if not (runs or surfaces or lines or barriers):
         raise ValueError(
-            "These results hold nothing to draw; give surfaces, paths, walks or lines "
+            "These results hold nothing to draw; give surfaces, paths, walks, lines or barriers "
             f"(found: {sorted({type(r).__name__ for _, _, r in placed}) or 'nothing'})."
         )
     names = list(runs)
@@ -63,6 +65,7 @@ def page_content(sources: Sources) -> dict[str, Any]:
             for f, key, surface in surfaces
         ],
         "lines": [{"key": key, **_line(profile, names)} for key, profile in lines],
+        "barriers": [_matrix(found, metric) for found in barriers for metric in found.metrics],
         "sources": sources_of(placed),
     }
 
@@ -191,6 +194,20 @@ def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
         "runs": [names.index(name) if name in names else None for name in profile.names],
         "loss": packed(profile.loss),
         "kind": str(profile.settings.get("kind", "")),
+    }
+
+
+def _matrix(barriers: Barriers, metric: str) -> dict[str, Any]:
+    alignment = str(barriers.settings.get("alignment", "none"))
+    policies = [f"aligned by {alignment}"] if alignment != "none" else []
+    policies += ["repaired"] if barriers.settings.get("repair") else []
+    return {
+        "names": list(barriers.names),
+        "metric": metric,
+        "definition": "above the chord (Entezari et al. 2022)",
+        "note": ", ".join(policies),
+        "values": packed(barriers.matrix("entezari2022", metric=metric)),
+        "ends": packed(barriers.ends(metric=metric)),
     }
 
 

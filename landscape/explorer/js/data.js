@@ -4,6 +4,7 @@ export let content = {};
 export let runs = [];
 export let surfaces = [];
 export let lines = [];
+export let barriers = [];
 export let firstStep = Infinity;
 export let lastStep = -Infinity;
 export let hasSteps = false;
@@ -26,6 +27,7 @@ export function load(given, bytes = new Uint8Array()) {
     }
   }
   lines = given.lines.map(columns);
+  barriers = given.barriers.map(columns);
   const recorded = [
     ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
     ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),

@@ -3,13 +3,14 @@
 import { CAMERA_NAMES, namedCamera } from './camera.js';
 import { applyTheme, groundColour, isDark, runColour } from './colour.js';
 import { makeCurves } from './curves.js';
-import { commonPrefix, content, firstStep, hasSteps, lastStep, lines, load, runs, surfaces } from './data.js';
+import { barriers, commonPrefix, content, firstStep, hasSteps, lastStep, lines, load, runs, surfaces } from './data.js';
 import { byId, el, narrow, reducedMotion, svg } from './dom.js';
 import { curvesCsv, download, filmLand, landCanvas, landSvg, saveLand, slug } from './export.js';
 import { percent, short } from './format.js';
 import { makeKeys } from './keys.js';
 import { Land } from './land.js';
 import { ColourBar, focusListeners, makeClip, makeLegend } from './legend.js';
+import { makeMatrices } from './matrix.js';
 import { makeDialog, makeHelp, makeNotes, sentence } from './notes.js';
 import { differenceOf, distanceTo, showPins, sliceOf } from './pins.js';
 import { clockOf, makePlayer } from './player.js';
@@ -80,7 +81,7 @@ function makeTools(parent, act) {
       has && runs.length > 0 && switchButton('drop', 'drop', 'Drop to surface', 'draw the runs on the surface instead of at their measured loss (d)'),
       comparable() && button('compare', 'Compare two surfaces or metrics', 'side by side (c)', act.compare),
       surfaces.length > 1 && switchButton('difference', 'difference', 'Their difference', 'the first minus the second, at the same points'),
-      (runs.length > 0 || lines.length > 0) && has && switchButton('curves-button', 'curves', 'Curves', 'show or hide the curves (k)'),
+      (runs.length > 0 || lines.length > 0 || barriers.length > 0) && has && switchButton('curves-button', 'curves', 'Curves', 'show or hide the curves (k)'),
       runs.length > 0 && button('table-button', 'Table', 'numbers of every run at this step (b)', act.table),
       hasSteps && button('mark', 'Mark this step', 'a note at this step (m)', act.mark),
       switchButton('talk', 'talk', 'Talk', 'large type, no controls (p)'),
@@ -316,6 +317,7 @@ async function start() {
   makeCaption();
   makeLands(byId('lands'));
   const charts = makeCurves(byId('side'), byId('more'));
+  makeMatrices(byId('more'));
   document.body.classList.toggle('bare', !document.querySelector('#curves .panel:not([hidden])'));
   if (runs.length) makeTable(byId('rows'));
   makeKeys(player, lands, act);
