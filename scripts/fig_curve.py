@@ -56,6 +56,7 @@ def main() -> None:
         left.plot(*located.T, ".", color="#D55E00", zorder=8, gid="fge")
         left.plot(*plane.coordinates(mean)[0], "*", color="#D55E00", markersize=9, zorder=9)
         ls.plot_profile(profile, ax=right)
+        right.set_title("", loc="left")
         way, line = profile.loss
         off = max(plane.coordinates(theta)[1] for theta in collected)
         script.save(
