@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.style import styled
 
+MODEL = "mlp-32-32-32-relu"
 STEPS, FORKS, SEEDS = 1000, (0, 3, 10, 30, 100, 300), (0, 1, 2)
 LR, BATCH = 0.01, 50
 
@@ -23,8 +24,9 @@ def main() -> None:
     seeds, forks = (SEEDS[:1], (0, 6)) if script.smoke else (SEEDS, FORKS)
     steps = 12 if script.smoke else STEPS
     found = {d: np.zeros((2, len(seeds), len(forks))) for d in ("train", "test")}
+    name, _ = script.task(MODEL)
     for row, seed in enumerate(seeds):
-        name, task = script.task("mlp-32-32-32-relu")
+        _, task = script.task(MODEL, seed=seed)
         start = script.run_on(
             name, task, "adam", steps=steps, lr=LR, batch_size=BATCH, seed=seed, every=1
         )  # fmt: skip

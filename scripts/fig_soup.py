@@ -4,8 +4,8 @@ After Wortsman et al. 2022 (arXiv:2203.05482, figure 2) and Ilharco et al. 2023 
 error on the plane through a pretrained network and two fine-tuned with other rates and orders of
 the data. The coordinates are the coefficients with which their task vectors are added, so (½, ½) is
 the mean of the two. A network tuned at too large a rate has left the basin: it spoils the mean of
-all, and the greedy soup leaves it out. Right: the greedy soup of eight, chosen on one half of the test data and
-measured on the other.
+all, and the greedy soup leaves it out. Right: the greedy soup of eight, chosen on one half of the
+test data and measured on the other.
 """
 
 from __future__ import annotations

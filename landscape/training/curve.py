@@ -144,8 +144,7 @@ class _Bends(nn.Module):
         kept = {"dtype": objective.dtype, "device": objective.device}
         self._ends = [torch.as_tensor(np.array(end), **kept) for end in ends]
         self._flat = [
-            torch.lerp(*self._ends, torch.tensor((j + 1) / (count + 1), **kept))
-            for j in range(count)
+            torch.lerp(self._ends[0], self._ends[1], (j + 1) / (count + 1)) for j in range(count)
         ]
         self._gradients = [torch.zeros_like(flat) for flat in self._flat]
         self.bend = nn.ModuleList(_named(layout, flat) for flat in self._flat)
@@ -202,7 +201,7 @@ def _named(layout: Layout, flat: Tensor) -> nn.Module:
                 owner.add_module(part, nn.Module())
             owner = owner._modules[part]
             assert owner is not None
-        owner.register_parameter(name, nn.Parameter(*_views(entry, flat)))
+        owner.register_parameter(name, nn.Parameter(_views(entry, flat)[0]))
     return root
 
 

@@ -139,10 +139,10 @@ def _networks(
     return [
         _Network(
             name,
-            objective.matched(network if run is None else run.final),
-            own if run is None else run.buffers(-1),
+            objective.matched(given.final if isinstance(given, Trajectory) else given),
+            given.buffers(-1) if isinstance(given, Trajectory) else own,
         )
-        for name, network, run, own in zip(names, networks, runs, held, strict=True)
+        for name, given, own in zip(names, networks, held, strict=True)
     ]
 
 
