@@ -13,8 +13,8 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.plots.levels import contour_levels
 from landscape.plots.style import styled
-from landscape.plots.surface import contour_levels
 
 
 def main() -> None:

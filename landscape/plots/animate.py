@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from landscape.base.replaceable import check_replaceable
+from landscape.plots.levels import contour_levels
 from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
 from landscape.plots.style import looks
-from landscape.plots.surface import contour_levels, metric_of, plot_surface
+from landscape.plots.surface import metric_of, plot_surface
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 
+from landscape.plots.levels import resolved
 from landscape.plots.relief import Camera, Relief, Sight, halved, look, shade, smoothed
 from landscape.plots.style import axes_or_new, figure_of, looks
-from landscape.plots.surface import check_plane, contour_levels, metric_of
+from landscape.plots.surface import check_plane, metric_of
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 
@@ -68,7 +69,7 @@ def render_surface(
     for path in paths:
         check_plane(surface, path)
     values = metric_of(surface, metric)
-    smallest, *_, top = map(float, contour_levels(values, ceiling=ceiling))
+    smallest, top = resolved(values, ceiling=ceiling)
     values = np.maximum(values, smallest)
     low = smallest if floor is None else float(floor)
     if low > smallest:

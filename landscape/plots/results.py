@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from landscape.base.result import Result
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.curvature import curvature_drawings
+from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.layers import plot_layers
 from landscape.plots.path import plot_path
 from landscape.plots.profile import plot_profile
 from landscape.plots.save import FORMATS, save_figure
 from landscape.plots.style import rank, styled
-from landscape.plots.surface import belongs, is_square, plot_surface
+from landscape.plots.surface import belongs, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
@@ -112,10 +113,10 @@ def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
     figure = Figure()
     width = figure.get_size_inches()[0]
-    if is_square(surface):
-        across, up = np.ptp(surface.alpha), np.ptp(surface.beta)
-        width *= min(1.0, 0.4 + 0.3 * across / up)
-        figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
+    across, up = box(surface)
+    up *= stretched(surface)
+    width *= min(1.0, 0.4 + 0.3 * across / up)
+    figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
     plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
     sentence = f"The {metric} on {_plane(surface)}"
     if paths:
