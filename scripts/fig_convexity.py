@@ -34,7 +34,7 @@ def main() -> None:
         "map",
         lambda: ls.curvature_map(objective, plane, extent="trajectory", resolution=size),
     )
-    with styled("paper", columns=2):
+    with styled("neurips", columns=2):
         figure = Figure()
         figure.set_size_inches(7, 2.6)
         left, middle, right = figure.subplots(1, 3)

@@ -30,7 +30,7 @@ def main() -> None:
     maps = {}
     for name, objective in objectives.items():
         maps[name] = script.measured(name, lambda o=objective, n=name: measure(script, n, o, size))
-    with styled("paper", columns=2):
+    with styled("neurips", columns=2):
         figure = Figure()
         for ax, (name, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
             ls.plot_curvature_map(found, ax=ax)

@@ -33,7 +33,7 @@ def main() -> None:
     trace = script.measured(
         "trace", lambda: ls.hessian_trace(objective, run.final, spectrum=spectrum)
     )
-    with styled("paper", columns=2):
+    with styled("neurips", columns=2):
         figure = Figure()
         left, right = figure.subplots(1, 2)
         ls.plot_spectrum(spectrum, ax=left)

@@ -37,7 +37,7 @@ def main() -> None:
     found = {}
     for name in RUNS:
         found[name] = script.measured(f"curvature/{name}", lambda name=name: measured(script, name))
-    with styled("paper", columns=2):
+    with styled("neurips", columns=2):
         figure = Figure()
         figure.set_size_inches(7, 5)
         (a, b), (c, d) = figure.subplots(2, 2)

@@ -19,8 +19,8 @@ from landscape.plots.style import styled
 def main() -> None:
     script = Script("fig_lamb_trust_ratio", __doc__)
     said = []
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.9))
+    with styled("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.4))
         grid = figure.subplots(1, 2, sharey=True)
         for ax, name in zip(grid, ("adam", "lamb"), strict=True):
             run = script.run("conv", name, steps=200, batch_size=64)

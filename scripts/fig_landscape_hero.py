@@ -50,8 +50,8 @@ def measure(script: Script) -> ls.Surface:
 def main() -> None:
     script = Script("fig_landscape_hero", __doc__)
     surface = script.measured("surface/random", lambda: measure(script))
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 5))
+    with styled("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 4.1))
         render_surface(
             surface, bar=True, pixels=200 if script.smoke else 900, ax=figure.add_subplot()
         )

@@ -57,7 +57,7 @@ def main() -> None:
         ),
     )
     guessing = math.log(model.tok_embeddings.num_embeddings)
-    with styled("paper", columns=2):
+    with styled("neurips", columns=2):
         figure = Figure()
         left, right = figure.subplots(1, 2)
         left.plot(line.alpha, line.loss[0])

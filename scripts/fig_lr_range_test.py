@@ -20,7 +20,7 @@ TOP = {"sgd": 10.0, "momentum": 3.0, "adam": 1.0}
 def main() -> None:
     script = Script("fig_lr_range_test", __doc__)
     said = []
-    with styled("paper"):
+    with styled("neurips", columns=2):
         figure = Figure()
         ax = figure.add_subplot()
         for name, top in TOP.items():

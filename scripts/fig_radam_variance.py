@@ -23,8 +23,8 @@ def main() -> None:
         "adaptive-rate",
         lambda: adaptive_rate_variance(steps=np.geomspace(5, last, 30), samples=samples),
     )
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.8))
+    with styled("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.3))
         left, right = figure.subplots(1, 2)
         plot_adaptive_rate(rate, ax=left)
         right.semilogx(rate.step, rate.rectification, **look("radam").line)

@@ -135,7 +135,7 @@ def caption(script: Script) -> str:
 
 def draw(script: Script) -> None:
     levels, ticks = np.arange(0.1, 10, 0.5), (-1, -0.5, 0, 0.5, 1)
-    with styled("paper", columns=2):
+    with styled("neurips", columns=2):
         figure = Figure()
         figure.set_size_inches(6.4, 5.4)
         axes = figure.subplots(2, 2, height_ratios=(2, 1), sharey="row")

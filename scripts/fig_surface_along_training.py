@@ -38,8 +38,8 @@ def main() -> None:
     film = ls.write_animation(
         [*frames, *frames[-1:] * 8], script.figures / f"{script.name}.gif", per_second=6
     )
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.3))
+    with styled("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 1.9))
         levels = contour_levels(np.concatenate([surface.loss for surface in found]))
         shown = [found[k] for k in (0, len(found) // 4, len(found) // 2, -1)]
         for ax, surface in zip(figure.subplots(1, 4, sharey=True), shown, strict=True):

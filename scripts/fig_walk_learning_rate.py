@@ -22,7 +22,7 @@ def main() -> None:
     script = Script("fig_walk_learning_rate", __doc__)
     objective = script.objective(MODEL, batch_norm="batch", samples=1000)
     heights = []
-    with styled("paper"):
+    with styled("neurips", columns=2):
         figure = Figure()
         ax = figure.add_subplot()
         for rate, style in zip(RATES, looks(["sgd"] * len(RATES)), strict=True):
