@@ -81,7 +81,7 @@ def orbit_frames(
     elevation: float = 35.0,
     count: int = 48,
     pixels: int = 500,
-    colormap: str = "viridis",
+    colormap: str = "landscape",
 ) -> Iterator[Frame]:
     """The relief of a surface, seen from all around; the last frame leads back to the first."""
     for azimuth in np.arange(count) * 360 / count - 60:
@@ -100,7 +100,7 @@ def evolution_frames(
     *,
     names: Sequence[str] | None = None,
     metric: str | None = None,
-    colormap: str = "viridis",
+    colormap: str = "landscape",
     pixels: int = 380,
 ) -> Iterator[Frame]:
     """One surface after the other, from above and as a relief: a surface along training.
@@ -112,7 +112,7 @@ def evolution_frames(
         names: What to write above each; default: the step and the value at the centre, for
             surfaces from `surfaces_along`.
         metric: Which metric of the surfaces; default: the first, the loss.
-        colormap: Name of a matplotlib colour map.
+        colormap: ``landscape``, or the name of a matplotlib colour map.
         pixels: Width of the relief; a frame is about twice as wide.
 
     Raises:

@@ -85,16 +85,17 @@ def _name_ends(
     ax.apply_aspect()
     inside = ax.transAxes.inverted()
     at = transform.transform(np.array(ends))
+    right_edge = ax.transAxes.transform((1.0, 0.0))[0]
     taken: list[np.ndarray] = []
     for place in np.argsort(-at[:, 1]):
         spot = at[place].copy()
         if not (np.isfinite(spot).all() and (abs(inside.transform(spot) - 0.5) <= 0.5).all()):
             continue  # the end is not on the picture
         width = pixel * 0.55 * max(map(len, names))
+        left = spot[0] + pixel * 0.55 * len(names[place]) > right_edge
         while any(abs(spot[1] - y) < pixel and abs(spot[0] - x) < width for x, y in taken):
             spot[1] -= 0.2 * pixel
         taken.append(spot)
-        left = inside.transform(spot)[0] > 0.75
         offset = (spot - at[place]) * 72 / ax.get_figure(root=True).dpi
         ax.annotate(
             names[place], tuple(ends[place]), xycoords=transform, textcoords="offset points",

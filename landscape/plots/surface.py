@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.contour import QuadContourSet
@@ -15,6 +14,7 @@ from matplotlib.transforms import Transform
 from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
+from landscape.plots.ground import colormap_of
 from landscape.plots.levels import HUGE, contour_levels, labelled
 from landscape.plots.paths import draw_paths
 from landscape.plots.style import axes_or_new, figure_of, small_text
@@ -32,7 +32,7 @@ def plot_surface(
     lines: int = 12,
     ceiling: float | None = None,
     levels: np.ndarray | None = None,
-    colormap: str = "viridis",
+    colormap: str = "landscape",
     show_points: bool | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -58,7 +58,7 @@ def plot_surface(
             quartile; then the larger of these two.
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
             surfaces makes them comparable.
-        colormap: Name of a matplotlib colour map; paler under paths.
+        colormap: ``landscape``, which carries paths, or one of matplotlib's; paler under paths.
         show_points: Whether to dot the measured points; default: where others are interpolated.
         ax: Where to draw; default: new axes.
 
@@ -227,7 +227,7 @@ def _distinct(values: np.ndarray) -> list[str]:
 
 def _colors(name: str, pale: bool) -> Colormap:
     """A colour map; mixed with white under paths, which keeps its order of lightness."""
-    colors = colormaps[name](np.linspace(0, 1, 256))
-    if pale:
+    colors = colormap_of(name)(np.linspace(0, 1, 256))
+    if pale and name != "landscape":
         colors[:, :3] = 0.4 + 0.6 * colors[:, :3]
     return ListedColormap(colors)
