@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.path import running_mean
 from landscape.plots.repeats import plot_repeats, told
-from landscape.plots.style import looks, styled
+from landscape.plots.style import looks
 
 STEPS, SWITCHES = 300, (50, 100, 200)
 
@@ -38,7 +38,7 @@ def main() -> None:
         script.measured(f"projection/{run.name}", lambda run=run: ls.project(run, plane))
         for run in runs
     ]
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 3.2))
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
         styles = looks([path.optimizer for path in paths])

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.path import running_mean
 from landscape.plots.repeats import plot_repeats, told
-from landscape.plots.style import looks, styled
+from landscape.plots.style import looks
 
 MODEL, LR, STEPS, BATCHES = "mlp-bn", 0.1, 140, (5000, 1000, 100, 20)
 
 
 def main() -> None:
     script = Script("fig_batch_size", __doc__)
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.3))
         left, right = figure.subplots(1, 2)
         said = []

@@ -12,7 +12,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL, STEPS = "mlp-64-64-relu", 600
 
@@ -34,7 +33,7 @@ def main() -> None:
         "map",
         lambda: ls.curvature_map(objective, plane, extent="trajectory", resolution=size),
     )
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         figure.set_size_inches(7, 2.6)
         left, middle, right = figure.subplots(1, 3)

@@ -14,7 +14,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 RESOLUTION, SAMPLES = 7, 32  # in the paper 51 and 50,000
 
@@ -30,7 +29,7 @@ def main() -> None:
     maps = {}
     for name, objective in objectives.items():
         maps[name] = script.measured(name, lambda o=objective, n=name: measure(script, n, o, size))
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         for ax, (name, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
             ls.plot_curvature_map(found, ax=ax)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.plots.repeats import plot_repeats, told
-from landscape.plots.style import looks, styled
+from landscape.plots.style import looks
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
         "line/initial-final",
         lambda: ls.loss_line(objective, lines, names=names, resolution=9 if script.smoke else 61),
     )
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.7))
         left, right = figure.subplots(1, 2)
         rises = []

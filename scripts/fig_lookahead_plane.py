@@ -15,7 +15,6 @@ import landscape as ls
 from landscape.plots.frame import plane_transform
 from landscape.plots.paths import draw_path
 from landscape.plots.repeats import told
-from landscape.plots.style import styled
 
 K, ALPHA, STEPS, LR = 10, 0.5, 300, 0.2
 
@@ -41,7 +40,7 @@ def main() -> None:
             objective, plane, extent=(-0.4, 1.3, -0.5, 1.2), resolution=5 if script.smoke else 35
         ),
     )
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(4.0, 3.4))
         ax = ls.plot_surface(surface, metric="error", ax=figure.add_subplot())
         path = np.array([plane.coordinates(theta)[0] for theta in fast])

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.plots.repeats import told
-from landscape.plots.style import styled
 
 OPTIMIZERS = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "lookahead")
 MODEL, STEPS = "mlp", 400
@@ -46,7 +45,7 @@ def main() -> None:
     surface, paths = measure(script)
     objective = script.objective(MODEL, samples=2000)
     repeats = all_repeats(script)
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 3.6))
         ls.plot_surface(surface, paths=paths, ax=figure.add_subplot())
         ends = ", ".join(

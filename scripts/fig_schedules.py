@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.path import running_mean
 from landscape.plots.repeats import plot_repeats, told
-from landscape.plots.style import look, styled
+from landscape.plots.style import look
 
 # A colour each: they are kinds, not degrees.
 SCHEDULES = {"constant": "sgd", "warmup": "adam", "trapezoid": "momentum", "one-cycle": "radam"}
@@ -25,7 +25,7 @@ def main() -> None:
     script = Script("fig_schedules", __doc__)
     objective = script.objective("mlp")
     said = []
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.3))
         rates, momenta, losses = figure.subplots(1, 3)
         for name, color in SCHEDULES.items():

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.frame import plane_transform
 from landscape.plots.repeats import told
-from landscape.plots.style import styled
 
 LR, STEPS = 0.3, 900
 
@@ -31,7 +30,7 @@ def main() -> None:
     plane = ls.plane_through(*three[0])
     name, task = script.task("mlp")
     said = []
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.5))
         for place, (part, metric) in enumerate((("train", "loss"), ("test", "error"))):
             data = {"train": task.train, "test": task.test}[part]

@@ -12,7 +12,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL, LR, FIRST, LAST = "mlp-bn", 0.1, 100, 140
 
@@ -21,7 +20,7 @@ def main() -> None:
     script = Script("fig_walk_gd_vs_sgd", __doc__)
     first, last = (2, 10) if script.smoke else (FIRST, LAST)
     objective = script.objective(MODEL, batch_norm="batch")
-    with styled("neurips", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 4.1))
         grid = figure.subplots(3, 2, sharex=True, sharey="row")
         said = []

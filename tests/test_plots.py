@@ -25,7 +25,7 @@ from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.accuracy import stated_error
 from landscape.plots.levels import contour_levels, labelled
 from landscape.plots.results import plot_results
-from landscape.plots.style import look, looks, styled
+from landscape.plots.style import look, looks
 from landscape.plots.surface import plot_surface
 from landscape.results.layers import LayerMetrics
 
@@ -136,11 +136,11 @@ BOWL = 0.01 + np.add.outer(np.linspace(0, 1, 5) ** 2, np.linspace(-1, 1, 8) ** 2
 
 
 def test_styles_hold_inside_their_block_only():
-    with styled("paper", columns=2):
+    with ls.style("paper", columns=2):
         assert mpl.rcParams["font.size"] == 8
         assert plt.figure().get_size_inches()[0] == 7.0
     with pytest.raises(ValueError, match=r"style must be one of paper, neurips, .*; not 'nature'"):
-        styled("nature")
+        ls.style("nature")
 
 
 def test_looks_follow_the_registry_and_repeat_for_unknown_names():
@@ -216,7 +216,8 @@ def test_surface_labels_limits_and_norm(ax):
     assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 4), (0, 1))
     assert ax.get_xlabel() == "PC 1 (70.0% of variation; random walk: 60.8%)"
     assert ax.get_ylabel() == "PC 2 (10.0% of variation;\nrandom walk: 15.2%)"
-    assert ax.get_title("left") == "toy · 10 of 40 samples · batch norm frozen"
+    told = ax.get_title("left").replace("\n", " ")
+    assert told == "toy · 10 of 40 samples · batch norm frozen · drawn 3 times as tall as it is"
     fills, lines = ax.collections[:2]
     assert isinstance(fills.norm, LogNorm)
     np.testing.assert_allclose(labelled(lines.levels), [0.05, 0.1, 0.2, 0.5, 1, 2])
@@ -396,7 +397,7 @@ def test_plot_results_draws_everything_and_says_what(tmp_path):
     assert list(sentences) == [
         "surface-pca", "surface-other-plane", "walk", "path", "line-initial-final"
     ]  # fmt: skip
-    assert len(list((tmp_path / "figures").iterdir())) == 5 * 3
+    assert len(list((tmp_path / "figures").iterdir())) == 5 * 4  # a LaTeX text beside each PDF
     assert "80% of the variation" in sentences["surface-pca"]
     assert "up to 1.2 away" in sentences["surface-pca"]
     assert "paths" not in sentences["surface-other-plane"]

@@ -20,7 +20,7 @@ from test_plots import BOWL, make_metrics, make_path, make_profile, make_surface
 import landscape as ls
 from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.render import render_surface
-from landscape.plots.style import look, styled
+from landscape.plots.style import look
 
 # Text is set differently by other versions: 3.10 differs by 16 to 63 on every picture.
 pytestmark = pytest.mark.skipif(
@@ -35,7 +35,7 @@ picture = pytest.mark.mpl_image_compare(tolerance=3, savefig_kwargs={"dpi": 64})
 @contextlib.contextmanager
 def printed(name: str, *, columns: int = 1) -> Iterator[None]:
     """A style in the letters that matplotlib brings: others differ between machines."""
-    with styled(name, columns=columns), mpl.rc_context({"font.family": ["DejaVu Sans"]}):
+    with ls.style(name, columns=columns), mpl.rc_context({"font.family": ["DejaVu Sans"]}):
         yield
 
 

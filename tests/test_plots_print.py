@@ -16,7 +16,8 @@ import landscape as ls
 from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.frame import plane_transform
 from landscape.plots.results import plot_results
-from landscape.plots.style import LEAST, SHEETS, looks
+from landscape.plots.style import looks
+from landscape.plots.venues import LEAST, SHEETS
 
 VENUES = ("neurips", "iclr", "icml", "acl", "ieee", "jmlr")
 
@@ -88,7 +89,7 @@ def test_no_text_is_smaller_than_six_points_and_no_figure_wider_than_the_text(
     for figure in figures:
         assert figure.get_size_inches()[0] <= SHEETS[venue].widths[1] + 1e-6
         for text in figure.findobj(Text):
-            assert not text.get_text().strip() or text.get_fontsize() >= LEAST, text
+            assert not text.get_text().strip() or float(text.get_fontsize()) >= LEAST, text
 
 
 def test_fonts_are_embedded_as_text(tmp_path):
@@ -113,3 +114,13 @@ def test_every_share_of_variation_stands_beside_that_of_a_random_walk():
     ax = ls.plot_surface(surface, ax=Figure().add_subplot())
     for label in (ax.get_xlabel(), ax.get_ylabel()):
         assert ("of variation" in label) <= ("random walk" in label)
+
+
+def test_a_pdf_comes_with_its_latex(tmp_path):
+    walk = make_walk(name="run_1 50%")
+    (drawn,) = plot_results({"walk/a": walk}, tmp_path, formats=("png", "pdf"), style="icml")
+    written = (tmp_path / "walk.tex").read_text()
+    assert r"\includegraphics{walk.pdf}" in written
+    assert r"run\_1 50\%" in written
+    assert "of 5 segments" in drawn.sentence
+    assert "of 5 segments" in written

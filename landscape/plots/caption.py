@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from landscape.plots.style import small_text
+from landscape.plots.venues import small_text
 
 
 def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2D, Transform
 
-from landscape.plots.style import small_text
+from landscape.plots.venues import small_text
 from landscape.results.surface import Surface
 
 _SKEW = 0.02  # cosine of the axes from which distances drawn at right angles are 1 % off
-_SLENDER = 6.0  # sides of a box beyond which it cannot be drawn in one scale
+_SLENDER = 3.0  # sides of a box beyond which it cannot be drawn in one scale
 _TICK = 3.0  # points
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from landscape.plots.style import axes_or_new, small_text
+from landscape.plots.style import axes_or_new
+from landscape.plots.venues import small_text
 from landscape.results.gradients import GradientHistogram
 
 _LEVELS = (0.1, 0.5, 0.9)

@@ -7,7 +7,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from landscape.plots.path import running_mean
-from landscape.plots.style import axes_or_new, small_text
+from landscape.plots.style import axes_or_new
+from landscape.plots.venues import small_text
 from landscape.results.layers import LayerMetrics
 
 QUANTITIES = {

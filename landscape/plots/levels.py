@@ -26,8 +26,8 @@ def contour_levels(
     Raises:
         ValueError: If no value is finite, or the ceiling is not above the minimum.
 
-    >>> contour_levels(np.array([0.8, 10.0, 70.0])).tolist()
-    [0.8, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0]
+    >>> contour_levels(np.array([0.08, 10.0, 70.0])).tolist()
+    [0.08, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 70.0]
     >>> contour_levels(np.array([-1.0, 0.0, 1.0]), lines=3).tolist()
     [-1.0, 0.0, 1.0]
     """
@@ -40,8 +40,8 @@ def contour_levels(
 def labelled(levels: np.ndarray) -> np.ndarray:
     """Those levels that carry their value: of a logarithmic series 1, 2 and 5, else all.
 
-    >>> labelled(np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10])).tolist()
-    [1.0, 2.0, 5.0, 10.0]
+    >>> labelled(np.array([6.0, 7, 8, 9, 10, 20, 30, 40, 50])).tolist()
+    [10.0, 20.0, 50.0]
     """
     if len(levels) < 3 or levels[0] <= 0 or np.allclose(np.diff(levels, 2), 0):
         return levels
@@ -71,7 +71,7 @@ def resolved(values: np.ndarray, *, ceiling: float | None = None) -> tuple[float
 def _between(low: float, high: float, lines: int) -> np.ndarray:
     """Round numbers between, or a little beyond, two ends."""
     if low <= 0 or high < 10 * low:
-        return MaxNLocator(nbins=lines, steps=[1, 2, 5, 10]).tick_values(low, high)
+        return np.asarray(MaxNLocator(nbins=lines, steps=[1, 2, 5, 10]).tick_values(low, high))
     decades = np.log10(high / low)
     mantissas = [1] if 3 * decades > lines + 3 else [1, 2, 5] if decades >= 2 else range(1, 10)
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)

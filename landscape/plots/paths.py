@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Transform
 
-from landscape.plots.style import looks, small_text
+from landscape.plots.style import figure_of, looks
+from landscape.plots.venues import small_text
 from landscape.results.projection import Projection
 
 _NAMED = 8  # runs, beyond which names at the ends hide one another
@@ -81,13 +82,14 @@ def _name_ends(
 ) -> None:
     """Each name beside its end, one below the other where ends lie close."""
     size = small_text()
-    pixel = size * 1.15 / 72 * ax.get_figure(root=True).dpi  # of a line of text
+    dots = figure_of(ax).dpi / 72  # per point
+    pixel = 1.15 * size * dots  # of a line of text
     ax.apply_aspect()
     inside = ax.transAxes.inverted()
     at = transform.transform(np.array(ends))
     right_edge = ax.transAxes.transform((1.0, 0.0))[0]
     taken: list[np.ndarray] = []
-    for place in np.argsort(-at[:, 1]):
+    for place in map(int, np.argsort(-at[:, 1])):
         spot = at[place].copy()
         if not (np.isfinite(spot).all() and (abs(inside.transform(spot) - 0.5) <= 0.5).all()):
             continue  # the end is not on the picture
@@ -96,7 +98,7 @@ def _name_ends(
         while any(abs(spot[1] - y) < pixel and abs(spot[0] - x) < width for x, y in taken):
             spot[1] -= 0.2 * pixel
         taken.append(spot)
-        offset = (spot - at[place]) * 72 / ax.get_figure(root=True).dpi
+        offset = (spot - at[place]) / dots
         ax.annotate(
             names[place], tuple(ends[place]), xycoords=transform, textcoords="offset points",
             xytext=(-5.0 if left else 5.0, float(offset[1])), ha="right" if left else "left",

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from landscape.plots.caption import conditions, write_above
-from landscape.plots.style import Look, axes_or_new, looks, small_text
+from landscape.plots.style import Look, axes_or_new, looks
+from landscape.plots.venues import small_text
 from landscape.results.curvature_path import CurvaturePath
 
 

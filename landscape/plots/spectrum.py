@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, write_above
-from landscape.plots.style import axes_or_new, small_text
+from landscape.plots.style import axes_or_new
+from landscape.plots.venues import small_text
 from landscape.results.spectrum import Spectrum
 
 _TOP, _BOTTOM = "#0072B2", "#D55E00"

@@ -17,11 +17,13 @@ from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
 from landscape.plots.ground import colormap_of
 from landscape.plots.levels import HUGE, contour_levels, labelled
 from landscape.plots.paths import draw_paths
-from landscape.plots.style import axes_or_new, figure_of, small_text
+from landscape.plots.style import axes_or_new, figure_of
+from landscape.plots.venues import small_text
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 
 _FILLS = 96
+_TICKS = 8  # of a colour bar, at most
 
 
 def plot_surface(
@@ -132,6 +134,7 @@ def _even(norm: Normalize) -> np.ndarray:
 def _bar(ax: Axes, fills: QuadContourSet, edges: QuadContourSet, label: str) -> None:
     beside = ax.inset_axes((1.02, 0, 0.035, 1))  # as tall as the axes whatever their aspect
     ticks = labelled(np.asarray(edges.levels))
+    ticks = ticks[:: -(-len(ticks) // _TICKS)]
     bar = figure_of(ax).colorbar(fills, cax=beside, ticks=ticks)
     bar.add_lines(edges)
     bar.minorticks_off()
