@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.objective.inspection.cached import check_no_cache
 from landscape.objective.inspection.watched import Pass, unread, watched
 from landscape.objective.lending.aside import Aside
 from landscape.objective.lending.draws import Streams, drawing_from
@@ -111,6 +112,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
+    check_no_cache(loan, metrics, batch, first, gradients=gradients, own=own)
     if names := unread(loan, first):
         warnings.warn(
             f"The loss does not read {len(names)} weights of layers that it runs (first: "
@@ -202,6 +204,7 @@ def _other_weights(loan: Loan) -> Iterator[None]:
         places = torch.arange(len(before), device=before.device, dtype=before.dtype)
         loan.flat.mul_(1 + 0.3 * torch.cos(places))
         loan.round()
+        torch.clear_autocast_cache()
     try:
         yield
     finally:

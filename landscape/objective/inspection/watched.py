@@ -152,19 +152,28 @@ class _Watching(Drawing):
         return super().__torch_dispatch__(func, types, args, kwargs)
 
 
-def unread(loan: Loan, now: Pass) -> list[str]:
-    """Trainable weights of modules that ran, of which no operation read anything."""
-    modules = dict(loan.model.named_modules())
+def reads(loan: Loan, now: Pass) -> set[str]:
+    """Trainable weights of which an operation read something."""
     named = dict(loan.model.named_parameters())
-    found = []
+    found = set()
     for entry in loan.layout:
         weight = named[entry.name].data
         first, place = weight.storage_offset(), _place(weight)
-        ran = id(modules[entry.name.rpartition(".")[0]]) in now.called
-        read = any(p == place and first <= at < first + entry.size for p, at in now.read)
-        if ran and entry.size and not read:
-            found.append(entry.name)
+        if any(p == place and first <= at < first + entry.size for p, at in now.read):
+            found.add(entry.name)
     return found
+
+
+def unread(loan: Loan, now: Pass) -> list[str]:
+    """Trainable weights of modules that ran, of which no operation read anything."""
+    modules, read = dict(loan.model.named_modules()), reads(loan, now)
+    return [
+        entry.name
+        for entry in loan.layout
+        if entry.size
+        and entry.name not in read
+        and id(modules[entry.name.rpartition(".")[0]]) in now.called
+    ]
 
 
 def _written(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[Tensor]:
