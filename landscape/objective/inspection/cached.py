@@ -143,7 +143,10 @@ def _remembering(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Methods that remember what they returned."""
     for kind in type(module).__mro__:
         for name, function in vars(kind).items():
-            if isinstance(function, functools._lru_cache_wrapper) and function.cache_info().currsize:
+            if (
+                isinstance(function, functools._lru_cache_wrapper)
+                and function.cache_info().currsize
+            ):
                 yield name, function
 
 
