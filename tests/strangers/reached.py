@@ -123,7 +123,6 @@ def no_caches(folder: Path) -> Verdict:
             return self.body(x if self.gain is None else x * self.gain)
 
     model, data = Masked(), points()
-    nn.init.zeros_(model.aside.weight)
     return measures(model, mse, data, mse(model, data))
 
 
@@ -260,7 +259,7 @@ def usual_layers(folder: Path) -> Verdict:
 
 
 @situation("losses", "functional_call with the weights of a moving average beside the model's")
-def functional(folder: Path) -> Verdict:
+def functional_average(folder: Path) -> Verdict:
     model, data = net(), points()
     average = {name: 0.9 * p.detach() for name, p in model.named_parameters()}
 
@@ -272,7 +271,7 @@ def functional(folder: Path) -> Verdict:
 
 
 @situation("loops", "a gradient scaler that skips steps, gradients accumulated over batches")
-def scaled(folder: Path) -> Verdict:
+def scaler_and_accumulation(folder: Path) -> Verdict:
     model = small()
     optimizer = sgd(model)
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
@@ -290,7 +289,7 @@ def scaled(folder: Path) -> Verdict:
 
 
 @situation("loops", "sparse gradients of an embedding with a padding index")
-def sparse(folder: Path) -> Verdict:
+def sparse_embedding(folder: Path) -> Verdict:
     model = nn.Sequential(nn.Embedding(7, 3, padding_idx=0, sparse=True), nn.Linear(3, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
@@ -304,7 +303,7 @@ def sparse(folder: Path) -> Verdict:
 
 
 @situation("loops", "averaged weights of torch, batch norm updated at the end")
-def swa(folder: Path) -> Verdict:
+def averaged_by_torch(folder: Path) -> Verdict:
     model = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     optimizer, average = sgd(model), torch.optim.swa_utils.AveragedModel(model)
 
@@ -323,7 +322,7 @@ def swa(folder: Path) -> Verdict:
 
 
 @situation("loops", "two loops in two threads, each with a recorder of its own")
-def threads(folder: Path) -> Verdict:
+def two_threads(folder: Path) -> Verdict:
     models = [small() for _ in range(2)]
     twins = copy.deepcopy(models)
 

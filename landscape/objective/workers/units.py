@@ -62,7 +62,8 @@ class Units:
         elif (plan.get("key"), plan.get("points")) != (key, points):
             raise ValueError(
                 f"{self.folder} holds units of another measurement (plane, points, data or "
-                "settings differ); give an empty folder, or delete that one."
+                "settings differ), or of an earlier version of this package that told devices "
+                "apart; give an empty folder, or delete that one."
             )
         else:
             self.size = self._whole(plan.get("size"), "size", most=max(1, points))
