@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from landscape.objective.inspection.holding import slots_of
@@ -206,11 +207,12 @@ def _unmerged(modules: list[Any]) -> Iterator[None]:
 def _weights_kept(loan: Loan) -> Iterator[None]:
     """Weights are put back, wherever they went; attributes are by those who watch."""
     parameters = list(loan.model.parameters())
-    before = [(p.data, p.data.clone()) for p in parameters]
+    with _disable_current_modes():  # not watched: these are no reads of the loss
+        before = [(p.data, p.data.clone()) for p in parameters]
     try:
         yield
     finally:
-        with torch.no_grad():
+        with torch.no_grad(), _disable_current_modes():
             for parameter, (place, value) in zip(parameters, before, strict=True):
                 parameter.data = place
                 place.copy_(value)
@@ -219,7 +221,7 @@ def _weights_kept(loan: Loan) -> Iterator[None]:
 @contextlib.contextmanager
 def _away(loan: Loan, away: bool) -> Iterator[None]:
     """At other weights, near enough to be fit for a model and far enough to be told apart."""
-    with torch.no_grad():
+    with torch.no_grad(), _disable_current_modes():
         if away:
             places = torch.arange(len(loan.flat), device=loan.flat.device, dtype=loan.flat.dtype)
             loan.flat.mul_(1 + 0.1 * torch.cos(places)).add_(0.02 * torch.cos(3 * places))
