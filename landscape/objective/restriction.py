@@ -16,10 +16,10 @@ from landscape.objective.covariance import covariance_of_means, measure_paired
 from landscape.objective.evaluation import Evaluation, spread_over
 from landscape.objective.gradient import gradient_of
 from landscape.objective.inspection.guarded import guard
-from landscape.objective.inspection.later import Standing
 from landscape.objective.lending.interrupt import held_back
 from landscape.objective.lending.loan import Loan, borrowed
 from landscape.objective.lending.reach import left_as_found
+from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
 from landscape.objective.policies.batchnorm import norms_of
 from landscape.objective.policies.precision import REDUCED, arithmetic
@@ -102,7 +102,7 @@ class Restriction:
         shape = (len(objective.metrics), len(coordinates), SUMS)
         totals = torch.zeros(shape, dtype=torch.float64, device=objective.device)
         computed = np.zeros(len(coordinates), bool)
-        error, again, standing = None, False, Standing(objective)
+        error, again, standing = None, False, Standing(objective.metrics.values())
         try:
             with held_back() as check, self._work(check) as work:
                 with arithmetic(objective.precision, objective.device):
@@ -111,7 +111,7 @@ class Restriction:
                         progress.expect(objective.seconds_per_point)
                     self._measure(work, choice, coordinates, totals, computed, progress)
                     work.place([0.0] * len(self._directions))
-                    again = standing.draws_later(work.loan)
+                    again = objective.draws_later(work.loan, standing)
                 if objective.precision in REDUCED and checks:
                     with arithmetic("single", objective.device):
                         error = self._spot_check(work, coordinates, totals, checks)

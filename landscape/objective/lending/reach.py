@@ -18,8 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.objective.returned import Canonical
-
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 _DEPTH, _MANY, _ALL = 6, 100, 2000  # of what is looked into: how deep, per container, in all
 _SHARED = {id(np.random.mtrand._rand), id(getattr(random, "_inst", None))}  # the process's own
@@ -135,8 +133,6 @@ def same_state(one: Any, other: Any) -> bool:
 
 
 def _inside(thing: Any) -> Iterable[Any]:
-    if isinstance(thing, Canonical):
-        return [thing.metric]
     if isinstance(thing, functools.partial):
         return [thing.func, *thing.args, *thing.keywords.values()]
     if isinstance(thing, MethodType):
