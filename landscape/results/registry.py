@@ -11,6 +11,7 @@ from landscape.base.files import SchemaError, groups, opened
 from landscape.base.result import Result, read_group
 from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.affine import Line, Plane
+from landscape.results.alignment import Alignment
 from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.gradients import GradientHistogram
@@ -44,6 +45,7 @@ RESULTS: dict[str, type[Result]] = {
         CurvaturePath,
         HessianTrace,
         SpectralDensity,
+        Alignment,
     )
 }
 

@@ -1,0 +1,1 @@
+"""Whether solutions are connected: barriers, curves, averages."""
