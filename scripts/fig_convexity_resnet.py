@@ -32,9 +32,10 @@ def main() -> None:
         maps[name] = script.measured(name, lambda o=objective, n=name: measure(script, n, o, size))
     with styled("paper", columns=2):
         figure = Figure()
+        figure.set_size_inches(7, 3.2)
         for ax, (name, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
-            ls.plot_curvature_map(found, ax=ax)
-            ax.set_title(f"ResNet-56 {name}", loc="center")
+            ls.plot_curvature_map(found, most=1.0, ax=ax)
+            ax.set_title(f"ResNet-56 {name}", loc="left")
     told = [
         f"{name}: median {np.nanmedian(m.ratio):.2g}, at most {np.nanmax(m.ratio):.2g}, above .1 "
         f"at {np.mean(m.ratio > 0.1):.0%} of the points"
