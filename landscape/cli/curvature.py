@@ -58,7 +58,7 @@ def curvature(
     task: TaskName = None,
     data: Split = "train",
     samples: Samples = None,
-    precision: Precision = "single",
+    precision: Precision = None,
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
     processes: engines.Count = 1,
