@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.style import styled
 
+
 def main() -> None:
     script = Script("fig_convexity_resnet", __doc__)
     size, samples = (2, 2) if script.smoke else (RESOLUTION, SAMPLES)
@@ -43,8 +44,8 @@ def main() -> None:
         figure,
         f"|λmin/λmax| {'; '.join(told)}. {size} x {size} points, {samples} training images, batch "
         "norm frozen, filter-normalized random directions; dots: convex within the residual. "
-        f"Eigenvalues depend on the parametrisation (Dinh et al. 2017), and {samples} images bias λmax "
-        "upward: the two planes are compared under the same conditions only.",
+        f"Eigenvalues depend on the parametrisation (Dinh et al. 2017), and {samples} images bias "
+        "λmax upward: the two planes are compared under the same conditions only.",
     )
 
 

@@ -104,7 +104,7 @@ def _optimizer(results: Sequence[Any]) -> str:
 
 
 def _run(results: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: None for name in ("path", "walk", "layers", "sharpness")}
+    found: dict[str, Any] = dict.fromkeys(("path", "walk", "layers", "sharpness"))
     for result in results:
         if isinstance(result, PathMetrics):
             columns = ("cosine", "distance", "update_norm", "losses", "learning_rate")

@@ -63,6 +63,7 @@ def check_curvature(restriction: Restriction, point: list[float]) -> None:
             raise
         except RuntimeError:  # a loss that does not run in double precision cannot be checked so
             return
+        problem = ""
         for seed in range(_DIRECTIONS):
             with np.errstate(all="ignore"):
                 problem = _problem(measure, theta, few.layout, seed)
