@@ -441,12 +441,12 @@ class KeepsItsWeight(nn.Linear):
         return nn.functional.linear(x, self.held, self.bias)
 
 
-def test_weights_that_a_layer_no_longer_reads_are_told():
+def test_weights_that_a_layer_no_longer_reads_are_refused():
     model, x = KeepsItsWeight().eval(), torch.randn(8, 3)
     objective = ls.Objective(model, lambda m, b: m(b[0]).square().mean(dim=1), (x,))
     objective.at(objective.parameters())  # nothing is kept yet
     with torch.no_grad():
         model(x)
     objective = ls.Objective(model, lambda m, b: m(b[0]).square().mean(dim=1), (x,))
-    with pytest.warns(UserWarning, match=r"does not read 1 weights .*weight"):
+    with pytest.raises(ValueError, match=r"\(first: weight\) would change nothing.*Empty held"):
         objective.at(objective.parameters())

@@ -22,13 +22,20 @@ import json
 import os
 import typing
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import h5py
 import numpy as np
 
-from landscape.base.files import SchemaError, check_stored, check_version, groups, opened, replacing
+from landscape.base.files import (
+    SchemaError,
+    check_stored,
+    check_version,
+    expanded,
+    groups,
+    opened,
+    replacing,
+)
 from landscape.base.settings import as_json
 
 _BACKGROUND = ("settings", "provenance")
@@ -111,7 +118,7 @@ class Result:
     @classmethod
     def find(cls, path: str | os.PathLike[str], name: str) -> Self | None:
         """Like `load`, but None when the file or the group does not exist."""
-        if not Path(path).exists():
+        if not expanded(path).exists():
             return None
         with opened(path) as file:
             if name not in file:

@@ -147,6 +147,13 @@ def surface(
     goes_on = tolerance is not None or (units is None and part == (0, 1))
     if tolerance is None and budget is None:
         propose_tolerance(objective, found, size)
+    if states := sum(-(-len(t) // every) for t in trajectories):
+        points = size[0] * size[1]
+        typer.echo(
+            f"surface: {points:,} points of the plane, then {states:,} states of the runs, which "
+            "take as long each",
+            err=True,
+        )
     try:
         measured = loss_surface(
             objective,

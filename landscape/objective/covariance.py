@@ -26,7 +26,7 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
         batches: The samples.
 
     Returns:
-        Sums, shape (metrics, points, 3), and the loss of single samples, float64, shape (points,
+        Sums, shape (metrics, points, 6), and the loss of single samples, float64, shape (points,
         samples); NaN when the loss does not tell samples apart. For a loss of sums and weights
         R = Σ s / Σ w it is R + (s - R w) / w̄: its mean is R, and errors of its mean are those of R
         to first order (ratio estimator; Cochran 1977, Sampling Techniques, section 6.4).

@@ -26,6 +26,7 @@ from landscape.objective.data.held import DESCRIBED, HeldData, map_tensors
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.inspection.look import Nature, look, look_again, runs
 from landscape.objective.lending.loan import Loan, borrowed
+from landscape.objective.lending.standing import Standing
 from landscape.objective.matched import matched, matched_parameters
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
@@ -152,6 +153,7 @@ class Objective:
             data, device=self.device, batch_size=batch_size, samples=samples, seed=seed
         )
         self._natures: dict[tuple, tuple[Any, Nature]] = {}
+        self._looked_at_all = False
         if precision == own or precision == "native" or (precision in REDUCED and own == "single"):
             self._cast_if_needed()
         else:
@@ -321,6 +323,37 @@ class Objective:
             with arithmetic(full, self.device):
                 self._natures[key] = self.metrics, self._look(loan)
         return self._natures[key][1]
+
+    def draws_later(self, loan: Loan, standing: Standing) -> bool:
+        """Whether a later batch was found to draw random numbers, which the first did not tell.
+
+        All batches are looked at, once, and only if generators moved: to do so costs more than a
+        point. Another thread may have moved them.
+
+        Args:
+            loan: The model, at its own weights.
+            standing: Where the generators stood before the measurement; put back if it is found.
+
+        Raises:
+            ValueError: If one does, and no common random numbers were given.
+        """
+        nature, common = self.nature(loan), self.common_random_numbers
+        if self._looked_at_all or nature.draws or not standing.moved:
+            return False
+        try:
+            with arithmetic(self.precision, self.device):
+                for batch, _ in self.data.batches():
+                    found = look_again(loan, self.metrics, batch, nature, common=common)
+                    if found is not nature:
+                        self._natures[tuple(map(id, self.metrics.values()))] = self.metrics, found
+                        self.choice, self._repeatable = None, False
+                        standing.put_back()
+                        return True
+        except ValueError:
+            standing.put_back()
+            raise
+        self._looked_at_all = True
+        return False
 
     def _look(self, loan: Loan) -> Nature:
         size, common = _LOOK, self.common_random_numbers

@@ -18,7 +18,9 @@ from landscape.objective.gradient import gradient_of
 from landscape.objective.inspection.guarded import guard
 from landscape.objective.lending.interrupt import held_back
 from landscape.objective.lending.loan import Loan, borrowed
-from landscape.objective.metrics import Metric, check_weights, mean_and_error
+from landscape.objective.lending.reach import left_as_found
+from landscape.objective.lending.standing import Standing
+from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
 from landscape.objective.policies.batchnorm import norms_of
 from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.second_order.hessian import Hessian
@@ -97,10 +99,10 @@ class Restriction:
                 f"coordinates have shape {coordinates.shape}; expected (points, "
                 f"{len(self._directions)})."
             )
-        shape = (len(objective.metrics), len(coordinates), 3)
+        shape = (len(objective.metrics), len(coordinates), SUMS)
         totals = torch.zeros(shape, dtype=torch.float64, device=objective.device)
         computed = np.zeros(len(coordinates), bool)
-        error = None
+        error, again, standing = None, False, Standing(objective.metrics.values())
         try:
             with held_back() as check, self._work(check) as work:
                 with arithmetic(objective.precision, objective.device):
@@ -108,11 +110,15 @@ class Restriction:
                     if progress is not None and objective.seconds_per_point is not None:
                         progress.expect(objective.seconds_per_point)
                     self._measure(work, choice, coordinates, totals, computed, progress)
+                    work.place([0.0] * len(self._directions))
+                    again = objective.draws_later(work.loan, standing)
                 if objective.precision in REDUCED and checks:
                     with arithmetic("single", objective.device):
                         error = self._spot_check(work, coordinates, totals, checks)
         except KeyboardInterrupt:
             raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
+        if again:
+            return self(coordinates, checks=checks)
         check_weights(objective.names, totals, computed)
         found = self._evaluation(coordinates, totals, computed)
         return replace(found, observed_error=error, shrunk=objective.shrunk)
@@ -240,6 +246,7 @@ class Restriction:
                 dtype=objective.dtype,
                 native=objective.precision == "native",
             ) as loan,
+            left_as_found(objective.metrics.values()),
             self._guarded(loan) as (metrics, begin),
         ):
             yield Work(

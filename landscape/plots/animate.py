@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
 from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
@@ -158,7 +159,7 @@ def write_animation(
         FileExistsError: If something else than a film of this kind is there.
         FileNotFoundError: If an MP4 is wanted and ffmpeg is not installed.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.suffix not in (".gif", ".mp4"):
         raise ValueError(f"An animation is written as .gif or .mp4; not {path.name!r}.")
     if path.suffix == ".mp4" and shutil.which("ffmpeg") is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from landscape.base.files import expanded
 from landscape.base.result import Result
 from landscape.plots.caption import conditions
 from landscape.plots.ground import ground_colors
@@ -104,6 +105,7 @@ def write_figures(results: Mapping[str, Result], out: Path) -> list[Path]:
             made[f"{file}-3d"] = figure(result, paths=own, view="3d")
         elif not isinstance(result, Projection):
             made[file] = figure(result)
+    out = expanded(out)
     out.mkdir(parents=True, exist_ok=True)
     pages = [out / f"{name}.html" for name in made]
     for page, drawn in zip(pages, made.values(), strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
 from landscape.plots.gltf import gltf_bytes
 from landscape.plots.surface import check_plane, contour_levels, metric_of
@@ -108,7 +109,7 @@ def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> Path:
         FileExistsError: If something else than a mesh of this kind is there.
         ImportError: If a ``.glb`` is wanted and trimesh is not installed.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.suffix not in _WRITERS:
         raise ValueError(f"A mesh is written as {', '.join(_WRITERS)}; not {path.name!r}.")
     check_replaceable(path)

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from landscape.base.files import expanded
 from landscape.base.result import Result
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.curvature import curvature_drawings
@@ -72,7 +73,7 @@ def plot_results(
     with styled(style, columns=2):
         for drawing in _drawings(results):
             name = _unused(drawing.name, taken)
-            files = [Path(out) / f"{name}.{kind.lstrip('.')}" for kind in formats]
+            files = [expanded(out) / f"{name}.{kind.lstrip('.')}" for kind in formats]
             for file in files:
                 save_figure(drawing.figure, file, results=drawing.results, title=drawing.sentence)
             written.append(Drawn(files[0], drawing.sentence))

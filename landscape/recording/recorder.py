@@ -6,15 +6,15 @@ import atexit
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from landscape.base.files import expanded
 from landscape.base.layout import Layout
-from landscape.base.runs.tables import check_scalar_name, refuse_existing
+from landscape.base.runs.tables import check_scalar_name, refuse_existing, refuse_written
 from landscape.base.runs.writer import ROW_TYPES, RowType
 from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
@@ -113,7 +113,8 @@ class Recorder:
         overwrite: Replace an existing file.
 
     Raises:
-        FileExistsError: If the file exists and neither `overwrite` nor `resume` is given.
+        FileExistsError: If the file exists and neither `overwrite` nor `resume` is given, or
+            another recorder has it open.
         OSError: If the file cannot be created or the disk cannot hold it.
         ValueError: If the settings do not fit the model or, with `resume`, the file.
 
@@ -155,9 +156,11 @@ class Recorder:
             raise ValueError("gradient_histogram needs motion=True, which reads the gradients.")
         if dtype is not None and dtype not in ROW_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
-        self.path, self._overwrite, self._resume = Path(path), overwrite, resume
+        self.path, self._overwrite, self._resume = expanded(path), overwrite, resume
         if not overwrite and resume is False:
             refuse_existing(self.path)
+        elif overwrite:
+            refuse_written(self.path)
         self._layout = selected_layout(model, parameters)
         self._optimizers = all_of(optimizer)
         self._beside, beside_layout = tensors_beside(model, self._optimizers, beside)

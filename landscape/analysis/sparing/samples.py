@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.base.files import expanded
 from landscape.base.provenance import fingerprint
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Samples:
         self._order = np.random.default_rng(seed).permutation(self.size)
         self._what, self._progress = f"{what} seed {seed}", progress
         self._engine = None if engine is None else Kept(engine)
-        self._units = None if units is None else Path(units)
+        self._units = None if units is None else expanded(units)
         self._done = 0
         self._whole = objective.restrict(origin, directions, **self._buffers)
         few = np.linspace(0, len(coordinates) - 1, max(2, len(coordinates) // _LESS))

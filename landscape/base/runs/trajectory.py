@@ -56,13 +56,12 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Self
 
 import h5py
 import numpy as np
 
-from landscape.base.files import SchemaError, damage_told, opened
+from landscape.base.files import SchemaError, damage_told, expanded, opened
 from landscape.base.layout import Layout
 from landscape.base.runs.checked import (
     check_schema,
@@ -119,12 +118,12 @@ class Trajectory:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = expanded(path)
         self._place = self.path.absolute()  # also when the program goes to another folder
         self._open = ExitStack()
         self._file: h5py.File | None = None
         self.live = False
-        read(path, self._read_head)
+        read(self.path, self._read_head)
         if not len(self):
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 import h5py
 import numpy as np
 
-from landscape.base.files import SchemaError
+from landscape.base.files import SchemaError, expanded
 from landscape.base.layout import Layout
 from landscape.base.provenance import provenance
 from landscape.base.runs.crashproof import CrashproofFile
@@ -23,6 +23,7 @@ from landscape.base.runs.tables import (
     make_file,
     opened_to_grow,
     refuse_existing,
+    refuse_written,
 )
 from landscape.base.runs.trajectory import HISTOGRAM_BINS, SCHEMA, Trajectory
 
@@ -81,9 +82,10 @@ class TrajectoryWriter:
     ) -> None:
         if dtype not in ROW_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
-        self.path = Path(path)
+        self.path = expanded(path)
         if not overwrite:
             refuse_existing(self.path)
+        refuse_written(self.path)
         half, row = dtype == "float16-delta", "<f8" if dtype == "float64" else "<f4"
         double = {name for name in double if name in ("buffers", "beside", "frozen")}
         version = 2 if double or dtype == "float64" else 1
@@ -128,7 +130,7 @@ class TrajectoryWriter:
         """
         Trajectory(path)  # refuses what is not one
         writer = cls.__new__(cls)
-        writer.path = Path(path)
+        writer.path = expanded(path)
         writer._open()
         writer._file.attrs["complete"] = 0
         return writer

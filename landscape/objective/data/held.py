@@ -36,6 +36,7 @@ from landscape.objective.data.structure import (
     tensors_of,
 )
 from landscape.objective.lending.loan import random_state_kept
+from landscape.objective.lending.reach import generators_kept
 
 __all__ = ["DESCRIBED", "HeldData", "map_tensors"]
 
@@ -82,7 +83,10 @@ class HeldData:
         self.batch_size = 256 if batch_size is None else int(batch_size)
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
-        with random_state_kept(torch.device("cpu")):  # a loader draws from them, even unshuffled
+        with (
+            random_state_kept(torch.device("cpu")),  # a loader draws from them, even unshuffled
+            generators_kept([data]),
+        ):
             batches, endless = _batches(data, samples)
         self._form: Form | None = None
         self._whole, problem = None, None

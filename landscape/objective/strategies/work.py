@@ -79,6 +79,7 @@ class Work:
         """Let the model compute at the point with these coordinates."""
         combine(self.loan.flat, self.origin, self.directions, point)
         self.loan.round()
+        torch.clear_autocast_cache()  # autocast that is on all the while keeps casts of weights
         self.place_buffers(point)
 
     def place_buffers(self, point: Sequence[float]) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.base.files import check_version
+from landscape.base.files import check_version, expanded
 from landscape.objective.strategies.choice import STRATEGIES, Choice
 
 _COUNT = 32  # units of a small measurement
@@ -46,7 +46,7 @@ class Units:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, key: str, points: int) -> None:
-        self.folder = Path(folder)
+        self.folder = expanded(folder)
         self.points = points
         self.size = min(_POINTS, max(1, points // _COUNT))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,8 @@ class Units:
         elif (plan.get("key"), plan.get("points")) != (key, points):
             raise ValueError(
                 f"{self.folder} holds units of another measurement (plane, points, data or "
-                "settings differ); give an empty folder, or delete that one."
+                "settings differ), or of an earlier version of this package that told devices "
+                "apart; give an empty folder, or delete that one."
             )
         else:
             self.size = self._whole(plan.get("size"), "size", most=max(1, points))
