@@ -54,7 +54,8 @@ def main() -> None:
         f"to {np.nanmax(found.ratio):.2g} on {size} x {size} points. Within the plane the loss "
         f"curves upward at {looks:.0%} of them, over all parameters at "
         f"{np.mean(found.convex):.0%}: a plane can look convex where the loss is not. Residuals "
-        f"up to {np.nanmax(found.smallest_residual):.1g}.",
+        f"up to {np.nanmax(found.smallest_residual):.1g}. Eigenvalues depend on the "
+        "parametrisation (Dinh et al. 2017).",
     )
 
 

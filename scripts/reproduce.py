@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from claims import averages, edge, geometry, optimizers, walks
+from claims import averages, convexity, edge, geometry, optimizers, walks
 from claims.claim import Claim, load, save, table
 from claims.setting import SCRATCH, data_name
 
@@ -27,6 +27,7 @@ EXPERIMENTS = {
     "swa": averages.swa,
     "edge": edge.edge,
     "outliers": edge.outliers,
+    "convexity": convexity.convexity,
 }
 HEADER = """# Reproduction of published claims
 

@@ -20,8 +20,10 @@ from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
 from landscape.recording.measure import Measure
+from landscape.recording.numbers.hyperparameters import options_of
 from landscape.recording.numbers.number import one_number
 from landscape.recording.numbers.sketch import Sketch
+from landscape.recording.second_moment import SecondMoments
 from landscape.recording.selection import Selection, selected_layout
 from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
@@ -92,6 +94,10 @@ class Recorder:
             module with parameters of the same names (`AveragedModel`), or a function without
             arguments that returns tensors by name, by parameter, or in the order of the recorded
             parameters. Asked right before the next step; recorded beside each state.
+        optimizer_state: Store with each state the optimizer's running mean of squared gradients
+            (Adam and its kin, RMSprop), and how many updates it has seen, so that
+            `landscape.curvature_path` can compare the preconditioned sharpness with the threshold;
+            as large as the parameters.
         random_state: Store the global random generators with each state.
         frozen: Store the parameters that are not trained, once, so that the file alone is enough
             to evaluate a state.
@@ -103,7 +109,7 @@ class Recorder:
             none.
         seed: Seed of the sketch.
         run: How the run is made, for example ``{"task": ..., "optimizer": "adam"}``;
-            JSON-serialisable. The optimizer's class name is filled in when missing.
+            JSON-serialisable. The optimizer's class name and options are filled in when missing.
         overwrite: Replace an existing file.
 
     Raises:
@@ -135,6 +141,7 @@ class Recorder:
         sketch: int | None = None,
         gradient_histogram: bool = False,
         evaluation: Evaluation | None = None,
+        optimizer_state: bool = False,
         random_state: bool = False,
         frozen: bool = True,
         steps: int | None = None,
@@ -163,6 +170,7 @@ class Recorder:
             Layout.of_buffers(model),
             evaluation,
             beside=(beside_layout, self._beside),
+            moments=SecondMoments(self._optimizers) if optimizer_state else None,
             gradient=motion,
             dtype=None if dtype is None else _WIDTH[dtype],
         )
@@ -177,7 +185,8 @@ class Recorder:
         )
         self._model, self._every, self._inner = model, every, inner
         called = " + ".join(type(o).__name__ for o in self._optimizers)
-        self._run = {"optimizer": called, "every": every, **(run or {})}
+        options = {"options": options_of(self._optimizers[0])} if len(self._optimizers) == 1 else {}
+        self._run = {"optimizer": called, "every": every, **options, **(run or {})}
         self.size = self._contents.size(every=every, steps=steps)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start

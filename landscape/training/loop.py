@@ -99,6 +99,7 @@ def record_run(
         resume=done if resume else False,
         evaluation=_evaluation(run, optimizer, average),
         gradient_histogram=run.gradient_histogram,
+        optimizer_state=run.optimizer_state,
     )
     with (
         _conditions(run, torch.device(device)),

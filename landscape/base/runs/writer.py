@@ -51,6 +51,7 @@ class TrajectoryWriter:
         double: Which of ``buffers``, ``beside`` and ``frozen`` are stored in double precision.
         layers: Names of the numbers that updates will come with for each tensor.
         evaluation: Whether states will come with evaluation parameters.
+        second_moment: Whether states will come with second moments of the optimizer.
         random_state: Length of the random states that states will come with; 0: none.
         sketch: Size and seed of the random projection that updates will come with.
         gradient_histogram: Whether updates will come with histograms of their gradients.
@@ -74,6 +75,7 @@ class TrajectoryWriter:
         double: Iterable[str] = (),
         layers: Sequence[str] = (),
         evaluation: bool = False,
+        second_moment: bool = False,
         random_state: int = 0,
         sketch: tuple[int, int] | None = None,
         gradient_histogram: bool = False,
@@ -104,6 +106,8 @@ class TrajectoryWriter:
             values["frozen"] = np.asarray(frozen[1], np.float64 if "frozen" in double else "f4")
         if evaluation:
             tables["evaluation"] = (layout.size, row)
+        if second_moment:
+            tables["second_moment"] = (layout.size, row)
         if random_state:
             tables["random_state"] = (random_state, "|u1")
         if sketch is not None:
@@ -176,6 +180,7 @@ class TrajectoryWriter:
         *,
         beside: np.ndarray | None = None,
         evaluation: np.ndarray | None = None,
+        second_moment: np.ndarray | None = None,
         random_state: np.ndarray | None = None,
     ) -> None:
         """Append one state; it counts once `commit` was called."""
@@ -192,13 +197,18 @@ class TrajectoryWriter:
             "buffers": buffers,
             "beside": beside,
             "evaluation": evaluation,
+            "second_moment": second_moment,
             "random_state": random_state,
         }.items():
             if values is not None:
                 self._table(name).write_row(row, values)
-        if random_state is None and "random_state" in self._file:  # resumed without
-            table = self._table("random_state")
-            table.write_row(row, np.zeros(table.shape[1]))
+        for name, values, unknown in (
+            ("random_state", random_state, 0),  # resumed without
+            ("second_moment", second_moment, math.nan),
+        ):
+            if values is None and name in self._file:
+                table = self._table(name)
+                table.write_row(row, np.full(table.shape[1], unknown))
         self._disk.check()
         self._steps.append(step)
         self._states += 1

@@ -31,7 +31,7 @@ from landscape.objective.strategies.work import Work
 
 Around = Callable[[], contextlib.AbstractContextManager[Any]]
 
-_MOST = 1024  # samples to a batch
+_MOST = 2048  # samples to a batch
 _SHARE = 0.5  # of the free memory that kept graphs may take
 
 
