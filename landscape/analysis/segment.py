@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from landscape.analysis.sparing.rounds import Rounds
 from landscape.analysis.sparing.samples import Samples
 from landscape.base.progress import Progress
 from landscape.base.vector import Vector, layout_of
-
-if TYPE_CHECKING:
-    from landscape.objective.objective import Evaluation, Objective
+from landscape.objective.objective import Evaluation, Objective
 
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -50,9 +46,6 @@ def measured(
     coordinates, start, moves = alpha[:, None], None, None
     if buffers is not None:  # a second coordinate moves the buffers only
         start, end = (b.astype(np.float64) for b in buffers)
-        direction = Vector(
-            np.concatenate([direction, np.zeros_like(direction)]), layout_of(direction)
-        )
         moves = Vector(np.stack([np.zeros_like(start), end - start]), layout_of(start))
         coordinates = np.stack([alpha, alpha.clip(0, 1)], axis=1)
     at = objective.restrict(origin, direction, buffers=start, buffer_directions=moves)
@@ -60,11 +53,9 @@ def measured(
         return (at.paired if paired else at)(coordinates, progress=progress)
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
-    samples = Samples(
-        objective, origin, direction, coordinates, seed=seed, buffers=start,
-        buffer_directions=moves,
-    )  # fmt: skip
-    return at.told(*_sparingly(samples, tolerance))
+    samples = Samples(at, coordinates, seed=seed)
+    mean, error = _sparingly(samples, tolerance)
+    return Evaluation(at.names, mean, error, np.ones(len(alpha), bool))
 
 
 def _sparingly(samples: Samples, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

@@ -79,7 +79,7 @@ def sparing(
         found = measured(part)
         total += len(few)
         finite = [s for s in found.values() if np.isfinite(s.mean[0]).all()]  # only they need more
-        beyond = [_beyond(segment, part, tolerance) for segment in finite] or [0.0]
+        beyond = [_beyond(s, tolerance, objective.precision) for s in finite] or [0.0]
         beyond = float(np.quantile(beyond, _KEPT, method="inverted_cdf"))
         if beyond <= 1:
             return part, found
@@ -91,8 +91,9 @@ def sparing(
     return objective, measured(objective)
 
 
-def _beyond(segment: Evaluation, part: Objective, tolerance: float) -> float:
+def _beyond(segment: Evaluation, tolerance: float, precision: str) -> float:
     """How many times larger a segment's squared error is than it may be."""
     assert segment.covariance is not None
-    found = float(uncertainty(segment.mean[0], segment.covariance, part.settings)) / tolerance
+    told = {"precision": precision}
+    found = float(uncertainty(segment.mean[0], segment.covariance, told)) / tolerance
     return np.inf if np.isnan(found) else found**2
