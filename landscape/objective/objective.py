@@ -30,7 +30,12 @@ from landscape.objective.second_order.hessian import Hessian
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.tuning import Tuning, check_strategy
 
-__all__ = ["Evaluation", "Objective", "Restriction"]
+__all__ = ["Evaluation", "Objective", "Restriction", "subset_of"]
+
+
+def subset_of(size: int, samples: int, *, seed: int) -> np.ndarray:
+    """So many of `size` samples, by index, in order; a larger subset holds a smaller."""
+    return np.sort(np.random.default_rng(seed).permutation(size)[:samples])
 
 
 class Objective:
@@ -228,9 +233,16 @@ class Objective:
 
     def subset(self, samples: int, *, seed: int = 0) -> Objective:
         """The same objective on so many of the held samples; a larger subset holds a smaller."""
-        order = np.random.default_rng(seed).permutation(self.data.size)
+        part = self.on(subset_of(self.data.size, samples, seed=seed))
+        part.tuning = self.tuning.copy()
+        return part
+
+    def on(self, samples: np.ndarray | None) -> Objective:
+        """The same objective on some of the held samples, by index; None: on all."""
+        if samples is None:
+            return self
         part = Objective.__new__(Objective)
-        part.problem, part.tuning = self.problem.on(np.sort(order[:samples])), self.tuning.copy()
+        part.problem, part.tuning = self.problem.on(samples), self.tuning
         return part
 
     def matched(self, vector: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class Measured(Protocol):
 
     @property
     def reduced(self) -> bool:
-        """Whether numbers are of a lower precision, whose error a few points tell."""
+        """Whether the numbers are of a lower precision."""
         ...
 
     def prepare(self, coordinates: np.ndarray) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import numpy as np
 
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint
-from landscape.objective.evaluation import Evaluation, spread_over
+from landscape.objective.evaluation import Evaluation
 from landscape.objective.workers.engine import Engine, Measured, closeness, measure_units
 from landscape.objective.workers.units import HeldUnits, Units
 
@@ -50,10 +49,8 @@ def in_units(
         RuntimeError: If a unit failed three times.
         Interrupted: On Ctrl-C, with the points measured until then.
     """
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
-    if folder is None and engine is None and count == 1 and not always:
+    check_shard(shard)
+    if folder is None and engine is None and shard == (0, 1) and not always:
         return measured(coordinates, samples, progress=progress)
     names, points = measured.names, len(coordinates)
     units = HeldUnits(points) if folder is None else Units(folder, key=key, points=points)
@@ -66,16 +63,22 @@ def in_units(
     except KeyboardInterrupt:
         raise Interrupted(Evaluation(names, *units.collect(len(names)))) from None
     shrunk = "" if measured.tuning is None else measured.tuning.shrunk
-    found = Evaluation(names, *units.collect(len(names)), shrunk=shrunk)
-    if not measured.reduced:
-        return found
-    checked = measured(coordinates[spread_over(points, 8)], samples)
-    return replace(found, observed_error=checked.observed_error)
+    return Evaluation(names, *units.collect(len(names)), shrunk=shrunk)
 
 
 def key_of(coordinates: np.ndarray, what: str) -> str:
     """What units are of: points, and a text that says what is measured there."""
     return fingerprint(coordinates, np.frombuffer(what.encode(), np.uint8))
+
+
+def check_shard(shard: tuple[int, int]) -> None:
+    """Refuse a shard that is none.
+
+    Raises:
+        ValueError: If it is not (i, n) with 0 ≤ i < n.
+    """
+    if not 0 <= shard[0] < shard[1]:
+        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
 
 
 def _check_same(
