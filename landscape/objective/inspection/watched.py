@@ -127,9 +127,7 @@ class _Watching(Drawing):
         self.parameters = {id(p) for p in loan.model.parameters()}
         super().__init__(now.streams)
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
+    def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Note the tensors of an operation, then run it."""
         self.now.enabled |= torch.is_grad_enabled()
         for tensor in _tensors((args, kwargs)):
@@ -149,7 +147,7 @@ class _Watching(Drawing):
             if place and place not in self.mine:
                 self.now.aside.storage(tensor)
                 self.now.written.setdefault(place, tensor)
-        return super().__torch_dispatch__(func, types, args, kwargs)
+        return super().run(func, args, kwargs)
 
 
 def unread(loan: Loan, now: Pass) -> list[str]:

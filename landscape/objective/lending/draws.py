@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -141,15 +142,32 @@ class Drawing(TorchDispatchMode):
 
     def __init__(self, streams: Streams) -> None:
         self.streams = streams
+        if "torch._dynamo" in sys.modules:
+            _leave_uncompiled()
         super().__init__()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not by torch, which loads its compiler for it: more than a second for every process."""
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
+        """See an operation and run it."""
+        return self.run(func, args, kwargs or {})
+
+    def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Call an operation, with another generator when it draws."""
         if os.getpid() != self.streams.process:
-            return func(*args, **(kwargs or {}))
-        return self.streams.call(func, args, kwargs or {})
+            return func(*args, **kwargs)
+        return self.streams.call(func, args, kwargs)
+
+
+@cache
+def _leave_uncompiled() -> None:
+    """Once torch's compiler is loaded, keep it from compiling what sees the operations."""
+    Drawing.__torch_dispatch__ = torch._disable_dynamo(Drawing.__torch_dispatch__, recursive=True)
 
 
 @contextlib.contextmanager
