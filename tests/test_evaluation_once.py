@@ -26,10 +26,11 @@ class Wide(nn.Module):
 
 
 def held(shape):
-    return sum(isinstance(o, torch.Tensor) and o.shape == shape for o in gc.get_objects())
+    found = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
+    return sum(tensor.shape == shape for tensor in found)
 
 
-@pytest.mark.parametrize("more", [{}, {"tolerance": 0.05}, {"budget": 40.0}])
+@pytest.mark.parametrize("more", [{}, {"tolerance": 0.05}, {"budget": 70.0}])
 def test_a_plane_is_held_once_however_it_is_measured(more):
     most = []
 
@@ -42,7 +43,7 @@ def test_a_plane_is_held_once_however_it_is_measured(more):
         Wide(), loss, (torch.randn(600, 3),), strategy="sequential", batch_size=300
     )
     plane = ls.random_plane(objective.parameters(), objective.layout, normalization="none")
-    ls.loss_surface(objective, plane, resolution=5, **more)
+    ls.loss_surface(objective, plane, resolution=9, **more)
     assert max(most) == 1
 
 
