@@ -18,6 +18,7 @@ schema). Files are untrusted: nothing is unpickled and links to other files are 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import typing
@@ -166,6 +167,7 @@ class _Field(typing.NamedTuple):
     wide: bool = False  # float64 stays as it is; everything else becomes `dtype`
 
 
+@functools.cache
 def _fields(cls: type[Result]) -> dict[str, _Field]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return {f.name: _field(hints[f.name]) for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]

@@ -202,7 +202,10 @@ def surface(
     for sentence in said_of_accuracy(measured):
         typer.echo(f"  {sentence}")
     for trajectory in trajectories:
-        shown = project(trajectory, found, objective=objective, every=every)
+        kept = None if units is None else Path(units) / "paths" / inputs.run_key(trajectory)
+        shown = project(
+            trajectory, found, objective=objective, every=every, units=kept, engine=workers
+        )
         shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
         typer.echo(
             f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "

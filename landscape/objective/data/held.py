@@ -184,16 +184,24 @@ class HeldData:
         part._cut_to(index)
         return part
 
-    def cast(self, dtype: torch.dtype) -> None:
-        """Convert floating-point samples to `dtype`; objects stay as they are."""
+    def in_batches_of(self, batch_size: int) -> HeldData:
+        """The same samples, not copied, in other batches."""
+        other = copy.copy(self)
+        other.batch_size = batch_size
+        return other
+
+    def cast(self, dtype: torch.dtype) -> HeldData:
+        """The same with floating-point samples of another type; objects stay as they are."""
 
         def convert(t: Tensor) -> Tensor:
             if not t.is_floating_point():
                 return t
             return t.detach().to(dtype).requires_grad_(t.requires_grad)
 
-        self._whole = map_tensors(self._whole, convert)
-        self._batches = [map_tensors(b, convert) for b in self._batches]
+        other = copy.copy(self)
+        other._whole = map_tensors(self._whole, convert)
+        other._batches = [map_tensors(b, convert) for b in self._batches]
+        return other
 
     def describe(self) -> dict[str, Any]:
         """Count and hash of the samples, for provenance.

@@ -9,48 +9,45 @@ precision cross no kinks of rectifiers.
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from landscape.base.layout import Layout
+from landscape.objective.family import Family, family_of
 from landscape.objective.lending.interrupt import held_back
+from landscape.objective.problem import Problem
 from landscape.objective.second_order.hessian import Hessian
-
-if TYPE_CHECKING:
-    from landscape.base.layout import Layout
-    from landscape.objective.objective import Objective
-    from landscape.objective.restriction import Restriction
+from landscape.objective.tuning import Tuning
+from landscape.objective.working import working
 
 _SAMPLES = 4
 _DIRECTIONS = 2  # a failure counts when it is seen along both
 _AWAY = 1e-2  # of the weights' size, from the point
 _STEPS = (1e-5, 1e-7, 1e-9, 1e-3)  # of the weights' size; rounding spoils small ones, kinks large
 _AGREE = 1e-2
-_checked: weakref.WeakSet[Objective] = weakref.WeakSet()
+_checked: weakref.WeakSet[Problem] = weakref.WeakSet()
 
 
-def check_curvature(restriction: Restriction, point: list[float]) -> None:
-    """Compare autograd with differences, once for each objective.
+def check_curvature(problem: Problem, family: Family, tuning: Tuning, point: list[float]) -> None:
+    """Compare autograd with differences, once for each problem.
 
     Raises:
         ValueError: If the loss's first or second derivative is another one than autograd's.
     """
-    objective = restriction.objective
-    if objective in _checked:
+    if problem in _checked:
         return
-    with held_back() as check, restriction._work(check) as work:
-        objective.check_repeatable(work)
+    with held_back() as check, working(problem, family, tuning, check) as work:
+        tuning.check_repeatable(problem, work)
         work.place(point)
         theta = work.loan.flat.double().cpu().numpy()
         buffers = work.loan.buffers.double().cpu().numpy()
-    few = _in_double(objective)
-    at = few.restrict(theta, np.zeros((0, theta.size)), buffers=buffers)
-    with held_back() as check, at._work(check) as work:
+    few = _in_double(problem)
+    at = family_of(few, theta, np.zeros((0, theta.size)), buffers=buffers)
+    with held_back() as check, working(few, at, tuning, check) as work:
 
         def measure(vector: np.ndarray) -> Hessian:
             work.loan.flat.copy_(torch.from_numpy(vector))
@@ -63,26 +60,22 @@ def check_curvature(restriction: Restriction, point: list[float]) -> None:
             raise
         except RuntimeError:  # a loss that does not run in double precision cannot be checked so
             return
-        problem = ""
+        found = ""
         for seed in range(_DIRECTIONS):
             with np.errstate(all="ignore"):
-                problem = _problem(measure, theta, few.layout, seed)
-            if not problem:
+                found = _problem(measure, theta, few.layout, seed)
+            if not found:
                 break
-    if problem:
-        raise ValueError(problem)
-    _checked.add(objective)
+    if found:
+        raise ValueError(found)
+    _checked.add(problem)
 
 
-def _in_double(objective: Objective) -> Objective:
-    data = objective.data
-    count = _SAMPLES if objective._batch_size is None else data.batch_size  # which it may need
-    index = np.arange(min(count, data.size)) if data.joined else None
-    few = objective.part(index, metrics={"loss": next(iter(objective.metrics.values()))})
-    few.data = copy.copy(few.data)
-    few.data.cast(torch.float64)
-    few.dtype, few.precision = torch.float64, "double"
-    return few
+def _in_double(problem: Problem) -> Problem:
+    data = problem.data
+    count = _SAMPLES if problem.batch_size is None else data.batch_size  # which it may need
+    few = problem.on(np.arange(min(count, data.size))) if data.joined else problem
+    return few.measured_by({"loss": next(iter(problem.metrics.values()))}).in_double()
 
 
 def _problem(
