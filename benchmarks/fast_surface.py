@@ -126,7 +126,7 @@ def everywhere(name: str, seed: int) -> dict[str, Any]:
     alpha, beta = grid(case, plane)
     points = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
     began, cpu = time.perf_counter(), time.process_time()
-    stretches = Samples(objective, plane.origin, plane.directions, points, seed=seed)
+    stretches = Samples(objective.restrict(plane.origin, plane.directions), points, seed=seed)
     rounds = Rounds(stretches, len(points))
     shape = (len(beta), len(alpha))
     refinement = Refinement(rounds, shape, metrics=1, full=99)

@@ -97,6 +97,7 @@ _HOMES = {
     "load_results": "results.registry",
     "SchemaError": "base.files",
     "Interrupted": "base.progress",
+    "style": "plots.venues",
     "plot_surface": "plots.surface",
     "plot_profile": "plots.profile",
     "plot_walk": "plots.walk",

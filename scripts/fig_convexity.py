@@ -12,7 +12,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL, STEPS = "mlp-64-64-relu", 600
 
@@ -34,7 +33,7 @@ def main() -> None:
         "map",
         lambda: ls.curvature_map(objective, plane, extent="trajectory", resolution=size),
     )
-    with styled("paper", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         figure.set_size_inches(7, 2.6)
         left, middle, right = figure.subplots(1, 3)
@@ -55,7 +54,8 @@ def main() -> None:
         f"to {np.nanmax(found.ratio):.2g} on {size} x {size} points. Within the plane the loss "
         f"curves upward at {looks:.0%} of them, over all parameters at "
         f"{np.mean(found.convex):.0%}: a plane can look convex where the loss is not. Residuals "
-        f"up to {np.nanmax(found.smallest_residual):.1g}.",
+        f"up to {np.nanmax(found.smallest_residual):.1g}. Eigenvalues depend on the "
+        "parametrisation (Dinh et al. 2017).",
     )
 
 

@@ -11,7 +11,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL, STEPS = "mlp-64-64-relu", 600
 
@@ -33,7 +32,7 @@ def main() -> None:
     trace = script.measured(
         "trace", lambda: ls.hessian_trace(objective, run.final, spectrum=spectrum)
     )
-    with styled("paper", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         left, right = figure.subplots(1, 2)
         ls.plot_spectrum(spectrum, ax=left)

@@ -15,7 +15,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 RUNS = {  # name: optimizer, options, steps
     "GD, lr 0.25": ("gd", {"lr": 0.25}, 4000),
@@ -37,7 +36,7 @@ def main() -> None:
     found = {}
     for name in RUNS:
         found[name] = script.measured(f"curvature/{name}", lambda name=name: measured(script, name))
-    with styled("paper", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         figure.set_size_inches(7, 5)
         (a, b), (c, d) = figure.subplots(2, 2)

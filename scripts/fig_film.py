@@ -9,14 +9,14 @@ from __future__ import annotations
 from fig_optimizers_on_plane import measure
 from gallery import Script
 
+import landscape as ls
 from landscape.plots.animate import walk_frames, write_animation
-from landscape.plots.style import styled
 
 
 def main() -> None:
     script = Script("fig_optimizers_on_plane", __doc__)
     surface, paths = measure(script)
-    with styled("screen"):
+    with ls.style("screen"):
         frames = list(walk_frames(surface, paths, count=4 if script.smoke else 40))
     path = write_animation(frames, script.figures / "fig_film.gif")
     caption = (

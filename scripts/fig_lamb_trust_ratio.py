@@ -11,16 +11,16 @@ import numpy as np
 from gallery import Script
 from matplotlib.figure import Figure
 
+import landscape as ls
 from landscape.analysis.motion.layers import layer_metrics
 from landscape.plots.layers import plot_layers
-from landscape.plots.style import styled
 
 
 def main() -> None:
     script = Script("fig_lamb_trust_ratio", __doc__)
     said = []
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.9))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.4))
         grid = figure.subplots(1, 2, sharey=True)
         for ax, name in zip(grid, ("adam", "lamb"), strict=True):
             run = script.run("conv", name, steps=200, batch_size=64)

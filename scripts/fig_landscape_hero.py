@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.exchange.checkpoints.state import load_state
 from landscape.plots.render import render_surface
-from landscape.plots.style import styled
 from landscape.tasks.folders import find_data
 
 FILE = "resnet56_noshort_sgd_lr0.1_bs128_wd0.0005_model_300.t7"
@@ -50,8 +49,8 @@ def measure(script: Script) -> ls.Surface:
 def main() -> None:
     script = Script("fig_landscape_hero", __doc__)
     surface = script.measured("surface/random", lambda: measure(script))
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 5))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 4.1))
         render_surface(
             surface, bar=True, pixels=200 if script.smoke else 900, ax=figure.add_subplot()
         )

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.exchange.checkpoints.state import load_state
-from landscape.plots.style import styled
 from landscape.tasks.folders import find_data
 from landscape.tasks.llama import Llama, Tokenizer, next_token_loss, padded
 
@@ -57,7 +56,7 @@ def main() -> None:
         ),
     )
     guessing = math.log(model.tok_embeddings.num_embeddings)
-    with styled("paper", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         left, right = figure.subplots(1, 2)
         left.plot(line.alpha, line.loss[0])

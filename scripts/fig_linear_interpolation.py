@@ -1,50 +1,63 @@
 """The loss on the straight line from initialization to the end, for every optimizer.
 
 After Goodfellow et al. 2015 (arXiv:1412.6544): along the line no barrier shows, although no run
-walks it. Beyond the end (α > 1) the loss mostly falls further: the runs stopped early.
+walks it. Beyond the end (α > 1) the loss mostly falls further: the runs stopped early. Drawn is
+what is left of the way down, (loss − least) / (loss at the start − least), so that the end is
+legible: median and range over five seeds.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from fig_optimizers_on_plane import MODEL, all_runs
+from fig_optimizers_on_plane import MODEL, OPTIMIZERS, all_repeats
 from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
+from landscape.plots.repeats import plot_repeats, told
+from landscape.plots.style import looks
 
 
 def main() -> None:
     script = Script("fig_linear_interpolation", __doc__)
-    runs = all_runs(script)
+    repeats = all_repeats(script)
     objective = script.objective(MODEL)
+    runs = [run for seeds in repeats for run in seeds]
     lines = [ls.line_between(run.initial, run.final) for run in runs]
+    names = [f"{run.name}, seed {seed}" for seeds in repeats for seed, run in enumerate(seeds)]
     profile = script.measured(
         "line/initial-final",
-        lambda: ls.loss_line(
-            objective, lines, names=[run.name for run in runs],
-            resolution=9 if script.smoke else 81,
-        ),
-    )  # fmt: skip
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 3.2))
+        lambda: ls.loss_line(objective, lines, names=names, resolution=9 if script.smoke else 61),
+    )
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.7))
         left, right = figure.subplots(1, 2)
-        ls.plot_profile(profile, ax=left)
-        ls.plot_profile(profile, metric="error", ax=right)
-        right.set_title("")
+        rises = []
+        for k, (seeds, style) in enumerate(zip(repeats, looks(OPTIMIZERS), strict=True)):
+            mine = profile.values[k * len(seeds) : (k + 1) * len(seeds)]
+            loss, error = mine[:, 0], 100 * mine[:, 1]
+            least = loss.min(axis=1, keepdims=True)
+            start = loss[:, [int(np.abs(profile.alpha).argmin())]]
+            share = (loss - least) / (start - least)
+            label = seeds[0].name
+            plot_repeats(profile.alpha, list(share), style, label=label, ax=left)
+            plot_repeats(profile.alpha, list(error), style, ax=right)
+            between = loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
+            rises.append((between - np.minimum.accumulate(between, axis=1)).max(axis=1))
+        left.set(ylabel="share of the way that is left", yscale="symlog")
+        left.set_yscale("symlog", linthresh=1e-2)
+        left.set_ylim(0, 1.5)
+        right.set(ylabel="training error [%]")
         for ax in (left, right):
-            ax.get_legend().remove()
-        handles, names = left.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=4)
-        between = profile.loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
-        rise = np.max(between - np.minimum.accumulate(between, axis=1), axis=1)
-        worst = int(rise.argmax())
+            ax.set_xlabel("α (0: start, 1: end)")
+        figure.legend(loc="outside lower center", ncols=4)
+        worst = int(np.argmax([rise.max() for rise in rises]))
+        falls = sum(int((rise <= 1e-6).sum()) for rise in rises)
         script.save(
             figure,
-            f"Largest increase of the loss between α = 0 and 1: {rise[worst]:.2g} "
-            f"({profile.names[worst]}); for {int((rise <= 1e-6).sum())} of {len(rise)} it falls "
-            "all the way.",
+            f"{len(script.seeds)} seeds. Largest increase of the loss between α = 0 and 1: "
+            f"{told(rises[worst].tolist(), 2)} ({repeats[worst][0].name}); for {falls} of "
+            f"{len(runs)} runs it falls all the way.",
         )
 
 

@@ -12,7 +12,9 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
+from landscape.plots.frame import plane_transform
+from landscape.plots.paths import draw_path
+from landscape.plots.repeats import told
 
 K, ALPHA, STEPS, LR = 10, 0.5, 300, 0.2
 
@@ -20,11 +22,12 @@ K, ALPHA, STEPS, LR = 10, 0.5, 300, 0.2
 def main() -> None:
     script = Script("fig_lookahead_plane", __doc__)
     options = {"k": K, "alpha": ALPHA}
-    run = script.run("mlp", "lookahead", steps=STEPS, lr=LR, batch_size=32, options=options)
-    end = run.steps[-1] // K * K
-    slow, slow_next = run.state(run.nearest(end - K)), run.state(run.nearest(end))
-    last = slow + (slow_next - slow) / ALPHA
-    fast = [run.state(run.nearest(step)) for step in range(end - K, end)] + [last]
+    runs = script.repeats("mlp", "lookahead", steps=STEPS, lr=LR, batch_size=32, options=options)
+    end = runs[0].steps[-1] // K * K
+    ends = [(run.state(run.nearest(end - K)), run.state(run.nearest(end))) for run in runs]
+    lasts = [slow + (slow_next - slow) / ALPHA for slow, slow_next in ends]
+    slow, last = ends[0][0], lasts[0]
+    fast = [runs[0].state(runs[0].nearest(step)) for step in range(end - K, end)] + [last]
     plane = ls.plane_through(slow, fast[K // 2], last)
     name, task = script.task("mlp")
     objective = ls.Objective(
@@ -37,24 +40,28 @@ def main() -> None:
             objective, plane, extent=(-0.4, 1.3, -0.5, 1.2), resolution=5 if script.smoke else 35
         ),
     )
-    with styled("paper"):
-        figure = Figure(figsize=(4.4, 3.6))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(4.0, 3.4))
         ax = ls.plot_surface(surface, metric="error", ax=figure.add_subplot())
         path = np.array([plane.coordinates(theta)[0] for theta in fast])
-        ax.plot(*path.T, color="white", linewidth=2.5)
-        ax.plot(*path.T, "o--", color="#0072B2", markeredgecolor="white", label="fast weights")
-        ax.plot(
-            [0, 0], [0, ALPHA], "s-", color="#D55E00", linewidth=2.5, markeredgecolor="white",
-            label="slow step",
-        )  # fmt: skip
+        place = plane_transform(surface, ax)
+        draw_path(ax, path, "#0072B2", transform=place)
+        draw_path(ax, np.array([[0, 0], [0, ALPHA]]), "#D55E00", "s", transform=place)
         ax.set(xlabel="towards the middle fast weights", ylabel="towards the last fast weights")
-        ax.legend(loc="lower right", frameon=True, framealpha=0.9)
-        error = [float(objective.at(theta).mean[1, 0]) for theta in (slow, last, slow_next)]
+        fast_line, slow_line = (a for a in ax.lines if a.get_gid() == "path")
+        ax.legend([fast_line, slow_line], ["fast weights", "slow step"], loc="lower right",
+                  frameon=True, framealpha=0.9)  # fmt: skip
+        error = [
+            [100 * float(objective.at(theta).mean[1, 0]) for theta in thetas]
+            for thetas in zip(
+                *((s, e, n) for (s, n), e in zip(ends, lasts, strict=True)), strict=True
+            )
+        ]
         script.save(
             figure,
-            f"k = {K}, α = {ALPHA}, steps {end - K} to {end}. Test error: {error[0]:.2%} at the "
-            f"old slow weights, {error[1]:.2%} at the last fast and {error[2]:.2%} at the new slow "
-            "weights.",
+            f"k = {K}, α = {ALPHA}, steps {end - K} to {end}. Test error in %, median and range of "
+            f"{len(runs)} seeds: {told(error[0])} at the old slow weights, {told(error[1])} at the "
+            f"last fast and {told(error[2])} at the new slow weights. The surface is that of one.",
         )
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.plots.path import running_mean
-from landscape.plots.style import look, styled
+from landscape.plots.style import look
 
 TOP = {"sgd": 10.0, "momentum": 3.0, "adam": 1.0}
 
@@ -20,7 +20,7 @@ TOP = {"sgd": 10.0, "momentum": 3.0, "adam": 1.0}
 def main() -> None:
     script = Script("fig_lr_range_test", __doc__)
     said = []
-    with styled("paper"):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         ax = figure.add_subplot()
         for name, top in TOP.items():

@@ -14,7 +14,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import look, styled
+from landscape.plots.style import look
 
 NAMES = ("momentum", "adam", "radam", "lamb", "lookahead-adam")
 # function: start, minimum, box, rates in the order of the names
@@ -37,8 +37,8 @@ def walked(script: Script, function: str, place: int) -> ls.Trajectory:
 def main() -> None:
     script, said = Script("fig_optimizer_updates", __doc__), []
     paths, handles = [], []
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 4.4))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 3.6))
         grid = figure.subplots(2, 2, height_ratios=(3, 2))
         paths, handles = [], []
         for (above, below), (function, (_, minimum, box, rates)) in zip(

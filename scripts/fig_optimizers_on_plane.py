@@ -10,7 +10,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
+from landscape.plots.repeats import told
 
 OPTIMIZERS = ("gd", "sgd", "momentum", "adagrad", "adam", "radam", "lamb", "lookahead")
 MODEL, STEPS = "mlp", 400
@@ -18,6 +18,10 @@ MODEL, STEPS = "mlp", 400
 
 def all_runs(script: Script) -> list[ls.Trajectory]:
     return [script.run(MODEL, name, steps=STEPS, every=2) for name in OPTIMIZERS]
+
+
+def all_repeats(script: Script) -> list[list[ls.Trajectory]]:
+    return [script.repeats(MODEL, name, steps=STEPS, every=2) for name in OPTIMIZERS]
 
 
 def measure(script: Script) -> tuple[ls.Surface, list[ls.Projection]]:
@@ -40,19 +44,20 @@ def main() -> None:
     script = Script("fig_optimizers_on_plane", __doc__)
     surface, paths = measure(script)
     objective = script.objective(MODEL, samples=2000)
-    runs = all_runs(script)
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 4.4))
+    repeats = all_repeats(script)
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 3.6))
         ls.plot_surface(surface, paths=paths, ax=figure.add_subplot())
         ends = ", ".join(
-            f"{path.name} {float(objective.at(run.final).mean[0, 0]):.3f}"
-            for path, run in zip(paths, runs, strict=True)
+            f"{seeds[0].name} {told([float(objective.at(r.final).mean[0, 0]) for r in seeds])}"
+            for seeds in repeats
         )
         share = surface.explained.sum()
         script.save(
             figure,
             f"{STEPS} steps each. The plane holds {share:.0%} of the variation of all runs "
-            f"together. Loss at the last states themselves, not at their projections: {ends}.",
+            f"together. Paths of one seed; loss at the last states themselves, not at their "
+            f"projections, median and range of {len(script.seeds)} seeds: {ends}.",
         )
 
 

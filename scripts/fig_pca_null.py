@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.base.layout import Layout
-from landscape.plots.style import look, styled
+from landscape.plots.style import look
 
 
 def main() -> None:
@@ -29,8 +29,8 @@ def main() -> None:
                 writer.append_state(step, position.astype(np.float32))
                 position += draw(layout.size)
     said, null = [], np.zeros(2)
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.9))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.4))
         for place, (name, trajectory) in enumerate(
             {"SGD": run, "random walk": ls.Trajectory(path)}.items()
         ):

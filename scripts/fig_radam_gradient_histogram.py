@@ -15,7 +15,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 LR, STEPS = 0.03, 100
 RUNS = {
@@ -35,8 +34,8 @@ def main() -> None:
         )  # fmt: skip
         found.append(script.measured(f"gradients/{name}", partial(ls.gradient_histogram, run)))
     most = max(np.nanmax(histogram.share[:, 1:-1]) for histogram in found)
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.6))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.1))
         grid = figure.subplots(1, len(found), sharey=True)
         for ax, histogram in zip(grid, found, strict=True):
             last = ax is grid[-1]

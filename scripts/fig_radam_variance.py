@@ -11,9 +11,10 @@ import numpy as np
 from gallery import Script
 from matplotlib.figure import Figure
 
+import landscape as ls
 from landscape.analysis.adaptive_rate import adaptive_rate_variance
 from landscape.plots.adaptive_rate import plot_adaptive_rate
-from landscape.plots.style import look, styled
+from landscape.plots.style import look
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def main() -> None:
         "adaptive-rate",
         lambda: adaptive_rate_variance(steps=np.geomspace(5, last, 30), samples=samples),
     )
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.8))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.3))
         left, right = figure.subplots(1, 2)
         plot_adaptive_rate(rate, ax=left)
         right.semilogx(rate.step, rate.rectification, **look("radam").line)

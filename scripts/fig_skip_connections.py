@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.exchange.checkpoints.state import load_state
-from landscape.plots.style import styled
 from landscape.tasks.folders import find_data
 
 RESOLUTION, SAMPLES, DIRECTIONS = 31, 128, 10  # in the paper 51, 50,000 and 1
@@ -135,7 +134,7 @@ def caption(script: Script) -> str:
 
 def draw(script: Script) -> None:
     levels, ticks = np.arange(0.1, 10, 0.5), (-1, -0.5, 0, 0.5, 1)
-    with styled("paper", columns=2):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         figure.set_size_inches(6.4, 5.4)
         axes = figure.subplots(2, 2, height_ratios=(2, 1), sharey="row")

@@ -13,8 +13,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
-from landscape.plots.surface import contour_levels
+from landscape.plots.levels import contour_levels
 
 
 def main() -> None:
@@ -33,13 +32,13 @@ def main() -> None:
         )
         for step in steps.tolist()
     ]
-    with styled("screen"):
+    with ls.style("screen"):
         frames = list(ls.evolution_frames(found, pixels=200 if script.smoke else 340))
     film = ls.write_animation(
         [*frames, *frames[-1:] * 8], script.figures / f"{script.name}.gif", per_second=6
     )
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.3))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 1.9))
         levels = contour_levels(np.concatenate([surface.loss for surface in found]))
         shown = [found[k] for k in (0, len(found) // 4, len(found) // 2, -1)]
         for ax, surface in zip(figure.subplots(1, 4, sharey=True), shown, strict=True):

@@ -12,23 +12,26 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
+from landscape.plots.frame import plane_transform
+from landscape.plots.repeats import told
 
 LR, STEPS = 0.3, 900
 
 
 def main() -> None:
     script = Script("fig_swa_plane", __doc__)
-    run = script.run(
+    runs = script.repeats(
         "mlp", "sgd", steps=STEPS, lr=LR, batch_size=32, every=1 if script.smoke else 5
     )
-    chosen = [run.state(i) for i in np.linspace(len(run) * 0.5, len(run) - 1, 3).astype(int)]
-    plane = ls.plane_through(*chosen)
-    mean = np.mean(chosen, axis=0, dtype=np.float64).astype(np.float32)
+    three = [
+        [run.state(i) for i in np.linspace(len(run) * 0.5, len(run) - 1, 3).astype(int)]
+        for run in runs
+    ]
+    plane = ls.plane_through(*three[0])
     name, task = script.task("mlp")
     said = []
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 3))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.5))
         for place, (part, metric) in enumerate((("train", "loss"), ("test", "error"))):
             data = {"train": task.train, "test": task.test}[part]
             objective = ls.Objective(
@@ -44,17 +47,30 @@ def main() -> None:
             )  # fmt: skip
             ax = figure.add_subplot(1, 2, place + 1)
             ls.plot_surface(surface, metric=metric, ax=ax)
-            ax.plot([0, 1, 0], [0, 0, 1], "o", color="white", markeredgecolor="black")
-            for place_of, label in zip(((0, 0), (1, 0), (0, 1)), ("w₁", "w₂", "w₃"), strict=True):
-                ax.annotate(label, place_of, (4, 4), textcoords="offset points", color="white")
-            ax.plot(1 / 3, 1 / 3, "*", color="#D55E00", markersize=11, markeredgecolor="white")
-            row = surface.metrics.index(metric)
-            ends = [float(objective.at(theta).mean[row, 0]) for theta in (*chosen, mean)]
-            said.append(
-                f"{part} {metric}: {ends[0]:.4f}, {ends[1]:.4f}, {ends[2]:.4f} at the three "
-                f"weights (circles), {ends[3]:.4f} at their mean (star)"
+            on = {"transform": plane_transform(surface, ax), "linestyle": ""}
+            ax.plot([0, 1, 0], [0, 0, 1], "o", color="white", markeredgecolor="black", **on)
+            for corner, label in zip(((0, 0), (1, 0), (0, 1)), ("w₁", "w₂", "w₃"), strict=True):
+                ax.annotate(
+                    label, corner, (4, 4), xycoords=on["transform"], textcoords="offset points"
+                )
+            ax.plot(
+                1 / 3, 1 / 3, "*", color="#D55E00", markersize=11, markeredgecolor="white", **on
             )
-        script.save(figure, f"SGD, learning rate {LR}, batch 32. {'; '.join(said)}.")
+            row = surface.metrics.index(metric)
+            single, mean = [], []
+            for chosen in three:
+                middle = np.mean(chosen, axis=0, dtype=np.float64).astype(np.float32)
+                single += [float(objective.at(theta).mean[row, 0]) for theta in chosen]
+                mean.append(float(objective.at(middle).mean[row, 0]))
+            said.append(
+                f"{part} {metric}: {told(single)} at the weights (circles), {told(mean)} at the "
+                "means of three (star)"
+            )
+        script.save(
+            figure,
+            f"SGD, learning rate {LR}, batch 32; the surfaces are those of one seed, the numbers "
+            f"median and range of {len(script.seeds)} seeds. {'; '.join(said)}.",
+        )
 
 
 if __name__ == "__main__":

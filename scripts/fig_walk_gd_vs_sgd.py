@@ -12,7 +12,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL, LR, FIRST, LAST = "mlp-bn", 0.1, 100, 140
 
@@ -21,8 +20,8 @@ def main() -> None:
     script = Script("fig_walk_gd_vs_sgd", __doc__)
     first, last = (2, 10) if script.smoke else (FIRST, LAST)
     objective = script.objective(MODEL, batch_norm="batch")
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 5))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 4.1))
         grid = figure.subplots(3, 2, sharex=True, sharey="row")
         said = []
         for column, (name, batch) in enumerate((("gd", 5000), ("sgd", 100))):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.plots.path import running_mean
-from landscape.plots.style import looks, styled
+from landscape.plots.style import looks
 
 MODEL, RATES, STEPS = "mlp-bn", (0.01, 0.03, 0.1, 0.3), 300
 
@@ -22,7 +22,7 @@ def main() -> None:
     script = Script("fig_walk_learning_rate", __doc__)
     objective = script.objective(MODEL, batch_norm="batch", samples=1000)
     heights = []
-    with styled("paper"):
+    with ls.style("neurips", columns=2):
         figure = Figure()
         ax = figure.add_subplot()
         for rate, style in zip(RATES, looks(["sgd"] * len(RATES)), strict=True):

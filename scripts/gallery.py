@@ -38,7 +38,13 @@ class Script:
     def __init__(self, name: str, description: str | None) -> None:
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
-        self.smoke: bool = parser.parse_args().smoke
+        parser.add_argument(
+            "--seeds", type=int, default=5, metavar="N",
+            help="repeats of each run, where a figure compares runs (default: 5)",
+        )  # fmt: skip
+        args = parser.parse_args()
+        self.smoke: bool = args.smoke
+        self.seeds = range(2 if args.smoke else args.seeds)
         self.name = name
         self.new = False  # whether anything was recorded or measured
         self.data = ROOT / "data" / ("smoke" if self.smoke else "gallery")
@@ -72,8 +78,17 @@ class Script:
     def run(
         self, model: str, optimizer: str, *, images: int = 5000, steps: int, **options: Any
     ) -> ls.Trajectory:
-        """A recorded run, made when it is not there yet; options as for `Run`."""
-        return self.run_on(*self.task(model, images=images), optimizer, steps=steps, **options)
+        """A recorded run, made when it is not there yet; options as for `Run`.
+
+        The seed is that of the weights at the start and of the order of the data.
+        """
+        task = self.task(model, images=images, seed=options.get("seed", 0))
+        return self.run_on(*task, optimizer, steps=steps, **options)
+
+    def repeats(self, model: str, optimizer: str, **options: Any) -> list[ls.Trajectory]:
+        """The same run from every seed."""
+        first = [self.run(model, optimizer, **options)]  # seed 0, as other figures use it
+        return first + [self.run(model, optimizer, seed=s, **options) for s in self.seeds[1:]]
 
     def run_on(
         self, name: str, task: ls.Task, optimizer: str, /, *, steps: int, **options: Any

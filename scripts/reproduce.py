@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from claims import averages, connectivity, edge, geometry, optimizers, walks
+from claims import averages, connectivity, convexity, edge, geometry, optimizers, walks
 from claims.claim import Claim, load, save, table
 from claims.setting import SCRATCH, data_name
 
@@ -30,6 +30,7 @@ EXPERIMENTS = {
     "soup": connectivity.soup,
     "edge": edge.edge,
     "outliers": edge.outliers,
+    "convexity": convexity.convexity,
 }
 HEADER = """# Reproduction of published claims
 

@@ -30,7 +30,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def speed_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """No machine is so slow that a faster way is looked for; tests of the choice ask for it."""
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", math.inf)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", math.inf)
 
 
 @pytest.fixture(scope="session")

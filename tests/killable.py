@@ -47,7 +47,7 @@ def surface(folder: Path, pause: float, **options) -> ls.Surface:
     torch.manual_seed(0)
     data = (torch.randn(20, 2), torch.arange(20) % 3)
     objective = ls.Objective(Logged(folder / "log", pause), classify, data)
-    objective.choice = Choice("sequential", 20)  # one call of the model per point
+    objective.tuning.use(Choice("sequential", 20))  # one call of the model per point
     axes = np.zeros((2, 9), np.float32)
     axes[0, 6], axes[1, 1] = 1.0, 1.0
     plane = ls.plane_through(np.zeros(9, np.float32), *axes)

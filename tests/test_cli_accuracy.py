@@ -15,7 +15,7 @@ def mean_square(model, batch):
 @pytest.mark.parametrize(("seconds", "said"), [(0.0, True), (1e9, False)])
 def test_a_tolerance_is_proposed_where_the_surface_takes_long(capsys, monkeypatch, seconds, said):
     monkeypatch.setattr(accuracy, "_LONG", seconds)
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     objective = ls.Objective(nn.Linear(3, 2), mean_square, (torch.randn(9, 3), torch.randn(9, 2)))
     plane = ls.random_plane(objective.parameters(), objective.layout)
     accuracy.propose_tolerance(objective, plane, (51, 51))

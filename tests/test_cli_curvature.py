@@ -40,6 +40,14 @@ def test_sharpness_along_a_run(run):
     np.testing.assert_allclose(found.threshold, 10)
 
 
+def test_preconditioned_sharpness_along_a_recorded_run(cli):
+    cli("record digits/mlp-8 --optimizer adam --steps 4 --every 2 --optimizer-state --out run.h5")
+    said = cli("curvature run.h5 --every 2 --top 1 --samples 100")
+    assert "of 38 / lr (Adam, preconditioned)" in said
+    found = ls.load_results("run.results.h5")["curvature/run"]
+    assert np.isfinite(found.relative_sharpness[1:]).all()
+
+
 def test_a_surface_along_eigenvectors_and_a_map_of_curvature(run):
     said = run("surface run.h5 --plane eigen --resolution 3 --samples 100")
     assert "second differences of the loss at the centre" in said

@@ -432,3 +432,58 @@ def test_a_loss_that_needs_its_batch_size():
         dense_hessian(model, lambda m, p=p: loss(m, (p,)), np.zeros(3)) for p in (x[:8], x[8:])
     ]
     np.testing.assert_allclose(written_out(objective, np.zeros(3)), sum(parts) / 2, atol=1e-12)
+
+
+def test_kinks_closer_than_a_small_step_are_not_taken_for_missing_curvature():
+    """A deep rectifier net has kinks everywhere; so has this wave, whose curvature is 0."""
+
+    def loss(model, batch):
+        w = model.weight.reshape(-1)
+        wave = ((w * 3e7).remainder(1.0) - 0.5).abs() / 3e7
+        return w.square().sum() + wave.sum() + 0 * batch[0].sum()
+
+    torch.manual_seed(0)
+    objective = ls.Objective(nn.Linear(2, 1, bias=False), loss, (torch.zeros(4, 1),))
+    with objective.hessian(objective.parameters()) as hessian:
+        np.testing.assert_allclose(hessian @ np.eye(2), 2 * np.eye(2), rtol=1e-5)
+
+
+def gradient_penalty(critic, batch):
+    """Mean of (‖∂critic/∂x‖ - 1)², after Gulrajani et al. 2017."""
+    x = batch[0].detach().requires_grad_()
+    slope = torch.autograd.grad(critic(x).sum(), x, create_graph=True)[0]
+    return (slope.norm(dim=1) - 1).square() + critic(x)[:, 0].square()
+
+
+def heat(net, batch):
+    """Squared residual of u_t = u_xx of a physics-informed net, after Raissi et al. 2019."""
+    x = batch[0].detach().requires_grad_()
+    first = torch.autograd.grad(net(x).sum(), x, create_graph=True)[0]
+    second = torch.autograd.grad(first[:, 0].sum(), x, create_graph=True)[0]
+    return (first[:, 1] - second[:, 0]).square()
+
+
+@pytest.mark.parametrize("loss", [gradient_penalty, heat])
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_losses_that_differentiate_inside(loss, batch_size):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+    data = (drawn(20, 2).double(),)
+    options = {} if batch_size is None else {"batch_size": batch_size}
+    objective = ls.Objective(model, loss, data, precision="double", **options)
+    vector = objective.parameters()
+    names = [entry.name for entry in objective.layout]
+    shapes = [p.shape for p in model.parameters()]
+    sizes = [p.numel() for p in model.parameters()]
+
+    def whole(flat):
+        parts = [p.view(s) for p, s in zip(flat.split(sizes), shapes, strict=True)]
+        named = dict(zip(names, parts, strict=True))
+        return loss(lambda x: torch.func.functional_call(model, named, (x,)), data).mean()
+
+    flat = torch.from_numpy(np.array(vector, np.float64))
+    want = torch.autograd.functional.hessian(whole, flat).numpy()
+    with objective.hessian(vector) as hessian:
+        found = hessian @ np.eye(len(flat))
+    np.testing.assert_allclose(found, want, rtol=1e-9, atol=1e-10)
+    assert all(p.grad is None for p in model.parameters())

@@ -219,3 +219,93 @@ def test_a_run_that_diverged_has_holes(tmp_path):
     states = np.array([[1.0, 1, 1, 1], [np.nan, 1, 1, 1], [2.0, 1, 1, 1]])
     found = ls.curvature_path(bowl(H), write_run(tmp_path / "run.h5", states), every=1)
     assert np.isfinite(found.value[:, 0]).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_a_recorded_run_holds_its_second_moments(tmp_path, around):
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    x, y = torch.randn(20, 3), torch.randn(20)
+    adam = torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.8, 0.9), weight_decay=0.3)
+    for _ in range(2):  # before the recording: what it has seen is more than the steps recorded
+        step_of(model, adam, x, y)
+    optimizer = Wrapper(adam) if around else adam
+    path, seen = tmp_path / "run.h5", {0: ls.second_moment(adam, model)}
+    run = {"optimizer": "AdamW"} if around else None
+    with ls.Recorder(path, model, optimizer, optimizer_state=True, every=2, run=run):
+        for step in range(1, 5):
+            step_of(model, optimizer, x, y)
+            seen[step] = ls.second_moment(adam, model)
+    trajectory = ls.Trajectory(path)
+    assert trajectory.holds["second_moment"]
+    assert trajectory.scalars["optimizer_step"].tolist() == [3, 4, 5, 6]
+    for index, step in enumerate(trajectory.steps):
+        np.testing.assert_array_equal(trajectory.second_moment(index), seen[step])
+    objective = ls.Objective(model, linear, (x, y))
+    found = ls.curvature_path(objective, trajectory, every=2)
+    hessian = np.zeros((4, 4))
+    with objective.hessian(trajectory.final) as products:
+        hessian = np.stack([products @ e for e in np.eye(4)])
+    root = np.sqrt((1 - 0.8**6) * (np.sqrt(seen[4].astype(float) / (1 - 0.9**6)) + 1e-8))
+    largest = np.linalg.eigvalsh(hessian / root[:, None] / root)[-1]
+    assert found.sharpness[-1] == pytest.approx(largest + 0.3, rel=1e-4)
+    assert found.threshold[-1] == pytest.approx((2 + 1.6) / 0.2 / 0.01)
+    assert ls.Trajectory(path).run["options"]["weight_decay"] == 0.3
+
+
+class Wrapper:
+    """What a user's own class around an optimizer looks like."""
+
+    def __init__(self, optimizer):
+        self.inside, self.param_groups = optimizer, optimizer.param_groups
+
+    def zero_grad(self):
+        self.inside.zero_grad()
+
+    def step(self):
+        self.inside.step()
+
+
+def step_of(model, optimizer, x, y):
+    optimizer.zero_grad()
+    linear(model, (x, y)).mean().backward()
+    optimizer.step()
+
+
+def test_recorded_second_moments_of_a_run_that_is_resumed(tmp_path):
+    model = nn.Linear(3, 1)
+    x, y = torch.randn(20, 3), torch.randn(20)
+    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.01)
+    path = tmp_path / "run.h5"
+    for resume in (False, True):
+        with ls.Recorder(path, model, optimizer, optimizer_state=True, resume=resume):
+            step_of(model, optimizer, x, y)
+            step_of(model, optimizer, x, y)
+    trajectory = ls.Trajectory(path)
+    np.testing.assert_array_equal(trajectory.second_moment(-1), ls.second_moment(optimizer, model))
+    assert trajectory.scalars["optimizer_step"].tolist() == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match="recorded with second_moment=True"):
+        ls.Recorder(path, model, optimizer, resume=True).start()
+
+
+def test_an_optimizer_without_second_moments_is_told(tmp_path):
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with (
+        pytest.warns(UserWarning, match="SGD holds no second moments"),
+        ls.Recorder(tmp_path / "run.h5", model, optimizer, optimizer_state=True),
+    ):
+        step_of(model, optimizer, torch.randn(20, 3), torch.randn(20))
+    assert ls.Trajectory(tmp_path / "run.h5").second_moment(1) is None
+
+
+def test_options_of_the_optimizer_decide_the_threshold(tmp_path):
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer):
+        step_of(model, optimizer, torch.randn(20, 3), torch.randn(20))
+    run = ls.Trajectory(tmp_path / "run.h5")
+    assert stability_of(run.run, run.scalars).factor == pytest.approx(3.8 / 2.8)
+    with ls.TrajectoryWriter(tmp_path / "other.h5", run.layout, second_moment=True) as writer:
+        writer.append_state(0, run.state(0))  # without
+    assert ls.Trajectory(tmp_path / "other.h5").second_moment(0) is None

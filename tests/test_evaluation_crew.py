@@ -17,7 +17,7 @@ def measured(work, **how):
     model, loss, data = work
     metrics = {"error": error} if loss is classify else {}
     objective = ls.Objective(model, loss, data, metrics=metrics, precision="single")
-    objective.choice = Choice(**how)
+    objective.tuning.use(Choice(**how))
     rng = np.random.default_rng(0)
     restriction = objective.restrict(
         objective.parameters(), 0.05 * rng.normal(size=(2, objective.layout.size))
@@ -117,7 +117,7 @@ def test_an_exception_in_a_thread_reaches_the_caller():
 
 
 def test_threads_are_tried_where_there_are_cores(monkeypatch):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     monkeypatch.setattr(search, "_SHARE", 1e3)
     whole = torch.get_num_threads()
     torch.set_num_threads(2)

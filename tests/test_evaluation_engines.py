@@ -26,11 +26,11 @@ def squared(model, batch):
     return (model(batch[0]) - batch[1]).square().mean(dim=1)
 
 
-def build(**options):
+def build(loss=squared, **options):
     torch.manual_seed(0)
     data = (torch.randn(20, 3), torch.randn(20, 1))
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
-    return ls.Objective(model, squared, data, strategy="sequential", batch_size=20, **options)
+    return ls.Objective(model, loss, data, strategy="sequential", batch_size=20, **options)
 
 
 def surface(objective, **options):
@@ -77,15 +77,15 @@ class _Thread:
         self.engine, self.data, self.sizes = engine, data, []
         self.pool = ThreadPoolExecutor(1)
 
-    def submit(self, points):
-        return self.pool.submit(self.measure, points)
+    def submit(self, points, samples):
+        return self.pool.submit(self.measure, points, samples)
 
-    def measure(self, points):
+    def measure(self, points, samples):
         self.engine.calls += 1
         if self.engine.calls in self.engine.dying:
             raise ConnectionError("the worker died")
         self.sizes.append(len(points))
-        return unpacked(self.data, "cpu")(points, checks=0)
+        return unpacked(self.data, "cpu")(points, samples, checks=0)
 
 
 def test_workers_share_the_units_and_lost_ones_run_again():
@@ -112,9 +112,8 @@ def greedy(model, batch):
 
 
 def test_what_was_made_smaller_in_a_worker_is_told():
-    objective = build()
-    objective.choice = Choice("sequential", 20)  # as if the loss had asked for less when tried
-    objective.metrics = {"loss": greedy}
+    objective = build(greedy)
+    objective.tuning.use(Choice("sequential", 20))  # as if the loss had asked for less when tried
     found = surface(objective, engine=Threads(1))
     np.testing.assert_allclose(found.values, surface(build()).values, rtol=1e-6)
     assert "batches of 10 of 20" in found.provenance["evaluation"]["memory"]
@@ -209,8 +208,7 @@ def test_single_precision_is_single_whatever_torch_was_told():
         seen.append(rounding())
         return squared(model, batch)
 
-    objective = build()
-    objective.metrics = {"loss": noting}
+    objective = build(noting)
     before = rounding()
     torch.set_float32_matmul_precision("medium")
     try:

@@ -23,7 +23,7 @@ def restriction_of(name, *, loss=None, device="cpu"):
 def test_a_processor_is_refused():
     restriction = restriction_of("mlp")
     with (
-        restriction._work(lambda: None) as work,
+        restriction.lent() as work,
         pytest.raises(UnsuitableError, match="need a CUDA device"),
         graphed(work),
     ):
@@ -38,11 +38,11 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 @pytest.mark.parametrize("name", NAMES)
 def test_it_agrees_with_the_plain_strategy(name):
     restriction = restriction_of(name, device="cuda")
-    model = restriction.objective.model
+    model = restriction.problem.model
     before = state_of(model)
     points = np.random.default_rng(1).normal(size=(9, 2))
-    with restriction._work(lambda: None) as work:
-        batches = restriction.objective.data.batches(4)
+    with restriction.lent() as work:
+        batches = restriction.problem.data.batches(4)
         with sequential(work) as measure:
             wanted = measure(points, batches)
         try:
@@ -65,8 +65,8 @@ def test_a_loss_that_looks_at_numbers_is_refused():
 
     restriction = restriction_of("mlp", loss=looking, device="cuda")
     with (
-        restriction._work(lambda: None) as work,
+        restriction.lent() as work,
         graphed(work) as measure,
         pytest.raises(UnsuitableError, match="cannot be captured"),
     ):
-        measure(np.zeros((1, 2)), restriction.objective.data.batches(4))
+        measure(np.zeros((1, 2)), restriction.problem.data.batches(4))

@@ -29,7 +29,7 @@ def objective_of(choice, *, loss=classify, **options):
     torch.manual_seed(0)
     data = (torch.randn(20, 2), torch.arange(20) % 3)
     objective = ls.Objective(nn.Linear(2, 3), loss, data, **options)
-    objective.choice = choice
+    objective.tuning.use(choice)
     return objective
 
 
@@ -99,7 +99,7 @@ def test_batches_are_halved_when_looking_choosing_and_measuring(wanted, choice, 
 @pytest.mark.parametrize("problem", ERRORS, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("strategy", ["sequential", "linear"])
 def test_what_does_not_fit_when_tried_is_not_chosen(monkeypatch, wanted, strategy, problem):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0)
     most = 5 if strategy == "linear" else 0
     narrow(monkeypatch, strategy, most, problem)
     objective = objective_of(None)
@@ -152,13 +152,13 @@ def test_points_that_fit_are_counted_from_what_is_free(monkeypatch):
     # Nine parameters of four bytes, three times; two numbers in and three out for each of ten
     # samples, twice: 108 + 400 bytes a point, of half of what is free.
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2 * 508 * 6 + 100)
-    with restriction._work(lambda: None) as work:
+    with restriction.lent() as work:
         assert memory.points_that_fit(work, 10) == 6
     asked = narrow(monkeypatch, "linear", 99, MemoryError())
     restriction(np.random.default_rng(0).normal(size=(16, 2)))
     assert asked == [6, 6, 4]
     monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
-    with restriction._work(lambda: None) as work:
+    with restriction.lent() as work:
         assert memory.points_that_fit(work, 10) == 1
 
 

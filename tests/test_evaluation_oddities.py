@@ -29,7 +29,7 @@ def measured(model, loss, data, points=80, size=0.1, **options):
 
 @pytest.fixture
 def everything_is_tried(monkeypatch):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     monkeypatch.setattr(search, "_SHARE", 1e3)
     monkeypatch.setattr(search, "_CLIMB", 1e3)
 
@@ -223,8 +223,9 @@ def test_a_program_that_needs_too_much_memory_makes_room_for_a_smaller_one():
 
         return narrowed
 
-    for key, program in objective.programs.items():
-        objective.programs[key] = narrow(program)
+    programs = objective.tuning.programs(objective.problem)
+    for key, program in programs.items():
+        programs[key] = narrow(program)
     rng = np.random.default_rng(0)
     directions = 0.1 * rng.normal(size=(2, objective.layout.size))
     restriction = objective.restrict(objective.parameters(), directions)

@@ -107,7 +107,7 @@ def test_agrees_with_double_precision(name, strategy, directions):
 @pytest.mark.parametrize("strategy", [None, *STRATEGIES])
 @pytest.mark.parametrize("name", ["batch norm", "mlp with dropout"])
 def test_leaves_the_model_as_it_was(name, strategy, monkeypatch):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     model, loss, data = unsettled(name)
     model.requires_grad_(True)
     before = state_of(model)
@@ -151,7 +151,7 @@ def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
         return loss(model, batch)
 
     objective = ls.Objective(model, failing, data)
-    objective.choice = Choice(strategy, 8, 4 if strategy in ("linear", "stacked") else 1)
+    objective.tuning.use(Choice(strategy, 8, 4 if strategy in ("linear", "stacked") else 1))
     origin = objective.parameters()
     restriction = objective.restrict(origin, np.stack([np.sin(origin), np.cos(origin)]))
     with pytest.raises(ZeroDivisionError):
@@ -160,7 +160,7 @@ def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
 
 
 def test_a_choice_is_made_once_and_told(monkeypatch):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     model, loss, data = mlp()
     objective = ls.Objective(model, loss, data)
     plane = ls.random_plane(objective.parameters(), objective.layout)
@@ -177,7 +177,7 @@ def test_a_choice_is_made_once_and_told(monkeypatch):
 
 
 def test_little_work_is_not_worth_a_choice(monkeypatch):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 1e6)  # on any machine
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 1e6)  # on any machine
     model, loss, data = mlp()
     objective = ls.Objective(model, loss, data)
     plane = ls.random_plane(objective.parameters(), objective.layout)
@@ -236,7 +236,7 @@ def test_a_net_that_reads_twice_is_measured_rightly_or_refused(strategy):
 
 
 def test_a_layer_with_a_forward_of_its_own_keeps_it(monkeypatch):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     tripled = model[0]
@@ -270,10 +270,10 @@ def test_metrics_may_give_the_net_other_inputs():
 
 
 def test_buffers_that_move_are_measured_by_the_plain_strategy(monkeypatch):
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     model, loss, data = residual()
     objective = ls.Objective(model, loss, data)
-    objective.choice = Choice("stacked", 16, 4)
+    objective.tuning.use(Choice("stacked", 16, 4))
     origin, size = objective.parameters(), objective.buffers_layout.size
     restriction = objective.restrict(
         origin,

@@ -110,8 +110,8 @@ class Copy:
     def __init__(self, pool, data):
         self.pool, self.restriction = pool, unpacked(data, "cpu")
 
-    def submit(self, coordinates):
-        return self.pool.submit(self.restriction, coordinates, checks=0)
+    def submit(self, coordinates, samples):
+        return self.pool.submit(self.restriction, coordinates, samples, checks=0)
 
 
 def test_an_engine_gives_the_same():

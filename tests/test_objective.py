@@ -406,8 +406,23 @@ def test_interpolated_statistics_move_with_the_coordinates():
         np.mean((x.numpy() - (2 * a)) ** 2 / (1 + 4 * a + model.eps)) for a in t
     ]  # fmt: skip
     np.testing.assert_allclose(restriction(t[:, None]).mean[0], wanted, rtol=1e-14)
-    with pytest.raises(ValueError, match="buffer_directions"):
-        objective.restrict(np.zeros(2), np.zeros((1, 2)), buffer_directions=np.zeros((2, 2)))
+    alone = objective.restrict(  # no direction: the coordinate moves buffers only
+        np.array([1.0, 0.0]), np.zeros((0, 2)), buffers=start, buffer_directions=(end - start)[None]
+    )
+    np.testing.assert_array_equal(alone(t[:, None]).mean, restriction(t[:, None]).mean)
+    for wrong in (np.zeros((1, 3)), np.zeros((0, 2)), np.zeros(2)):
+        with pytest.raises(ValueError, match="buffer_directions"):
+            objective.restrict(np.zeros(2), np.zeros((1, 2)), buffer_directions=wrong)
+
+
+def test_some_samples_are_those_of_a_smaller_data_set():
+    model, x = normalized(), torch.linspace(-1, 2, 9, dtype=torch.float64)[:, None]
+    some, points = np.array([0, 3, 4, 8]), np.linspace(-1, 1, 5)[:, None]
+    line = np.array([1.0, 0.5]), np.array([[0.3, -1.0]])
+    found = ls.Objective(model, through, (x,), weight_decay=0.1).restrict(*line)(points, some)
+    wanted = ls.Objective(model, through, (x[some],), weight_decay=0.1).restrict(*line)(points)
+    np.testing.assert_array_equal(found.mean, wanted.mean)
+    assert (found.standard_error[0] > 0).all()  # an estimate over all nine
 
 
 def test_recalibrated_statistics_are_those_of_the_data_at_the_point():
@@ -441,12 +456,12 @@ class KeepsItsWeight(nn.Linear):
         return nn.functional.linear(x, self.held, self.bias)
 
 
-def test_weights_that_a_layer_no_longer_reads_are_told():
+def test_weights_that_a_layer_no_longer_reads_are_refused():
     model, x = KeepsItsWeight().eval(), torch.randn(8, 3)
     objective = ls.Objective(model, lambda m, b: m(b[0]).square().mean(dim=1), (x,))
     objective.at(objective.parameters())  # nothing is kept yet
     with torch.no_grad():
         model(x)
     objective = ls.Objective(model, lambda m, b: m(b[0]).square().mean(dim=1), (x,))
-    with pytest.warns(UserWarning, match=r"does not read 1 weights .*weight"):
+    with pytest.raises(ValueError, match=r"\(first: weight\) would change nothing.*Empty held"):
         objective.at(objective.parameters())

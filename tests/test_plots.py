@@ -10,6 +10,8 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
 from matplotlib.container import ErrorbarContainer
@@ -21,9 +23,10 @@ from landscape.analysis.adaptive_rate import adaptive_rate_variance
 from landscape.analysis.walk_statistics import walk_statistics
 from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.accuracy import stated_error
+from landscape.plots.levels import contour_levels, labelled
 from landscape.plots.results import plot_results
-from landscape.plots.style import look, looks, styled
-from landscape.plots.surface import contour_levels, plot_surface
+from landscape.plots.style import look, looks
+from landscape.plots.surface import plot_surface
 from landscape.results.layers import LayerMetrics
 
 
@@ -133,11 +136,11 @@ BOWL = 0.01 + np.add.outer(np.linspace(0, 1, 5) ** 2, np.linspace(-1, 1, 8) ** 2
 
 
 def test_styles_hold_inside_their_block_only():
-    with styled("paper", columns=2):
+    with ls.style("paper", columns=2):
         assert mpl.rcParams["font.size"] == 8
         assert plt.figure().get_size_inches()[0] == 7.0
-    with pytest.raises(ValueError, match="one of paper, talk, screen; not 'poster'"):
-        styled("poster")
+    with pytest.raises(ValueError, match=r"style must be one of paper, neurips, .*; not 'nature'"):
+        ls.style("nature")
 
 
 def test_looks_follow_the_registry_and_repeat_for_unknown_names():
@@ -152,17 +155,37 @@ def test_looks_follow_the_registry_and_repeat_for_unknown_names():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([1e-2, 1.0, 1e2], np.geomspace(1e-2, 10, 4)),  # 1000 x minimum: 10
-        ([1.0, np.nan, np.inf, 8.0], [1, 2, 4, 8]),
+        ([1e-2, 1.0, 1e2], [0.01, 0.1, 1, 10]),  # 1000 x minimum: 10
+        ([0.03, 4.0, 4.0], [0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 4]),
+        ([1.0, np.nan, np.inf, 8.0], [1, 2, 4, 6, 8]),
         ([-1.0, 0.5, 2.0], [-1, 0, 1, 2]),
         ([0.0, 1.0, 3.0], [0, 1, 2, 3]),
     ],
 )
 def test_levels(values, expected):
     ceiling = 10.0 if values[-1] == 1e2 else None
+    lines = 6 if len(expected) == 8 else 4
     np.testing.assert_allclose(
-        contour_levels(np.array(values), lines=4, ceiling=ceiling), expected, rtol=1e-12
+        contour_levels(np.array(values), lines=lines, ceiling=ceiling), expected, rtol=1e-12
     )
+
+
+@given(
+    low=st.floats(1e-6, 1e3), reach=st.floats(1.001, 1e9), shift=st.sampled_from([0.0, 1.0, -0.5])
+)
+def test_levels_are_round_numbers(low, reach, shift):
+    """Labelled levels are 1, 2 or 5 times a power of ten, or multiples of such a step."""
+    ends = np.array([low, low * reach]) + shift * low * reach
+    inner = contour_levels(ends, ceiling=float(ends[1]))[1:-1]
+    shown = labelled(inner)
+    if len(shown) < 2:
+        return
+    step = np.diff(shown)
+    even = np.allclose(step, step[0], rtol=1e-6)
+    numbers = step[:1] if even else shown
+    leading = [float(f"{value:.9e}".split("e")[0]) for value in numbers]
+    assert all(min(abs(one - round_one) for round_one in (1, 2, 5, 10)) < 1e-5 for one in leading)
+    assert even <= (np.abs(shown / step[0] - np.round(shown / step[0])) < 1e-5).all()
 
 
 def test_a_huge_corner_does_not_hide_the_bowl():
@@ -193,11 +216,11 @@ def test_surface_labels_limits_and_norm(ax):
     assert (ax.get_xlim(), ax.get_ylim()) == ((-2, 4), (0, 1))
     assert ax.get_xlabel() == "PC 1 (70.0% of variation; random walk: 60.8%)"
     assert ax.get_ylabel() == "PC 2 (10.0% of variation;\nrandom walk: 15.2%)"
-    assert ax.get_title("left") == "toy · 10 of 40 samples · batch norm frozen"
+    told = ax.get_title("left").replace("\n", " ")
+    assert told == "toy · 10 of 40 samples · batch norm frozen · drawn 3 times as tall as it is"
     fills, lines = ax.collections[:2]
     assert isinstance(fills.norm, LogNorm)
-    ratios = lines.levels[1:] / lines.levels[:-1]
-    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-9)
+    np.testing.assert_allclose(labelled(lines.levels), [0.05, 0.1, 0.2, 0.5, 1, 2])
 
 
 def test_contours_are_not_transposed(ax):
@@ -205,8 +228,8 @@ def test_contours_are_not_transposed(ax):
     alpha = np.linspace(-2, 4, 13)
     plot_surface(make_surface(np.tile(alpha, (4, 1)), gram=np.diag([1.0, 9.0])), lines=4, ax=ax)
     lines = ax.collections[1]
-    np.testing.assert_allclose(lines.levels, [-2, 0, 2, 4])
-    for level, path in zip(lines.levels[1:3], lines.get_paths()[1:3], strict=True):
+    np.testing.assert_allclose(lines.levels, [0, 2])
+    for level, path in zip(lines.levels, lines.get_paths(), strict=True):
         np.testing.assert_allclose(path.vertices[:, 0], level, atol=1e-12)
 
 
@@ -374,7 +397,7 @@ def test_plot_results_draws_everything_and_says_what(tmp_path):
     assert list(sentences) == [
         "surface-pca", "surface-other-plane", "walk", "path", "line-initial-final"
     ]  # fmt: skip
-    assert len(list((tmp_path / "figures").iterdir())) == 5 * 3
+    assert len(list((tmp_path / "figures").iterdir())) == 5 * 4  # a LaTeX text beside each PDF
     assert "80% of the variation" in sentences["surface-pca"]
     assert "up to 1.2 away" in sentences["surface-pca"]
     assert "paths" not in sentences["surface-other-plane"]
@@ -553,7 +576,8 @@ def test_a_surface_with_a_tolerance_says_so(ax):
     assert ax.child_axes[0].get_ylabel() == "loss; 95 % within ±0.42 % of its range"
     surface.accuracy["check"] = {"beyond": 0.095, "largest": [0.0061]}
     assert stated_error(surface, "loss").endswith("\nchecked: over 90 % within ±0.61 %")
-    assert not artists(ax, "measured")
+    (dots,) = artists(ax, "measured")  # the others are interpolated
+    assert len(dots.get_xdata()) == measured.sum()
     (hatched,) = artists(ax, "untrusted")
     box = hatched.get_path().get_extents()
     # Half way to the neighbours of (alpha, beta) = (2, 0.5).
@@ -562,8 +586,9 @@ def test_a_surface_with_a_tolerance_says_so(ax):
 
 def test_measured_points_are_dotted(ax):
     measured = np.eye(3, 4, dtype=bool)
-    plot_surface(
-        make_surface(np.arange(1.0, 13).reshape(3, 4), measured=measured), show_points=True, ax=ax
-    )
+    surface = make_surface(np.arange(1.0, 13).reshape(3, 4), measured=measured)
+    plot_surface(surface, ax=ax)
     (dots,) = artists(ax, "measured")
     np.testing.assert_allclose(dots.get_xydata(), [[-2, 0], [0, 0.5], [2, 1]])
+    bare = plot_surface(surface, show_points=False, ax=Figure().add_subplot())
+    assert not artists(bare, "measured")

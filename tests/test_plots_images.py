@@ -7,6 +7,8 @@ change that is meant, look at the new pictures and keep them:
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -18,7 +20,7 @@ from test_plots import BOWL, make_metrics, make_path, make_profile, make_surface
 import landscape as ls
 from landscape.optim.registry import OPTIMIZERS
 from landscape.plots.render import render_surface
-from landscape.plots.style import look, styled
+from landscape.plots.style import look
 
 # Text is set differently by other versions: 3.10 differs by 16 to 63 on every picture.
 pytestmark = pytest.mark.skipif(
@@ -30,12 +32,19 @@ pytestmark = pytest.mark.skipif(
 picture = pytest.mark.mpl_image_compare(tolerance=3, savefig_kwargs={"dpi": 64})
 
 
+@contextlib.contextmanager
+def printed(name: str, *, columns: int = 1) -> Iterator[None]:
+    """A style in the letters that matplotlib brings: others differ between machines."""
+    with ls.style(name, columns=columns), mpl.rc_context({"font.family": ["DejaVu Sans"]}):
+        yield
+
+
 @picture
 def test_contours_with_paths() -> Figure:
     other = replace(
         make_path("SGD", "sgd"), coordinates=np.array([[-1, 0.1], [1.0, 0.2], [2.0, 0.7]])
     )
-    with styled("paper"):
+    with printed("paper"):
         figure = Figure(figsize=(3.4, 3.1))
         ls.plot_surface(make_surface(BOWL), paths=[make_path(), other], ax=figure.add_subplot())
     return figure
@@ -47,7 +56,7 @@ def test_contours_with_holes() -> Figure:
     values, computed = BOWL.copy(), np.ones(BOWL.shape, bool)
     values[2, 2], values[3, 5], values[4, 7] = np.nan, np.inf, 1e9
     values[0], computed[0] = np.nan, False
-    with styled("paper"):
+    with printed("paper"):
         figure = Figure(figsize=(3.6, 2.6))
         ls.plot_surface(
             make_surface(values, computed=computed), ceiling=1.0, ax=figure.add_subplot()
@@ -59,7 +68,7 @@ def test_contours_with_holes() -> Figure:
 def test_relief_with_path() -> Figure:
     x, y = np.meshgrid(np.linspace(-2, 4, 13), np.linspace(0, 1, 9))
     hills = make_surface(0.2 + (x / 3) ** 2 + (y - 0.4) ** 2 + 0.3 * np.sin(3 * x) * y)
-    with styled("paper"):
+    with printed("paper"):
         figure = Figure(figsize=(4, 2.8))
         render_surface(
             hills, paths=[make_path()], pixels=240, view=(40, -60), bar=True,
@@ -71,7 +80,7 @@ def test_relief_with_path() -> Figure:
 @picture
 def test_profiles_with_bands() -> Figure:
     error = np.abs(np.linspace(-0.3, 0.3, 42)).reshape(2, 1, 21)
-    with styled("paper"):
+    with printed("paper"):
         figure = Figure(figsize=(3.4, 2.4))
         ls.plot_profile(make_profile(standard_error=error), ax=figure.add_subplot())
     return figure
@@ -79,7 +88,7 @@ def test_profiles_with_bands() -> Figure:
 
 @picture
 def test_walk_in_windows() -> Figure:
-    with styled("paper", columns=2):
+    with printed("paper", columns=2):
         values = make_walk().values + np.linspace(0.1, 0.3, 5)[:, None, None]
         first = ls.plot_walk(
             [make_walk(), replace(make_walk(), name="Adam", optimizer="adam", values=values)]
@@ -92,7 +101,7 @@ def test_walk_in_windows() -> Figure:
 @picture
 def test_path_quantities() -> Figure:
     runs = [make_metrics(), make_metrics("Adam", "adam", every=5)]
-    with styled("paper", columns=2):
+    with printed("paper", columns=2):
         figure = Figure(figsize=(5, 2.7))
         for ax, quantity in zip(figure.subplots(1, 2), ("angle", "update_norm"), strict=True):
             ls.plot_path(runs, quantity=quantity, smooth=3, ax=ax)
@@ -102,7 +111,7 @@ def test_path_quantities() -> Figure:
 @picture
 def test_looks_of_optimizers() -> Figure:
     """The colour, dash and marker that belong to each name."""
-    with styled("paper"):
+    with printed("paper"):
         figure = Figure(figsize=(2.4, 4.6))
         ax = figure.add_subplot()
         for row, name in enumerate(OPTIMIZERS):

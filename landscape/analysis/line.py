@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from landscape.analysis.segment import Ends, describe_buffers, measured
+from landscape.analysis.places import Places
+from landscape.analysis.segment import Ends, describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
 from landscape.base.settings import joined, of_all
+from landscape.objective.objective import Objective
+from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
-
-if TYPE_CHECKING:
-    from landscape.objective.objective import Objective
 
 
 def loss_line(
@@ -28,6 +30,9 @@ def loss_line(
     buffers: Sequence[Ends] | None = None,
     tolerance: float | None = None,
     seed: int = 0,
+    units: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> Profile:
     """Measure every metric along one or several lines, at common coordinates.
 
@@ -43,13 +48,22 @@ def loss_line(
         tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
             its range along the line (5 to 95 %).
         seed: Seed of the order of samples, with a tolerance.
+        units: A folder that keeps what has been measured, unit by unit; after a crash the same
+            call goes on where it stopped. Several machines may share it.
+        engine: Whose workers measure, such as ``Processes(("cuda:0", "cuda:1"))``; None measures
+            in this process.
+        shard: (i, n): measure only the i-th of n parts of every line (from 0); not with a
+            tolerance. The profile then lacks the places of the others, unless they are in the same
+            `units`.
 
     Returns:
         One profile per line. Lines of several seeds have a `Profile.band`.
 
     Raises:
-        ValueError: If there is no line, the extent is empty or the resolution below two.
-        Interrupted: On Ctrl-C; nothing is kept.
+        ValueError: If there is no line or no place in the shard, the extent is empty, the
+            resolution below two, or the folder of units is of another measurement.
+        RuntimeError: If workers failed three times at the same places.
+        Interrupted: On Ctrl-C; nothing is kept but in `units`.
 
     Source: Goodfellow et al. 2015, arXiv:1412.6544.
     """
@@ -63,35 +77,40 @@ def loss_line(
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
     for line in lines:
         line.check_filters(objective.layout)
+    if tolerance is not None and shard != (0, 1):
+        raise ValueError("A tolerance is for whole lines: give no shard.")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
     alpha = np.linspace(*extent, resolution)
+    told: dict[str, Any] = {"buffers": describe_buffers(objective, recorded=buffers is not None)}
+    if tolerance is not None:
+        told |= {"tolerance": tolerance, "order_seed": seed}
+    settings = {**joined(of_all([line.settings for line in lines]), objective.settings), **told}
+    folder = None if units is None else Path(units)
+    ends = [None] * len(lines) if buffers is None else list(buffers)
+    places = Places(objective, lines, ends, None if folder is None else settings)
     with Progress("line", len(lines) * resolution) as progress:
         try:
-            found = [
-                measured(
-                    objective,
-                    line.origin,
-                    line.directions,
-                    alpha,
-                    buffers=ends,
-                    tolerance=tolerance,
-                    seed=seed,
-                    progress=progress,
+            if tolerance is None:
+                found = places.measured(
+                    alpha, folder=folder, engine=engine, shard=shard, progress=progress
                 )
-                for line, ends in zip(lines, buffers or [None] * len(lines), strict=True)
-            ]
+            else:
+                found = places.measured_sparingly(
+                    alpha, tolerance, seed=seed, folder=folder, engine=engine
+                )
         except Interrupted:
             raise Interrupted from None
+    done = np.all([line.computed for line in found], axis=0)
+    if not done.any():
+        raise ValueError(f"There are fewer units than shards: none is in {shard}; ask for fewer.")
     return Profile(
-        alpha=alpha,
+        alpha=alpha[done],
         metrics=objective.names,
-        values=np.stack([line.mean for line in found]),
-        standard_error=np.stack([line.standard_error for line in found]),
+        values=np.stack([line.mean[:, done] for line in found]),
+        standard_error=np.stack([line.standard_error[:, done] for line in found]),
         names=tuple(names),
         label=lines[0].labels[0],
-        settings={
-            **joined(of_all([line.settings for line in lines]), objective.settings),
-            "buffers": describe_buffers(objective, recorded=buffers is not None),
-            **({} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}),
-        },
+        settings=settings,
         provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )

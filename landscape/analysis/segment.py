@@ -1,74 +1,55 @@
-"""Measure along a segment, with the batch-norm statistics recorded at its two ends."""
+"""The objective along a line, with the batch-norm statistics recorded at its two ends."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
 from landscape.analysis.sparing.rounds import Rounds
 from landscape.analysis.sparing.samples import Samples
-from landscape.base.progress import Progress
 from landscape.base.vector import Vector, layout_of
-
-if TYPE_CHECKING:
-    from landscape.objective.objective import Evaluation, Objective
+from landscape.objective.objective import Objective
+from landscape.objective.restriction import Restriction
 
 Ends = tuple[np.ndarray, np.ndarray]
 
 
-def measured(
+def along(
     objective: Objective,
     origin: np.ndarray,
     direction: np.ndarray,
-    alpha: np.ndarray,
-    *,
     buffers: Ends | None = None,
-    paired: bool = False,
-    tolerance: float | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Metrics at origin + α · direction.
+) -> tuple[Restriction, Callable[[np.ndarray], np.ndarray]]:
+    """The objective on the line origin + α · direction.
 
     Args:
         objective: What to measure.
         origin: Shape (P,).
         direction: Shape (1, P).
-        alpha: Places, shape (points,).
         buffers: Floating-point buffers at α = 0 and 1, interpolated between and held constant
             beyond (a variance must stay positive); None leaves buffers to the objective.
-        paired: Whether to measure how the errors at different places go together.
-        tolerance: Leave out samples as far as the first metric's error of 95 % stays within this
-            share of its range along the segment (5 to 95 %); not `paired`, see `sparing`.
-        seed: Seed of the order of samples, with a tolerance.
-        progress: Told of each finished point.
 
     Returns:
-        Means, standard errors and, if `paired`, covariances.
+        What measures points, and the coordinates of places α of shape (points,).
     """
-    coordinates, start, moves = alpha[:, None], None, None
-    if buffers is not None:  # a second coordinate moves the buffers only
-        start, end = (b.astype(np.float64) for b in buffers)
-        direction = Vector(
-            np.concatenate([direction, np.zeros_like(direction)]), layout_of(direction)
-        )
-        moves = Vector(np.stack([np.zeros_like(start), end - start]), layout_of(start))
-        coordinates = np.stack([alpha, alpha.clip(0, 1)], axis=1)
+    if buffers is None:
+        return objective.restrict(origin, direction), lambda alpha: alpha[:, None]
+    start, end = (b.astype(np.float64) for b in buffers)
+    # A second coordinate moves the buffers only.
+    moves = Vector(np.stack([np.zeros_like(start), end - start]), layout_of(start))
     at = objective.restrict(origin, direction, buffers=start, buffer_directions=moves)
-    if tolerance is None:
-        return (at.paired if paired else at)(coordinates, progress=progress)
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
-    samples = Samples(
-        objective, origin, direction, coordinates, seed=seed, buffers=start,
-        buffer_directions=moves,
-    )  # fmt: skip
-    return at.told(*_sparingly(samples, tolerance))
+    return at, lambda alpha: np.stack([alpha, alpha.clip(0, 1)], axis=1)
 
 
-def _sparingly(samples: Samples, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Metrics, on as many samples as the tolerance asks, and their standard errors."""
+def measured_sparingly(samples: Samples, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Metrics along a line, leaving out samples, and their standard errors.
+
+    Args:
+        samples: What measures the points of the line.
+        tolerance: Samples are left out as far as the first metric's error of 95 % stays within
+            this share of its range along the line (5 to 95 %).
+    """
     points = np.arange(len(samples.coordinates))
     rounds, before = Rounds(samples, len(points)), -1
     rounds.begin(points)

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from landscape.analysis.sparing.surface import measure_sparingly
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.settings import devices, joined
+from landscape.objective.evaluation import Evaluation, spread_over
+from landscape.objective.objective import Objective
+from landscape.objective.restriction import Restriction
+from landscape.objective.workers.engine import Engine
+from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
+from landscape.results.projection import Projection
 from landscape.results.surface import Surface
-
-if TYPE_CHECKING:
-    from landscape.objective.objective import Evaluation, Objective
-    from landscape.objective.restriction import Restriction
-    from landscape.objective.workers.engine import Engine
-    from landscape.results.projection import Projection
 
 
 def loss_surface(
@@ -109,13 +109,11 @@ def loss_surface(
         settings=joined(plane.settings, objective.settings, recorded),
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
+    check_shard(shard)
     if tolerance is not None or budget is not None:
         return measure_sparingly(
-            objective, plane, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
-            shard=shard, resume=resume, units=units, engine=engine, buffers=buffers,
+            restriction, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
+            shard=shard, resume=resume, units=units, engine=engine,
         )  # fmt: skip
     known = blank
     if (
@@ -128,19 +126,20 @@ def loss_surface(
     missing = np.flatnonzero(~known.computed)
     with Progress("surface", len(missing)) as progress:
         try:
-            if units is None and engine is None and count == 1:
-                found = restriction(grid[missing], progress=progress)
-            else:
-                found = restriction.in_units(
-                    grid[missing],
-                    what=blank.measurement,
-                    folder=units,
-                    engine=engine,
-                    shard=shard,
-                    progress=progress,
-                )
+            found = in_units(
+                restriction,
+                grid[missing],
+                key=key_of(grid[missing], blank.measurement),
+                folder=units,
+                engine=engine,
+                shard=shard,
+                progress=progress,
+            )
         except Interrupted as stop:
             raise Interrupted(_filled(known, missing, stop.partial)) from None
+    if restriction.reduced and found.observed_error is None:  # units tell none
+        few = restriction(grid[missing][spread_over(len(missing), 8)])
+        found = replace(found, observed_error=few.observed_error)
     whole = _filled(known, missing, found)
     told: dict[str, Any] = {"evaluation": objective.evaluation, "cost": progress.cost}
     if found.observed_error is not None:  # of the lower precision, at a few points

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from landscape.analysis.segment import describe_buffers, measured
+from landscape.analysis.segment import describe_buffers
+from landscape.analysis.segments import Segments
 from landscape.analysis.sparing.subset import sparing
 from landscape.analysis.windows import Window, bounds_of, name_of, segments_in
 from landscape.base.progress import Interrupted, Progress
-from landscape.base.provenance import provenance
+from landscape.base.provenance import fingerprint, provenance
+from landscape.base.runs.trajectory import Trajectory
+from landscape.objective.evaluation import Evaluation
+from landscape.objective.objective import Objective
+from landscape.objective.workers.engine import Engine, Session
+from landscape.objective.workers.in_units import in_units, key_of
 from landscape.results.walk import Walk
 
-if TYPE_CHECKING:
-    from landscape.base.runs.trajectory import Trajectory
-    from landscape.objective.objective import Evaluation, Objective
+Found = dict[int, Evaluation]  # by the state in which a segment begins
 
 
 def walk(
@@ -29,6 +35,9 @@ def walk(
     points: int = 10,
     tolerance: float | None = None,
     seed: int = 0,
+    units: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> Walk:
     """Measure the loss between consecutive recorded states.
 
@@ -52,13 +61,22 @@ def walk(
             along a segment are known to this share of its range (error of 95 %): on nine in ten
             of up to 16 segments. How well the others keep it is `Walk.uncertainty`.
         seed: Seed of the choice of samples, with a tolerance.
+        units: A folder that keeps what has been measured, unit by unit; after a crash the same
+            call goes on where it stopped. Several machines may share it.
+        engine: Whose workers measure, such as ``Processes(("cuda:0", "cuda:1"))``, each of which
+            reads the run; None measures in this process.
+        shard: (i, n): measure only the i-th of n parts (from 0). The walk then lacks the segments
+            of the others, unless they are in the same `units`.
 
     Returns:
         The walk over all windows, in order of steps, without repetition.
 
     Raises:
-        ValueError: If no segment lies in the windows, or a name or the tolerance is none.
-        Interrupted: On Ctrl-C; its `partial` is the walk over the segments finished until then.
+        ValueError: If no segment lies in the windows or in the shard, a name or the tolerance is
+            none, or the folder of units is of another measurement.
+        RuntimeError: If workers failed three times at the same segments.
+        Interrupted: On Ctrl-C; its `partial` is the walk over the segments finished until then,
+            None before the first.
 
     Source: Xing et al. 2018, "A Walk with SGD", arXiv:1802.08770.
     """
@@ -71,51 +89,71 @@ def walk(
             f"No recorded segment lies in {windows}; {trajectory.path} holds steps "
             f"{trajectory.steps[0]} to {trajectory.steps[-1]}."
         )
-    alpha = np.linspace(0, 1, points + 1)
-    recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
+    measured = Segments(objective, trajectory, np.linspace(0, 1, points + 1))
+    session = None if engine is None else Session(engine)
+    folder = None if units is None else Path(units)
+    samples: np.ndarray | None = None
+    told = {} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}
+    told["buffers"] = describe_buffers(objective, recorded=measured.recorded)
 
-    def measure(objective: Objective, s: int) -> Evaluation:
-        here, there = trajectory.state(s), trajectory.state(s + 1)
-        before, after = trajectory.buffers(s), trajectory.buffers(s + 1)
-        ends = None if before is None or after is None else (before, after)
-        return measured(
-            objective, here, (there.astype(np.float64) - here)[None], alpha,
-            buffers=ends if recorded else None, paired=True, progress=progress,
-        )  # fmt: skip
+    def measure(which: Sequence[int], some: np.ndarray | None, name: str = "") -> Found:
+        where, what = np.array(which, np.float64)[:, None], ""
+        if folder is not None:
+            hashed = None if some is None else fingerprint(some)
+            what = json.dumps([*measured.said(which), told, hashed])
+        try:
+            rows = in_units(
+                measured,
+                where,
+                some,
+                key=key_of(where, what),
+                folder=None if folder is None else folder / name,
+                engine=session,
+                shard=(0, 1) if name else shard,
+                progress=None if name else progress,
+            )
+        except Interrupted as stop:
+            raise Interrupted({} if name else measured.evaluations(which, stop.partial)) from None
+        return measured.evaluations(which, rows)
 
-    def result(found: list[Evaluation]) -> Walk:
-        done = segments[: len(found)]
+    def look(which: Sequence[int], some: np.ndarray | None) -> Found:
+        return measure(which, some, "search-all" if some is None else f"search-{len(some)}")
+
+    def result(found: Found) -> Walk:
+        done = np.array(sorted(found))
+        part, parts = objective.on(samples), [found[s] for s in done.tolist()]
         return Walk(
             name=trajectory.name,
             optimizer=str(trajectory.run.get("optimizer", "")),
             step=trajectory.steps[done],
             next_step=trajectory.steps[done + 1],
-            alpha=alpha,
+            alpha=measured.alpha,
             metrics=objective.names,
-            values=np.stack([segment.mean for segment in found]),
-            standard_error=np.stack([segment.standard_error for segment in found]),
-            covariance=np.stack([s.covariance for s in found if s.covariance is not None]),
+            values=np.stack([segment.mean for segment in parts]),
+            standard_error=np.stack([segment.standard_error for segment in parts]),
+            covariance=np.stack([s.covariance for s in parts if s.covariance is not None]),
             windows=None if windows is None else tuple(name_of(w) for w in windows),
             bounds=None if windows is None else np.array(bounds),
-            settings={
-                **objective.settings,
-                "buffers": describe_buffers(objective, recorded=recorded),
-                **({} if tolerance is None else {"tolerance": tolerance, "order_seed": seed}),
-            },
+            settings={**part.settings, **told},
             provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
         )
 
-    found: list[Evaluation] = []
-    known: dict[int, Evaluation] = {}
-    with Progress(f"walk {trajectory.name}", len(segments) * (points + 1)) as progress:
+    found: Found = {}
+    left = segments.tolist()
+    with Progress(f"walk {trajectory.name}", len(left), unit="segment") as progress:
         try:
             if tolerance is not None:
-                objective, known = sparing(
-                    objective, segments.tolist(), measure,
-                    tolerance=tolerance, seed=seed, progress=progress,
-                )  # fmt: skip
-            for s in segments.tolist():
-                found.append(known[s] if s in known else measure(objective, s))
-        except Interrupted:
+                samples, found = sparing(objective, left, look, tolerance=tolerance, seed=seed)
+                left = [s for s in left if s not in found]
+                progress.only(len(left))
+            if left:
+                found |= measure(left, samples)
+        except Interrupted as stop:
+            found |= stop.partial
             raise Interrupted(result(found) if found else None) from None
+        finally:
+            if session is not None:
+                session.close()
+    if not found:
+        raise ValueError(f"There are fewer units than shards: none is in {shard}; ask for fewer.")
     return result(found)

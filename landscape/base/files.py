@@ -31,10 +31,25 @@ class SchemaError(ValueError):
     """A file or a group is not what it was taken for; the message says what was found."""
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path of the user's, with the home folder in place of ``~``, as a shell would put it.
+
+    >>> expanded("runs/adam.h5").as_posix()
+    'runs/adam.h5'
+
+    Raises:
+        ValueError: If there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error}; give the folder itself.") from error
+
+
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading; what cannot be read becomes a `SchemaError` that says why."""
-    path = Path(path)
+    path = expanded(path)
     if path.is_dir():
         raise SchemaError(f"{path} is a folder; give one HDF5 file.")
     if not path.exists():
@@ -91,7 +106,7 @@ def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator
         SchemaError: If the file is a recorded run, or cannot be read.
         PermissionError: If it may not be written to.
     """
-    path = Path(os.path.realpath(path))
+    path = Path(os.path.realpath(expanded(path)))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with _locked(path.parent):
@@ -177,7 +192,7 @@ def being_written(path: str | os.PathLike[str]) -> bool:
         import fcntl
     except ImportError:  # Windows: files that are open cannot be replaced there
         return False
-    with open(path, "rb") as handle:
+    with open(expanded(path), "rb") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -36,7 +36,7 @@ def check_replaceable(path: str | os.PathLike[str], kind: str | None = None) -> 
     Raises:
         FileExistsError: If something else is there.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not os.path.lexists(path):
         return
     kind = kind or path.suffix

@@ -18,17 +18,25 @@ schema). Files are untrusted: nothing is unpickled and links to other files are 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import typing
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import h5py
 import numpy as np
 
-from landscape.base.files import SchemaError, check_stored, check_version, groups, opened, replacing
+from landscape.base.files import (
+    SchemaError,
+    check_stored,
+    check_version,
+    expanded,
+    groups,
+    opened,
+    replacing,
+)
 from landscape.base.settings import as_json
 
 _BACKGROUND = ("settings", "provenance")
@@ -111,7 +119,7 @@ class Result:
     @classmethod
     def find(cls, path: str | os.PathLike[str], name: str) -> Self | None:
         """Like `load`, but None when the file or the group does not exist."""
-        if not Path(path).exists():
+        if not expanded(path).exists():
             return None
         with opened(path) as file:
             if name not in file:
@@ -159,6 +167,7 @@ class _Field(typing.NamedTuple):
     wide: bool = False  # float64 stays as it is; everything else becomes `dtype`
 
 
+@functools.cache
 def _fields(cls: type[Result]) -> dict[str, _Field]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return {f.name: _field(hints[f.name]) for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]

@@ -5,6 +5,7 @@ A module is imported when one of its commands is used, so that help and mistakes
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module, metadata
 from typing import Annotated, Any
@@ -61,6 +62,10 @@ class Commands(TyperGroup):
         known = {name: TyperCommand(name, help=text) for name, text in named.items()}
         super().__init__(**{**settings, "commands": known})
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As usual, after putting the home folder in place of ``~`` where no shell has done so."""
+        return super().parse_args(ctx, [_at_home(arg) for arg in args])
+
     def list_commands(self, ctx: Any) -> list[str]:
         """All names, in the order in which one meets them."""
         return list(self.commands)
@@ -69,6 +74,12 @@ class Commands(TyperGroup):
         """The command that the arguments name, and what is left of them."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, loaded(name) if name in HOMES else command, rest
+
+
+def _at_home(argument: str) -> str:
+    option, equals, value = argument.rpartition("=")
+    named = option.startswith("--") or not option
+    return option + equals + os.path.expanduser(value) if named else argument
 
 
 def loaded(name: str) -> Any:

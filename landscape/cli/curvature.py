@@ -58,7 +58,7 @@ def curvature(
     task: TaskName = None,
     data: Split = "train",
     samples: Samples = None,
-    precision: Precision = "single",
+    precision: Precision = None,
     batch_norm: BatchNorm = "frozen",
     device: Device = "auto",
     processes: engines.Count = 1,
@@ -218,5 +218,6 @@ def _said(path: CurvaturePath) -> str:
     if np.isfinite(ratio).any():
         return f"{top}; in the last third {np.nanmean(ratio):.2f} of {path.condition}"
     if path.condition:
-        return f"{top}; {path.condition}: second moments were not given, so not compared"
+        how = "were not recorded (landscape record --optimizer-state), so not compared"
+        return f"{top}; {path.condition}: second moments {how}"
     return f"{top}; no threshold is known for {path.optimizer or 'this optimizer'}"

@@ -10,19 +10,12 @@ import typer
 from landscape.base.progress import Interrupted
 from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
 from landscape.cli.options import measuring as inputs
-from landscape.cli.options.measuring import (
-    BatchNorm,
-    Device,
-    Out,
-    Precision,
-    Runs,
-    Samples,
-    Seed,
-    Split,
-    TaskName,
-)
+from landscape.cli.options.engine import GO_ON, Workers
+from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
+from landscape.cli.options.records import expanded
 
 
+@expanded
 def line(
     runs: Runs,
     kind: Annotated[
@@ -49,12 +42,9 @@ def line(
         typer.Option(help="First and last coordinate. Default: -0.5,1.5; random: -1,1."),
     ] = None,
     out: Out = None,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = None,
-    batch_norm: BatchNorm = "frozen",
+    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
     device: Device = "auto",
+    workers: Workers = Workers(),  # noqa: B008
     tolerance: Annotated[
         str | None,
         typer.Option(help="Leave out samples within this share of the line's range, such as 1%."),
@@ -75,10 +65,9 @@ def line(
     trajectories = inputs.open_runs(runs)
     if kind not in KINDS:
         raise ValueError(f"--kind must be one of {', '.join(KINDS)}; not {kind!r}.")
-    objective = inputs.build_objective(
-        trajectories, task, split=data, device=device, seed=seed, samples=samples,
-        precision=precision, batch_norm=batch_norm,
-    )  # fmt: skip
+    device = workers.device(device)
+    given = workers.given(device)
+    objective = measuring.objective(trajectories, device=device, seed=seed)
     lines, names, buffers = lines_of(
         kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
     )
@@ -88,17 +77,22 @@ def line(
         names=names,
         extent=(first, last),
         resolution=resolution,
-        buffers=buffers if batch_norm == "frozen" else None,
+        buffers=buffers if objective.batch_norm == "frozen" else None,
         tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
         seed=seed,
+        **given,
     )
     path = inputs.results_path(trajectories, out)
     profile.save(path, f"line/{kind}")
-    typer.echo(f"{path}: line/{kind}, {len(lines)} line(s) of {resolution} points")
+    typer.echo(f"{path}: line/{kind}, {len(lines)} line(s) of {len(profile.alpha)} points")
+    if len(profile.alpha) < resolution:
+        typer.echo(f"  of {resolution}, part {workers.shard}; {GO_ON}")
+        return
     for sentence in said_of(profile) if kind != "random" else ():
         typer.echo(f"  {sentence}")
 
 
+@expanded
 def walk(
     runs: Runs,
     window: Annotated[
@@ -109,12 +103,9 @@ def walk(
     every: Annotated[int, typer.Option(help="Measure every n-th segment.")] = 1,
     points: Annotated[int, typer.Option(help="Intervals between two states.")] = 10,
     out: Out = None,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = None,
-    batch_norm: BatchNorm = "frozen",
+    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
     device: Device = "auto",
+    workers: Workers = Workers(),  # noqa: B008
     tolerance: Annotated[
         str | None,
         typer.Option(
@@ -133,17 +124,16 @@ def walk(
     windows = inputs.step_windows(window)
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
-    objective = inputs.build_objective(
-        trajectories, task, split=data, device=device, seed=seed, samples=samples,
-        precision=precision, batch_norm=batch_norm,
-    )  # fmt: skip
+    device = workers.device(device)
+    objective = measuring.objective(trajectories, device=device, seed=seed)
     path = inputs.results_path(trajectories, out)
     for trajectory in trajectories:
+        given = workers.given(device, part=inputs.run_key(trajectory))
         name = f"walk/{inputs.run_key(trajectory)}"
         try:
             found = measure_walk(
                 objective, trajectory, windows=windows, length=length, every=every, points=points,
-                tolerance=share, seed=seed,
+                tolerance=share, seed=seed, **given,
             )  # fmt: skip
         except Interrupted as stop:
             if stop.partial is not None:
@@ -151,6 +141,9 @@ def walk(
                 typer.echo(f"\nStopped. {len(stop.partial.step)} finished segments are in {path}.")
             raise typer.Exit(130) from None
         found.save(path, name)
+        if workers.shard != "1/1":
+            typer.echo(f"{path}: {name}, {len(found.step)} segments, part {workers.shard}; {GO_ON}")
+            continue
         typer.echo(f"{path}: {name}, {len(found.step)} segments; with intervals of 95 %:")
         for sentence in said_of_walk(found):
             typer.echo(f"  {sentence}")

@@ -9,18 +9,12 @@ import numpy as np
 import typer
 
 from landscape.cli.options import measuring as inputs
-from landscape.cli.options.measuring import (
-    BatchNorm,
-    Device,
-    Out,
-    Precision,
-    Runs,
-    Samples,
-    Split,
-    TaskName,
-)
+from landscape.cli.options.engine import Workers
+from landscape.cli.options.measuring import Device, Measuring, Out, Runs
+from landscape.cli.options.records import expanded
 
 
+@expanded
 def project(
     runs: Runs,
     onto: Annotated[
@@ -34,12 +28,9 @@ def project(
     loss: Annotated[
         bool, typer.Option(help="Measure the loss at the states and at their projections.")
     ] = True,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = None,
-    batch_norm: BatchNorm = "frozen",
+    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
     device: Device = "auto",
+    workers: Workers = Workers(),  # noqa: B008
 ) -> None:
     """Project runs on a plane that was measured before.
 
@@ -50,14 +41,11 @@ def project(
 
     held = Plane.load(onto, f"plane/{plane}")
     trajectories = inputs.open_runs(runs)
-    objective = None
-    if loss:
-        objective = inputs.build_objective(
-            trajectories, task, split=data, device=device, seed=0, samples=samples,
-            precision=precision, batch_norm=batch_norm,
-        )  # fmt: skip
+    device = workers.device(device)
+    objective = measuring.objective(trajectories, device=device) if loss else None
     for trajectory in trajectories:
-        found = measure(trajectory, held, objective=objective, every=every)
+        given = workers.given(device, part=inputs.run_key(trajectory))
+        found = measure(trajectory, held, objective=objective, every=every, **given)
         name = f"projection/{plane}/{inputs.run_key(trajectory)}"
         found.save(onto, name)
         few = f"; less than {100 * least:.0f} %, so its path is mostly elsewhere"

@@ -45,6 +45,10 @@ def record(
     gradient_histogram: Annotated[
         bool, typer.Option("--gradient-histogram", help="Count sizes of the gradient's entries.")
     ] = False,
+    optimizer_state: Annotated[
+        bool,
+        typer.Option("--optimizer-state", help="Also the second moments (Adam, RMSprop, ...)."),
+    ] = False,
     every: Annotated[int, typer.Option(help="Record every n-th state.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in legends.")] = None,
@@ -98,6 +102,7 @@ def record(
             average=average,
             average_options=_settings(average_option),
             gradient_histogram=gradient_histogram,
+            optimizer_state=optimizer_state,
         )
     else:
         raise ValueError(

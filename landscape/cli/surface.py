@@ -147,6 +147,13 @@ def surface(
     goes_on = tolerance is not None or (units is None and part == (0, 1))
     if tolerance is None and budget is None:
         propose_tolerance(objective, found, size)
+    if states := sum(-(-len(t) // every) for t in trajectories):
+        points = size[0] * size[1]
+        typer.echo(
+            f"surface: {points:,} points of the plane, then {states:,} states of the runs, which "
+            "take as long each",
+            err=True,
+        )
     try:
         measured = loss_surface(
             objective,
@@ -195,7 +202,10 @@ def surface(
     for sentence in said_of_accuracy(measured):
         typer.echo(f"  {sentence}")
     for trajectory in trajectories:
-        shown = project(trajectory, found, objective=objective, every=every)
+        kept = None if units is None else Path(units) / "paths" / inputs.run_key(trajectory)
+        shown = project(
+            trajectory, found, objective=objective, every=every, units=kept, engine=workers
+        )
         shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
         typer.echo(
             f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "

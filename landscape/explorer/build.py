@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
 from landscape.base.result import Result
 from landscape.explorer.content import Sources, page_content
@@ -93,7 +94,7 @@ def explore(
     }
     template = here.joinpath("template.html").read_text("utf-8")
     page = re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], template)
-    out = Path(out)
+    out = expanded(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     partial.write_text(page, "utf-8", newline="\n")
@@ -125,7 +126,7 @@ def _sources(results: object) -> Sources:
         results = [results]
     if not isinstance(results, Iterable):
         raise ValueError(f"results must be files or results by name; not {results!r}.")
-    paths = [Path(os.fspath(path)) for path in results]
+    paths = [expanded(path) for path in results]
     stems = [path.name.removesuffix(".h5").removesuffix(".results") for path in paths]
     labels = [s if stems.count(s) == 1 else str(p) for s, p in zip(stems, paths, strict=True)]
     return {label: load_results(path) for label, path in zip(labels, paths, strict=True)}

@@ -15,6 +15,7 @@ from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
 from landscape.plots.style import rank
 from landscape.results.barriers import Barriers
+from landscape.results.curvature_path import CurvaturePath
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
 from landscape.results.profile import Profile
@@ -25,7 +26,7 @@ from landscape.results.walk import Walk
 Sources = Mapping[str, Mapping[str, Result]]
 """Name of a file (or "") to its results by name."""
 
-_RUN_RESULTS = (Projection, PathMetrics, Walk, LayerMetrics)
+_RUN_RESULTS = (Projection, PathMetrics, Walk, LayerMetrics, CurvaturePath)
 
 
 def page_content(sources: Sources) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _optimizer(results: Sequence[Any]) -> str:
 
 
 def _run(results: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"path": None, "walk": None, "layers": None}
+    found: dict[str, Any] = dict.fromkeys(("path", "walk", "layers", "sharpness"))
     for result in results:
         if isinstance(result, PathMetrics):
             columns = ("cosine", "distance", "update_norm", "losses", "learning_rate")
@@ -120,6 +121,13 @@ def _run(results: Sequence[Any]) -> dict[str, Any]:
                 "names": list(result.layers),
                 "ratio": packed(result.update_to_weight),
             }
+        elif isinstance(result, CurvaturePath) and result.computed.any():
+            found["condition"] = result.condition
+            found["sharpness"] = {
+                "step": packed(result.step[result.computed], "i4"),
+                "sharpness": packed(_sharpness(result)[result.computed]),
+                "threshold": packed(result.threshold[result.computed]),
+            }
         elif isinstance(result, Walk):
             found["walk"] = {
                 "step": packed(result.step, "i4"),
@@ -129,6 +137,11 @@ def _run(results: Sequence[Any]) -> dict[str, Any]:
                 "metric": result.metrics[0],
             }
     return found
+
+
+def _sharpness(path: CurvaturePath) -> np.ndarray:
+    """What the threshold is about; λ1 where no threshold is known."""
+    return path.sharpness if path.condition else path.value[:, 0]
 
 
 def _surface(surface: Surface) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def measure_paired(work: Work, coordinates: np.ndarray, batches: Batches) -> tup
         batches: The samples.
 
     Returns:
-        Sums, shape (metrics, points, 3), and the values of single samples, float64, shape (metrics,
+        Sums, shape (metrics, points, 6), and the values of single samples, float64, shape (metrics,
         points, samples); NaN for a metric that does not tell samples apart. For one of sums and
         weights R = Σ s / Σ w they are R + (s - R w) / w̄: their mean is R, and errors of their mean
         are those of R to first order (ratio estimator; Cochran 1977, Sampling Techniques,

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from landscape.base.layout import Entry, Layout
 from landscape.base.vector import layout_of
-
-if TYPE_CHECKING:
-    from landscape.objective.objective import Objective
-
-Family = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
+from landscape.objective.problem import Problem
 
 
-def matched(
-    objective: Objective,
-    origin: np.ndarray,
-    directions: np.ndarray,
-    buffers: np.ndarray | None,
-    buffer_directions: np.ndarray | None,
-) -> Family:
-    """Origin, directions and buffers in the order of the objective's model.
+def matched_parameters(problem: Problem, vector: np.ndarray, *, moves: bool) -> np.ndarray:
+    """A vector in the order of the problem's model; `moves` says that it is a direction.
 
     Vectors without a layout are taken to be in that order. Imported checkpoints may hold, among
     their parameters, what the model holds as buffers or does not train: such tensors are left out
     where they do not move and are the model's own.
 
     Raises:
-        ValueError: If a vector belongs to another model, or moves what the model does not train.
+        ValueError: If it belongs to another model, or moves what the model does not train.
     """
-    if not len(directions):
-        directions = np.zeros((0, objective.layout.size))
-    return (
-        matched_parameters(objective, origin, moves=False),
-        matched_parameters(objective, directions, moves=True),
-        _buffers(objective, buffers, moves=False),
-        _buffers(objective, buffer_directions, moves=True),
-    )
-
-
-def matched_parameters(objective: Objective, vector: np.ndarray, *, moves: bool) -> np.ndarray:
-    """A vector in the order of the objective's model; `moves` says that it is a direction."""
-    theirs, mine = layout_of(vector), objective.layout
+    theirs, mine = layout_of(vector), problem.layout
     if theirs is None:
         return vector
     found = mine.pairs(theirs)
@@ -51,8 +27,8 @@ def matched_parameters(objective: Objective, vector: np.ndarray, *, moves: bool)
     more = Layout(tuple(entry for entry in theirs if entry.name not in taken))
     if len(found) == len(mine) and len(more):
         fixed = {
-            **dict(objective.model.named_parameters()),
-            **dict(objective.model.named_buffers()),
+            **dict(problem.model.named_parameters()),
+            **dict(problem.model.named_buffers()),
         }
         fixed = {n: t for n, t in fixed.items() if n not in found}
         held = Layout.joined(Entry(n, tuple(t.shape), 0, "norm") for n, t in fixed.items())
@@ -74,20 +50,27 @@ def matched_parameters(objective: Objective, vector: np.ndarray, *, moves: bool)
     return np.asarray(mine.matched(vector))
 
 
-def _buffers(objective: Objective, vector: np.ndarray | None, *, moves: bool) -> np.ndarray | None:
+def matched_buffers(
+    problem: Problem, vector: np.ndarray | None, *, moves: bool
+) -> np.ndarray | None:
+    """The same for buffers; those that are not stored are the model's own, which stay.
+
+    Raises:
+        ValueError: If they belong to another model.
+    """
     theirs = layout_of(vector)
     if vector is None or theirs is None:
         return vector
-    mine = objective.buffers_layout
+    mine = problem.buffers_layout
     found = mine.pairs(theirs)
     if len(found) < len(theirs):
         raise ValueError(f"The buffers belong to another model: {mine.differences(theirs)}.")
-    own = dict(objective.model.named_buffers())
+    own = dict(problem.model.named_buffers())
     parts = []
     for entry in mine:
         if entry.name in found:
             parts.append(np.asarray(vector)[..., found[entry.name].slice])
-        else:  # not stored: the model's own, which stays
+        else:
             value = own[entry.name].detach().cpu().double().numpy().reshape(-1)
             still = np.zeros_like(value) if moves else value
             parts.append(np.broadcast_to(still, (*vector.shape[:-1], entry.size)))

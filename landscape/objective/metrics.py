@@ -17,6 +17,7 @@ from landscape.objective.data.batches import Uncounted
 from landscape.objective.returned import REMEDY, Metric, canonical, loss_of, said
 
 __all__ = [
+    "SUMS",
     "Metric",
     "agree",
     "check_weights",
@@ -26,6 +27,7 @@ __all__ = [
     "sums",
 ]
 
+SUMS = 6  # of a metric, see `sums`
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.2}
 
 
@@ -53,7 +55,7 @@ def sum_and_weight(value: Any, samples: int) -> tuple[Tensor, Tensor]:
 
 
 def sums(name: str, value: Any, samples: int) -> Tensor:
-    """Sum, sum of squares and weight of a metric on one batch.
+    """Sums of a metric on one batch, of which means and their errors are made.
 
     Args:
         name: The metric's name, for messages.
@@ -61,23 +63,33 @@ def sums(name: str, value: Any, samples: int) -> Tensor:
         samples: Samples in the batch.
 
     Returns:
-        Float64, shape (3,), on the device; the sum of squares is NaN where single samples are
-        unknown.
+        Float64, shape (6,), on the device: Σ s, Σ s², Σ w, Σ s w, Σ w² over what is known of the
+        batch (its samples; of a pair of scalars the batch itself), and how many these are. The
+        products are NaN where there is nothing but a mean.
 
     Raises:
         ValueError: If there is not one value per sample.
     """
     if isinstance(value, tuple):
-        total, weight = (part.double().sum() for part in value)
-        return torch.stack([total, total * math.nan, weight.to(total.device)])
+        total, weight = (part.double().reshape(-1) for part in value)
+        weight = weight.to(total.device)
+        if total.shape != weight.shape:
+            return _six(total.sum(), math.nan, weight.sum(), math.nan, math.nan, samples)
+        products = total @ total, weight.sum(), total @ weight, weight @ weight
+        return _six(total.sum(), *products, len(total))
     if _single(value, samples):
         total = value.reshape(()).double() * samples
-        return torch.stack([total, total * math.nan, torch.full_like(total, samples)])
+        return _six(total, math.nan, samples, math.nan, math.nan, samples)
     if len(value) == samples or isinstance(samples, Uncounted):
-        each = value.double()
+        each, count = value.double(), len(value)
         total = each.sum()
-        return torch.stack([total, each @ each, torch.full_like(total, len(value))])
+        return _six(total, each @ each, count, total, count, count)
     raise ValueError(f"{name!r} returned {said(value)} for a batch of {samples} samples; {REMEDY}.")
+
+
+def _six(total: Tensor, *others: Tensor | float) -> Tensor:
+    numbers = [o if isinstance(o, Tensor) else torch.full_like(total, float(o)) for o in others]
+    return torch.stack([total, *numbers])
 
 
 def _single(value: Tensor, samples: int) -> bool:
@@ -91,7 +103,7 @@ def check_weights(names: Sequence[str], totals: Tensor, computed: np.ndarray) ->
 
     Args:
         names: Of the metrics.
-        totals: Shape (metrics, points, 3).
+        totals: Shape (metrics, points, 6).
         computed: Which points were measured.
 
     Raises:
@@ -123,19 +135,21 @@ def mean_and_error(totals: np.ndarray, *, size: int, population: float) -> tuple
     """Means and standard errors from sums.
 
     Args:
-        totals: Sums, sums of squares and weights along the last axis, shape (..., 3).
+        totals: Sums as `sums` makes them along the last axis, shape (..., 6).
         size: Samples measured.
         population: Samples they were drawn from, without replacement; infinite for a stream.
 
     Returns:
-        Mean and its standard error as an estimate of the mean over the population: zero when
-        everything was measured, NaN when single samples are unknown.
+        Mean R = Σ s / Σ w and its standard error as an estimate of that over the population: zero
+        when everything was measured, NaN when neither single samples nor several sums of batches
+        are known. For n of them it is √(n / (n - 1) Σ (s - R w)²) / Σ w, to first order (ratio
+        estimator; Cochran 1977, Sampling Techniques, section 6.4); for w = 1 that is the usual one.
     """
     with np.errstate(all="ignore"):
-        mean = totals[..., 0] / totals[..., 2]
+        total, squares, weight, products, weights, n = np.moveaxis(totals, -1, 0)
+        mean = total / weight
         if size >= population:
             return mean, np.zeros_like(mean)
-        if size < 2:
-            return mean, np.full_like(mean, math.nan)
-        variance = (totals[..., 1] / size - mean**2).clip(min=0) * size / (size - 1)
-        return mean, np.sqrt(variance / size * (1 - size / population))
+        left = (squares - 2 * mean * products + mean**2 * weights).clip(min=0)
+        error = np.sqrt(left * n / (n - 1) * (1 - size / population)) / weight
+        return mean, np.where(n > 1, error, math.nan)

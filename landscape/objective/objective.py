@@ -7,11 +7,8 @@ runs the model. Weights are always computed from the origin, never by accumulati
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,38 +16,26 @@ import torch
 from torch import nn
 
 from landscape.base.layout import Layout
-from landscape.base.provenance import fingerprint
-from landscape.base.settings import users_settings
 from landscape.base.vector import Vector
-from landscape.objective.data.held import DESCRIBED, HeldData, map_tensors
+from landscape.objective.data.held import HeldData
 from landscape.objective.evaluation import Evaluation
-from landscape.objective.inspection.look import Nature, look, look_again, runs
-from landscape.objective.lending.loan import Loan, borrowed
-from landscape.objective.matched import matched, matched_parameters
+from landscape.objective.family import family_of
+from landscape.objective.matched import matched_parameters
 from landscape.objective.metrics import Metric
-from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
-from landscape.objective.policies.precision import (
-    REDUCED,
-    Precision,
-    arithmetic,
-    check_precision,
-    float_types,
-    own_precision,
-)
+from landscape.objective.policies.batchnorm import BatchNorm
+from landscape.objective.policies.precision import Precision
+from landscape.objective.problem import problem_of
 from landscape.objective.restriction import Restriction
-from landscape.objective.returned import in_canonical_form
 from landscape.objective.second_order.hessian import Hessian
-from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
-from landscape.objective.strategies.memory import out_of_memory
-from landscape.objective.strategies.repeatable import check_repeatable
-from landscape.objective.strategies.search import choose, plain_seconds
-from landscape.objective.strategies.work import Work
-from landscape.objective.stretch import StretchRestriction
+from landscape.objective.strategies.choice import Choice
+from landscape.objective.tuning import Tuning, check_strategy
 
-__all__ = ["Evaluation", "Objective", "Restriction"]
+__all__ = ["Evaluation", "Objective", "Restriction", "subset_of"]
 
-_WORTH_CHOOSING = 1.0  # seconds of work, done and to come
-_LOOK = 8  # samples on which a loss is looked at
+
+def subset_of(size: int, samples: int, *, seed: int) -> np.ndarray:
+    """So many of `size` samples, by index, in order; a larger subset holds a smaller."""
+    return np.sort(np.random.default_rng(seed).permutation(size)[:samples])
 
 
 class Objective:
@@ -123,80 +108,93 @@ class Objective:
         common_random_numbers: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(loss, nn.Module) or not callable(loss):
-            raise ValueError(
-                f"loss is a {type(loss).__name__}; pass a function loss(model, batch), for example "
-                "lambda model, batch: F.cross_entropy(model(batch[0]), batch[1])."
-            )
-        if batch_norm not in POLICIES:
-            raise ValueError(
-                f"batch_norm must be one of {', '.join(POLICIES)}; not {batch_norm!r}."
-            )
-        if strategy is not None and strategy not in STRATEGIES:
-            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
-        if weight_decay is not None and not 0 <= weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be zero or positive; got {weight_decay}.")
-        self.model = model
-        self.metrics = in_canonical_form({"loss": loss, **(metrics or {})})
-        self.layout = Layout.of(model)
-        self.buffers_layout = Layout.of_buffers(model)
-        self.device = torch.device(device) if device else next(model.parameters()).device
-        own = own_precision(model)
-        precision = own if precision is None else precision
-        check_precision(precision, self.device)
-        wide = precision == "native" and torch.float64 in float_types(model)
-        self.dtype = torch.float64 if wide or precision == "double" else torch.float32
-        self.batch_norm, self.precision, self.weight_decay = batch_norm, precision, weight_decay
-        self.common_random_numbers = common_random_numbers
-        self.data = HeldData(
-            data, device=self.device, batch_size=batch_size, samples=samples, seed=seed
+        check_strategy(strategy)
+        self.problem = problem_of(
+            model,
+            loss,
+            data,
+            metrics=metrics,
+            device=device,
+            precision=precision,
+            batch_norm=batch_norm,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            samples=samples,
+            seed=seed,
+            common_random_numbers=common_random_numbers,
+            settings=settings,
         )
-        self._natures: dict[tuple, tuple[Any, Nature]] = {}
-        if precision == own or precision == "native" or (precision in REDUCED and own == "single"):
-            self._cast_if_needed()
-        else:
-            self.data.cast(self.dtype)
-        self.choice: Choice | None = None
-        self.programs: dict = {}
-        self.shrunk = ""
-        self._strategy, self._batch_size = strategy, batch_size
-        self.plain = Choice("sequential", self.data.batch_size if self.data.joined else None)
-        self._asked, self._repeatable = 0, False
-        self._seconds: float | None = None
-        self._settings = {**users_settings(settings), "precision": precision}
-        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()):
-            self._settings["batch_norm"] = batch_norm
-        if weight_decay is not None:
-            self._settings["weight_decay"] = weight_decay
-        if common_random_numbers is not None:
-            told = {"common_random_numbers": common_random_numbers}
-            self._settings |= {**told, "batch_size": self.data.batch_size}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What other processes are sent: compiled programs are not."""
-        return {**self.__dict__, "programs": {}, "_natures": {}}
+        self.tuning = Tuning(self.problem, strategy=strategy)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What the numbers depend on: data, precision, batch-norm policy, device, fixed tensors.
+    def model(self) -> nn.Module:
+        """The model, which is lent while it is measured."""
+        return self.problem.model
 
-        `fixed_hash` is that of the model's buffers (running statistics) and frozen parameters.
-        """
-        if "data_hash" not in self._settings:
-            self._settings.update(self.data.describe(), device=str(self.device))
-        trainable = {entry.name for entry in self.layout}
-        frozen = [p for name, p in self.model.named_parameters() if name not in trainable]
-        fixed = [t.detach().cpu() for t in (*frozen, *self.model.buffers())]
-        if not fixed:
-            return dict(self._settings)
-        parts = [t.reshape(-1).view(torch.uint8).numpy() if t.numel() else t.numpy() for t in fixed]
-        return {**self._settings, "fixed_hash": fingerprint(*parts)}
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Name to what is measured of model and batch; the first is the loss."""
+        return self.problem.metrics
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of everything that is measured; the first is the loss."""
-        decay = () if self.weight_decay is None else ("weight decay", "loss + weight decay")
-        return (*self.metrics, *decay)
+        return self.problem.names
+
+    @property
+    def data(self) -> HeldData:
+        """The samples, on the device."""
+        return self.problem.data
+
+    @property
+    def layout(self) -> Layout:
+        """Which slice of a flat vector is which trainable parameter."""
+        return self.problem.layout
+
+    @property
+    def buffers_layout(self) -> Layout:
+        """The same of the model's floating-point buffers."""
+        return self.problem.buffers_layout
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        return self.problem.device
+
+    @property
+    def precision(self) -> Precision:
+        """In what it is computed."""
+        return self.problem.precision
+
+    @property
+    def batch_norm(self) -> BatchNorm:
+        """Whose statistics batch norms use."""
+        return self.problem.batch_norm
+
+    @property
+    def weight_decay(self) -> float | None:
+        """λ of the L2 penalty that is measured too, or None."""
+        return self.problem.weight_decay
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the numbers depend on; see `Problem.settings`."""
+        return self.problem.settings
+
+    @property
+    def choice(self) -> Choice | None:
+        """How points are evaluated; None before there was enough work to choose for."""
+        return self.tuning.choice
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """How points are evaluated, for provenance."""
+        return self.tuning.evaluation
+
+    @property
+    def seconds_per_point(self) -> float | None:
+        """What a point is expected to cost; None before anything was timed."""
+        return self.tuning.seconds_per_point(self.data.size)
 
     def parameters(self) -> np.ndarray:
         """The model's present parameters as a flat vector, shape (P,)."""
@@ -224,176 +222,32 @@ class Objective:
             buffers: Flat floating-point buffers to evaluate with, shape (B,); None uses the
                 model's own.
             buffer_directions: How the buffers move with the coordinates, shape (K, B), for
-                statistics interpolated between recorded states; None keeps them fixed.
+                statistics interpolated between recorded states; rows beyond K are of further
+                coordinates, which move the buffers only. None keeps them fixed.
 
         Raises:
             ValueError: If the shapes do not fit the model.
         """
-        return Restriction(self, *matched(self, origin, directions, buffers, buffer_directions))
-
-    def choice_for(self, work: Work, coordinates: np.ndarray) -> Choice:
-        """How to evaluate these points: chosen once, when there is enough work to pay for it."""
-        self._asked += len(coordinates) if len(coordinates) > 1 else 0
-        while True:
-            try:
-                self.check_repeatable(work)
-                return self._chosen(work, coordinates) if len(coordinates) > 1 else self.plain
-            except (RuntimeError, MemoryError) as problem:
-                before = self.data.batch_size
-                fixed = self.batch_norm != "frozen" or not self.data.joined or before == 1
-                if fixed or work.nature.draws or not out_of_memory(problem):
-                    raise
-                self.data.batch_size = (min(before, self.data.size) + 1) // 2
-                self.fit(self.plain, replace(self.plain, batch_size=self.data.batch_size))
-
-    def _chosen(self, work: Work, coordinates: np.ndarray) -> Choice:
-        fixed = self.batch_norm != "frozen" or not self.data.joined or work.nature.draws
-        if self.choice is None:
-            if self._seconds is None:
-                self._seconds = plain_seconds(work, self.data, coordinates)
-            if self._strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
-                given = fixed or self._batch_size is not None
-                self.choice = choose(
-                    work,
-                    self.data,
-                    coordinates,
-                    seconds=self._seconds,
-                    strategy=self._strategy,
-                    batch_size=self.data.batch_size if given else None,
-                )
-        together = self.choice is not None and self.choice.strategy in CHUNKED
-        if together and self._strategy is None and not work.fixed_buffers:
-            return self.plain  # points measured together share their buffers
-        return self.choice or self.plain
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        """How points are evaluated, for provenance."""
-        told = (self.choice or self.plain).describe()
-        return {**told, "memory": self.shrunk} if self.shrunk else told
-
-    def fit(self, choice: Choice, smaller: Choice) -> None:
-        """Evaluate fewer points or samples at once from now on: more do not fit in memory."""
-        self.shrunk = (
-            f"{smaller.chunk} of {choice.chunk} points at once, batches of {smaller.batch_size} "
-            f"of {choice.batch_size}: more did not fit"
-        )
-        if choice is self.choice:
-            self.choice = smaller
-        else:
-            self.plain = smaller
-
-    @property
-    def seconds_per_point(self) -> float | None:
-        """What a point is expected to cost; None before anything was timed."""
-        if self.choice is not None and math.isfinite(self.choice.seconds):
-            return self.choice.seconds
-        return self._seconds
-
-    def check_repeatable(self, work: Work) -> None:
-        """Refuse, once, a model or loss that gives another number when it is asked again."""
-        if not self._repeatable:
-            free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
-            free = free and not work.nature.draws
-            check_repeatable(work, self.data, rebatch=free)
-            self._repeatable = True
-
-    @property
-    def rounding(self) -> torch.dtype:
-        """The type in which most of the model is computed."""
-        narrow = self.precision == "native" and any(t.itemsize < 4 for t in float_types(self.model))
-        if narrow or self.precision in REDUCED:
-            return torch.bfloat16
-        return torch.float32 if self.precision == "native" else self.dtype
-
-    def nature(self, loan: Loan) -> Nature:
-        """What a look at the metrics finds; the first time the model is lent, they are looked at.
-
-        Args:
-            loan: The model, at its own weights.
-
-        Raises:
-            ValueError: If they cannot be measured; the message says why.
-        """
-        key = tuple(map(id, self.metrics.values()))
-        if key not in self._natures:
-            full = "single" if self.precision in REDUCED else self.precision
-            with arithmetic(full, self.device):
-                self._natures[key] = self.metrics, self._look(loan)
-        return self._natures[key][1]
-
-    def _look(self, loan: Loan) -> Nature:
-        size, common = _LOOK, self.common_random_numbers
-        whole, most = self.data.batches(most=1)[0]
-        while True:
-            few, samples = self.data.batches(size, most=size)[0]
-            try:
-                nature = look(loan, self.metrics, few, common=common)
-                break
-            except Exception as problem:
-                if not out_of_memory(problem):
-                    # A loss may need more samples than a few; else it says the same once more.
-                    return look(loan, self.metrics, whole, common=common)
-                if not self.data.joined or size == 1:
-                    raise
-                size //= 2
-        if samples == most or size < _LOOK:
-            return nature
-        return look_again(loan, self.metrics, whole, nature, common=common)
-
-    def _cast_if_needed(self) -> None:
-        """Convert floating-point samples to the model's type where it cannot take them as given."""
-        batch = self.data.batches(_LOOK, most=_LOOK)[0][0]
-        types: set[torch.dtype] = set()
-        map_tensors(batch, lambda t: types.add(t.dtype) or t)
-        own = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), self.dtype)
-        if not any(t.is_floating_point and t != own for t in types):
-            return
-        options = {"device": self.device, "dtype": self.dtype, "native": self.precision == "native"}
-        with borrowed(self.model, self.layout, self.buffers_layout, **options) as loan:
-            if runs(loan, self.metrics, batch):
-                return
-            given = copy.copy(self.data)
-            self.data.cast(own)
-            if not runs(loan, self.metrics, self.data.batches(_LOOK, most=_LOOK)[0][0]):
-                self.data = given
-
-    def part(self, index: np.ndarray | None, *, metrics: Mapping[str, Metric]) -> Objective:
-        """The same model on some of the held samples (None: all), with other metrics.
-
-        Weight decay, which no sample changes, is left out. The model is shared, not copied.
-        """
-        part = copy.copy(self)
-        part.metrics, part.weight_decay, part._settings = dict(metrics), None, {}
-        if index is not None:
-            part.data = self.data.part(index)
-        return part
+        family = family_of(self.problem, origin, directions, buffers, buffer_directions)
+        return Restriction(self.problem, family, self.tuning)
 
     def subset(self, samples: int, *, seed: int = 0) -> Objective:
         """The same objective on so many of the held samples; a larger subset holds a smaller."""
-        order = np.random.default_rng(seed).permutation(self.data.size)
-        part = self.part(np.sort(order[:samples]), metrics=self.metrics)
-        settings = {k: v for k, v in self._settings.items() if k not in DESCRIBED}
-        part.weight_decay, part._settings = self.weight_decay, settings
+        part = self.on(subset_of(self.data.size, samples, seed=seed))
+        part.tuning = self.tuning.copy()
         return part
 
-    def stretches(
-        self,
-        order: np.ndarray,
-        origin: np.ndarray,
-        directions: np.ndarray,
-        *,
-        buffers: np.ndarray | None = None,
-        buffer_directions: np.ndarray | None = None,
-    ) -> StretchRestriction:
-        """Like `restrict`, with the stretch of an order of samples as two more coordinates."""
-        return StretchRestriction(
-            order, self, *matched(self, origin, directions, buffers, buffer_directions)
-        )
+    def on(self, samples: np.ndarray | None) -> Objective:
+        """The same objective on some of the held samples, by index; None: on all."""
+        if samples is None:
+            return self
+        part = Objective.__new__(Objective)
+        part.problem, part.tuning = self.problem.on(samples), self.tuning
+        return part
 
     def matched(self, vector: np.ndarray) -> np.ndarray:
         """A point in the order of the model's parameters, by name; see `restrict`."""
-        return Vector(matched_parameters(self, vector, moves=False), self.layout)
+        return Vector(matched_parameters(self.problem, vector, moves=False), self.layout)
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

@@ -15,6 +15,7 @@ from landscape.objective.metrics import mean_of
 from landscape.objective.policies.batchnorm import norms_of
 from landscape.objective.policies.precision import arithmetic
 from landscape.objective.strategies.work import Work
+from landscape.objective.working import working
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
@@ -65,7 +66,7 @@ def steps_of(objective: Objective) -> Iterator[Steps]:
     restriction = objective.restrict(origin, np.zeros((0, origin.size)))
     with (
         held_back() as check,
-        restriction._work(check) as work,
+        working(restriction.problem, restriction.family, restriction.tuning, check) as work,
         arithmetic(objective.precision, objective.device),
     ):
         for norm in norms_of(objective.model):

@@ -14,11 +14,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
+from landscape.plots.levels import contour_levels
 from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
 from landscape.plots.style import looks
-from landscape.plots.surface import contour_levels, metric_of, plot_surface
+from landscape.plots.surface import metric_of, plot_surface
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 
@@ -80,7 +82,7 @@ def orbit_frames(
     elevation: float = 35.0,
     count: int = 48,
     pixels: int = 500,
-    colormap: str = "viridis",
+    colormap: str = "landscape",
 ) -> Iterator[Frame]:
     """The relief of a surface, seen from all around; the last frame leads back to the first."""
     for azimuth in np.arange(count) * 360 / count - 60:
@@ -99,7 +101,7 @@ def evolution_frames(
     *,
     names: Sequence[str] | None = None,
     metric: str | None = None,
-    colormap: str = "viridis",
+    colormap: str = "landscape",
     pixels: int = 380,
 ) -> Iterator[Frame]:
     """One surface after the other, from above and as a relief: a surface along training.
@@ -111,7 +113,7 @@ def evolution_frames(
         names: What to write above each; default: the step and the value at the centre, for
             surfaces from `surfaces_along`.
         metric: Which metric of the surfaces; default: the first, the loss.
-        colormap: Name of a matplotlib colour map.
+        colormap: ``landscape``, or the name of a matplotlib colour map.
         pixels: Width of the relief; a frame is about twice as wide.
 
     Raises:
@@ -158,7 +160,7 @@ def write_animation(
         FileExistsError: If something else than a film of this kind is there.
         FileNotFoundError: If an MP4 is wanted and ffmpeg is not installed.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.suffix not in (".gif", ".mp4"):
         raise ValueError(f"An animation is written as .gif or .mp4; not {path.name!r}.")
     if path.suffix == ".mp4" and shutil.which("ffmpeg") is None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+
+from landscape.plots.venues import small_text
 
 
 def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:
@@ -45,7 +46,7 @@ def write_above(ax: Axes, text: str) -> None:
     """Put small grey lines above the axes, on the left, about as wide as the axes' column."""
     figure, place = ax.get_figure(), ax.get_subplotspec()
     columns = place.get_gridspec().ncols if place is not None else 1
-    size = FontProperties(size="x-small").get_size_in_points()
+    size = small_text()
     width = 72 * figure.get_size_inches()[0] / columns if isinstance(figure, Figure) else 400
     # A letter is about half as wide as it is high; what stands beside the axes takes a quarter.
     lines = textwrap.fill(text, max(20, int(0.72 * width / (size / 2))))

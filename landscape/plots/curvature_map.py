@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, write_above
+from landscape.plots.ground import ground_colormap
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.results.curvature_map import CurvatureMap
 
@@ -46,8 +47,8 @@ def plot_curvature_map(
     if most is None and quantity == "ratio":
         most = 0.5
     mesh = ax.pcolormesh(
-        found.alpha, found.beta, values, cmap="viridis", vmin=low, vmax=most, rasterized=True,
-        shading="nearest", gid=quantity,
+        found.alpha, found.beta, values, cmap=ground_colormap(), vmin=low, vmax=most,
+        rasterized=True, shading="nearest", gid=quantity,
     )  # fmt: skip
     rows, columns = np.nonzero(found.convex & found.computed)
     ax.plot(

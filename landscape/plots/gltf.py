@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.colors import to_rgb
+
+from landscape.plots.ground import colormap_of
 
 if TYPE_CHECKING:
     from landscape.plots.mesh import Mesh
@@ -22,7 +23,9 @@ _UNLIT = {"name": "paths", "extensions": {"KHR_materials_unlit": {}}}
 _TRIANGLES = 4  # glTF's number for them
 
 
-def gltf_bytes(mesh: Mesh, *, colormap: str = "viridis", path_colors: Sequence[str] = ()) -> bytes:
+def gltf_bytes(
+    mesh: Mesh, *, colormap: str = "landscape", path_colors: Sequence[str] = ()
+) -> bytes:
     """A mesh as one ``.glb`` file.
 
     The surface has a colour at every vertex, by height, and the metric as the attribute
@@ -31,7 +34,7 @@ def gltf_bytes(mesh: Mesh, *, colormap: str = "viridis", path_colors: Sequence[s
 
     Args:
         mesh: What to write.
-        colormap: Name of a matplotlib colour map.
+        colormap: ``landscape``, or the name of a matplotlib colour map.
         path_colors: One per path; default: white.
 
     Raises:
@@ -72,7 +75,7 @@ def gltf_bytes(mesh: Mesh, *, colormap: str = "viridis", path_colors: Sequence[s
 def _colors(heights: np.ndarray, colormap: str) -> np.ndarray:
     """RGBA by height, shape (vertex, 4), bytes; glTF wants linear light, not screen values."""
     share = heights / (heights.max() or 1.0)
-    return (255 * _linear(colormaps[colormap](share))).round().astype(np.uint8)
+    return (255 * _linear(colormap_of(colormap)(share))).round().astype(np.uint8)
 
 
 def _linear(rgba: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from landscape.plots.style import axes_or_new
+from landscape.plots.venues import small_text
 from landscape.results.gradients import GradientHistogram
 
 _LEVELS = (0.1, 0.5, 0.9)
@@ -50,8 +51,10 @@ def plot_gradient_histogram(
         low, high = (f"{100 * f(zero):.0f}" for f in (np.nanmin, np.nanmax))
         note = f"zero: {low if low == high else f'{low}–{high}'} % of the entries"
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-        ax.text(0.02, 0.03, note, transform=ax.transAxes, fontsize="x-small", bbox=box, gid="zeros")
-    ax.legend(loc="upper right", fontsize="x-small")
+        ax.text(
+            0.02, 0.03, note, transform=ax.transAxes, fontsize=small_text(), bbox=box, gid="zeros"
+        )
+    ax.legend(loc="upper right", fontsize=small_text())
     figure = ax.get_figure()
     if bar and figure is not None:
         figure.colorbar(mesh, ax=ax, label="share of the entries in a factor of 2")

@@ -7,7 +7,8 @@ bottosson.github.io/posts/oklab), so that equal steps of the level look equally 
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import ListedColormap, to_hex
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, ListedColormap, to_hex
 
 GROUND = {
     "light": (
@@ -54,3 +55,16 @@ def ground_colors(theme: str = "light", count: int = 256) -> list[str]:
 def ground_colormap(theme: str = "light") -> ListedColormap:
     """The map for matplotlib, ``Axes.pcolormesh(..., cmap=ground_colormap())``."""
     return ListedColormap(ground_colors(theme), f"landscape-{theme}")
+
+
+def colormap_of(name: str) -> Colormap:
+    """The map called ``landscape``, the default of every picture, or one of matplotlib's.
+
+    Raises:
+        ValueError: If there is no such map.
+    """
+    if name == "landscape":
+        return ground_colormap()
+    if name not in colormaps:
+        raise ValueError(f"colormap must be 'landscape' or one of matplotlib's; not {name!r}.")
+    return colormaps[name]

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from landscape.base.files import expanded
 from landscape.base.result import Result
 from landscape.plots.caption import conditions
+from landscape.plots.frame import is_skew, stretched, unit_ratio
 from landscape.plots.ground import ground_colors
 from landscape.plots.style import looks
-from landscape.plots.surface import axis_label, belongs, check_plane, is_square
+from landscape.plots.surface import axis_label, belongs, check_plane
 from landscape.plots.walk import curve
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
@@ -104,6 +106,7 @@ def write_figures(results: Mapping[str, Result], out: Path) -> list[Path]:
             made[f"{file}-3d"] = figure(result, paths=own, view="3d")
         elif not isinstance(result, Projection):
             made[file] = figure(result)
+    out = expanded(out)
     out.mkdir(parents=True, exist_ok=True)
     pages = [out / f"{name}.html" for name in made]
     for page, drawn in zip(pages, made.values(), strict=True):
@@ -175,8 +178,8 @@ def _surface(
             line={"width": 0.5, "color": "white"}, **colours,
             hovertemplate=hover.replace("VALUE", "customdata"),
         )  # fmt: skip
-        if is_square(surface):
-            made.update_yaxes(scaleanchor="x", scaleratio=1)
+        if not is_skew(surface) and stretched(surface) == 1:
+            made.update_yaxes(scaleanchor="x", scaleratio=unit_ratio(surface))
         for path, style in _named(paths):
             made.add_scatter(
                 x=_gaps(path.coordinates[:, 0]), y=_gaps(path.coordinates[:, 1]), mode="lines",

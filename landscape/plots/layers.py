@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from landscape.plots.path import running_mean
 from landscape.plots.style import axes_or_new
+from landscape.plots.venues import small_text
 from landscape.results.layers import LayerMetrics
 
 QUANTITIES = {
@@ -56,5 +57,5 @@ def plot_layers(
     note = f" (mean of {smooth})" if smooth > 1 else ""
     ax.set(xlabel="optimizer step", ylabel=QUANTITIES[quantity] + note, yscale="log")
     ax.set_title(layers.name)
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize=small_text())
     return ax

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
 from landscape.plots.gltf import gltf_bytes
-from landscape.plots.surface import check_plane, contour_levels, metric_of
+from landscape.plots.levels import resolved
+from landscape.plots.surface import check_plane, metric_of
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 
@@ -64,7 +66,7 @@ def surface_mesh(
     """
     metric = metric or surface.metrics[0]
     values = metric_of(surface, metric)
-    low, *_, top = map(float, contour_levels(values, ceiling=ceiling))
+    low, top = resolved(values, ceiling=ceiling)
     raise_by = np.log if low > 0 else np.asarray
     with np.errstate(invalid="ignore", over="ignore"):
         share = (raise_by(np.maximum(values, low)) - raise_by(low)) / (
@@ -108,7 +110,7 @@ def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> Path:
         FileExistsError: If something else than a mesh of this kind is there.
         ImportError: If a ``.glb`` is wanted and trimesh is not installed.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.suffix not in _WRITERS:
         raise ValueError(f"A mesh is written as {', '.join(_WRITERS)}; not {path.name!r}.")
     check_replaceable(path)

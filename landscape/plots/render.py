@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 
+from landscape.plots.ground import colormap_of
+from landscape.plots.levels import resolved
 from landscape.plots.relief import Camera, Relief, Sight, halved, look, shade, smoothed
 from landscape.plots.style import axes_or_new, figure_of, looks
-from landscape.plots.surface import check_plane, contour_levels, metric_of
+from landscape.plots.surface import check_plane, metric_of
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 
@@ -25,7 +26,7 @@ def render_surface(
     ceiling: float | None = None,
     floor: float | None = None,
     log: bool | None = None,
-    colormap: str = "viridis",
+    colormap: str = "landscape",
     view: tuple[float, float | None] = (35.0, None),
     height: float = 0.5,
     lines: int = 16,
@@ -47,7 +48,7 @@ def render_surface(
         floor: Value at height 0, not above the smallest; default: the smallest. The same ceiling
             and floor for several surfaces make them comparable.
         log: Logarithmic height; default: when every value and `floor` is positive.
-        colormap: Name of a matplotlib colour map.
+        colormap: ``landscape``, or the name of a matplotlib colour map.
         view: Elevation and azimuth of the camera in degrees; an azimuth of None looks from the
             side on which the surface is lower.
         height: Height of the ceiling in units of the longer side.
@@ -68,7 +69,7 @@ def render_surface(
     for path in paths:
         check_plane(surface, path)
     values = metric_of(surface, metric)
-    smallest, *_, top = map(float, contour_levels(values, ceiling=ceiling))
+    smallest, top = resolved(values, ceiling=ceiling)
     values = np.maximum(values, smallest)
     low = smallest if floor is None else float(floor)
     if low > smallest:
@@ -81,7 +82,7 @@ def render_surface(
     elevation, azimuth = view
     camera = Camera(elevation, _open_side(relief) if azimuth is None else azimuth)
     sight = look(relief, camera, pixels=2 * pixels)
-    colors = colormaps[colormap](np.linspace(0, 1, 512))[:, :3]
+    colors = colormap_of(colormap)(np.linspace(0, 1, 512))[:, :3]
     picture = halved(shade(relief, camera, sight, colors, lines=lines))
     ax = axes_or_new(ax)
     ax.imshow(
@@ -91,7 +92,7 @@ def render_surface(
     ax.set_axis_off()
     _add_paths(ax, paths, surface, relief, camera, sight)
     if bar:
-        shown = ScalarMappable(norm, colormap)
+        shown = ScalarMappable(norm, colormap_of(colormap))
         figure_of(ax).colorbar(shown, ax=ax, shrink=0.6, label=metric)
     return ax
 

@@ -11,17 +11,21 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from landscape.base.files import expanded
 from landscape.base.result import Result
+from landscape.plots import venues
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.barriers import plot_barriers
 from landscape.plots.curvature import curvature_drawings
+from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
+from landscape.plots.latex import latex
 from landscape.plots.layers import plot_layers
 from landscape.plots.path import plot_path
 from landscape.plots.profile import plot_profile
 from landscape.plots.save import FORMATS, save_figure
-from landscape.plots.style import rank, styled
-from landscape.plots.surface import belongs, is_square, plot_surface
+from landscape.plots.style import rank
+from landscape.plots.surface import belongs, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
@@ -60,11 +64,11 @@ def plot_results(
         results: Results by name, from `load_results`.
         out: Folder for the figures; made when missing.
         formats: Of ``png``, ``pdf``, ``svg``.
-        style: ``paper``, ``talk`` or ``screen``.
+        style: A venue or purpose, such as ``neurips``; see `landscape.style`.
 
     Returns:
         One entry per figure, in order: its file (in the first format; the others lie beside it)
-        and a sentence that says what it shows.
+        and a sentence that says what it shows. Beside a PDF lies its LaTeX, with that caption.
 
     Raises:
         ValueError: If nothing in `results` can be drawn, or a format or style is unknown.
@@ -73,12 +77,15 @@ def plot_results(
         raise ValueError(f"No format was given; choose of {', '.join(FORMATS)}.")
     written: list[Drawn] = []
     taken: set[str] = set()
-    with styled(style, columns=2):
+    with venues.style(style, columns=2):
         for drawing in _drawings(results):
             name = _unused(drawing.name, taken)
-            files = [Path(out) / f"{name}.{kind.lstrip('.')}" for kind in formats]
+            files = [expanded(out) / f"{name}.{kind.lstrip('.')}" for kind in formats]
             for file in files:
                 save_figure(drawing.figure, file, results=drawing.results, title=drawing.sentence)
+            for file in files:
+                if file.suffix == ".pdf":
+                    file.with_suffix(".tex").write_text(latex(file.name, drawing.sentence))
             written.append(Drawn(files[0], drawing.sentence))
     if not written:
         raise ValueError(
@@ -118,10 +125,10 @@ def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
     figure = Figure()
     width = figure.get_size_inches()[0]
-    if is_square(surface):
-        across, up = np.ptp(surface.alpha), np.ptp(surface.beta)
-        width *= min(1.0, 0.4 + 0.3 * across / up)
-        figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
+    across, up = box(surface)
+    up *= stretched(surface)
+    width *= min(1.0, 0.4 + 0.3 * across / up)
+    figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
     plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
     sentence = f"The {metric} on {_plane(surface)}"
     if paths:

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from landscape.base.files import expanded
 from landscape.base.provenance import version
 from landscape.base.replaceable import check_replaceable
 from landscape.base.result import Result
@@ -43,6 +44,7 @@ def save_figure(
         ValueError: If the suffix is none of these.
         FileExistsError: If something else than such a figure is there.
     """
+    path = expanded(path)
     kind = path.suffix.lstrip(".")
     if kind not in FORMATS:
         raise ValueError(f"A figure is written as {', '.join(FORMATS)}; not {path.name!r}.")

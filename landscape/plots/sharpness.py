@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import Look, axes_or_new, looks
+from landscape.plots.venues import small_text
 from landscape.results.curvature_path import CurvaturePath
 
 
@@ -44,7 +45,7 @@ def plot_sharpness(
     ax.set_xlabel("optimizer step")
     ax.set_ylabel("sharpness / threshold" if relative else "sharpness (dashed: threshold)")
     write_above(ax, conditions(shown[0].settings))
-    ax.legend(fontsize="x-small", loc="lower right" if relative else "best")
+    ax.legend(fontsize=small_text(), loc="lower right" if relative else "best")
     return ax
 
 
@@ -68,7 +69,7 @@ def plot_gradient_share(
         count = path.value.shape[1]
         ax.plot(path.step, path.top_share, **look.line, label=f"{path.name}, top {count}")
     ax.set(xlabel="optimizer step", ylabel="share of the gradient", ylim=(0, 1.02))
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize=small_text())
     return ax
 
 

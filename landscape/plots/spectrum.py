@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import axes_or_new
+from landscape.plots.venues import small_text
 from landscape.results.spectrum import Spectrum
 
 _TOP, _BOTTOM = "#0072B2", "#D55E00"
@@ -48,7 +49,7 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
         if share >= 0.01:
             ax.annotate(
                 f"{share:.0%}", (x, value), xytext=(5, 3),
-                textcoords="offset points", ha="left", fontsize="x-small", color="0.35",
+                textcoords="offset points", ha="left", fontsize=small_text(), color="0.35",
             )  # fmt: skip
     ax.set_ylim(low, high + 0.12 * (high - low))
     ax.set_xlim(-0.6, len(place) - 0.4)

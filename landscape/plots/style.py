@@ -1,7 +1,4 @@
-"""How figures look: sizes and fonts by purpose, colours and dashes by optimizer.
-
-Nothing global changes: a style holds inside its ``with`` block only.
-"""
+"""How runs look: colour, dash and marker by optimizer."""
 
 from __future__ import annotations
 
@@ -9,11 +6,10 @@ import colorsys
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
@@ -23,69 +19,13 @@ from landscape.optim.registry import OPTIMIZERS
 SPARE_COLORS = ("#E69F00", "#999999", "#8C564B", "#117733", "#882255", "#332288")
 """Colours of runs whose optimizer has no entry; apart from those of Okabe & Ito in use."""
 
+_SPREAD = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", *SPARE_COLORS, "#AA4499", "#44AA99",
+    "#661100", "#6699CC", "#000000", "#B8860B", "#4B0082", "#2F4F4F",
+)  # fmt: skip
+
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
-
-_COMMON = {
-    "axes.axisbelow": True,
-    "axes.formatter.use_mathtext": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.constrained_layout.use": True,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"],
-    "legend.frameon": False,
-    "pdf.fonttype": 42,  # text stays text
-    "ps.fonttype": 42,
-    "savefig.facecolor": "white",
-    "svg.fonttype": "none",
-    "svg.hashsalt": "landscape",
-}
-
-# name: (font size, line width, dots per inch, inches of a figure of one and of two columns)
-_SCALES = {
-    "paper": (8.0, 1.0, 200, (3.4, 7.0)),
-    "talk": (16.0, 2.4, 150, (8.0, 12.0)),
-    "screen": (10.0, 1.5, 120, (6.0, 10.0)),
-}
-
-
-def styled(name: str = "paper", *, columns: int = 1) -> AbstractContextManager[Any]:
-    """A style, for a ``with`` block.
-
-    Args:
-        name: ``paper`` (8 pt, column widths of journals), ``talk`` or ``screen``.
-        columns: Width of new figures: one or two columns.
-
-    Raises:
-        ValueError: If the name or the number of columns is unknown.
-
-    >>> with styled("paper", columns=2):
-    ...     mpl.rcParams["figure.figsize"][0]
-    7.0
-    """
-    if name not in _SCALES:
-        raise ValueError(f"style must be one of {', '.join(_SCALES)}; not {name!r}.")
-    if columns not in (1, 2):
-        raise ValueError(f"columns must be 1 or 2; not {columns}.")
-    size, line, dots, widths = _SCALES[name]
-    width = widths[columns - 1]
-    sizes = ("axes.labelsize", "axes.titlesize", "font.size", "figure.titlesize")
-    small = ("xtick.labelsize", "ytick.labelsize", "legend.fontsize", "legend.title_fontsize")
-    widths_of = ("axes.linewidth", "xtick.major.width", "ytick.major.width", "hatch.linewidth")
-    settings: Any = {
-        **_COMMON,
-        **dict.fromkeys(sizes, size),
-        **dict.fromkeys(small, 0.875 * size),
-        **dict.fromkeys(widths_of, 0.6 * line),
-        "figure.dpi": dots,
-        "figure.figsize": (width, 0.72 * width if columns == 1 else 0.5 * width),
-        "lines.linewidth": 1.2 * line,
-        "lines.markeredgewidth": 0.6 * line,
-        "lines.markersize": 5 * line,
-        "savefig.dpi": dots,
-    }
-    return mpl.rc_context(settings)
 
 
 @dataclass(frozen=True)
@@ -126,21 +66,41 @@ def rank(optimizer: str) -> int:
 
 
 def looks(optimizers: Sequence[str]) -> list[Look]:
-    """One look per run; runs of the same optimizer share its hue, from dark to light."""
-    counts, seen, found = Counter(optimizers), Counter[str](), []
+    """One look per run, no colour twice; runs of one optimizer share its hue, dark to light."""
+    counts, seen = Counter(optimizers), Counter[str]()
+    base: dict[str, Look] = {}
     for optimizer in optimizers:
-        base, count, place = look(optimizer), counts[optimizer], seen[optimizer]
+        if optimizer not in base:
+            base[optimizer] = _unlike(look(optimizer), [one.color for one in base.values()])
+    found = []
+    for optimizer in optimizers:
+        one, count, place = base[optimizer], counts[optimizer], seen[optimizer]
         seen[optimizer] += 1
         if count > 1:
-            hue, _, saturation = colorsys.rgb_to_hls(*to_rgb(base.color))
+            hue, _, saturation = colorsys.rgb_to_hls(*to_rgb(one.color))
             lightness = 0.2 + 0.5 * place / (count - 1)
-            base = Look(
+            one = Look(
                 to_hex(colorsys.hls_to_rgb(hue, lightness, saturation)),
                 _DASHES[place % len(_DASHES)],
                 _MARKERS[place % len(_MARKERS)],
             )
-        found.append(base)
+        found.append(one)
     return found
+
+
+def _unlike(one: Look, used: Sequence[str]) -> Look:
+    """`one`, in the free colour that is farthest from the `used` ones where its own is taken."""
+    if one.color not in used:
+        return one
+    free = [color for color in _SPREAD if color not in used]
+    if not free:
+        return one  # more runs than colours: dash and marker tell them apart
+
+    def nearest(color: str) -> float:
+        apart = (np.subtract(to_rgb(color), to_rgb(other)) for other in used)
+        return min(float(np.linalg.norm(difference)) for difference in apart)
+
+    return replace(one, color=max(free, key=nearest))
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
-from matplotlib.lines import Line2D
+from matplotlib.contour import QuadContourSet
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Transform
 
 from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
 from landscape.plots.caption import conditions, write_above
-from landscape.plots.style import axes_or_new, figure_of, looks
+from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
+from landscape.plots.ground import colormap_of
+from landscape.plots.levels import HUGE, contour_levels, labelled
+from landscape.plots.paths import draw_paths
+from landscape.plots.style import axes_or_new, figure_of
+from landscape.plots.venues import small_text
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 
-_FILLS_PER_LINE = 8
-_HUGE = 1e100  # no axis shows this together with other values
+_FILLS = 96
+_TICKS = 8  # of a colour bar, at most
 
 
 def plot_surface(
@@ -32,13 +35,16 @@ def plot_surface(
     lines: int = 12,
     ceiling: float | None = None,
     levels: np.ndarray | None = None,
-    colormap: str = "viridis",
-    show_points: bool = False,
+    colormap: str = "landscape",
+    show_points: bool | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a surface as filled contours, with runs projected on its plane.
 
-    Levels are geometric when every value is positive and even otherwise. Values above `ceiling`
+    The plane lies on paper as it lies in parameter space: distances and angles are true, and a
+    plane whose directions are not at right angles has oblique axes. Levels are round numbers,
+    written on the lines: 1, 2, 5, 10 … when every value is positive and they span a factor of
+    ten, evenly spaced otherwise. Values above `ceiling`
     get the top colour and the colour bar a pointed end that says so. Points that were not
     measured are hatched, measured values that are not finite are crossed. A surface with a
     tolerance states its error at the colour bar, and is hatched where it is not to be trusted. A
@@ -49,14 +55,14 @@ def plot_surface(
         surface: What to draw.
         paths: Projections on the same plane; from `project`.
         metric: Which metric of the surface; default: its first, the loss.
-        lines: Number of contour lines.
+        lines: About how many contour lines.
         ceiling: Largest value that is resolved; default: the maximum, unless that is more than a
             thousand times the minimum and more than twenty times as far above it as the lower
             quartile; then the larger of these two.
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
             surfaces makes them comparable.
-        colormap: Name of a matplotlib colour map; paler under paths.
-        show_points: Whether to dot the measured points.
+        colormap: ``landscape``, which carries paths, or one of matplotlib's; paler under paths.
+        show_points: Whether to dot the measured points; default: where others are interpolated.
         ax: Where to draw; default: new axes.
 
     Returns:
@@ -71,122 +77,82 @@ def plot_surface(
     for path in paths:
         check_plane(surface, path)
     ax = axes_or_new(ax)
+    place = plane_transform(surface, ax)
     if not np.isfinite(values).any():
-        ax.set(xlim=surface.alpha[[0, -1]], ylim=surface.beta[[0, -1]])
         ax.text(0.5, 0.5, f"no finite {metric} was measured", ha="center", transform=ax.transAxes)
         _finish(ax, surface, metric)
-        draw_paths(ax, paths)
+        draw_paths(ax, paths, transform=place)
         return ax
     if levels is None:
         levels = contour_levels(values, lines=lines, ceiling=ceiling)
-    top = levels[-1]
-    norm = LogNorm(levels[0], top) if levels[0] > 0 else Normalize(levels[0], top)
-    fine = _subdivided(levels, geometric=isinstance(norm, LogNorm))
-    # +inf lies above every level; a large number draws the same and can be interpolated.
-    room = 10 * (top - levels[0])
-    shown = np.where(np.isposinf(values), top + room, values)
-    shown = np.where(shown > _HUGE, max(top + room, _HUGE), shown)
-    shown = np.where(shown < levels[0], np.maximum(shown, levels[0] - room), shown)
-    shown = np.ma.masked_invalid(shown)
-    clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < levels[0]).any())
+        drawn = levels[1:-1] if len(levels) > 2 else levels
+    else:
+        drawn = np.asarray(levels)
+    low, top = float(levels[0]), float(levels[-1])
+    shown = _between(values, low, top)
+    clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < low).any())
+    norm = LogNorm(low, top) if 0 < 10 * low <= top else Normalize(low, top)
     fills = ax.contourf(
-        surface.alpha, surface.beta, shown, fine, norm=norm, cmap=_colors(colormap, bool(paths)),
+        surface.alpha, surface.beta, shown, _even(norm), norm=norm, transform=place,
+        cmap=_colors(colormap, bool(paths)),
         extend=("both" if clipped else "min") if sunk else "max" if clipped else "neither",
     )  # fmt: skip
     fills.set_rasterized(True)
     edges = ax.contour(
-        surface.alpha, surface.beta, shown, levels, colors="black", linewidths=0.4, alpha=0.45
-    )
-    beside = ax.inset_axes((1.02, 0, 0.035, 1))  # as tall as the axes whatever their aspect
-    bar = figure_of(ax).colorbar(fills, cax=beside, ticks=levels[::2])
-    bar.add_lines(edges)
-    bar.minorticks_off()
-    bar.ax.set_yticklabels(_distinct(levels[::2]))
+        surface.alpha, surface.beta, shown, drawn, colors="black", linewidths=0.4, alpha=0.45,
+        transform=place,
+    )  # fmt: skip
     told = metric + (f" (clipped above {_short(top)})" if clipped else "")
-    told += f" (clipped below {_short(levels[0])})" if sunk else ""
-    bar.set_label("; ".join(filter(None, (told, stated_error(surface, metric)))))
-    _mark_holes(ax, surface, values)
-    mark_untrusted(ax, surface)
+    told += f" (clipped below {_short(low)})" if sunk else ""
+    _bar(ax, fills, edges, "; ".join(filter(None, (told, stated_error(surface, metric)))))
+    _mark_holes(ax, surface, values, place)
+    mark_untrusted(ax, surface, place)
+    if show_points is None:
+        show_points = surface.measured is not None and not surface.measured.all()
     if show_points:
-        draw_measured(ax, surface)
+        draw_measured(ax, surface, place)
     _finish(ax, surface, metric)
-    draw_paths(ax, paths)
-    _mark_points(ax, surface)
+    _label_lines(ax, edges)
+    draw_paths(ax, paths, transform=place)
+    _mark_points(ax, surface, place)
     return ax
 
 
-def contour_levels(
-    values: np.ndarray, *, lines: int = 12, ceiling: float | None = None
-) -> np.ndarray:
-    """Levels of contour lines: geometric for positive values, evenly spaced otherwise.
-
-    Args:
-        values: Any shape; what is not finite is left out.
-        lines: Number of levels.
-        ceiling: The last level; default: see `plot_surface`.
-
-    Raises:
-        ValueError: If no value is finite, or the ceiling is not above the minimum.
-
-    >>> contour_levels(np.array([1.0, 10.0, 100.0]), lines=3).tolist()
-    [1.0, 10.0, 100.0]
-    >>> contour_levels(np.array([-1.0, 0.0, 1.0]), lines=3).tolist()
-    [-1.0, 0.0, 1.0]
-    """
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        raise ValueError("No value of the surface is finite; measure it on a smaller extent.")
-    finite = finite[np.abs(finite) < _HUGE] if (np.abs(finite) < _HUGE).any() else finite
-    low, high = _floor(finite), float(finite.max())
-    if ceiling is None:
-        quartile = float(np.quantile(finite, 0.25))
-        reach = max(low + 20 * (quartile - low), 1000 * low)
-        ceiling = min(high, reach) if quartile > low else high
-        if ceiling <= low:  # a constant surface
-            ceiling = low + max(abs(low), 1.0) * 1e-3
-    if not ceiling > low:
-        raise ValueError(f"ceiling must be above the smallest value, {low:g}; got {ceiling:g}.")
-    space = np.geomspace if low > 0 else np.linspace
-    return space(low, ceiling, max(2, lines))
+def _between(values: np.ndarray, low: float, top: float) -> np.ma.MaskedArray:
+    """Values to draw: +inf lies above every level; a large number draws the same, interpolated."""
+    room = 10 * (top - low)
+    shown = np.where(np.isposinf(values), top + room, values)
+    shown = np.where(shown > HUGE, max(top + room, HUGE), shown)
+    return np.ma.masked_invalid(np.where(shown < low, np.maximum(shown, low - room), shown))
 
 
-def _floor(finite: np.ndarray) -> float:
-    """The smallest value that is no abyss: a thousand times the middle half below it."""
-    lower, upper = np.quantile(finite, (0.25, 0.75))
-    if upper > lower:
-        finite = finite[finite >= lower - 1000 * (upper - lower)]
-    return float(finite.min())
+def _even(norm: Normalize) -> np.ndarray:
+    """Levels of the fills, whose colours are evenly apart."""
+    fine = np.asarray(norm.inverse(np.linspace(0, 1, _FILLS + 1)))
+    fine[[0, -1]] = norm.vmin, norm.vmax
+    return fine
 
 
-def draw_paths(ax: Axes, paths: Sequence[Projection]) -> None:
-    """Draw projected runs on axes that show their plane, with a legend below the axes."""
-    if not paths:
-        return
-    styles = looks([path.optimizer or path.name for path in paths])
-    width = mpl.rcParams["lines.linewidth"]
-    handles = []
-    for path, style in zip(paths, styles, strict=True):
-        x, y = path.coordinates.T
-        ax.plot(x, y, color="white", linewidth=2.2 * width, alpha=0.8, gid="halo", zorder=3)
-        ax.plot(x, y, **style.line, gid="path", zorder=4)
-        point: dict[str, Any] = {"linestyle": "", "color": style.color, "marker": style.marker}
-        ax.plot(*path.coordinates[0], **point, markerfacecolor="white", gid="start", zorder=5)
-        ax.plot(*path.coordinates[-1], **point, markeredgecolor="white", gid="end", zorder=6)
-        farthest = np.fmax.reduce(path.residual)  # NaN: unknown
-        label = path.name if np.isnan(farthest) else f"{path.name}: {farthest:.2g}"
-        handles.append(Line2D([], [], **style.line, marker=style.marker, label=label))
-    ax.legend(
-        handles=handles,
-        title="Run: largest distance from the plane (hollow: start, solid: end)",
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        borderaxespad=5,  # below the labels of the axis, however tall the axes are
-        ncols=min(3, len(paths)),
-        handlelength=3,
-    )
+def _bar(ax: Axes, fills: QuadContourSet, edges: QuadContourSet, label: str) -> None:
+    beside = ax.inset_axes((1.02, 0, 0.035, 1))  # as tall as the axes whatever their aspect
+    ticks = labelled(np.asarray(edges.levels))
+    ticks = ticks[:: -(-len(ticks) // _TICKS)]
+    bar = figure_of(ax).colorbar(fills, cax=beside, ticks=ticks)
+    bar.add_lines(edges)
+    bar.minorticks_off()
+    bar.ax.set_yticklabels(_distinct(ticks))
+    bar.set_label(label)
 
 
-def _mark_points(ax: Axes, surface: Surface) -> None:
+def _label_lines(ax: Axes, edges: QuadContourSet) -> None:
+    """Values in place, on the lines that are named at the colour bar."""
+    levels = labelled(np.asarray(edges.levels))
+    names = dict(zip(levels, _distinct(levels), strict=True))
+    for text in ax.clabel(edges, levels=levels, fmt=names, fontsize=small_text()):
+        text.set(gid="level", clip_on=True)
+
+
+def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
     """Mark and name the points that a plane was laid through, where they have names."""
     points = surface.settings.get("points")
     if not isinstance(points, dict):
@@ -195,8 +161,19 @@ def _mark_points(ax: Axes, surface: Surface) -> None:
     for name, x, y in zip(points["names"], points["x"], points["y"], strict=True):
         if not (box[0] <= x <= box[1] and box[2] <= y <= box[3]):
             continue
-        ax.plot(x, y, "o", color="white", markeredgecolor="black", gid="point", zorder=7)
-        text = ax.annotate(name, (x, y), (5, 5), textcoords="offset points", zorder=8)
+        ax.plot(
+            x,
+            y,
+            "o",
+            color="white",
+            markeredgecolor="black",
+            gid="point",
+            zorder=7,
+            transform=place,
+        )
+        text = ax.annotate(
+            name, (x, y), (5, 5), xycoords=place, textcoords="offset points", zorder=8
+        )
         text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
@@ -233,36 +210,28 @@ def axis_label(surface: Surface, axis: int) -> str:
     return label + ")"
 
 
-def is_square(surface: Surface) -> bool:
-    """Whether one unit is equally long on both axes, and a box drawn so is not too slender."""
-    (xx, xy), (_, yy) = surface.gram
-    alike = abs(xx - yy) < 0.1 * max(xx, yy) and abs(xy) < 0.1 * np.sqrt(xx * yy)
-    return bool(alike and 0.3 < np.ptp(surface.beta) / np.ptp(surface.alpha) < 3)
-
-
 def _finish(ax: Axes, surface: Surface, metric: str) -> None:
     ax.set_xlabel(axis_label(surface, 0))
     ax.set_ylabel(axis_label(surface, 1).replace("; ", ";\n"))  # axes are seldom tall
-    ax.set_xlim(surface.alpha[0], surface.alpha[-1])
-    ax.set_ylim(surface.beta[0], surface.beta[-1])
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(True)
-    skew = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
-    angle = f" · axes at {np.degrees(np.arccos(skew)):.0f}°" if abs(skew) > 0.05 else ""
+    set_frame(ax, surface)
+    notes = ""
+    if is_skew(surface):
+        cosine = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
+        notes += f" · axes at {np.degrees(np.arccos(cosine)):.0f}°"
+    if (factor := stretched(surface)) != 1:
+        notes += f" · drawn {_short(factor)} times as tall as it is"
     errors = surface.provenance.get("observed_error")
     error = errors.get(metric) if isinstance(errors, dict) else None
-    write_above(ax, conditions(surface.settings, error=error) + angle)
-    if is_square(surface):
-        ax.set_aspect("equal")
+    write_above(ax, (conditions(surface.settings, error=error) + notes).removeprefix(" · "))
 
 
-def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray) -> None:
+def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray, place: Transform) -> None:
     """Hatch what was not measured; cross out what was measured and is not a number."""
     if not surface.computed.all():
         x, y = surface.alpha, surface.beta
         hole = Rectangle(
             (x[0], y[0]), x[-1] - x[0], y[-1] - y[0], hatch="////", facecolor="0.93",
-            edgecolor="0.6", linewidth=0, zorder=0.5, gid="not measured",
+            edgecolor="0.6", linewidth=0, zorder=0.5, gid="not measured", transform=place,
         )  # fmt: skip
         ax.add_patch(hole)
     broken = surface.computed & ~np.isfinite(values) & ~np.isposinf(values)
@@ -270,7 +239,7 @@ def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray) -> None:
         rows, columns = np.nonzero(broken)
         ax.plot(
             surface.alpha[columns], surface.beta[rows], linestyle="", marker="x", color="0.3",
-            gid="not finite",
+            gid="not finite", transform=place,
         )  # fmt: skip
 
 
@@ -286,16 +255,9 @@ def _distinct(values: np.ndarray) -> list[str]:
     return next((s for s in shorter if len(set(s)) == count), [f"{v:.17g}" for v in values])
 
 
-def _subdivided(levels: np.ndarray, *, geometric: bool) -> np.ndarray:
-    space = np.geomspace if geometric else np.linspace
-    fine = space(levels[0], levels[-1], _FILLS_PER_LINE * (len(levels) - 1) + 1)
-    fine[[0, -1]] = levels[[0, -1]]
-    return fine
-
-
 def _colors(name: str, pale: bool) -> Colormap:
     """A colour map; mixed with white under paths, which keeps its order of lightness."""
-    colors = colormaps[name](np.linspace(0, 1, 256))
-    if pale:
+    colors = colormap_of(name)(np.linspace(0, 1, 256))
+    if pale and name != "landscape":
         colors[:, :3] = 0.4 + 0.6 * colors[:, :3]
     return ListedColormap(colors)

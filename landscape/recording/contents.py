@@ -80,6 +80,7 @@ class Contents:
         holds = {
             "dtype": self._rows,
             "evaluation": "evaluation" in self.snapshot.staged,
+            "second_moment": "second_moment" in self.snapshot.staged,
             "random_state": self.random_state,
             "sketch": self.sketch,
             "gradient_histogram": self.gradient_histogram,
@@ -112,6 +113,7 @@ class Contents:
             double=self._double,
             layers=NAMES if self.motion else (),
             evaluation="evaluation" in self.snapshot.staged,
+            second_moment="second_moment" in self.snapshot.staged,
             random_state=random_state(cuda=cuda).size if self.random_state else 0,
             sketch=self.sketch,
             gradient_histogram=self.gradient_histogram,

@@ -164,6 +164,8 @@ class Listener:
             self.stream.close(complete=complete)
         self._warn()
         self._watch.close(self.step)
+        if self._snapshot.moments is not None and self.step:
+            self._snapshot.moments.say()
         if moved:
             warnings.warn(moved, MovedUnseen, stacklevel=4)
 
@@ -232,6 +234,8 @@ class Listener:
         self._warn()
         self.hand_over()
         scalars = hyperparameters(optimizer)
+        if self._snapshot.moments is not None:
+            scalars |= self._snapshot.moments.count(self._snapshot.parameters)
         number = self._steps.number(optimizer)
         if len(self._steps.optimizers) > 1:
             scalars["optimizer"] = float(number)

@@ -6,22 +6,24 @@ import atexit
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from landscape.base.files import expanded
 from landscape.base.layout import Layout
-from landscape.base.runs.tables import check_scalar_name, refuse_existing
+from landscape.base.runs.tables import check_scalar_name, refuse_existing, refuse_written
 from landscape.base.runs.writer import ROW_TYPES, RowType
 from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
 from landscape.recording.measure import Measure
+from landscape.recording.numbers.hyperparameters import options_of
 from landscape.recording.numbers.number import one_number
 from landscape.recording.numbers.sketch import Sketch
+from landscape.recording.second_moment import SecondMoments
 from landscape.recording.selection import Selection, selected_layout
 from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
@@ -92,6 +94,10 @@ class Recorder:
             module with parameters of the same names (`AveragedModel`), or a function without
             arguments that returns tensors by name, by parameter, or in the order of the recorded
             parameters. Asked right before the next step; recorded beside each state.
+        optimizer_state: Store with each state the optimizer's running mean of squared gradients
+            (Adam and its kin, RMSprop), and how many updates it has seen, so that
+            `landscape.curvature_path` can compare the preconditioned sharpness with the threshold;
+            as large as the parameters.
         random_state: Store the global random generators with each state.
         frozen: Store the parameters that are not trained, once, so that the file alone is enough
             to evaluate a state.
@@ -103,11 +109,12 @@ class Recorder:
             none.
         seed: Seed of the sketch.
         run: How the run is made, for example ``{"task": ..., "optimizer": "adam"}``;
-            JSON-serialisable. The optimizer's class name is filled in when missing.
+            JSON-serialisable. The optimizer's class name and options are filled in when missing.
         overwrite: Replace an existing file.
 
     Raises:
-        FileExistsError: If the file exists and neither `overwrite` nor `resume` is given.
+        FileExistsError: If the file exists and neither `overwrite` nor `resume` is given, or
+            another recorder has it open.
         OSError: If the file cannot be created or the disk cannot hold it.
         ValueError: If the settings do not fit the model or, with `resume`, the file.
 
@@ -134,6 +141,7 @@ class Recorder:
         sketch: int | None = None,
         gradient_histogram: bool = False,
         evaluation: Evaluation | None = None,
+        optimizer_state: bool = False,
         random_state: bool = False,
         frozen: bool = True,
         steps: int | None = None,
@@ -148,9 +156,11 @@ class Recorder:
             raise ValueError("gradient_histogram needs motion=True, which reads the gradients.")
         if dtype is not None and dtype not in ROW_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
-        self.path, self._overwrite, self._resume = Path(path), overwrite, resume
+        self.path, self._overwrite, self._resume = expanded(path), overwrite, resume
         if not overwrite and resume is False:
             refuse_existing(self.path)
+        elif overwrite:
+            refuse_written(self.path)
         self._layout = selected_layout(model, parameters)
         self._optimizers = all_of(optimizer)
         self._beside, beside_layout = tensors_beside(model, self._optimizers, beside)
@@ -160,6 +170,7 @@ class Recorder:
             Layout.of_buffers(model),
             evaluation,
             beside=(beside_layout, self._beside),
+            moments=SecondMoments(self._optimizers) if optimizer_state else None,
             gradient=motion,
             dtype=None if dtype is None else _WIDTH[dtype],
         )
@@ -174,7 +185,8 @@ class Recorder:
         )
         self._model, self._every, self._inner = model, every, inner
         called = " + ".join(type(o).__name__ for o in self._optimizers)
-        self._run = {"optimizer": called, "every": every, **(run or {})}
+        options = {"options": options_of(self._optimizers[0])} if len(self._optimizers) == 1 else {}
+        self._run = {"optimizer": called, "every": every, **options, **(run or {})}
         self.size = self._contents.size(every=every, steps=steps)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start

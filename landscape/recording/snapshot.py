@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.base.layout import Layout
+from landscape.recording.second_moment import SecondMoments
 from landscape.recording.slots import Flat, Slot, Staged
 
 Evaluation = nn.Module | Callable[[], Mapping[Any, Tensor] | Iterable[Tensor]]
@@ -81,12 +82,14 @@ class Snapshot:
         buffers_layout: The buffers that are recorded.
         beside: Tensors that are recorded beside the model's.
         evaluation: Where the evaluation parameters come from; None: there are none.
+        moments: Where the optimizer's second moments come from; None: they are not recorded.
         gradient: Whether gradients are looked at.
         dtype: The precision of the copies; None: the widest among what is copied, at least
             float32.
 
     Attributes:
         parameters: The recorded parameters themselves.
+        moments: Where the second moments come from.
         device: Where they are: the GPU that holds all of them, else the CPU.
         staged: What goes through a slot, by name. Gradients on a GPU stay there.
     """
@@ -99,6 +102,7 @@ class Snapshot:
         evaluation: Evaluation | None,
         *,
         beside: tuple[Layout, list[Tensor]] = (Layout(()), []),
+        moments: SecondMoments | None = None,
         gradient: bool,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -119,6 +123,9 @@ class Snapshot:
             self.staged["beside"] = Staged(beside[0], self._width(self._beside))
         if evaluation is not None:
             self.staged["evaluation"] = Staged(layout, width)
+        self.moments = moments
+        if moments is not None:
+            self.staged["second_moment"] = Staged(layout, width)
         copied = {**self.staged, "gradient": Staged(layout, width)} if gradient else self.staged
         self._on_device: dict[str, Flat] = {}
         if on_gpu:
@@ -197,7 +204,9 @@ class Snapshot:
             self.flat("buffers", slot).read(self._buffers.present())
         if "beside" in self.staged:
             self.flat("beside", slot).read(self._beside)
-        self._copy(slot, ("parameters", "buffers", "beside"))
+        if self.moments is not None:
+            self.flat("second_moment", slot).read(self.moments.present(self.parameters))
+        self._copy(slot, ("parameters", "buffers", "beside", "second_moment"))
 
     def store_evaluation(self, slot: Slot) -> None:
         """Start copying the evaluation parameters, if there are any, into the slot."""

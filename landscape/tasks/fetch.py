@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from landscape.base.files import expanded
 from landscape.tasks import cifar
 
 
@@ -87,7 +88,7 @@ def fetch_data(name: str, *, root: Path = Path("data"), url: str | None = None) 
         raise ValueError(
             f"data set must be one of {', '.join([*SOURCES, *ALIASES])}; not {name!r}."
         )
-    source, folder = SOURCES[folder_name], root / folder_name
+    source, folder = SOURCES[folder_name], expanded(root) / folder_name
     base = source.url if url is None else url.rstrip("/") + "/"
     for file, checksum in source.files.items():
         try:

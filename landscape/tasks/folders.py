@@ -13,7 +13,7 @@ def data_roots() -> list[Path]:
     """Folders that are searched for data sets: ``data/``, then ``$LANDSCAPE_DATA``."""
     roots = [Path("data")]
     if given := os.environ.get("LANDSCAPE_DATA"):
-        roots += [Path(given), Path(given) / "data"]
+        roots += [Path(given).expanduser(), Path(given).expanduser() / "data"]
     return roots
 
 

@@ -145,7 +145,7 @@ class Tokenizer:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        content, at = Path(path).read_bytes(), 4
+        content, at = Path(path).expanduser().read_bytes(), 4
         self.pieces: list[bytes] = []
         self._scores: list[float] = []
         while at < len(content):

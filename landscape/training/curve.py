@@ -141,7 +141,7 @@ class _Bends(nn.Module):
     def __init__(self, objective: Objective, ends: list[np.ndarray], count: int) -> None:
         super().__init__()
         layout = objective.layout
-        kept = {"dtype": objective.dtype, "device": objective.device}
+        kept = {"dtype": objective.problem.dtype, "device": objective.device}
         self._ends = [torch.as_tensor(np.array(end), **kept) for end in ends]
         self._flat = [
             torch.lerp(self._ends[0], self._ends[1], (j + 1) / (count + 1)) for j in range(count)

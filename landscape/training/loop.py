@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from landscape.base.files import expanded
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
 from landscape.optim.average import WeightAverage
@@ -58,10 +59,10 @@ def record_run(
         ValueError: If the file holds another run, the training does not come to its states, or the
             optimizer fails, which a training that diverges is not; see `CheckedSteps`.
     """
-    run = run.resolved()
-    done = recorded_steps(path, run) if resume and Path(path).exists() else 0
+    run, path = run.resolved(), expanded(path)
+    done = recorded_steps(path, run) if resume and path.exists() else 0
     if done is None:
-        return Path(path)
+        return path
     task = task or load_task(run.task, seed=run.seed)
     entry = find(run.optimizer)
     model = task.model.to(device)
@@ -98,6 +99,7 @@ def record_run(
         resume=done if resume else False,
         evaluation=_evaluation(run, optimizer, average),
         gradient_histogram=run.gradient_histogram,
+        optimizer_state=run.optimizer_state,
     )
     with (
         _conditions(run, torch.device(device)),
@@ -125,7 +127,7 @@ def record_run(
         steps.check()
         if done == run.steps:  # only its end is missing
             opened.push(_begun(recorder, done))
-    return Path(path)
+    return path
 
 
 def _begun(recorder: Recorder, step: int) -> Recorder:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from landscape.base.files import SchemaError, being_written
+from landscape.base.files import SchemaError, being_written, expanded
+from landscape.base.runs.tables import refuse_written
 from landscape.base.runs.trajectory import NoStateError, Trajectory
 from landscape.optim.registry import find
 from landscape.training.loop import record_run
@@ -20,6 +21,7 @@ from landscape.training.run import Run
 FINISHED = "holds this run"
 INTERRUPTED = "holds the beginning of this run"
 _OURS = (FINISHED, INTERRUPTED)
+_WRITTEN = "is being written by another process"
 
 
 def record_runs(
@@ -50,9 +52,12 @@ def record_runs(
     """
     for run in runs.values():
         run.resolved()
-    given = {Path(path): run for path, run in runs.items()}
+    given = {expanded(path): run for path, run in runs.items()}
     found = {path: found_at(path, run) for path, run in given.items()}
     others = {path: what for path, what in found.items() if what not in (*_OURS, None)}
+    live = [path for path, what in others.items() if what == _WRITTEN]
+    if live:
+        refuse_written(live[0])
     if others and not overwrite:
         path, what = next(iter(others.items()))
         more = f" ({len(others) - 1} more files are in the way.)" if len(others) > 1 else ""
@@ -99,7 +104,7 @@ def found_at(path: Path, run: Run) -> str | None:
         return "is no file"
     try:
         if being_written(path):
-            return "is being written by another process"
+            return _WRITTEN
         with Trajectory(path) as trajectory:
             complete = trajectory.complete
         stored = Run.stored(path, task=run.task)

@@ -40,6 +40,8 @@ class Run:
         evaluation: Also record the weights to evaluate where these are not the stepped ones
             (averages, slow weights); it doubles the size of such files.
         gradient_histogram: Also count the sizes of the gradient's entries at every step.
+        optimizer_state: Also record the optimizer's second moments, for `curvature_path`; as large
+            as the parameters.
         threads: Processor threads of torch, on which the last bits depend; None takes the present
             number.
     """
@@ -61,6 +63,7 @@ class Run:
     average_options: Mapping[str, Any] = field(default_factory=dict)
     evaluation: bool = True
     gradient_histogram: bool = False
+    optimizer_state: bool = False
     threads: int | None = None
 
     def resolved(self) -> Self:

@@ -190,7 +190,7 @@ def choice_of_another_machine(folder: Path) -> Verdict:
     (folder / "plan.json").write_text(json.dumps({**plan, "choice": odd}))
     for unit in list(folder.glob("unit-*.npz"))[:5]:
         unit.unlink()
-    objective.choice = None
+    objective.tuning.use(None)
     again = ls.loss_surface(objective, plane, resolution=6, units=folder)
     np.testing.assert_allclose(again.loss, whole.loss, rtol=1e-5)
     return Verdict(True)

@@ -11,6 +11,7 @@ __all__ = ["SITUATIONS"]
 KINDS = (
     "losses",
     "remembered",
+    "reached",
     "returned",
     "language",
     "data",

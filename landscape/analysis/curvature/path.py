@@ -71,7 +71,8 @@ def curvature_path(
         batch_size: Also measure the batch sharpness over random batches of this size, until its
             standard error is 1 % (64 batches at most).
         second_moments: Of adaptive optimizers, by step: Adam's or RMSprop's running mean of
-            squared gradients after that step, shape (P,); see `landscape.second_moment`.
+            squared gradients after that step, shape (P,), for runs that were recorded without
+            ``optimizer_state=True``; see `landscape.second_moment`.
         seed: Of the random vectors and batches.
         units: A folder that keeps what has been measured; the same call goes on from there.
         engine: Whose workers measure; None measures in this process.
@@ -119,7 +120,8 @@ def curvature_path(
         smallest,
     )
     said = [fingerprint(trajectory.state(int(i))) for i in (0, shown[len(shown) // 2], -1)]
-    what = json.dumps(["path", settings, top, smallest, said, sorted(moments), condition.text])
+    kept = [*sorted(moments), *["recorded"] * trajectory.holds["second_moment"]]
+    what = json.dumps(["path", settings, top, smallest, said, kept, condition.text])
 
     def result(values: np.ndarray, computed: np.ndarray, cost: dict) -> CurvaturePath:
         named = dict(zip(_NUMBERS, values, strict=False))
@@ -211,7 +213,7 @@ class _States:
             g = hessian.gradient
             found |= {"loss": hessian.loss, "gradient_norm": float(np.linalg.norm(g))}
             try:
-                found |= self._pairs(hessian, int(self._open.steps[index]))
+                found |= self._pairs(hessian, self._preconditioner(self._open, index))
             except ValueError:  # not finite
                 self._before = {}
                 return list(found.values())
@@ -233,7 +235,19 @@ class _States:
             found["measured"] = float(after - found["loss"])
         return list(found.values())
 
-    def _pairs(self, hessian: Hessian, step: int) -> dict[str, float]:
+    def _preconditioner(self, run: Trajectory, index: int) -> np.ndarray | None:
+        """The diagonal that an adaptive optimizer divides by; None where it is not known."""
+        if not self._condition.adaptive:
+            return None
+        step = int(run.steps[index])
+        moment = self._moments.get(step)
+        moment = run.second_moment(index) if moment is None else moment
+        counts = run.scalars.get("optimizer_step", np.zeros(0))
+        if step and step <= len(counts) and np.isfinite(counts[step - 1]):
+            step = int(counts[step - 1])
+        return None if moment is None or not step else self._condition.preconditioner(moment, step)
+
+    def _pairs(self, hessian: Hessian, preconditioner: np.ndarray | None) -> dict[str, float]:
         top = self._options[0]
         pairs = self._extremes("plain", hessian, top=top, bottom=int(self._smallest))
         found = {}
@@ -249,8 +263,8 @@ class _States:
         condition = self._condition
         if not condition.adaptive:
             found["sharpness"] = pairs.value[0] + condition.weight_decay
-        elif step in self._moments:
-            root = np.sqrt(condition.preconditioner(self._moments[step], step))
+        elif preconditioner is not None:
+            root = np.sqrt(preconditioner)
             penalty = 0.0 if condition.kind == "adamw" else condition.weight_decay
             first = self._extremes(
                 "preconditioned", hessian, top=1, bottom=0, root=root, penalty=penalty

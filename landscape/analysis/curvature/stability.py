@@ -69,6 +69,8 @@ def stability_of(run: Mapping[str, Any], scalars: Mapping[str, np.ndarray]) -> S
     kind = _NAMES.get(str(run.get("optimizer", "")).lower(), "")
     given = run.get("options")
     options: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
+    if kind == "adam" and options.get("decoupled_weight_decay"):
+        kind = "adamw"
     odd = [o for o in ("maximize", "amsgrad", "centered") if options.get(o)]
     if not kind or odd or "lr.1" in scalars:
         return Stability("", np.nan)

@@ -7,28 +7,21 @@ for a point use the same units and workers: killed ones are started again, finis
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from landscape.base.progress import Interrupted, Progress
-from landscape.base.provenance import fingerprint
 from landscape.objective.evaluation import Evaluation
-from landscape.objective.workers.engine import Engine, measure_units
-from landscape.objective.workers.units import Units
-
-if TYPE_CHECKING:
-    from landscape.objective.objective import Objective
+from landscape.objective.workers.engine import Engine
+from landscape.objective.workers.in_units import in_units, key_of
 
 
 class PointByPoint(Protocol):
     """What gives a row of numbers for a point; pickled and sent to the workers."""
 
     names: tuple[str, ...]
-    objective: Objective
 
     def begin(self) -> None:
         """Forget what was learned from points before: a unit starts."""
@@ -42,16 +35,23 @@ class PointByPoint(Protocol):
 class Rows:
     """A `PointByPoint` in the shape that units and workers know: points -> means."""
 
+    tuning, reduced = None, False
+
     def __init__(self, measured: PointByPoint) -> None:
-        self.measured, self.objective = measured, measured.objective
+        self.measured, self.names = measured, measured.names
 
     def prepare(self, coordinates: np.ndarray) -> None:
         """Nothing has to be chosen before the first point."""
 
     def __call__(
-        self, coordinates: np.ndarray, *, progress: Progress | None = None, checks: int = 0
+        self,
+        coordinates: np.ndarray,
+        samples: np.ndarray | None = None,
+        *,
+        progress: Progress | None = None,
+        checks: int = 0,
     ) -> Evaluation:
-        """Measure a unit, point after point."""
+        """Measure a unit, point after point, on all samples."""
         self.measured.begin()
         rows = np.full((len(self.measured.names), len(coordinates)), np.nan)
         for place, point in enumerate(coordinates):
@@ -79,7 +79,7 @@ def measured_rows(
         coordinates: Shape (points, K).
         what: Text that says what is measured; a folder is only continued under its own.
         name: What a progress bar calls it.
-        folder: Where finished units are kept; None uses a temporary one.
+        folder: Where finished units are kept; None keeps them in memory.
         engine: Whose workers measure; None measures in this process.
         shard: (i, n): only every n-th unit, from the i-th (from 0).
 
@@ -91,20 +91,12 @@ def measured_rows(
         RuntimeError: If a unit failed three times.
         Interrupted: On Ctrl-C, with the first two of these.
     """
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard is (i, n) with 0 ≤ i < n; got {shard}.")
-    key = fingerprint(coordinates, np.frombuffer(what.encode(), np.uint8))
-    rows: Any = Rows(measured)
-    with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place:
-        units = Units(place, key=key, points=len(coordinates))
-        with Progress(name, len(coordinates)) as progress:
-            try:
-                measure_units(
-                    rows, coordinates, units, engine=engine, shard=shard, progress=progress
-                )
-            except KeyboardInterrupt:
-                values, _, computed = units.collect(len(measured.names))
-                raise Interrupted((values, computed)) from None
-        values, _, computed = units.collect(len(measured.names))
-    return values, computed, progress.cost
+    with Progress(name, len(coordinates)) as progress:
+        try:
+            found = in_units(
+                Rows(measured), coordinates, key=key_of(coordinates, what), folder=folder,
+                engine=engine, shard=shard, progress=progress, always=True, check=False,
+            )  # fmt: skip
+        except Interrupted as stop:
+            raise Interrupted((stop.partial.mean, stop.partial.computed)) from None
+    return found.mean, found.computed, progress.cost

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from landscape.analysis.motion.arrays import Arrays
-from landscape.base.progress import Progress
+from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
+from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
 from landscape.base.vector import layout_of
+from landscape.objective.objective import Objective
+from landscape.objective.workers.engine import Engine
+from landscape.objective.workers.in_units import in_units, key_of
+from landscape.objective.workers.rows import Rows
 from landscape.results.affine import Plane
 from landscape.results.projection import Projection
-
-if TYPE_CHECKING:
-    from landscape.base.runs.trajectory import Trajectory
-    from landscape.objective.objective import Objective
 
 
 def project(
@@ -29,6 +33,9 @@ def project(
     every: int = 1,
     warn_below: float = 0.0,
     device: str | None = None,
+    units: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> Projection:
     """Project a run on a plane, and measure the loss on and off it.
 
@@ -42,37 +49,58 @@ def project(
         warn_below: Warn when the plane shows less than this share of the run's squared distance
             from the origin.
         device: Where to project; default: where the objective is, else the processor.
+        units: A folder that keeps what has been measured, unit by unit; after a crash the same
+            call goes on where it stopped. Several machines may share it.
+        engine: Whose workers measure, such as ``Processes(("cuda:0", "cuda:1"))``, each of which
+            reads the run; None measures in this process.
+        shard: (i, n): only the i-th of n parts of the states (from 0). The path then lacks the
+            states of the others, unless they are in the same `units`.
 
     Returns:
         The path with its residuals.
 
     Raises:
-        ValueError: If run and plane belong to different models.
+        ValueError: If run and plane belong to different models, the folder of units is of another
+            measurement, or no state is in the shard.
+        RuntimeError: If workers failed three times at the same states.
+        Interrupted: On Ctrl-C; nothing is kept but in `units`.
     """
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
     shown = np.unique(np.append(np.arange(0, len(trajectory), every), len(trajectory) - 1))
-    coordinates, residual = np.zeros((len(shown), 2)), np.zeros(len(shown))
-    locate = _locator(plane, device or (str(objective.device) if objective else "cpu"))
-    losses: tuple[list[float], list[float]] = ([], [])
-    inside = total = 0.0
+    settings = joined(plane.settings, objective.settings if objective is not None else {})
+    hashed = fingerprint(plane.origin, plane.directions)
+    folder, said = None if units is None else Path(units), ""
+    states = _States(trajectory, plane, objective, device)
+    if folder is not None:
+        ends = [fingerprint(trajectory.state(int(i))) for i in (0, shown[len(shown) // 2], -1)]
+        said = json.dumps(["projection", settings, hashed, ends])
+    where = shown.astype(np.float64)[:, None]
     with Progress(f"project {trajectory.name}", len(shown), unit="state") as progress:
-        for row, index in enumerate(shown):
-            state = trajectory.state(int(index))
-            coordinates[row], residual[row] = locate(_on_plane(state, plane, objective))
-            squared = float(coordinates[row] @ plane.gram @ coordinates[row])
-            if np.isfinite(residual[row]):
-                inside += squared
-                total += squared + residual[row] ** 2
+        try:
+            rows = in_units(
+                states, where, key=key_of(where, said), folder=folder, engine=engine, shard=shard,
+                progress=progress,
+            )  # fmt: skip
+            done = np.flatnonzero(rows.computed)
+            if not len(done):
+                raise ValueError(
+                    f"There are fewer units than shards: none is in {shard}; ask for fewer."
+                )
+            shown, found = shown[done], rows.mean[:, done]
+            coordinates, residual = np.ascontiguousarray(found[:2].T), found[2].copy()
+            inside = None
             if objective is not None:
-                frozen = objective.batch_norm == "frozen"
-                buffers = trajectory.buffers(int(index)) if frozen else None
-                losses[0].append(float(objective.at(state, buffers=buffers).mean[0, 0]))
-            progress.advance()
-    if objective is not None:
-        restriction = objective.restrict(plane.origin, plane.directions)
-        losses[1].extend(restriction(coordinates).mean[0])
-    share = inside / total if total > 0 else 1.0
+                inside = in_units(
+                    objective.restrict(plane.origin, plane.directions),
+                    coordinates,
+                    key=key_of(coordinates, said),
+                    folder=folder / "plane" if folder and len(done) == len(where) else None,
+                    engine=engine,
+                ).mean[0]
+        except Interrupted:
+            raise Interrupted from None
+    share = _shown_of(coordinates, residual, plane)
     if share < warn_below:
         warnings.warn(
             f"The plane shows {100 * share:.0f} % of the squared distance of {trajectory.name!r} "
@@ -85,12 +113,61 @@ def project(
         step=trajectory.steps[shown],
         coordinates=coordinates,
         residual=residual,
-        loss=np.array(losses[0]) if objective is not None else None,
-        in_plane_loss=np.array(losses[1]) if objective is not None else None,
+        loss=found[3].copy() if objective is not None else None,
+        in_plane_loss=inside,
         shown=share,
-        settings=joined(plane.settings, objective.settings if objective is not None else {}),
-        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
+        settings=settings,
+        provenance=provenance(plane_hash=hashed),
     )
+
+
+def _shown_of(coordinates: np.ndarray, residual: np.ndarray, plane: Plane) -> float:
+    """The plane's share of a run's squared distance from the origin."""
+    inside = total = 0.0
+    for place, rest in zip(coordinates, residual, strict=True):
+        squared = float(place @ plane.gram @ place)
+        if np.isfinite(rest):
+            inside += squared
+            total += squared + rest**2
+    return inside / total if total > 0 else 1.0
+
+
+class _States(Rows):
+    """Where states of a run lie on a plane, how far from it, and the loss there."""
+
+    def __init__(
+        self,
+        trajectory: Trajectory,
+        plane: Plane,
+        objective: Objective | None,
+        device: str | None,
+    ) -> None:
+        self.objective, self._plane, self._device = objective, plane, device
+        self._trajectory: Trajectory | None = trajectory
+        self._path = Path(trajectory.path).absolute()
+        loss = () if objective is None else (objective.names[0],)
+        self.names = ("alpha", "beta", "residual", *loss)
+        self._locate: Callable[[np.ndarray], tuple[np.ndarray, float]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What workers are sent: not the open file; each reads for itself."""
+        return {**self.__dict__, "_trajectory": None, "_locate": None}
+
+    def row(self, place: np.ndarray, samples: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of one state, and no errors."""
+        if self._locate is None:
+            own = "cpu" if self.objective is None else str(self.objective.device)
+            self._locate = _locator(self._plane, self._device or own)
+        self._trajectory = self._trajectory or Trajectory(self._path)
+        number, objective = int(place[0]), self.objective
+        state = self._trajectory.state(number)
+        where, residual = self._locate(_on_plane(state, self._plane, objective))
+        found = [*where, residual]
+        if objective is not None:
+            frozen = objective.batch_norm == "frozen"
+            buffers = self._trajectory.buffers(number) if frozen else None
+            found.append(objective.on(samples).at(state, buffers=buffers).mean[0, 0])
+        return np.array(found, np.float64), np.zeros(len(found))
 
 
 def _on_plane(state: np.ndarray, plane: Plane, objective: Objective | None) -> np.ndarray:

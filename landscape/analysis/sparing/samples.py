@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from landscape.base.files import expanded
+from landscape.base.progress import Progress
 from landscape.base.provenance import fingerprint
-
-if TYPE_CHECKING:
-    from landscape.base.progress import Progress
-    from landscape.objective.objective import Evaluation, Objective
-    from landscape.objective.restriction import Restriction
-    from landscape.objective.workers.engine import Engine, Worker
+from landscape.objective.evaluation import Evaluation
+from landscape.objective.problem import Problem
+from landscape.objective.restriction import Restriction
+from landscape.objective.workers.engine import Engine, Session
+from landscape.objective.workers.in_units import in_units, key_of
 
 _STEP = 32
 _SCOUTS = 32  # samples that every point is looked at with, but for ...
@@ -45,107 +44,66 @@ class Part:
         return {"sum": total, "weight": weight, "both": total + weight}[self.which]
 
 
-class Kept:
-    """An engine whose workers live on from one measurement to the next.
-
-    Args:
-        engine: Starts them.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self._stack = engine, ExitStack()
-        self._workers: Sequence[Worker] | None = None
-
-    @contextmanager
-    def start(self, restriction: Restriction) -> Iterator[Sequence[Worker]]:
-        """The workers, started when they are first asked for, always with this restriction."""
-        if self._workers is None:
-            self._workers = self._stack.enter_context(self.engine.start(restriction))
-        yield self._workers
-
-    def close(self) -> None:
-        """End the workers."""
-        self._stack.close()
-
-
 class Samples:
-    """An objective's metrics at the points of a plane, over stretches of its samples.
+    """Metrics at points, over stretches of the samples in random order.
 
     Losses that tell only the mean of a batch, batches that cannot be cut anew, and batch norms
     that are estimated again at every point are measured on all samples, or not at all.
 
     Args:
-        objective: What to measure.
-        origin: Shape (P,).
-        directions: Shape (K, P).
+        at: What is measured, and where.
         coordinates: The points, shape (points, K).
         seed: Seed of the order of the samples.
         what: Text that says what is measured, for folders of units.
         units: Folder that keeps what has been measured.
         engine: Whose workers measure; None measures in this process.
-        buffers: Buffers to measure with; None: the model's own.
-        buffer_directions: How they move with the coordinates, shape (K, B).
         progress: Told of finished passes over all samples.
     """
 
     def __init__(
         self,
-        objective: Objective,
-        origin: np.ndarray,
-        directions: np.ndarray,
+        at: Restriction,
         coordinates: np.ndarray,
         *,
         seed: int,
         what: str = "",
         units: str | os.PathLike[str] | None = None,
         engine: Engine | None = None,
-        buffers: np.ndarray | None = None,
-        buffer_directions: np.ndarray | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.objective = objective
-        self._buffers: dict[str, np.ndarray | None] = {
-            "buffers": buffers,
-            "buffer_directions": buffer_directions,
-        }
-        self.coordinates = coordinates
-        self.size, self.population = objective.data.size, objective.data.population
+        self.coordinates, self._at, problem = coordinates, at, at.problem
+        self.size, self.population = problem.data.size, problem.data.population
         self._order = np.random.default_rng(seed).permutation(self.size)
         self._what, self._progress = f"{what} seed {seed}", progress
-        self._engine = None if engine is None else Kept(engine)
-        self._units = None if units is None else Path(units)
+        self._session = None if engine is None else Session(engine)
+        self._units = None if units is None else expanded(units)
         self._done = 0
-        self._whole = objective.restrict(origin, directions, **self._buffers)
         few = np.linspace(0, len(coordinates) - 1, max(2, len(coordinates) // _LESS))
-        self._whole.prepare(coordinates[few.round().astype(int)])  # for all parts
-        forms = _forms(objective, origin, directions)
+        at.prepare(coordinates[few.round().astype(int)])  # for all parts
+        forms = _forms(at)
         self._ratios = {name for name, form in forms.items() if form == "ratio"}
-        separate = "mean" not in forms.values() and objective.data.joined
-        self.step = _STEP if separate and objective.batch_norm != "recalibrated" else 0
-        if objective.batch_norm == "batch" and self.step:
-            self.step = objective.data.batch_size
-        self.scouts = self._few(objective)
+        separate = "mean" not in forms.values() and problem.data.joined
+        self.step = _STEP if separate and problem.batch_norm != "recalibrated" else 0
+        if problem.batch_norm == "batch" and self.step:
+            self.step = problem.data.batch_size
+        self.scouts = self._few(problem)
         if not self.step:
             self._ratios = set()
-        self._metrics = _split(objective.metrics, self._ratios)
-        self.rows = len(self._metrics)
-        every = objective.part(None, metrics=self._metrics)
-        self._parts = every.stretches(self._order, origin, directions, **self._buffers)
+        self._parts = at.measured_by(_split(problem.metrics, self._ratios))
+        self.rows = len(self._parts.names)
 
-    def _few(self, objective: Objective) -> int:
+    def _few(self, problem: Problem) -> int:
         """Samples that every point may be looked at with."""
-        if not objective.data.joined or objective.batch_norm == "recalibrated":
+        if not problem.data.joined or problem.batch_norm == "recalibrated":
             return 0
         most = self.size // _LOOKING
-        if objective.batch_norm == "batch":
+        if problem.batch_norm == "batch":
             return self.step if self.step <= most else 0
         return min(_SCOUTS, most) if most >= _SCOUTS // 4 else 0
 
     def __call__(self, points: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Means and sums of squared deviations over a stretch of the order."""
-        ends = np.broadcast_to([start, stop], (len(points), 2))
-        found = self._measured(np.hstack([self.coordinates[points], ends]), points)
-        self.objective.choice = self.objective.choice or self._parts.objective.choice
+        found = self._measured(points, start, stop)
         count = stop - start
         if self._progress is not None:
             before, self._done = self._done, self._done + count * len(points)
@@ -163,7 +121,7 @@ class Samples:
         row = 0
         with np.errstate(all="ignore"):
             variance = m2 / np.maximum(count - 1, 1)
-            for name in self.objective.metrics:
+            for name in self._at.problem.metrics:
                 if name in self._ratios:
                     (a, b, _), (va, vb, vc) = mean[row : row + 3], variance[row : row + 3]
                     ratio = a / b
@@ -176,8 +134,8 @@ class Samples:
                     values.append(mean[row])
                     deviations.append(np.sqrt(variance[row]))
                     row += 1
-        if self.objective.weight_decay is not None:
-            decay = self._whole.decay(self.coordinates[points])
+        if self._at.problem.weight_decay is not None:
+            decay = self._at.decay(self.coordinates[points])
             values += [decay, values[0] + decay]
             deviations += [0 * decay, deviations[0]]
         return np.stack(values), np.stack(deviations)
@@ -190,18 +148,21 @@ class Samples:
 
     def close(self) -> None:
         """End the engine's workers."""
-        if self._engine is not None:
-            self._engine.close()
+        if self._session is not None:
+            self._session.close()
 
-    def _measured(self, where: np.ndarray, points: np.ndarray) -> Evaluation:
-        if self._units is None and self._engine is None:
-            return self._parts(where)
-        part = "{:.0f}-{:.0f}".format(*where[0, -2:])
-        folder = None
-        if self._units is not None:
-            folder = self._units / f"{part}-{fingerprint(points)[:16]}"
-        return self._parts.in_units(
-            where, what=json.dumps([self._what, part]), folder=folder, engine=self._engine
+    def _measured(self, points: np.ndarray, start: int, stop: int) -> Evaluation:
+        where, part = self.coordinates[points], f"{start}-{stop}"
+        whole = stop - start == self.size
+        samples = None if whole else np.sort(self._order[start:stop])
+        ends = np.broadcast_to([start, stop], (len(points), 2))
+        return in_units(
+            self._parts,
+            where,
+            samples,
+            key=key_of(np.hstack([where, ends]), json.dumps([self._what, part])),
+            folder=self._units and self._units / f"{part}-{fingerprint(points)[:16]}",
+            engine=self._session,
         )
 
 
@@ -215,7 +176,7 @@ def _split(metrics: Any, ratios: set[str]) -> dict[str, Any]:
     return found
 
 
-def _forms(objective: Objective, origin: np.ndarray, directions: np.ndarray) -> dict[str, str]:
+def _forms(at: Restriction) -> dict[str, str]:
     """What every metric returns: a ``sample``'s value each, a ``ratio`` of such, or a ``mean``."""
     forms: dict[str, str] = {}
 
@@ -229,11 +190,10 @@ def _forms(objective: Objective, origin: np.ndarray, directions: np.ndarray) -> 
 
         return look
 
-    if not objective.data.joined:
-        return dict.fromkeys(objective.metrics, "mean")
-    few = np.arange(min(2, objective.data.size))
-    metrics = {name: looking(name, metric) for name, metric in objective.metrics.items()}
-    objective.part(few, metrics=metrics).restrict(origin, directions)(
-        np.zeros((1, len(directions)))
-    )
+    problem = at.problem
+    if not problem.data.joined:
+        return dict.fromkeys(problem.metrics, "mean")
+    few = np.arange(min(2, problem.data.size))
+    metrics = {name: looking(name, metric) for name, metric in problem.metrics.items()}
+    at.measured_by(metrics)(np.zeros((1, at.family.coordinates)), few)
     return forms

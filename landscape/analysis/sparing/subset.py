@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.objective.evaluation import Evaluation
+from landscape.objective.objective import Objective, subset_of
 from landscape.results.curves import uncertainty
-
-if TYPE_CHECKING:
-    from landscape.base.progress import Progress
-    from landscape.objective.objective import Evaluation, Objective
 
 _SEGMENTS = 16  # on which the number of samples is found
 _KEPT = 0.9  # share of them that keeps the tolerance; one that hardly moves may need all samples
@@ -30,13 +27,12 @@ _MOST = 0.75  # of all samples; beyond it, all
 def sparing(
     objective: Objective,
     segments: Sequence[int],
-    measure: Callable[[Objective, int], Evaluation],
+    measure: Callable[[Sequence[int], np.ndarray | None], dict[int, Evaluation]],
     *,
     tolerance: float,
     seed: int,
-    progress: Progress,
-) -> tuple[Objective, dict[int, Evaluation]]:
-    """The objective on as many samples as nine in ten of a few finite segments ask for.
+) -> tuple[np.ndarray | None, dict[int, Evaluation]]:
+    """As many samples as nine in ten of a few finite segments ask for.
 
     A loss that tells only the mean of a batch, batches that cannot be cut anew, and batch norms
     that are estimated again at every point ask for all.
@@ -44,15 +40,13 @@ def sparing(
     Args:
         objective: On all samples.
         segments: All segments that are going to be measured, in order.
-        measure: Measures one with its covariance, and tells `progress` of its points.
+        measure: Measures some of them on some of the samples, by index, with their covariances.
         tolerance: How uncertain a difference of losses may be (error of 95 %), as a share of the
             range of its segment; rounding is always allowed.
         seed: Seed of the subsets.
-        progress: Told how many points there are, this search included.
 
     Returns:
-        The objective on the subset (itself, if that is everything), and what is measured on it
-        already, by segment.
+        The samples, by index (None: all), and what is measured on them already, by segment.
 
     Raises:
         ValueError: If the tolerance is not between 0 and 1.
@@ -61,13 +55,6 @@ def sparing(
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
     spread = np.linspace(0, len(segments) - 1, min(_SEGMENTS, len(segments)))
     few = [segments[i] for i in spread.round().astype(int)]
-    total = len(segments)
-
-    def measured(part: Objective) -> dict[int, Evaluation]:
-        found = {few[0]: measure(part, few[0])}
-        progress.only(total * found[few[0]].mean.shape[1])
-        return found | {segment: measure(part, segment) for segment in few[1:]}
-
     size = objective.data.size
     step = objective.data.batch_size if objective.batch_norm == "batch" else 1
     count = _FIRST
@@ -75,24 +62,24 @@ def sparing(
         count = math.ceil(count / step) * step
         if count > _MOST * size:
             break
-        part = objective.subset(count, seed=seed)
-        found = measured(part)
-        total += len(few)
+        samples = subset_of(size, count, seed=seed)
+        found = measure(few, samples)
         finite = [s for s in found.values() if np.isfinite(s.mean[0]).all()]  # only they need more
-        beyond = [_beyond(segment, part, tolerance) for segment in finite] or [0.0]
+        beyond = [_beyond(s, tolerance, objective.precision) for s in finite] or [0.0]
         beyond = float(np.quantile(beyond, _KEPT, method="inverted_cdf"))
         if beyond <= 1:
-            return part, found
+            return samples, found
         if beyond == np.inf:
             break
         # s² (1/n - 1/N) shrinks by `beyond` when n grows to:
         wanted = 1 / (1 / size + (1 / count - 1 / size) / beyond)
         count = math.ceil(np.clip(_SPARE * wanted, count + 1, _JUMP * count))
-    return objective, measured(objective)
+    return None, measure(few, None)
 
 
-def _beyond(segment: Evaluation, part: Objective, tolerance: float) -> float:
+def _beyond(segment: Evaluation, tolerance: float, precision: str) -> float:
     """How many times larger a segment's squared error is than it may be."""
     assert segment.covariance is not None
-    found = float(uncertainty(segment.mean[0], segment.covariance, part.settings)) / tolerance
+    told = {"precision": precision}
+    found = float(uncertainty(segment.mean[0], segment.covariance, told)) / tolerance
     return np.inf if np.isnan(found) else found**2

@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -39,13 +39,10 @@ from landscape.analysis.sparing.refinement import Filled, Refinement
 from landscape.analysis.sparing.rounds import Rounds
 from landscape.analysis.sparing.samples import Samples
 from landscape.base.progress import Interrupted, Progress
+from landscape.objective.restriction import Restriction
+from landscape.objective.workers.engine import Engine
 from landscape.results.curves import Z
-
-if TYPE_CHECKING:
-    from landscape.objective.objective import Objective
-    from landscape.objective.workers.engine import Engine
-    from landscape.results.affine import Plane
-    from landscape.results.surface import Surface
+from landscape.results.surface import Surface
 
 _ATTEMPTS = 12
 _COARSEST = 0.16  # the tolerance with which a budget begins
@@ -54,8 +51,7 @@ _UNTRUSTED = 3.0  # times the tolerance
 
 
 def measure_sparingly(
-    objective: Objective,
-    plane: Plane,
+    at: Restriction,
     blank: Surface,
     grid: np.ndarray,
     *,
@@ -66,7 +62,6 @@ def measure_sparingly(
     resume: Surface | None = None,
     units: str | os.PathLike[str] | None = None,
     engine: Engine | None = None,
-    buffers: np.ndarray | None = None,
 ) -> Surface:
     """Fill in a blank surface within a tolerance or a budget; arguments as for `loss_surface`.
 
@@ -90,9 +85,8 @@ def measure_sparingly(
     shape = blank.computed.shape
     with Progress("surface", blank.computed.size, unit="pass") as progress:
         samples = Samples(
-            objective, plane.origin, plane.directions, grid, seed=seed,
-            what=blank.measurement,
-            units=units, engine=engine, buffers=buffers, progress=progress,
+            at, grid, seed=seed, what=blank.measurement, units=units, engine=engine,
+            progress=progress,
         )  # fmt: skip
         limit = None if budget is None else int((budget - POINTS) * samples.size)
         rounds = Rounds(samples, len(grid), limit=limit)
@@ -108,7 +102,7 @@ def measure_sparingly(
             raise Interrupted(_unfinished(blank, rounds)) from None
         finally:
             samples.close()
-    return _finished(blank, samples, rounds, filled, found, tolerance, attempts, objective)
+    return _finished(blank, samples, rounds, filled, found, tolerance, attempts, at)
 
 
 def _measure(
@@ -148,7 +142,7 @@ def _finished(
     found: Check,
     tolerance: float | None,
     attempts: int,
-    objective: Objective,
+    at: Restriction,
 ) -> Surface:
     points = np.arange(rounds.count.size)
     _, deviation = samples.metrics(points, rounds.mean, rounds.m2, rounds.count)
@@ -211,7 +205,7 @@ def _finished(
         accuracy=accuracy,
         provenance={
             **blank.provenance,
-            "evaluation": objective.evaluation,
+            "evaluation": at.tuning.evaluation,
         },
     )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import h5py
 
-from landscape.base.files import SchemaError, opened
+from landscape.base.files import SchemaError, expanded, opened
 
 _T = TypeVar("_T")
 _TRIES, _WAIT = 40, 0.05  # seconds; a commit is made every second and takes a part of one
@@ -48,7 +47,7 @@ def is_written(path: str | os.PathLike[str]) -> bool:
     except ImportError:  # Windows, where recordings are not locked
         return False
     try:
-        with Path(path).open("rb") as file:
+        with expanded(path).open("rb") as file:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -59,7 +58,7 @@ def is_written(path: str | os.PathLike[str]) -> bool:
 
 def _state(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)
+        status = os.stat(expanded(path))
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size

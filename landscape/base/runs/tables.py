@@ -11,6 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from landscape.base.files import being_written
+
 COLUMNS = 16  # columns that the table of scalars grows by
 NAME_BYTES = 128  # of a scalar's name
 _AHEAD = 256  # rows a data set is extended by; readers look at the counter only
@@ -139,6 +141,15 @@ def refuse_existing(path: Path) -> None:
         raise FileExistsError(
             f"{path} exists. Nothing recorded is overwritten unasked: choose another name, delete "
             "it, or pass overwrite=True (--overwrite)."
+        )
+
+
+def refuse_written(path: Path) -> None:
+    """Raise a FileExistsError if a recorder has the file open: it is not to be replaced."""
+    if path.is_file() and being_written(path):
+        raise FileExistsError(
+            f"{path} is being recorded into at the moment, and is not replaced: choose another "
+            "name, or close that recorder (end its process) first."
         )
 
 

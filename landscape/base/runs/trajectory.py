@@ -26,10 +26,13 @@ and MAY hold
                                      differ from the stepped ones (averages, slow weights)
     random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`;
                                      zeros where they are not known
+    second_moment  float32 (S, P)    what the optimizer held at state s as running mean of squared
+                                     gradients; NaN where it held none
     scalars        float64 (U, C)    row u: numbers about update u + 1, for example the mini-batch
                                      loss before that update, or the learning rate; NaN where
                                      one was not given; ``outside`` is 1 where no optimizer step
-                                     led to the state
+                                     led to the state; ``optimizer_step``: how many updates its
+                                     second moments have seen after this one
     scalar_names   bytes (C,)        what the columns of `scalars` are called, UTF-8; columns with
                                      an empty name are to be ignored
     layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
@@ -53,13 +56,12 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Self
 
 import h5py
 import numpy as np
 
-from landscape.base.files import SchemaError, damage_told, opened
+from landscape.base.files import SchemaError, damage_told, expanded, opened
 from landscape.base.layout import Layout
 from landscape.base.runs.checked import (
     check_schema,
@@ -78,7 +80,7 @@ from landscape.base.vector import Vector
 SCHEMA = "landscape/trajectory"
 VERSION = 2  # the latest that is known
 _REAL = ("float32", "float64")
-_MAY = ("buffers", "beside", "evaluation", "random_state", "gradient_histogram")
+_MAY = ("buffers", "beside", "evaluation", "random_state", "second_moment", "gradient_histogram")
 HISTOGRAM_BINS, HISTOGRAM_LOWEST = 64, -47  # of `gradient_histogram`; bin 1 begins at 2^-47
 
 
@@ -108,20 +110,20 @@ class Trajectory:
         live: Whether it was still being recorded when it was opened; what has come since is found
             by opening it again.
         holds: What is stored: ``dtype`` of the rows; whether there are ``buffers``,
-            ``evaluation`` parameters, ``random_state``, something ``beside``; ``sketch``: its
-            (size, seed) or None; whether there are ``gradient_histogram`` rows.
+            ``evaluation`` parameters, ``random_state``, something ``beside``, ``second_moment``;
+            ``sketch``: its (size, seed) or None; whether there are ``gradient_histogram`` rows.
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = expanded(path)
         self._place = self.path.absolute()  # also when the program goes to another folder
         self._open = ExitStack()
         self._file: h5py.File | None = None
         self.live = False
-        read(path, self._read_head)
+        read(self.path, self._read_head)
         if not len(self):
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
@@ -152,6 +154,7 @@ class Trajectory:
             ("buffers", states, self.buffers_layout.size),
             ("beside", states, self.beside_layout.size),
             ("evaluation", states, size),
+            ("second_moment", states, size),
             ("sketch", self.updates, None),
             ("gradient_histogram", self.updates, HISTOGRAM_BINS),
         ):
@@ -220,6 +223,15 @@ class Trajectory:
             For example the running average, shape (P,); None when not recorded.
         """
         return self._optional("evaluation", index, self.layout)
+
+    def second_moment(self, index: int) -> np.ndarray | None:
+        """The optimizer's running mean of squared gradients at state `index`, shape (P,).
+
+        Returns:
+            Raw, without bias correction; None when not recorded or not held at that state.
+        """
+        found = self._optional("second_moment", index, self.layout)
+        return None if found is None or np.isnan(found).any() else found
 
     def random_state(self, index: int) -> np.ndarray | None:
         """The random generators at state `index`, uint8; None when not recorded."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 import h5py
 import numpy as np
 
-from landscape.base.files import SchemaError
+from landscape.base.files import SchemaError, expanded
 from landscape.base.layout import Layout
 from landscape.base.provenance import provenance
 from landscape.base.runs.crashproof import CrashproofFile
@@ -23,6 +23,7 @@ from landscape.base.runs.tables import (
     make_file,
     opened_to_grow,
     refuse_existing,
+    refuse_written,
 )
 from landscape.base.runs.trajectory import HISTOGRAM_BINS, SCHEMA, Trajectory
 
@@ -50,6 +51,7 @@ class TrajectoryWriter:
         double: Which of ``buffers``, ``beside`` and ``frozen`` are stored in double precision.
         layers: Names of the numbers that updates will come with for each tensor.
         evaluation: Whether states will come with evaluation parameters.
+        second_moment: Whether states will come with second moments of the optimizer.
         random_state: Length of the random states that states will come with; 0: none.
         sketch: Size and seed of the random projection that updates will come with.
         gradient_histogram: Whether updates will come with histograms of their gradients.
@@ -73,15 +75,17 @@ class TrajectoryWriter:
         double: Iterable[str] = (),
         layers: Sequence[str] = (),
         evaluation: bool = False,
+        second_moment: bool = False,
         random_state: int = 0,
         sketch: tuple[int, int] | None = None,
         gradient_histogram: bool = False,
     ) -> None:
         if dtype not in ROW_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
-        self.path = Path(path)
+        self.path = expanded(path)
         if not overwrite:
             refuse_existing(self.path)
+        refuse_written(self.path)
         half, row = dtype == "float16-delta", "<f8" if dtype == "float64" else "<f4"
         double = {name for name in double if name in ("buffers", "beside", "frozen")}
         version = 2 if double or dtype == "float64" else 1
@@ -102,6 +106,8 @@ class TrajectoryWriter:
             values["frozen"] = np.asarray(frozen[1], np.float64 if "frozen" in double else "f4")
         if evaluation:
             tables["evaluation"] = (layout.size, row)
+        if second_moment:
+            tables["second_moment"] = (layout.size, row)
         if random_state:
             tables["random_state"] = (random_state, "|u1")
         if sketch is not None:
@@ -124,7 +130,7 @@ class TrajectoryWriter:
         """
         Trajectory(path)  # refuses what is not one
         writer = cls.__new__(cls)
-        writer.path = Path(path)
+        writer.path = expanded(path)
         writer._open()
         writer._file.attrs["complete"] = 0
         return writer
@@ -174,6 +180,7 @@ class TrajectoryWriter:
         *,
         beside: np.ndarray | None = None,
         evaluation: np.ndarray | None = None,
+        second_moment: np.ndarray | None = None,
         random_state: np.ndarray | None = None,
     ) -> None:
         """Append one state; it counts once `commit` was called."""
@@ -190,13 +197,18 @@ class TrajectoryWriter:
             "buffers": buffers,
             "beside": beside,
             "evaluation": evaluation,
+            "second_moment": second_moment,
             "random_state": random_state,
         }.items():
             if values is not None:
                 self._table(name).write_row(row, values)
-        if random_state is None and "random_state" in self._file:  # resumed without
-            table = self._table("random_state")
-            table.write_row(row, np.zeros(table.shape[1]))
+        for name, values, unknown in (
+            ("random_state", random_state, 0),  # resumed without
+            ("second_moment", second_moment, math.nan),
+        ):
+            if values is None and name in self._file:
+                table = self._table(name)
+                table.write_row(row, np.full(table.shape[1], unknown))
         self._disk.check()
         self._steps.append(step)
         self._states += 1

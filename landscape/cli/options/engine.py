@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from landscape.cli.options.device import chosen_device
 
 if TYPE_CHECKING:
     from landscape.objective.workers.engine import Engine
@@ -22,6 +26,57 @@ Address = Annotated[
 Share = Annotated[
     float, typer.Option("--gpus-per-worker", help="Share of a GPU for each Ray actor.")
 ]
+
+
+Units = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder that keeps what is finished: the same command then goes on after a crash."
+    ),
+]
+Shard = Annotated[
+    str, typer.Option(help="Measure part I of N, as I/N; all parts share one --units folder.")
+]
+
+
+GO_ON = "when all parts are done, the same command without --shard puts them together"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who measures which part, and where it is kept."""
+
+    processes: Count = 1
+    devices: Devices = None
+    engine: Name = "processes"
+    ray_address: Address = None
+    gpus_per_worker: Share = 0.0
+    units: Units = None
+    shard: Shard = "1/1"
+
+    def device(self, name: str) -> str:
+        """The device of this process, where ``--device`` says `name`."""
+        return self.devices.partition(",")[0] if self.devices else chosen_device(name)
+
+    def given(self, device: str, *, part: str | None = None) -> dict[str, Any]:
+        """The arguments `units`, `engine` and `shard` of what measures.
+
+        Args:
+            device: Of this process.
+            part: Where in the folder of units this measurement is kept, if there are several.
+
+        Raises:
+            ValueError: If options are unknown, contradict each other, or ask for absent devices.
+        """
+        shard = part_of(self.shard)
+        if self.units is None and shard != (0, 1):
+            raise ValueError("--shard needs --units, a folder in which the parts come together.")
+        engine = chosen_engine(
+            self.engine, count=self.processes, devices=self.devices, device=device,
+            address=self.ray_address, share=self.gpus_per_worker,
+        )  # fmt: skip
+        folder = None if self.units is None else Path(self.units) / (part or "")
+        return {"units": folder, "engine": engine, "shard": shard}
 
 
 def chosen_engine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +50,24 @@ BatchNorm = Annotated[
         "at every point) or batch (of each batch)."
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is measured: the task, on which data, and in what."""
+
+    task: TaskName = None
+    data: Split = "train"
+    samples: Samples = None
+    precision: Precision = None
+    batch_norm: BatchNorm = "frozen"
+
+    def objective(self, runs: Sequence[Trajectory], *, device: str, seed: int = 0) -> Objective:
+        """The objective of these runs; see `build_objective`."""
+        return build_objective(
+            runs, self.task, split=self.data, device=device, seed=seed, samples=self.samples,
+            precision=self.precision, batch_norm=self.batch_norm,
+        )  # fmt: skip
 
 
 def open_runs(paths: Sequence[Path]) -> list[Trajectory]:

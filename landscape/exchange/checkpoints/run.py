@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from landscape.base.files import expanded
 from landscape.base.layout import Layout
 from landscape.base.progress import Progress
-from landscape.base.runs.tables import refuse_existing
+from landscape.base.runs.tables import refuse_existing, refuse_written
 from landscape.base.runs.writer import TrajectoryWriter
 from landscape.exchange.checkpoints.content import Content, content_of, distinct, guessed_content
 from landscape.exchange.checkpoints.order import ordered
@@ -58,10 +59,11 @@ def import_checkpoints(
             themselves or from the model.
         FileExistsError: If `out` exists.
     """
-    out = Path(out)
+    out = expanded(out)
     if not overwrite:
         refuse_existing(out)
-    given = [p for path in paths for p in _checkpoints(Path(path))]
+    refuse_written(out)
+    given = [p for path in paths for p in _checkpoints(expanded(path))]
     found, steps = ordered(list(dict.fromkeys(given)))
     if not found:
         raise ValueError(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape.base.files import expanded
 from landscape.exchange.checkpoints.sharded import is_sharded, load_sharded
 
 _USUAL_NAMES = ("state_dict", "model_state_dict", "model_state", "model", "net")
@@ -52,7 +53,7 @@ def load_state(path: str | os.PathLike[str], *, key: str | None = None) -> dict[
         ValueError: If the file is damaged, is no torch checkpoint, holds pickled objects other
             than tensors, or does not hold exactly one recognisable state dict.
     """
-    path = Path(path)
+    path = expanded(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file.")
     if path.is_dir():

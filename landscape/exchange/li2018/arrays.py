@@ -13,7 +13,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from landscape.base.files import SchemaError, check_stored, groups, opened
+from landscape.base.files import SchemaError, check_stored, expanded, groups, opened
 from landscape.base.provenance import fingerprint
 
 FilePath = str | os.PathLike[str]
@@ -172,7 +172,7 @@ def labels(kind: str) -> tuple[str, str]:
 
 def directions_of(path: FilePath) -> tuple[str, str]:
     """Folder and name of the file of directions that a file belongs to."""
-    return str(Path(path).parent), Path(path).name.partition(".h5")[0]
+    return str(expanded(path).parent), expanded(path).name.partition(".h5")[0]
 
 
 def plane_hash(path: FilePath) -> str:

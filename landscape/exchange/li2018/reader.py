@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.base.files import SchemaError, opened
+from landscape.base.files import SchemaError, expanded, opened
 from landscape.base.layout import Entry, Layout
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.result import Result
@@ -257,7 +257,7 @@ def read_all(
 
 def _files(paths: Iterable[FilePath]) -> Iterator[Path]:
     """The files, and those in folders."""
-    for path in map(Path, paths):
+    for path in map(expanded, paths):
         yield from sorted(p for p in path.glob("*.h5*") if p.is_file()) if path.is_dir() else [path]
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
-from landscape.base.files import replacing
+from landscape.base.files import expanded, replacing
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
@@ -27,7 +26,7 @@ def write(result: Surface | Profile | Projection, path: str | os.PathLike[str]) 
         FileExistsError: If the file exists.
         ValueError: If the result is of another kind, or a profile of several lines.
     """
-    if Path(path).exists():
+    if expanded(path).exists():
         raise FileExistsError(f"{path} exists; choose another name or delete it.")
     if isinstance(result, Projection):
         x, y = result.coordinates.T

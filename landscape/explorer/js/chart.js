@@ -95,7 +95,7 @@ export class Chart {
     this.dots = [];
     for (const s of this.series) {
       const path = lineThrough(thinned(s.y.length, columns, s.y), (i) => this.x(s.x[i]), (i) => this.y(s.y[i]));
-      curves.append(svg('path', { d: path, class: s.faint ? 'curve faint' : 'curve', 'data-run': s.run?.index, style: `stroke:${s.colour}`, 'stroke-dasharray': s.faint ? null : svgDashes(s.dash) }));
+      curves.append(svg('path', { d: path, class: s.faint ? 'curve faint' : s.thin ? 'curve thin' : 'curve', 'data-run': s.run?.index, style: `stroke:${s.colour}`, 'stroke-dasharray': s.faint ? null : svgDashes(s.dash) }));
       for (const i of s.dots ?? []) {
         curves.append(svg('circle', { class: 'knot', 'data-run': s.run?.index, cx: this.x(s.x[i]), cy: this.y(s.y[i]), r: 2 * u, style: `fill:${s.colour}` }));
       }
@@ -111,7 +111,7 @@ export class Chart {
     this.cursorLine = svg('line', { class: 'cursor', y1: top, y2: height - bottom, visibility: 'hidden' });
     this.svg.append(this.cursorLine, curves);
     if (this.options.scrub) {
-      for (const s of this.series.filter((t) => !t.faint || t.alone)) {
+      for (const s of this.series.filter((t) => !(t.faint || t.thin) || t.alone)) {
         const dot = svg('circle', { class: 'dot', 'data-run': s.run?.index, r: 3.5 * u, style: `fill:${s.colour}` });
         this.dots.push([dot, s]);
         this.svg.append(dot);

@@ -4,6 +4,7 @@ import { Chart } from './chart.js';
 import { firstStep, lastStep, lines, pathOf, runs, stateAt, surfaces, walkWindows } from './data.js';
 import { short, tickText } from './format.js';
 import { LayerPanel } from './heat.js';
+import { sharpnessPanel } from './sharpness.js';
 import { isVisible, onChange, state, visibleRuns } from './state.js';
 
 const curveOf = (run, x, y, more = {}) => ({ run, name: run.short, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
@@ -42,6 +43,7 @@ const stepCurves = () => [
     present: () => known('cosine'), curves: columnCurves('angle'), note: () => '90° = unrelated',
   },
   { id: 'distance', title: 'Distance from initialization', place: 'side', present: () => known('distance'), curves: columnCurves('distance'), note: () => '‖θ−θ₀‖' },
+  sharpnessPanel,
   { id: 'lr', title: 'Learning rate', place: 'more', logarithmic: manyScales('learning_rate'), present: () => known('learning_rate'), curves: columnCurves('learning_rate'), note: () => '' },
   { id: 'update', title: 'Length of updates', place: 'more', logarithmic: manyScales('update_norm'), present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
 ].filter((panel) => panel.present());

@@ -16,7 +16,7 @@ export function load(given, bytes = new Uint8Array()) {
   const column = (packed) => (packed?.dtype ? unpacked(packed, bytes) : packed);
   const columns = (table) => table && Object.fromEntries(Object.entries(table).map(([name, value]) => [name, column(value)]));
   content = given;
-  runs = given.runs.map((run, index) => ({ ...run, index, path: withAngles(columns(run.path)), walk: columns(run.walk), layers: columns(run.layers), measured: null }));
+  runs = given.runs.map((run, index) => ({ ...run, index, path: withAngles(columns(run.path)), walk: columns(run.walk), layers: columns(run.layers), sharpness: columns(run.sharpness), measured: null }));
   surfaces = given.surfaces.map((surface, index) => ({
     ...columns(surface), index,
     values: surface.values.map(column), error: surface.error.map(column), within: surface.within.map(column), paths: surface.paths.map(columns),
@@ -29,7 +29,7 @@ export function load(given, bytes = new Uint8Array()) {
   lines = given.lines.map(columns);
   barriers = given.barriers.map(columns);
   const recorded = [
-    ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
+    ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step, run.sharpness?.step]),
     ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),
   ].filter((steps) => steps?.length);
   firstStep = Math.min(...recorded.map((steps) => steps[0]), Infinity);

@@ -36,6 +36,7 @@ from landscape.objective.data.structure import (
     tensors_of,
 )
 from landscape.objective.lending.loan import random_state_kept
+from landscape.objective.lending.reach import generators_kept
 
 __all__ = ["DESCRIBED", "HeldData", "map_tensors"]
 
@@ -82,7 +83,10 @@ class HeldData:
         self.batch_size = 256 if batch_size is None else int(batch_size)
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
-        with random_state_kept(torch.device("cpu")):  # a loader draws from them, even unshuffled
+        with (
+            random_state_kept(torch.device("cpu")),  # a loader draws from them, even unshuffled
+            generators_kept([data]),
+        ):
             batches, endless = _batches(data, samples)
         self._form: Form | None = None
         self._whole, problem = None, None
@@ -180,16 +184,24 @@ class HeldData:
         part._cut_to(index)
         return part
 
-    def cast(self, dtype: torch.dtype) -> None:
-        """Convert floating-point samples to `dtype`; objects stay as they are."""
+    def in_batches_of(self, batch_size: int) -> HeldData:
+        """The same samples, not copied, in other batches."""
+        other = copy.copy(self)
+        other.batch_size = batch_size
+        return other
+
+    def cast(self, dtype: torch.dtype) -> HeldData:
+        """The same with floating-point samples of another type; objects stay as they are."""
 
         def convert(t: Tensor) -> Tensor:
             if not t.is_floating_point():
                 return t
             return t.detach().to(dtype).requires_grad_(t.requires_grad)
 
-        self._whole = map_tensors(self._whole, convert)
-        self._batches = [map_tensors(b, convert) for b in self._batches]
+        other = copy.copy(self)
+        other._whole = map_tensors(self._whole, convert)
+        other._batches = [map_tensors(b, convert) for b in self._batches]
+        return other
 
     def describe(self) -> dict[str, Any]:
         """Count and hash of the samples, for provenance.

@@ -11,7 +11,7 @@ from torch import Tensor
 from landscape.base.progress import Progress
 from landscape.objective.data.batches import Uncounted, counts_of
 from landscape.objective.data.structure import everything, map_tensors, tensors_of
-from landscape.objective.strategies.memory import free_bytes
+from landscape.objective.free_memory import free_bytes
 
 _SHARE = 0.5  # of the memory that is free may be filled
 

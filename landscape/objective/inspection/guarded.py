@@ -15,6 +15,7 @@ from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.aside import Aside
 from landscape.objective.lending.draws import Streams, drawing_from
 from landscape.objective.lending.loan import alone
+from landscape.objective.lending.reach import put_at, seed_anew, state_of
 from landscape.objective.metrics import Metric
 
 
@@ -62,6 +63,8 @@ class Guard:
             return
         self.streams.begin((self.seed, self.batch))
         self.streams.instead = frozenset(map(id, self.nature.generators))
+        for generator in self.nature.others:
+            seed_anew(generator, (self.seed, self.batch))
         with drawing_from(self.streams):
             yield
 
@@ -93,6 +96,7 @@ def guard(
         yield metrics, lambda batch: None
         return
     reached = [*nature.leaves, *nature.written, *nature.modules]
+    drawn = [(generator, state_of(generator)) for generator in nature.others]
     aside, slots = Aside(), [slot_at(place, name) for place, name in nature.assigned]
     with alone(reached):
         try:
@@ -106,6 +110,8 @@ def guard(
             yield {name: made.guarded(metric) for name, metric in metrics.items()}, made.begin
         finally:
             aside.put_back()
+            for generator, state in drawn:
+                put_at(generator, state)
             for slot in slots:
                 slot.put_back()
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.objective.inspection.cached import check_no_cache
 from landscape.objective.inspection.watched import Pass, unread, watched
 from landscape.objective.lending.aside import Aside
 from landscape.objective.lending.draws import Streams, drawing_from
@@ -43,6 +44,7 @@ class Nature:
         kept: Attributes of modules, the model's too, by which a call changes what others return.
         assigned: The same of cells of closures, and of dictionaries with names in them.
         generators: Generators of the user's that they draw from.
+        others: The same of numpy's and Python's.
     """
 
     gradients: bool = False
@@ -57,6 +59,7 @@ class Nature:
     kept: tuple[tuple[nn.Module, str], ...] = ()
     assigned: tuple[tuple[Any, str], ...] = ()
     generators: tuple[torch.Generator, ...] = ()
+    others: tuple[Any, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -104,6 +107,8 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     first = within if gradients else without
     second = run(gradients=gradients) if gradients or not neither else within
     own = frozenset(first.streams.held.keys() & second.streams.held.keys())
+    mine = first.drawn.keys() & second.drawn.keys()
+    own |= mine
     draws = bool(own) or first.streams.used
     if gradients and neither:
         _check_same(metrics, without, run(gradients=False), known=False)
@@ -111,6 +116,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
+    check_no_cache(loan, metrics, batch, first, gradients=gradients, own=own)
     if names := unread(loan, first):
         warnings.warn(
             f"The loss does not read {len(names)} weights of layers that it runs (first: "
@@ -118,7 +124,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
             "its weights, such as a cache filled in evaluation mode, clear that before measuring.",
             stacklevel=2,
         )
-    changed, mine = _changed(first.aside, second.aside), set(loan.model.modules())
+    changed, parts = _changed(first.aside, second.aside), set(loan.model.modules())
     assigned = {k: v for k, v in first.assigned.items() if k in second.assigned}
     matters = bool(changed or assigned) and _remembers(loan, metrics, batch, gradients, own)
     return Nature(
@@ -129,10 +135,11 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         backward=first.backward,
         leaves=_common(first.aside.leaves, second.aside.leaves) if first.backward else (),
         written=tuple(t for key, t in first.written.items() if key in second.written),
-        modules=tuple(m for m in changed if m not in mine),
+        modules=tuple(m for m in changed if m not in parts),
         kept=tuple((m, n) for m, names in changed.items() for n in sorted(names) if matters),
         assigned=tuple((place, key[1]) for key, place in assigned.items() if matters),
-        generators=tuple(first.streams.held[key][0] for key in own),
+        generators=tuple(first.streams.held[key][0] for key in own - mine),
+        others=tuple(first.drawn[key] for key in mine),
     )
 
 
@@ -151,11 +158,11 @@ def look_again(
     Raises:
         ValueError: If they give another number at every call.
     """
-    own = frozenset(map(id, nature.generators))
+    own = frozenset(map(id, (*nature.generators, *nature.others)))
     found = watched(loan, metrics, batch, gradients=nature.gradients, seed=0, own=own)
     if found.problem is not None or nature.unknown:
         return nature  # it is said when it is measured
-    if found.streams.used or found.streams.held.keys() - own:
+    if found.streams.used or (found.streams.held.keys() | found.drawn.keys()) - own:
         return look(loan, metrics, batch, common=common)
     return nature
 
@@ -202,6 +209,7 @@ def _other_weights(loan: Loan) -> Iterator[None]:
         places = torch.arange(len(before), device=before.device, dtype=before.dtype)
         loan.flat.mul_(1 + 0.3 * torch.cos(places))
         loan.round()
+        torch.clear_autocast_cache()
     try:
         yield
     finally:

@@ -16,6 +16,13 @@ from landscape.objective.inspection.holding import slots_of
 from landscape.objective.lending.aside import Aside
 from landscape.objective.lending.draws import Drawing, Streams, drawing_from
 from landscape.objective.lending.loan import Loan, lent
+from landscape.objective.lending.reach import (
+    left_as_found,
+    put_at,
+    same_state,
+    seed_anew,
+    state_of,
+)
 from landscape.objective.metrics import Metric
 
 _NORMS = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")  # write unannounced
@@ -35,6 +42,7 @@ class Pass:
         self.read: set[tuple[int, int]] = set()  # where in memory weights were read
         self.weights: list[Tensor] | None = None  # copied before they are first written to
         self.streams = Streams((0,))
+        self.drawn: dict[int, Any] = {}  # generators of numpy's and Python's that moved
 
 
 def watched(
@@ -72,7 +80,11 @@ def watched(
     slots = [slot for metric in metrics.values() for slot in slots_of(metric)]
     left = changed = False
     try:
-        with _modules_seen(loan.model, now), torch.set_grad_enabled(gradients):
+        with (
+            _reached(now, metrics, seed, own),
+            _modules_seen(loan.model, now),
+            torch.set_grad_enabled(gradients),
+        ):
             mode = _Watching(now, loan, leaves)
             for metric in metrics.values():
                 now.streams.begin((seed,))
@@ -150,19 +162,28 @@ class _Watching(Drawing):
         return super().run(func, args, kwargs)
 
 
-def unread(loan: Loan, now: Pass) -> list[str]:
-    """Trainable weights of modules that ran, of which no operation read anything."""
-    modules = dict(loan.model.named_modules())
+def reads(loan: Loan, now: Pass) -> set[str]:
+    """Trainable weights of which an operation read something."""
     named = dict(loan.model.named_parameters())
-    found = []
+    found = set()
     for entry in loan.layout:
         weight = named[entry.name].data
         first, place = weight.storage_offset(), _place(weight)
-        ran = id(modules[entry.name.rpartition(".")[0]]) in now.called
-        read = any(p == place and first <= at < first + entry.size for p, at in now.read)
-        if ran and entry.size and not read:
-            found.append(entry.name)
+        if any(p == place and first <= at < first + entry.size for p, at in now.read):
+            found.add(entry.name)
     return found
+
+
+def unread(loan: Loan, now: Pass) -> list[str]:
+    """Trainable weights of modules that ran, of which no operation read anything."""
+    modules, read = dict(loan.model.named_modules()), reads(loan, now)
+    return [
+        entry.name
+        for entry in loan.layout
+        if entry.size
+        and entry.name not in read
+        and id(modules[entry.name.rpartition(".")[0]]) in now.called
+    ]
 
 
 def _written(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[Tensor]:
@@ -186,6 +207,27 @@ def _place(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
         return 0
+
+
+@contextlib.contextmanager
+def _reached(
+    now: Pass, metrics: Mapping[str, Metric], seed: int, own: frozenset[int]
+) -> Iterator[None]:
+    """Nets and generators that the metrics reach are put back; which were drawn from is noted."""
+    with left_as_found(metrics.values()) as reached:
+        states = [(g, state_of(g)) for g in reached.generators]
+        for generator, _ in states:
+            if id(generator) in own:
+                seed_anew(generator, (seed,))
+        begun = [state_of(generator) for generator, _ in states]
+        try:
+            yield
+        finally:
+            for (generator, state), first in zip(states, begun, strict=True):
+                if not same_state(state_of(generator), first):
+                    now.drawn[id(generator)] = generator
+                if id(generator) in now.drawn or id(generator) in own:
+                    put_at(generator, state)
 
 
 @contextlib.contextmanager

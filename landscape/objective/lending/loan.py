@@ -99,6 +99,7 @@ def borrowed(
         owned = [(p, p.data, p.grad, p.requires_grad) for p in parameters]
         modes = [(module, module.training) for module in model.modules()]
         try:
+            torch.clear_autocast_cache()  # casts of weights, kept while autocast is on
             for module in model.modules():
                 aside.module(module)
             for parameter in parameters:
@@ -122,6 +123,7 @@ def borrowed(
                 module.training = False
             yield loan
         finally:
+            torch.clear_autocast_cache()
             for parameter, data, gradient, trained in owned:
                 parameter.data, parameter.grad = data, None
                 parameter.requires_grad_(trained)

@@ -9,48 +9,45 @@ precision cross no kinks of rectifiers.
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from landscape.base.layout import Layout
+from landscape.objective.family import Family, family_of
 from landscape.objective.lending.interrupt import held_back
+from landscape.objective.problem import Problem
 from landscape.objective.second_order.hessian import Hessian
-
-if TYPE_CHECKING:
-    from landscape.base.layout import Layout
-    from landscape.objective.objective import Objective
-    from landscape.objective.restriction import Restriction
+from landscape.objective.tuning import Tuning
+from landscape.objective.working import working
 
 _SAMPLES = 4
 _DIRECTIONS = 2  # a failure counts when it is seen along both
 _AWAY = 1e-2  # of the weights' size, from the point
-_STEPS = (1e-3, 1e-5, 1e-7)  # of the weights' size; rounding spoils small ones, kinks large ones
+_STEPS = (1e-5, 1e-7, 1e-9, 1e-3)  # of the weights' size; rounding spoils small ones, kinks large
 _AGREE = 1e-2
-_checked: weakref.WeakSet[Objective] = weakref.WeakSet()
+_checked: weakref.WeakSet[Problem] = weakref.WeakSet()
 
 
-def check_curvature(restriction: Restriction, point: list[float]) -> None:
-    """Compare autograd with differences, once for each objective.
+def check_curvature(problem: Problem, family: Family, tuning: Tuning, point: list[float]) -> None:
+    """Compare autograd with differences, once for each problem.
 
     Raises:
         ValueError: If the loss's first or second derivative is another one than autograd's.
     """
-    objective = restriction.objective
-    if objective in _checked:
+    if problem in _checked:
         return
-    with held_back() as check, restriction._work(check) as work:
-        objective.check_repeatable(work)
+    with held_back() as check, working(problem, family, tuning, check) as work:
+        tuning.check_repeatable(problem, work)
         work.place(point)
         theta = work.loan.flat.double().cpu().numpy()
         buffers = work.loan.buffers.double().cpu().numpy()
-    few = _in_double(objective)
-    at = few.restrict(theta, np.zeros((0, theta.size)), buffers=buffers)
-    with held_back() as check, at._work(check) as work:
+    few = _in_double(problem)
+    at = family_of(few, theta, np.zeros((0, theta.size)), buffers=buffers)
+    with held_back() as check, working(few, at, tuning, check) as work:
 
         def measure(vector: np.ndarray) -> Hessian:
             work.loan.flat.copy_(torch.from_numpy(vector))
@@ -63,22 +60,22 @@ def check_curvature(restriction: Restriction, point: list[float]) -> None:
             raise
         except RuntimeError:  # a loss that does not run in double precision cannot be checked so
             return
-        with np.errstate(all="ignore"):
-            found = [_problem(measure, theta, few.layout, seed) for seed in range(_DIRECTIONS)]
-    if all(found):
-        raise ValueError(found[0])
-    _checked.add(objective)
+        found = ""
+        for seed in range(_DIRECTIONS):
+            with np.errstate(all="ignore"):
+                found = _problem(measure, theta, few.layout, seed)
+            if not found:
+                break
+    if found:
+        raise ValueError(found)
+    _checked.add(problem)
 
 
-def _in_double(objective: Objective) -> Objective:
-    data = objective.data
-    count = _SAMPLES if objective._batch_size is None else data.batch_size  # which it may need
-    index = np.arange(min(count, data.size)) if data.joined else None
-    few = objective.part(index, metrics={"loss": next(iter(objective.metrics.values()))})
-    few.data = copy.copy(few.data)
-    few.data.cast(torch.float64)
-    few.dtype, few.precision = torch.float64, "double"
-    return few
+def _in_double(problem: Problem) -> Problem:
+    data = problem.data
+    count = _SAMPLES if problem.batch_size is None else data.batch_size  # which it may need
+    few = problem.on(np.arange(min(count, data.size))) if data.joined else problem
+    return few.measured_by({"loss": next(iter(problem.metrics.values()))}).in_double()
 
 
 def _problem(
@@ -96,26 +93,27 @@ def _problem(
         float(middle.gradient @ direction),
         float(direction @ middle.matvec(direction)),
     )
+    floors = 1e-5 * abs(middle.loss), 1e-5 * (abs(slope) + abs(middle.loss))
     slopes, curves = [], []
     for h in _STEPS:
         ahead, behind = (measure(beside + sign * h * direction) for sign in (1, -1))
         slopes.append((ahead.loss - behind.loss) / (2 * h))
         curves.append(float((ahead.gradient - behind.gradient) @ direction) / (2 * h))
-    if not _agrees(slope, slopes, 1e-5 * abs(middle.loss)):
+        if _agrees(slope, slopes, floors[0]) and _agrees(curvature, curves, floors[1]):
+            return ""
+    if not _agrees(slope, slopes, floors[0]):
         return (
             "autograd does not see all of the loss: along a random direction its slope is "
-            f"{slopes[1]:.4g} by differences and {slope:.4g} by autograd. Something inside the "
+            f"{slopes[0]:.4g} by differences and {slope:.4g} by autograd. Something inside the "
             "loss is detached, rounded or straight-through, so the loss has no Hessian here; write "
             "it without that."
         )
-    if not _agrees(curvature, curves, 1e-5 * (abs(slope) + abs(middle.loss))):
-        return (
-            "autograd does not see all curvature of the loss: along a random direction it is "
-            f"{curves[1]:.4g} by differences of the gradient and {curvature:.4g} by autograd. "
-            "Something inside the loss has a backward pass that cannot be differentiated; use "
-            "plain operations."
-        )
-    return ""
+    return (
+        "autograd does not see all curvature of the loss: along a random direction it is "
+        f"{curves[0]:.4g} by differences of the gradient and {curvature:.4g} by autograd. "
+        "Something inside the loss has a backward pass that cannot be differentiated; use "
+        "plain operations."
+    )
 
 
 def _agrees(value: float, others: list[float], floor: float) -> bool:

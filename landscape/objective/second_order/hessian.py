@@ -19,6 +19,7 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
 from landscape.base.layout import Entry
+from landscape.objective.free_memory import free_bytes, out_of_memory
 from landscape.objective.policies.batchnorm import norms_of
 from landscape.objective.second_order.differentiable import (
     dense,
@@ -26,12 +27,11 @@ from landscape.objective.second_order.differentiable import (
     refused,
     twice_differentiable,
 )
-from landscape.objective.strategies.memory import free_bytes, out_of_memory
 from landscape.objective.strategies.work import Work
 
 Around = Callable[[], contextlib.AbstractContextManager[Any]]
 
-_MOST = 1024  # samples to a batch
+_MOST = 2048  # samples to a batch
 _SHARE = 0.5  # of the free memory that kept graphs may take
 
 

@@ -5,57 +5,60 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from landscape.base.layout import Entry, Layout
+from landscape.objective.family import Family
 from landscape.objective.lending.interrupt import held_back
 from landscape.objective.policies.batchnorm import norms_of
 from landscape.objective.policies.precision import arithmetic
+from landscape.objective.problem import Problem
 from landscape.objective.second_order.curvature_check import check_curvature
 from landscape.objective.second_order.hessian import Hessian
-
-if TYPE_CHECKING:
-    from landscape.objective.restriction import Restriction
+from landscape.objective.tuning import Tuning
+from landscape.objective.working import working
 
 _PRECISIONS = ("single", "double")  # others round too much, or differ between tensors
 
 
 @contextlib.contextmanager
 def hessian_of(
-    restriction: Restriction, point: np.ndarray, *, tensors: str | None = None
+    problem: Problem,
+    family: Family,
+    tuning: Tuning,
+    point: np.ndarray,
+    *,
+    tensors: str | None = None,
 ) -> Iterator[Hessian]:
-    """Lend the model to a Hessian at a point; see `Restriction.hessian`."""
-    objective = restriction.objective
-    kinds = {p.dtype for p in objective.model.parameters() if not p.is_floating_point()}
-    if objective.precision not in _PRECISIONS or any(kind.is_complex for kind in kinds):
+    """Lend the model to a Hessian at a point of a family; see `Objective.hessian`."""
+    kinds = {p.dtype for p in problem.model.parameters() if not p.is_floating_point()}
+    if problem.precision not in _PRECISIONS or any(kind.is_complex for kind in kinds):
         raise ValueError(
             "A Hessian needs real parameters and precision 'single' or 'double'; here the "
-            f"precision is {objective.precision!r}, and the parameters "
+            f"precision is {problem.precision!r}, and the parameters "
             f"{'are not' if kinds else 'are'} all real."
         )
-    if objective.batch_norm == "recalibrated":
+    if problem.batch_norm == "recalibrated":
         raise ValueError(
             "batch_norm='recalibrated' estimates the statistics anew at every point, so the loss "
             "has no Hessian that products at one point give; use frozen, or batch."
         )
-    entries = chosen_tensors(objective.layout, tensors)
+    entries = chosen_tensors(problem.layout, tensors)
 
     def around() -> contextlib.AbstractContextManager[None]:
-        return arithmetic(objective.precision, objective.device)
+        return arithmetic(problem.precision, problem.device)
 
     place = np.asarray(point, np.float64).tolist()
     with torch.inference_mode(False):
-        check_curvature(restriction, place)
-        with held_back() as check, restriction._work(check) as work:
-            for norm in norms_of(objective.model):
+        check_curvature(problem, family, tuning, place)
+        with held_back() as check, working(problem, family, tuning, check) as work:
+            for norm in norms_of(problem.model):
                 norm.track_running_stats = norm.track_running_stats and not norm.training
             work.place(place)
-            free = objective.data.joined and objective._batch_size is None
-            rebatch = free and objective.batch_norm == "frozen"
-            operator = Hessian(work, objective.data, entries, around, rebatch=rebatch)
+            data = tuning.batched(problem)
+            operator = Hessian(work, data, entries, around, rebatch=problem.may_rebatch)
             try:
                 yield operator
             finally:

@@ -33,7 +33,7 @@ def measure_chunks(
         data: The samples.
         choice: How to evaluate.
         coordinates: Shape (points, K).
-        totals: To be filled in, shape (metrics, points, 3).
+        totals: To be filled in, shape (metrics, points, 6).
         computed: Set where a point was measured, shape (points,).
         rebatch: Whether batches may be halved too, once single points do not fit.
         progress: Told of finished points.

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.objective.family import combine
 from landscape.objective.strategies.following import find_pairs
 from landscape.objective.strategies.sequential import Place, one_by_one
 from landscape.objective.strategies.work import (
     Measure,
     UnsuitableError,
     Work,
-    combine,
     needs_one_point_at_a_time,
     patched,
 )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.objective.metrics import sums
+from landscape.objective.metrics import SUMS, sums
 from landscape.objective.strategies.work import Batches, Measure, UnsuitableError, Work, remembering
 
 
@@ -57,7 +57,7 @@ def graphed(work: Work) -> Iterator[Measure]:
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
-            shape = (len(work.metrics), len(coordinates), 3)
+            shape = (len(work.metrics), len(coordinates), SUMS)
             out = torch.zeros(shape, dtype=torch.float64, device=device)
             for index, point in enumerate(coordinates):
                 work.place(point)

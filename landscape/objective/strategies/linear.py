@@ -77,7 +77,7 @@ def batched_linear(work: Work) -> Iterator[Measure]:
                 [torch.stack([torch.stack(v).sum(0) for v in kept]) for kept in found]
             )
             weight = torch.full_like(out[:, :1], sum(samples for _, samples in batches))
-            return torch.cat([out, weight], dim=1).transpose(1, 2)
+            return torch.cat([out, weight, out[:, :1], weight, weight], dim=1).transpose(1, 2)
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:

@@ -1,25 +1,17 @@
-"""Memory: how many points are tried at once, and whether an error says that they were too many."""
+"""Memory: how many points are tried at once."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from landscape.objective.free_memory import free_bytes, out_of_memory
 from landscape.objective.strategies.work import Work
+
+__all__ = ["free_bytes", "out_of_memory", "points_that_fit"]
 
 _SHARE = 0.5  # of what is free
 _STACKS = 3  # a stack of parameter vectors, what it is computed from, and a layer's copy
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Whether an error, or the one that caused it, says that memory is short."""
-    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
-        return True
-    if isinstance(problem, RuntimeError) and "not enough memory" in str(problem):
-        return True  # of torch's allocator on a CPU
-    return problem.__cause__ is not None and out_of_memory(problem.__cause__)
 
 
 def points_that_fit(work: Work, batch_size: int | None) -> int:
@@ -35,21 +27,6 @@ def points_that_fit(work: Work, batch_size: int | None) -> int:
     widest = _widest(work, batch) / samples * (batch_size or samples)
     each = _STACKS * work.loan.flat.nbytes + 2 * widest
     return max(1, int(_SHARE * free / each))
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Bytes that can still be taken on a device; None where the system does not say."""
-    if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept
-    found = []
-    for line in _text("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            found.append(1024 * int(line.split()[1]))
-    most, used = _text("/sys/fs/cgroup/memory.max"), _text("/sys/fs/cgroup/memory.current")
-    if most.isdigit() and used.isdigit():  # in a container
-        found.append(max(0, int(most) - int(used)))
-    return min(found, default=None)
 
 
 @torch.no_grad()
@@ -71,10 +48,3 @@ def _widest(work: Work, batch: object) -> int:
         for hook in hooks:
             hook.remove()
     return max(sizes)
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""

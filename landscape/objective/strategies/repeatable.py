@@ -101,21 +101,47 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
 
 
 def _check_many(work: Work, data: HeldData) -> None:
-    """Look at a whole batch and its halves too: some losses treat many samples otherwise."""
-    n = data.batches(most=1)[0][1] // 2 * 2
-    if n <= _LOOK:
+    """Look at whole batches and their halves too: some losses treat many samples otherwise.
+
+    They are the first, one in the middle and the last, for a loss may do so in some batches only,
+    and where there are many samples some more together.
+    """
+    _check_halves(work, data, data.batches(most=1)[0][1])
+    if (more := 4 * data.batch_size) * 8 <= data.size:
+        _check_halves(work, data, more)
+    batches = data.batches()
+    several = list(dict.fromkeys((len(batches) // 2, len(batches) - 1)))
+    several = [k for k in several if k and batches[k][1] // 2 * 2 > _LOOK]
+    if not several:
         return
-    halves = data.batches(n // 2, most=n)
+    halves = data.batches(data.batches(most=1)[0][1] // 2)
+    start = [sum(count for _, count in batches[:k]) for k in range(len(batches))]
+    ends = [sum(count for _, count in halves[: k + 1]) for k in range(len(halves))]
+    for k in several:
+        whole, stop = batches[k], start[k] + batches[k][1]
+        parts = [h for h, end in zip(halves, ends, strict=True) if start[k] < end <= stop]
+        _check_together(work, whole, parts)
+
+
+def _check_halves(work: Work, data: HeldData, n: int) -> None:
+    if (n := n // 2 * 2) > _LOOK:
+        _check_together(work, data.batches(n, most=1)[0], data.batches(n // 2, most=n))
+
+
+def _check_together(work: Work, whole: tuple[Any, int], parts: Batches) -> None:
+    """The mean of a batch is that of its parts."""
+    counts = [count for _, count in parts]
+    if sum(counts) != whole[1]:
+        return
     try:
-        found = _values(work, [*data.batches(n, most=1), *halves])
+        found = _values(work, [whole, *parts])
     except Exception as problem:
         if out_of_memory(problem):
             return  # the batches become smaller
         raise
-    for name, (value, *parts) in zip(work.metrics, found, strict=True):
+    for name, (value, *rest) in zip(work.metrics, found, strict=True):
         if not isinstance(value, tuple):
-            one = _Cut(name, value, [parts], [[count for _, count in halves]])
-            _check_mean(work, one, rebatch=True)
+            _check_mean(work, _Cut(name, value, [rest], [counts]), rebatch=True)
 
 
 def _check_counts(work: Work, data: HeldData, first: Values) -> None:

@@ -77,7 +77,7 @@ class Runner(nn.Module):
         return functional_call(self, named, (batch, samples), tie_weights=False)
 
     def forward(self, batch: Any, samples: int) -> Tensor:
-        """Sums over a batch, shape (metrics, 3)."""
+        """Sums over a batch, shape (metrics, 6)."""
         return torch.stack(
             [
                 sums(name, metric(self.model, batch), samples)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.objective.data.structure import copied, identical
+from landscape.objective.family import Family
 from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.metrics import Metric
@@ -41,10 +42,8 @@ class Work:
     Attributes:
         loan: The borrowed model.
         metrics: Name to metric.
-        origin: Parameters at coordinates zero, shape (P,).
-        directions: Shape (K, P).
-        buffers: Floating-point buffers at coordinates zero, shape (B,).
-        buffer_directions: How the buffers move with the coordinates, shape (K, B), or None.
+        family: The points.
+        own_buffers: The model's own floating-point buffers, shape (B,).
         sample: A batch of a few samples, to look at the model with.
         check: Called between batches; raises to stop.
         rounding: The type in which most of the model is computed.
@@ -57,10 +56,8 @@ class Work:
 
     loan: Loan
     metrics: Mapping[str, Metric]
-    origin: Tensor
-    directions: Tensor
-    buffers: Tensor
-    buffer_directions: Tensor | None
+    family: Family
+    own_buffers: Tensor
     sample: Batches
     check: Callable[[], None]
     rounding: torch.dtype = torch.float32
@@ -71,22 +68,30 @@ class Work:
     begin: Callable[[int], None] = lambda batch: None
 
     @property
+    def origin(self) -> Tensor:
+        """Parameters at coordinates zero, shape (P,)."""
+        return self.family.origin
+
+    @property
+    def directions(self) -> Tensor:
+        """How the parameters move with the coordinates, shape (K, P)."""
+        return self.family.directions
+
+    @property
     def fixed_buffers(self) -> bool:
         """Whether all points have the same buffers."""
-        return self.buffer_directions is None and self.recalibration is None
+        return self.family.buffer_directions is None and self.recalibration is None
 
     def place(self, point: Sequence[float]) -> None:
         """Let the model compute at the point with these coordinates."""
-        combine(self.loan.flat, self.origin, self.directions, point)
+        self.family.place(self.loan.flat, point)
         self.loan.round()
+        torch.clear_autocast_cache()  # autocast that is on all the while keeps casts of weights
         self.place_buffers(point)
 
     def place_buffers(self, point: Sequence[float]) -> None:
         """Set the buffers that belong to a point, and undo what the model wrote into others."""
-        if self.buffer_directions is None:
-            self.loan.buffers.copy_(self.buffers)
-        else:
-            combine(self.loan.buffers, self.buffers, self.buffer_directions, point)
+        self.family.place_buffers(self.loan.buffers, self.own_buffers, point)
         self.loan.round_buffers()
         self.loan.reset_others()
         if self.recalibration is not None:
@@ -110,15 +115,6 @@ def needs_one_point_at_a_time(work: Work, *, gradients: bool = False) -> None:
         raise UnsuitableError("the loss differentiates")
     if work.loan.rounded or work.loan.rounded_buffers:
         raise UnsuitableError("the model's tensors have several or narrower types")
-
-
-def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
-    """Out = origin + Σ c_k · direction_k, in place."""
-    if not len(directions):
-        out.copy_(origin)
-    so_far = origin
-    for direction, c in zip(directions, point, strict=True):
-        so_far = torch.add(so_far, direction, alpha=float(c), out=out)
 
 
 @contextlib.contextmanager

@@ -13,31 +13,64 @@ import pickle
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from landscape.base.progress import Progress
 from landscape.objective.evaluation import Evaluation
-from landscape.objective.policies.precision import REDUCED
 from landscape.objective.strategies.choice import Choice
+from landscape.objective.tuning import Tuning
 from landscape.objective.workers.parametrized import rebuilding
-from landscape.objective.workers.units import Units
-
-if TYPE_CHECKING:
-    from landscape.objective.restriction import Restriction
+from landscape.objective.workers.units import HeldUnits, Units
 
 _ATTEMPTS = 3
+
+
+class Measured(Protocol):
+    """What is measured unit by unit, here or by workers, to which it is sent as it is.
+
+    A `landscape.objective.restriction.Restriction` is one.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the numbers are."""
+        ...
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """How points are evaluated, where all processes should do it alike."""
+        ...
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the numbers are of a lower precision."""
+        ...
+
+    def prepare(self, coordinates: np.ndarray) -> Any:
+        """Choose how to evaluate these points."""
+        ...
+
+    def __call__(
+        self,
+        coordinates: np.ndarray,
+        samples: np.ndarray | None = None,
+        *,
+        progress: Progress | None = None,
+        checks: int = 8,
+    ) -> Evaluation:
+        """Measure points, shape (n, K), on some of the samples, by index, or on all."""
+        ...
 
 
 class Worker(Protocol):
     """Measures one unit at a time."""
 
-    def submit(self, points: np.ndarray) -> Future[Evaluation]:
+    def submit(self, points: np.ndarray, samples: np.ndarray | None) -> Future[Evaluation]:
         """Measure points, shape (n, K); the future fails when the unit or the worker does."""
         ...
 
@@ -45,100 +78,139 @@ class Worker(Protocol):
 class Engine(Protocol):
     """Starts workers, and ends them when its context ends."""
 
-    def start(self, restriction: Restriction) -> AbstractContextManager[Sequence[Worker]]:
-        """Workers that measure this restriction.
+    def start(self, measured: Measured) -> AbstractContextManager[Sequence[Worker]]:
+        """Workers that measure this.
 
         Raises:
-            ValueError: If the objective cannot be sent to them.
+            ValueError: If it cannot be sent to them.
         """
         ...
 
 
+class Session:
+    """An engine whose workers live on from one measurement to the next, until it is closed.
+
+    Args:
+        engine: Starts them, when they are first needed.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._stack = engine, ExitStack()
+        self._workers: Sequence[Worker] | None = None
+
+    @contextmanager
+    def start(self, measured: Measured) -> Iterator[Sequence[Worker]]:
+        """The workers; always with the same to measure."""
+        if self._workers is None:
+            self._workers = self._stack.enter_context(self._engine.start(measured))
+        yield self._workers
+
+    def close(self) -> None:
+        """End the workers."""
+        self._stack.close()
+
+
 def measure_units(
-    restriction: Restriction,
+    measured: Measured,
     coordinates: np.ndarray,
-    units: Units,
+    samples: np.ndarray | None,
+    units: Units | HeldUnits,
     *,
     engine: Engine | None = None,
     shard: tuple[int, int] = (0, 1),
     progress: Progress | None = None,
 ) -> None:
-    """Measure the units that are missing, and write each when it is done.
+    """Measure the units that are missing, and keep each when it is done.
 
     Args:
-        restriction: What to measure.
+        measured: What to measure.
         coordinates: All points, shape (points, K).
+        samples: On which samples, by index; None: on all.
         units: Where they are kept.
         engine: Whose workers measure; None measures in this process.
         shard: (i, n): only every n-th unit, from the i-th (from 0).
         progress: Told of finished points.
 
     Raises:
-        ValueError: If the objective cannot be sent to the workers.
+        ValueError: If it cannot be sent to the workers.
         RuntimeError: If a unit failed three times.
     """
     missing = units.missing(shard)
-    objective = restriction.objective
     if progress is not None:
         progress.only(sum(len(coordinates[units.places(number)]) for number in missing))
     if not missing:
         return
-    if objective.choice is None and units.choice is not None:
-        objective.choice = _usable(units.choice, restriction, coordinates)
-    if objective.choice is None:
-        restriction.prepare(coordinates)
-    units.keep_choice(objective.choice)
+    tuning = measured.tuning
+    if tuning is not None:
+        _choose_alike(measured, tuning, coordinates, units)
     if engine is None:
         for number in missing:
             places = units.places(number)
-            found = restriction(coordinates[places], progress=progress, checks=0)
+            found = measured(coordinates[places], samples, progress=progress, checks=0)
             units.save(number, found.mean, found.standard_error)
         return
-    with engine.start(restriction) as workers:
-        if progress is not None and objective.seconds_per_point is not None:
-            progress.expect(objective.seconds_per_point, workers=len(workers))
-        for found in _supervised(workers, coordinates, units, missing):
-            objective.shrunk = found.shrunk or objective.shrunk
+    with engine.start(measured) as workers:
+        if progress is not None and tuning is not None:
+            expected = tuning.seconds_per_point(None if samples is None else len(samples))
+            if expected is not None:
+                progress.expect(expected, workers=len(workers))
+        for found in _supervised(workers, coordinates, samples, units, missing):
+            if tuning is not None:
+                tuning.shrank(found.shrunk)
             if progress is not None:
                 progress.advance(found.mean.shape[1])
 
 
-def _usable(held: Choice, restriction: Restriction, coordinates: np.ndarray) -> Choice | None:
-    """How another process chose to evaluate, if that gives the right numbers here too.
+def closeness(measured: Measured) -> float:
+    """What two measurements of one point may differ by: less than two losses do."""
+    return 0.2 if measured.reduced else 1e-3
+
+
+def _choose_alike(
+    measured: Measured, tuning: Tuning, coordinates: np.ndarray, units: Units | HeldUnits
+) -> None:
+    """Evaluate as the process that began these units, or choose for all that come."""
+    if tuning.choice is None and units.choice is not None:
+        _try(units.choice, measured, tuning, coordinates)
+    if tuning.choice is None:
+        measured.prepare(coordinates)
+    units.keep_choice(tuning.choice)
+
+
+def _try(held: Choice, measured: Measured, tuning: Tuning, coordinates: np.ndarray) -> None:
+    """Use what another process chose, if that gives the right numbers here too.
 
     A folder may come from another machine, or be made up; what was asked for here comes first.
     """
-    objective = restriction.objective
-    asked = (objective._strategy, objective._batch_size)
-    if any(
-        a not in (None, h) for a, h in zip(asked, (held.strategy, held.batch_size), strict=True)
-    ):
-        return None
-    batch = held.batch_size and min(held.batch_size, objective.data.size)
-    threads = min(held.threads, torch.get_num_threads())
-    fitting = replace(held, batch_size=batch, threads=threads)
+    if (fitting := tuning.allowed(held)) is None:
+        return
     two = coordinates[[0, -1]]
-    plain = restriction(two[:1], checks=0).mean  # a single point is measured plainly
-    objective.choice = fitting
+    plain = measured(two[:1], checks=0).mean  # a single point is measured plainly
+    tuning.use(fitting)
+    right = False
     try:
-        found = restriction(two, checks=0).mean[:, :1]
+        found = measured(two, checks=0).mean[:, :1]
+        right = np.allclose(found, plain, closeness(measured), equal_nan=True)
     except (ValueError, RuntimeError, TypeError, AttributeError, LookupError, MemoryError):
-        return None
+        pass
     finally:
-        objective.choice = None
-    close = 0.2 if objective.precision in REDUCED else 1e-3
-    return fitting if np.allclose(found, plain, close, equal_nan=True) else None
+        tuning.use(fitting if right else None)
 
 
 def _supervised(
-    workers: Sequence[Worker], coordinates: np.ndarray, units: Units, missing: list[int]
+    workers: Sequence[Worker],
+    coordinates: np.ndarray,
+    samples: np.ndarray | None,
+    units: Units | HeldUnits,
+    missing: list[int],
 ) -> Iterator[Evaluation]:
     queue, idle, failures = deque(missing), deque(workers), Counter[int]()
     running: dict[Future[Evaluation], tuple[int, Worker]] = {}
     while queue or running:
         while queue and idle:
             number, worker = queue.popleft(), idle.popleft()
-            running[worker.submit(coordinates[units.places(number)])] = number, worker
+            given = coordinates[units.places(number)]
+            running[worker.submit(given, samples)] = number, worker
         ended = wait(running, return_when=FIRST_COMPLETED).done
         for done in sorted(ended, key=lambda done: done.exception() is not None):  # save first
             number, worker = running.pop(done)
@@ -158,11 +230,11 @@ def _supervised(
             queue.append(number)
 
 
-def packed(restriction: Restriction, *, pickler: ModuleType = pickle) -> bytes:
-    """A restriction as bytes, for workers.
+def packed(measured: Measured, *, pickler: ModuleType = pickle) -> bytes:
+    """What is measured as bytes, for workers.
 
     Args:
-        restriction: With its model, loss and data.
+        measured: With its model, loss and data.
         pickler: A module with a `Pickler`.
 
     Raises:
@@ -170,7 +242,7 @@ def packed(restriction: Restriction, *, pickler: ModuleType = pickle) -> bytes:
     """
     buffer = io.BytesIO()
     try:
-        torch.save(restriction, buffer, pickle_module=rebuilding(pickler))
+        torch.save(measured, buffer, pickle_module=rebuilding(pickler))
     except (pickle.PicklingError, AttributeError, TypeError, RuntimeError) as problem:
         raise ValueError(
             f"The objective cannot be sent to other processes ({problem}); define the model's "
@@ -180,14 +252,6 @@ def packed(restriction: Restriction, *, pickler: ModuleType = pickle) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(data: bytes, device: str) -> Restriction:
-    """The restriction again, with model and data on a device; only for bytes of one's own."""
-    restriction = torch.load(io.BytesIO(data), map_location=device, weights_only=False)
-    objective, there = restriction.objective, torch.device(device)
-    if objective.device.type != there.type:
-        objective.choice = None  # what is fast here is not what was fast there
-    elif objective.choice is not None:
-        threads = min(objective.choice.threads, torch.get_num_threads())
-        objective.choice = replace(objective.choice, threads=threads)
-    objective.device = there
-    return restriction
+def unpacked(data: bytes, device: str) -> Measured:
+    """The same again, with model and data on a device; only for bytes of one's own."""
+    return torch.load(io.BytesIO(data), map_location=device, weights_only=False)

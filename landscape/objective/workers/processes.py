@@ -12,17 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.workers.device import checked_device
-from landscape.objective.workers.engine import packed, unpacked
-
-if TYPE_CHECKING:
-    from landscape.objective.restriction import Restriction
+from landscape.objective.workers.engine import Measured, packed, unpacked
 
 _held: dict[str, Any] = {}  # in a worker: what it measures
 
@@ -51,9 +48,9 @@ class Processes:
             checked_device(name)
 
     @contextlib.contextmanager
-    def start(self, restriction: Restriction) -> Iterator[list[_Process]]:
+    def start(self, measured: Measured) -> Iterator[list[_Process]]:
         """One process per device."""
-        data = packed(restriction)
+        data = packed(measured)
         threads = max(1, torch.get_num_threads() // len(self.devices))
         workers = [_Process(data, device, threads) for device in self.devices]
         try:
@@ -70,17 +67,17 @@ class _Process:
         self._given = (data, device, threads)
         self._pool: ProcessPoolExecutor | None = None
 
-    def submit(self, points: np.ndarray) -> Future[Evaluation]:
+    def submit(self, points: np.ndarray, samples: np.ndarray | None) -> Future[Evaluation]:
         """Measure points in the process."""
         if self._pool is not None:
             with contextlib.suppress(BrokenProcessPool):
-                return self._pool.submit(_measure, points)
+                return self._pool.submit(_measure, points, samples)
             self.kill()
         self._pool = ProcessPoolExecutor(
             1, mp_context=get_context("spawn"), initializer=_begin, initargs=self._given
         )
         try:
-            return self._pool.submit(_measure, points)
+            return self._pool.submit(_measure, points, samples)
         except (OSError, BrokenProcessPool) as problem:  # it died while it was starting
             failed: Future[Evaluation] = Future()
             failed.set_exception(problem)
@@ -110,8 +107,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _measure(points: np.ndarray) -> Evaluation:
+def _measure(points: np.ndarray, samples: np.ndarray | None) -> Evaluation:
     if "data" in _held:
-        _held["restriction"] = unpacked(_held["data"], _held["device"])
+        _held["measured"] = unpacked(_held["data"], _held["device"])
         del _held["data"]
-    return _held["restriction"](points, checks=0)
+    return _held["measured"](points, samples, checks=0)

@@ -11,15 +11,12 @@ import importlib
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from landscape.objective.evaluation import Evaluation
-from landscape.objective.workers.engine import packed, unpacked
-
-if TYPE_CHECKING:
-    from landscape.objective.restriction import Restriction
+from landscape.objective.workers.engine import Measured, packed, unpacked
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,13 @@ class RayActors:
             )
 
     @contextlib.contextmanager
-    def start(self, restriction: Restriction) -> Iterator[list[_Actor]]:
+    def start(self, measured: Measured) -> Iterator[list[_Actor]]:
         """Start the actors; afterwards end them, and Ray if it was started here."""
         try:
             ray: Any = importlib.import_module("ray")
         except ImportError as problem:
             raise ValueError("Ray is not installed; pip install landscape[cluster].") from problem
-        data = packed(restriction, pickler=ray.cloudpickle)
+        data = packed(measured, pickler=ray.cloudpickle)
         joined = ray.is_initialized()
         if not joined:
             # Reserved, not used: more workers than processors share them, as processes do.
@@ -101,21 +98,21 @@ class _Actor:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    def submit(self, points: np.ndarray) -> Future[Evaluation]:
+    def submit(self, points: np.ndarray, samples: np.ndarray | None) -> Future[Evaluation]:
         """Measure points once the actor lives: Ray refuses calls while it is being restarted."""
         alive = self._handle.alive.options(max_task_retries=-1).remote()
-        return self._handle.measure.remote(points, alive).future()
+        return self._handle.measure.remote(points, samples, alive).future()
 
 
 class _Measurer:
     """What runs in an actor."""
 
     def __init__(self, data: bytes, device: str) -> None:
-        self._restriction = unpacked(data, device)
+        self._measured = unpacked(data, device)
 
     def alive(self) -> None:
         """Answer."""
 
-    def measure(self, points: np.ndarray, alive: None) -> Evaluation:
+    def measure(self, points: np.ndarray, samples: np.ndarray | None, alive: None) -> Evaluation:
         """Every metric at points."""
-        return self._restriction(points, checks=0)
+        return self._measured(points, samples, checks=0)

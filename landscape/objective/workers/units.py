@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.base.files import check_version
+from landscape.base.files import check_version, expanded
 from landscape.objective.strategies.choice import STRATEGIES, Choice
 
 _COUNT = 32  # units of a small measurement
@@ -32,23 +32,72 @@ _PLAN = 1 << 20  # bytes that a plan may have
 _MOST = 1 << 20  # a size of a choice beyond which it is none
 
 
-class Units:
-    """The units of one measurement.
+class _Cut:
+    """Points cut into units.
+
+    Args:
+        points: Number of points. It alone decides how many a unit holds, so that all shards cut
+            alike.
+    """
+
+    def __init__(self, points: int) -> None:
+        self.points, self.size = points, min(_POINTS, max(1, points // _COUNT))
+
+    @property
+    def count(self) -> int:
+        """Number of units."""
+        return math.ceil(self.points / self.size)
+
+    def places(self, number: int) -> slice:
+        """Which points a unit holds."""
+        return slice(number * self.size, min((number + 1) * self.size, self.points))
+
+
+class HeldUnits(_Cut):
+    """The units of one measurement, kept in memory while it lasts; see `Units`."""
+
+    folder, choice = None, None
+
+    def __init__(self, points: int) -> None:
+        super().__init__(points)
+        self._done: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def keep_choice(self, choice: Choice | None) -> None:
+        """Nobody comes later."""
+
+    def missing(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
+        """Units that are not there yet, of shard i of n."""
+        return [k for k in range(shard[0], self.count, shard[1]) if k not in self._done]
+
+    def save(self, number: int, mean: np.ndarray, standard_error: np.ndarray) -> None:
+        """Keep a unit."""
+        self._done[number] = mean, standard_error
+
+    def collect(self, metrics: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means, standard errors, shape (metrics, points), and which points were measured."""
+        mean, error = (np.full((metrics, self.points), np.nan) for _ in range(2))
+        computed = np.zeros(self.points, bool)
+        for number, (values, errors) in self._done.items():
+            part = self.places(number)
+            mean[:, part], error[:, part], computed[part] = values, errors, True
+        return mean, error, computed
+
+
+class Units(_Cut):
+    """The units of one measurement, in a folder.
 
     Args:
         folder: Where they are kept; created when missing.
         key: What is measured; a folder is only ever continued under its own key.
-        points: Number of points. It alone decides how many a unit holds, so that all shards cut
-            alike.
+        points: Number of points.
 
     Raises:
         ValueError: If the folder belongs to another measurement.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, key: str, points: int) -> None:
-        self.folder = Path(folder)
-        self.points = points
-        self.size = min(_POINTS, max(1, points // _COUNT))
+        super().__init__(points)
+        self.folder = expanded(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         plan = self._plan()
         if not plan:
@@ -62,15 +111,11 @@ class Units:
         elif (plan.get("key"), plan.get("points")) != (key, points):
             raise ValueError(
                 f"{self.folder} holds units of another measurement (plane, points, data or "
-                "settings differ); give an empty folder, or delete that one."
+                "settings differ), or of an earlier version of this package that told devices "
+                "apart; give an empty folder, or delete that one."
             )
         else:
             self.size = self._whole(plan.get("size"), "size", most=max(1, points))
-
-    @property
-    def count(self) -> int:
-        """Number of units."""
-        return math.ceil(self.points / self.size)
 
     @property
     def choice(self) -> Choice | None:
@@ -97,10 +142,6 @@ class Units:
         """Let every later process evaluate the same way."""
         if choice is not None and self.choice is None:
             self._write_plan({**self._plan(), "choice": dataclasses.asdict(choice)})
-
-    def places(self, number: int) -> slice:
-        """Which points a unit holds."""
-        return slice(number * self.size, min((number + 1) * self.size, self.points))
 
     def missing(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
         """Units that are not there yet, of shard i of n."""

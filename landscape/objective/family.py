@@ -1,0 +1,140 @@
+"""Family: the points θ(c) = origin + Σ_k c_k · direction_k, and the buffers that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.base.layout import Layout
+from landscape.objective.matched import matched_buffers, matched_parameters
+from landscape.objective.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Affine combinations of a few vectors, held on the device where they are measured.
+
+    Coordinates beyond the directions move buffers only; coordinates that are not given are zero.
+
+    Attributes:
+        layout: Which slice of a vector is which trainable parameter.
+        origin: Parameters at coordinates zero, shape (P,).
+        directions: Shape (K, P).
+        buffers: Floating-point buffers at coordinates zero, shape (B,); None: the model's own.
+        buffer_directions: How the buffers move with the coordinates, shape (K or more, B), or None.
+        products: Inner products of origin and directions, float64, shape (K + 1, K + 1); None
+            where no measurement asks for them.
+    """
+
+    layout: Layout
+    origin: Tensor
+    directions: Tensor
+    buffers: Tensor | None = None
+    buffer_directions: Tensor | None = None
+    products: np.ndarray | None = None
+
+    @property
+    def coordinates(self) -> int:
+        """How many numbers say where a point is."""
+        moving = 0 if self.buffer_directions is None else len(self.buffer_directions)
+        return max(len(self.directions), moving)
+
+    def place(self, out: Tensor, point: Sequence[float]) -> None:
+        """Write the parameters at a point into a vector of shape (P,)."""
+        combine(out, self.origin, self.directions, point)
+
+    def place_buffers(self, out: Tensor, own: Tensor, point: Sequence[float]) -> None:
+        """Write the buffers at a point into a vector of shape (B,); `own` are the model's."""
+        start = own if self.buffers is None else self.buffers
+        if self.buffer_directions is None:
+            out.copy_(start)
+        else:
+            combine(out, start, self.buffer_directions, point)
+
+    def squared_norm(self, coordinates: np.ndarray) -> np.ndarray:
+        """‖θ(c)‖² at points of shape (points, coordinates)."""
+        if self.products is None:
+            raise ValueError("Norms were not asked for when the family was made.")
+        c = np.insert(coordinates[:, : len(self.directions)], 0, 1.0, axis=1)
+        return np.einsum("pi,ij,pj->p", c, self.products, c)
+
+
+def family_of(
+    problem: Problem,
+    origin: np.ndarray,
+    directions: np.ndarray,
+    buffers: np.ndarray | None = None,
+    buffer_directions: np.ndarray | None = None,
+) -> Family:
+    """The family through vectors in memory, in the order of a problem's model, on its device.
+
+    Args:
+        problem: Whose parameters and buffers they are.
+        origin: Shape (P,).
+        directions: Shape (K, P); K may be zero.
+        buffers: Shape (B,), or None.
+        buffer_directions: Shape (K or more, B), or None.
+
+    Raises:
+        ValueError: If a vector belongs to another model.
+    """
+    if not len(directions):
+        directions = np.zeros((0, problem.layout.size))
+    origin = matched_parameters(problem, origin, moves=False)
+    directions = matched_parameters(problem, directions, moves=True)
+    start = matched_buffers(problem, buffers, moves=False)
+    moving = matched_buffers(problem, buffer_directions, moves=True)
+    _check_shapes(problem, origin, directions, start, moving)
+    products = None
+    if problem.weight_decay is not None:
+        span = np.concatenate([origin[None], directions]).astype(np.float64)
+        products = span @ span.T
+
+    def held(array: np.ndarray) -> Tensor:
+        return torch.as_tensor(np.array(array), dtype=problem.dtype, device=problem.device)
+
+    return Family(
+        problem.layout,
+        held(origin),
+        held(directions),
+        None if start is None else held(start),
+        None if moving is None else held(moving),
+        products,
+    )
+
+
+def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
+    """Out = origin + Σ c_k · direction_k, in place, over the coordinates that both have."""
+    so_far = origin
+    for direction, c in zip(directions, point, strict=False):
+        so_far = torch.add(so_far, direction, alpha=float(c), out=out)
+    if so_far is origin:
+        out.copy_(origin)
+
+
+def _check_shapes(
+    problem: Problem,
+    origin: np.ndarray,
+    directions: np.ndarray,
+    buffers: np.ndarray | None,
+    moving: np.ndarray | None,
+) -> None:
+    size, held = problem.layout.size, problem.buffers_layout.size
+    if origin.shape != (size,) or directions.ndim != 2 or directions.shape[1] != size:
+        raise ValueError(
+            f"The model has {size} trainable parameters; the origin has shape {origin.shape} "
+            f"and the directions {directions.shape}. They belong to another model."
+        )
+    if buffers is not None and buffers.shape != (held,):
+        raise ValueError(f"The model has {held} buffer values; got {buffers.shape}.")
+    if moving is not None and (
+        moving.ndim != 2 or moving.shape[1] != held or len(moving) < len(directions)
+    ):
+        raise ValueError(
+            f"buffer_directions have shape {moving.shape}; expected {(len(directions), held)}, or "
+            "more rows for coordinates that move buffers only."
+        )

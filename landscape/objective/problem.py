@@ -1,0 +1,249 @@
+"""Problem: a model, what is measured of it, on which data, and how; it never changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from landscape.base.layout import Layout
+from landscape.base.provenance import fingerprint
+from landscape.base.settings import users_settings
+from landscape.objective.data.held import HeldData, map_tensors
+from landscape.objective.free_memory import out_of_memory
+from landscape.objective.inspection.look import Nature, look, look_again, runs
+from landscape.objective.lending.loan import Loan, borrowed
+from landscape.objective.metrics import Metric
+from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
+from landscape.objective.policies.precision import (
+    REDUCED,
+    Precision,
+    arithmetic,
+    check_precision,
+    float_types,
+    own_precision,
+)
+from landscape.objective.returned import in_canonical_form
+
+_LOOK = 8  # samples on which a loss is looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is measured. Made by `problem_of`; parts and variants of it are made by its methods.
+
+    Attributes:
+        model: Borrowed, not copied; its own tensors are put back after every measurement.
+        metrics: Name to metric; the first is the loss.
+        data: The samples, on the device.
+        layout: Which slice of a flat vector is which trainable parameter.
+        buffers_layout: The same of floating-point buffers.
+        device: Where it is computed.
+        precision: In what it is computed; see `landscape.objective.policies.precision`.
+        dtype: Type of the flat vectors.
+        batch_norm: Whose statistics batch norms use.
+        weight_decay: λ of an L2 penalty that is measured beside the loss, or None.
+        common_random_numbers: Seed of what the metrics draw, or None.
+        batch_size: The size of batches that was asked for; None leaves it free.
+        said: What the user wants kept with the results.
+    """
+
+    model: nn.Module
+    metrics: Mapping[str, Metric]
+    data: HeldData
+    layout: Layout
+    buffers_layout: Layout
+    device: torch.device
+    precision: Precision
+    dtype: torch.dtype
+    batch_norm: BatchNorm
+    weight_decay: float | None
+    common_random_numbers: int | None
+    batch_size: int | None
+    said: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of everything that is measured; the first is the loss."""
+        decay = () if self.weight_decay is None else ("weight decay", "loss + weight decay")
+        return (*self.metrics, *decay)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the numbers depend on: data, precision, batch-norm policy, device, fixed tensors.
+
+        `fixed_hash` is that of the model's buffers (running statistics) and frozen parameters, as
+        they are now; the data, which cannot change, is hashed once.
+        """
+        told = {**self.said, "precision": self.precision}
+        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules()):
+            told["batch_norm"] = self.batch_norm
+        if self.weight_decay is not None:
+            told["weight_decay"] = self.weight_decay
+        if self.common_random_numbers is not None:
+            told["common_random_numbers"] = self.common_random_numbers
+            told["batch_size"] = self.data.batch_size
+        told |= {**self._described, "device": str(self.device)}
+        trainable = {entry.name for entry in self.layout}
+        frozen = [p for name, p in self.model.named_parameters() if name not in trainable]
+        fixed = [t.detach().cpu() for t in (*frozen, *self.model.buffers())]
+        if fixed:
+            bytes_ = (t.reshape(-1).view(torch.uint8) if t.numel() else t for t in fixed)
+            told["fixed_hash"] = fingerprint(*(t.numpy() for t in bytes_))
+        return told
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        return self.data.describe()
+
+    @property
+    def rounding(self) -> torch.dtype:
+        """The type in which most of the model is computed."""
+        narrow = self.precision == "native" and any(t.itemsize < 4 for t in float_types(self.model))
+        if narrow or self.precision in REDUCED:
+            return torch.bfloat16
+        return torch.float32 if self.precision == "native" else self.dtype
+
+    @property
+    def may_rebatch(self) -> bool:
+        """Whether batches of any size give the same numbers."""
+        free = self.batch_size is None and self.data.joined
+        return free and self.batch_norm == "frozen"
+
+    def on(self, samples: np.ndarray) -> Problem:
+        """The same on some of the samples, by index; the model is shared, the samples are copied.
+
+        Raises:
+            ValueError: If the data cannot be cut into samples.
+        """
+        return replace(self, data=self.data.part(samples))
+
+    def measured_by(self, metrics: Mapping[str, Metric]) -> Problem:
+        """The same with other metrics, without weight decay."""
+        return replace(self, metrics=dict(metrics), weight_decay=None)
+
+    def in_double(self) -> Problem:
+        """The same in double precision."""
+        data = self.data.cast(torch.float64)
+        return replace(self, data=data, dtype=torch.float64, precision="double")
+
+    def look(self, loan: Loan) -> Nature:
+        """What a look at the metrics finds.
+
+        Args:
+            loan: The model, at its own weights.
+
+        Raises:
+            ValueError: If they cannot be measured; the message says why.
+        """
+        full = "single" if self.precision in REDUCED else self.precision
+        with arithmetic(full, self.device):
+            return self._looked(loan)
+
+    def _looked(self, loan: Loan) -> Nature:
+        size, common = _LOOK, self.common_random_numbers
+        whole, most = self.data.batches(most=1)[0]
+        while True:
+            few, samples = self.data.batches(size, most=size)[0]
+            try:
+                nature = look(loan, self.metrics, few, common=common)
+                break
+            except Exception as problem:
+                if not out_of_memory(problem):
+                    # A loss may need more samples than a few; else it says the same once more.
+                    return look(loan, self.metrics, whole, common=common)
+                if not self.data.joined or size == 1:
+                    raise
+                size //= 2
+        if samples == most or size < _LOOK:
+            return nature
+        return look_again(loan, self.metrics, whole, nature, common=common)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The device travels as a tensor, so that what maps tensors to another device maps it."""
+        return {**self.__dict__, "device": torch.empty(0, device=self.device)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, device=state["device"].device)
+
+
+def problem_of(
+    model: nn.Module,
+    loss: Metric,
+    data: Any,
+    *,
+    metrics: Mapping[str, Metric] | None,
+    device: str | torch.device | None,
+    precision: Precision | None,
+    batch_norm: BatchNorm,
+    weight_decay: float | None,
+    batch_size: int | None,
+    samples: int | None,
+    seed: int,
+    common_random_numbers: int | None,
+    settings: Mapping[str, Any] | None,
+) -> Problem:
+    """What `Objective` is asked to measure, checked and read; its arguments are explained there.
+
+    Raises:
+        ValueError: As `Objective` does.
+    """
+    if isinstance(loss, nn.Module) or not callable(loss):
+        raise ValueError(
+            f"loss is a {type(loss).__name__}; pass a function loss(model, batch), for example "
+            "lambda model, batch: F.cross_entropy(model(batch[0]), batch[1])."
+        )
+    if batch_norm not in POLICIES:
+        raise ValueError(f"batch_norm must be one of {', '.join(POLICIES)}; not {batch_norm!r}.")
+    if weight_decay is not None and not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay must be zero or positive; got {weight_decay}.")
+    canonical = in_canonical_form({"loss": loss, **(metrics or {})})
+    layout, buffers_layout = Layout.of(model), Layout.of_buffers(model)
+    where = torch.device(device) if device else next(model.parameters()).device
+    own = own_precision(model)
+    precision = own if precision is None else precision
+    check_precision(precision, where)
+    wide = precision == "native" and torch.float64 in float_types(model)
+    problem = Problem(
+        model,
+        canonical,
+        HeldData(data, device=where, batch_size=batch_size, samples=samples, seed=seed),
+        layout,
+        buffers_layout,
+        where,
+        precision,
+        torch.float64 if wide or precision == "double" else torch.float32,
+        batch_norm,
+        weight_decay,
+        common_random_numbers,
+        batch_size,
+        users_settings(settings),
+    )
+    if precision == own or precision == "native" or (precision in REDUCED and own == "single"):
+        return _cast_if_needed(problem)
+    return replace(problem, data=problem.data.cast(problem.dtype))
+
+
+def _cast_if_needed(problem: Problem) -> Problem:
+    """Convert floating-point samples to the model's type where it cannot take them as given."""
+    model, data = problem.model, problem.data
+    batch = data.batches(_LOOK, most=_LOOK)[0][0]
+    types: set[torch.dtype] = set()
+    map_tensors(batch, lambda t: types.add(t.dtype) or t)
+    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), problem.dtype)
+    if not any(t.is_floating_point and t != own for t in types):
+        return problem
+    options = {"device": problem.device, "dtype": problem.dtype}
+    native = problem.precision == "native"
+    with borrowed(model, problem.layout, problem.buffers_layout, native=native, **options) as loan:
+        if runs(loan, problem.metrics, batch):
+            return problem
+        cast = data.cast(own)
+        accepted = runs(loan, problem.metrics, cast.batches(_LOOK, most=_LOOK)[0][0])
+    return replace(problem, data=cast) if accepted else problem

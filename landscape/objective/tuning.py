@@ -1,0 +1,248 @@
+"""Tuning: how the points of a problem are evaluated; the only thing about it that changes."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from landscape.objective.data.held import HeldData
+from landscape.objective.free_memory import out_of_memory
+from landscape.objective.inspection.look import Nature, look_again
+from landscape.objective.lending.loan import Loan
+from landscape.objective.lending.standing import Standing
+from landscape.objective.metrics import Metric
+from landscape.objective.policies.precision import arithmetic
+from landscape.objective.problem import Problem
+from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
+from landscape.objective.strategies.repeatable import check_repeatable
+from landscape.objective.strategies.search import choose, plain_seconds
+from landscape.objective.strategies.work import Work
+
+_WORTH_CHOOSING = 1.0  # seconds of work, done and to come
+
+
+class Tuning:
+    """What was learned about evaluating a problem and its parts: no number depends on it.
+
+    It is learned while the model is lent, which one thread at a time can do; a lock keeps what
+    others read of one piece.
+
+    Args:
+        problem: What is measured.
+        strategy: The name that was asked for; None chooses.
+
+    Attributes:
+        choice: How points are evaluated; None before there was enough work to choose for.
+        plain: How single points, and those before a choice, are evaluated.
+        shrunk: What was made smaller because memory was short, or nothing.
+    """
+
+    def __init__(self, problem: Problem, *, strategy: str | None = None) -> None:
+        data = problem.data
+        self.strategy, self.batch_size = strategy, problem.batch_size
+        self.choice: Choice | None = None
+        self.plain = Choice("sequential", data.batch_size if data.joined else None)
+        self.shrunk = ""
+        self._asked, self._repeatable = 0, False  # passes of single samples
+        self._looked_at_all = False
+        self._seconds: float | None = None  # of such a pass
+        self._chosen_on = self._most = data.size
+        self._empty(problem.device)
+
+    def _empty(self, device: torch.device) -> None:
+        self._device, self._lock = device, threading.RLock()
+        self._natures: dict[tuple[int, ...], tuple[Mapping[str, Metric], Nature]] = {}
+        self._programs: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
+
+    def use(self, choice: Choice | None) -> None:
+        """Evaluate like this from now on; None chooses anew."""
+        with self._lock:
+            self.choice = choice
+
+    def allowed(self, held: Choice) -> Choice | None:
+        """A choice of another process with sizes that this one has; None if it may not be used."""
+        asked = (self.strategy, self.batch_size)
+        own = (held.strategy, held.batch_size)
+        if any(a not in (None, h) for a, h in zip(asked, own, strict=True)):
+            return None
+        batch = held.batch_size and min(held.batch_size, self._most)
+        return replace(held, batch_size=batch, threads=min(held.threads, torch.get_num_threads()))
+
+    def copy(self) -> Tuning:
+        """What is known so far, to be learned further apart from this."""
+        with self._lock:
+            other = Tuning.__new__(Tuning)
+            other.__dict__.update(self.__dict__)
+            other._empty(self._device)
+            other._natures, other._programs = dict(self._natures), dict(self._programs)
+            return other
+
+    def batched(self, problem: Problem) -> HeldData:
+        """A problem's samples in batches that fit in memory."""
+        size = self.plain.batch_size
+        if size is None or size == problem.data.batch_size:
+            return problem.data
+        return problem.data.in_batches_of(size)
+
+    def nature(self, problem: Problem, loan: Loan) -> Nature:
+        """What the look at the metrics found, the first time that the model was lent."""
+        key = _key(problem)
+        with self._lock:
+            if key not in self._natures:
+                self._natures[key] = problem.metrics, problem.look(loan)
+            return self._natures[key][1]
+
+    def programs(self, problem: Problem) -> dict:
+        """What was compiled for these metrics."""
+        with self._lock:
+            return self._programs.setdefault(_key(problem), (problem.metrics, {}))[1]
+
+    def choice_for(self, problem: Problem, work: Work, coordinates: np.ndarray) -> Choice:
+        """How to evaluate these points: chosen once, when there is enough work to pay for it."""
+        with self._lock:
+            self._asked += len(coordinates) * problem.data.size if len(coordinates) > 1 else 0
+            while True:
+                try:
+                    self.check_repeatable(problem, work)
+                    several = len(coordinates) > 1
+                    return self._chosen(problem, work, coordinates) if several else self.plain
+                except (RuntimeError, MemoryError) as error:
+                    data = self.batched(problem)
+                    before = data.batch_size
+                    fixed = problem.batch_norm != "frozen" or not data.joined or before == 1
+                    if fixed or work.nature.draws or not out_of_memory(error):
+                        raise
+                    smaller = (min(before, data.size) + 1) // 2
+                    self.fit(self.plain, replace(self.plain, batch_size=smaller))
+
+    def _chosen(self, problem: Problem, work: Work, coordinates: np.ndarray) -> Choice:
+        data = self.batched(problem)
+        fixed = problem.batch_norm != "frozen" or not data.joined or work.nature.draws
+        if self.choice is None:
+            if self._seconds is None:
+                self._seconds = plain_seconds(work, data, coordinates) / data.size
+            if self.strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
+                given = fixed or self.batch_size is not None
+                self._chosen_on = data.size
+                self.choice = choose(
+                    work,
+                    data,
+                    coordinates,
+                    seconds=self._seconds * data.size,
+                    strategy=self.strategy,
+                    batch_size=data.batch_size if given else None,
+                )
+        together = self.choice is not None and self.choice.strategy in CHUNKED
+        if together and self.strategy is None and not work.fixed_buffers:
+            return self.plain  # points measured together share their buffers
+        return self.choice or self.plain
+
+    def check_repeatable(self, problem: Problem, work: Work) -> None:
+        """Refuse, once, a model or loss that gives another number when it is asked again."""
+        with self._lock:
+            if not self._repeatable:
+                free = problem.may_rebatch and not work.nature.draws
+                check_repeatable(work, self.batched(problem), rebatch=free)
+                self._repeatable = True
+
+    def draws_later(self, problem: Problem, loan: Loan, standing: Standing) -> bool:
+        """Whether a later batch was found to draw random numbers, which the first did not tell.
+
+        All batches are looked at, once, and only if generators moved: to do so costs more than a
+        point. Another thread may have moved them.
+
+        Args:
+            problem: What is measured.
+            loan: The model, at its own weights.
+            standing: Where the generators stood before the measurement; put back if it is found.
+
+        Raises:
+            ValueError: If one does, and no common random numbers were given.
+        """
+        with self._lock:
+            nature, common = self.nature(problem, loan), problem.common_random_numbers
+            if self._looked_at_all or nature.draws or not standing.moved:
+                return False
+            try:
+                with arithmetic(problem.precision, problem.device):
+                    for batch, _ in self.batched(problem).batches():
+                        found = look_again(loan, problem.metrics, batch, nature, common=common)
+                        if found is not nature:
+                            self._natures[_key(problem)] = problem.metrics, found
+                            self.choice, self._repeatable = None, False
+                            standing.put_back()
+                            return True
+            except ValueError:
+                standing.put_back()
+                raise
+            self._looked_at_all = True
+            return False
+
+    def fit(self, choice: Choice, smaller: Choice) -> None:
+        """Evaluate fewer points or samples at once from now on: more do not fit in memory."""
+        with self._lock:
+            self.shrunk = (
+                f"{smaller.chunk} of {choice.chunk} points at once, batches of "
+                f"{smaller.batch_size} of {choice.batch_size}: more did not fit"
+            )
+            if choice is self.choice:
+                self.choice = smaller
+            else:
+                self.plain = smaller
+
+    def shrank(self, said: str) -> None:
+        """Keep what a worker had to make smaller."""
+        with self._lock:
+            self.shrunk = said or self.shrunk
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """How points are evaluated, for provenance."""
+        with self._lock:
+            told = (self.choice or self.plain).describe()
+            return {**told, "memory": self.shrunk} if self.shrunk else told
+
+    def seconds_per_point(self, samples: int | None = None) -> float | None:
+        """What a point on so many samples, or all, should cost; None before anything was timed."""
+        samples = self._most if samples is None else samples
+        with self._lock:
+            if self.choice is not None and math.isfinite(self.choice.seconds):
+                return self.choice.seconds * samples / self._chosen_on
+            return None if self._seconds is None else self._seconds * samples
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes are sent: no lock, nothing compiled, nothing seen of this model."""
+        state = {**self.__dict__, "_device": torch.empty(0, device=self._device)}
+        return {k: v for k, v in state.items() if k not in ("_lock", "_natures", "_programs")} | {
+            "_kind": self._device.type
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        kind, place = state.pop("_kind"), state.pop("_device")
+        self.__dict__.update(state)
+        self._empty(place.device)
+        if kind != place.device.type:
+            self.choice = None  # what is fast here is not what was fast there
+        elif self.choice is not None:
+            threads = min(self.choice.threads, torch.get_num_threads())
+            self.choice = replace(self.choice, threads=threads)
+
+
+def check_strategy(name: str | None) -> None:
+    """Refuse a strategy that there is not.
+
+    Raises:
+        ValueError: If it is neither None nor one of `STRATEGIES`.
+    """
+    if name is not None and name not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {name!r}.")
+
+
+def _key(problem: Problem) -> tuple[int, ...]:
+    return tuple(map(id, problem.metrics.values()))

@@ -1,0 +1,64 @@
+"""Lend a problem's model, ready to be measured at the points of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from landscape.objective.family import Family
+from landscape.objective.inspection.guarded import guard
+from landscape.objective.lending.loan import borrowed
+from landscape.objective.lending.reach import left_as_found
+from landscape.objective.policies.batchnorm import norms_of
+from landscape.objective.problem import Problem
+from landscape.objective.strategies.work import Work
+from landscape.objective.tuning import Tuning
+
+
+@contextmanager
+def working(
+    problem: Problem, family: Family, tuning: Tuning, check: Callable[[], None]
+) -> Iterator[Work]:
+    """Inside, the model is lent, and its metrics are called with the care that they need.
+
+    Args:
+        problem: What is measured.
+        family: The points.
+        tuning: What is known of evaluating it.
+        check: Called between batches; raises to stop.
+
+    Raises:
+        ValueError: If the metrics cannot be measured.
+        RuntimeError: If the model is lent already.
+    """
+    with (
+        borrowed(
+            problem.model,
+            problem.layout,
+            problem.buffers_layout,
+            device=problem.device,
+            dtype=problem.dtype,
+            native=problem.precision == "native",
+        ) as loan,
+        left_as_found(problem.metrics.values()),
+    ):
+        if problem.batch_norm == "batch":
+            for norm in norms_of(problem.model):
+                norm.training = True
+        nature, seed = tuning.nature(problem, loan), problem.common_random_numbers
+        data = tuning.batched(problem)
+        with guard(problem.model, problem.metrics, nature, seed=seed or 0) as (metrics, begin):
+            yield Work(
+                loan,
+                metrics,
+                family,
+                own_buffers=loan.buffers.clone(),
+                # A batch size that was asked for may be the only one that the loss can take.
+                sample=data.batches(problem.batch_size or 2, most=2),
+                check=check,
+                rounding=problem.rounding,
+                programs=tuning.programs(problem),
+                recalibration=data.batches() if problem.batch_norm == "recalibrated" else None,
+                nature=nature,
+                begin=begin,
+            )

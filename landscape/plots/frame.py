@@ -1,0 +1,105 @@
+"""A plane on paper: distances and angles between its points as they are in parameter space.
+
+With directions d₁, d₂ of Gram matrix G, the point (α, β) lies on paper, in units of ‖d₁‖, at
+x = α + β g₁₂/g₁₁ and y = β √(g₁₁ g₂₂ - g₁₂²)/g₁₁: its coordinates in an orthonormal basis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Affine2D, Transform
+
+from landscape.plots.venues import small_text
+from landscape.results.surface import Surface
+
+_SKEW = 0.02  # cosine of the axes from which distances drawn at right angles are 1 % off
+_SLENDER = 3.0  # sides of a box beyond which it cannot be drawn in one scale
+_TICK = 3.0  # points
+
+
+def on_paper(surface: Surface) -> Affine2D:
+    """Where the coordinates (α, β) lie on axes that show the surface; see `plane_transform`."""
+    (xx, xy), (_, yy) = surface.gram
+    if not is_skew(surface):
+        return Affine2D()
+    height = np.sqrt(max(xx * yy - xy**2, 0.0)) / xx
+    return Affine2D(np.array([[1.0, xy / xx, 0.0], [0.0, height, 0.0], [0.0, 0.0, 1.0]]))
+
+
+def plane_transform(surface: Surface, ax: Axes) -> Transform:
+    """For drawing more on a surface: ``ax.plot(alpha, beta, transform=plane_transform(...))``."""
+    return on_paper(surface) + ax.transData
+
+
+def is_skew(surface: Surface) -> bool:
+    """Whether the axes of the plane are not at right angles."""
+    (xx, xy), (_, yy) = surface.gram
+    return bool(abs(xy) > _SKEW * np.sqrt(xx * yy))
+
+
+def box(surface: Surface) -> tuple[float, float]:
+    """Width and height of the surface on paper, in units of the first direction."""
+    low, high = _corners(surface).min(axis=0), _corners(surface).max(axis=0)
+    width, height = high - low
+    return float(width), float(height * (1 if is_skew(surface) else unit_ratio(surface)))
+
+
+def stretched(surface: Surface) -> float:
+    """How much longer a unit is drawn upwards than across; 1 but for very slender boxes."""
+    width, height = box(surface)
+    if is_skew(surface) or width / _SLENDER <= height <= width * _SLENDER:
+        return 1.0
+    return width / height * 0.5 if width > height else width / height * 2
+
+
+def set_frame(ax: Axes, surface: Surface) -> None:
+    """Limits, aspect and ticks: true distances, and oblique axes where the plane has such."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(True)
+    if not is_skew(surface):
+        ax.set_xlim(surface.alpha[0], surface.alpha[-1])
+        ax.set_ylim(surface.beta[0], surface.beta[-1])
+        ax.set_aspect(unit_ratio(surface) * stretched(surface))
+        return
+    low, high = _corners(surface).min(axis=0), _corners(surface).max(axis=0)
+    margin = 0.01 * (high - low).max()
+    ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    ax.set_aspect("equal")
+    ax.tick_params(length=0, labelcolor="none")  # their room is that of the oblique ticks
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    around = _corners(surface)[[0, 1, 3, 2, 0]]
+    ax.add_line(Line2D(*around.T, color="black", linewidth=0.6, gid="frame", clip_on=False))
+    _oblique_ticks(ax, surface)
+
+
+def unit_ratio(surface: Surface) -> float:
+    """Length of the second direction over that of the first."""
+    return float(np.sqrt(surface.gram[1, 1] / surface.gram[0, 0]))
+
+
+def _corners(surface: Surface) -> np.ndarray:
+    ends = [(a, b) for b in surface.beta[[0, -1]] for a in surface.alpha[[0, -1]]]
+    return on_paper(surface).transform(np.array(ends))
+
+
+def _oblique_ticks(ax: Axes, surface: Surface) -> None:
+    """Ticks of α along the lower edge and of β along the left one, each in the other's line."""
+    place = on_paper(surface)
+    sides = [(0, surface.alpha, surface.beta[0]), (1, surface.beta, surface.alpha[0])]
+    for axis, values, other in sides:
+        ticks = MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(values[0], values[-1])
+        ticks = ticks[(ticks >= values[0] - 1e-9) & (ticks <= values[-1] + 1e-9)]
+        at = np.stack([ticks, np.full(len(ticks), other)][:: 1 if axis == 0 else -1], axis=1)
+        along = place.transform(np.eye(2))[1 - axis] - place.transform(np.zeros((1, 2)))[0]
+        away = -along / np.linalg.norm(along)
+        for tick, (x, y) in zip(ticks, place.transform(at), strict=True):
+            ax.annotate(
+                f"{tick:g}", (x, y), xytext=tuple(1.7 * _TICK * away), textcoords="offset points",
+                ha="center" if axis == 0 else "right", va="top" if axis == 0 else "center",
+                fontsize=small_text(), gid="tick", annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
+            )  # fmt: skip

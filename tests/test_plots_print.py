@@ -1,0 +1,126 @@
+"""What a reviewer would send back: tiny text, sheared planes, odd numbers, missing fonts."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from test_plots import BOWL, artists, make_metrics, make_path, make_profile, make_surface, make_walk
+
+import landscape as ls
+from landscape.optim.registry import OPTIMIZERS
+from landscape.plots.frame import plane_transform
+from landscape.plots.results import plot_results
+from landscape.plots.style import looks
+from landscape.plots.venues import LEAST, SHEETS
+
+VENUES = ("neurips", "iclr", "icml", "acl", "ieee", "jmlr")
+
+
+@given(
+    norms=st.tuples(st.floats(0.2, 5), st.floats(0.2, 5)), cosine=st.floats(-0.95, 0.95),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=30, deadline=None)
+def test_distances_on_paper_are_those_of_parameter_space(norms, cosine, seed):
+    """Between any two points, within 1 %, in one unit for the whole picture."""
+    a, b = norms
+    if not 0.3 < a / b < 3:
+        b = a  # else the box may be too slender for one scale, which is said: the next test
+    gram = np.array([[a * a, cosine * a * b], [cosine * a * b, b * b]])
+    surface = make_surface(BOWL, gram=gram, beta=np.linspace(-2, 2, 5))
+    figure = Figure(figsize=(4, 4))
+    ax = ls.plot_surface(surface, ax=figure.add_subplot())
+    figure.draw_without_rendering()
+    points = np.random.default_rng(seed).uniform((-2, -2), (4, 2), (12, 2))
+    pixels = plane_transform(surface, ax).transform(points)
+    true = np.sqrt(np.einsum("ijk,kl,ijl->ij", d := points[:, None] - points, gram, d))
+    drawn = np.linalg.norm(pixels[:, None] - pixels, axis=-1)
+    ratio = drawn[true > 0] / true[true > 0]
+    assert ratio.max() / ratio.min() < 1.02
+
+
+def test_a_box_too_slender_for_one_scale_says_so():
+    surface = make_surface(BOWL, gram=np.diag([100.0, 1.0]))
+    ax = ls.plot_surface(surface, ax=Figure().add_subplot())
+    assert "drawn" in ax.get_title("left")
+    assert "times as tall as it is" in ax.get_title("left").replace("\n", " ")
+
+
+def test_oblique_axes_carry_their_values():
+    surface = make_surface(BOWL, gram=np.array([[1.0, 0.5], [0.5, 1.0]]))
+    ax = ls.plot_surface(surface, ax=Figure().add_subplot())
+    ticks = artists(ax, "tick")
+    place = plane_transform(surface, ax) - ax.transData
+    for tick in ticks:
+        alpha, beta = place.inverted().transform(tick.xy)
+        assert np.isclose(float(tick.get_text()), alpha) or np.isclose(float(tick.get_text()), beta)
+    assert "axes at 60°" in ax.get_title("left")
+
+
+def all_results() -> dict[str, ls.Surface]:
+    return {
+        "surface/a": make_surface(BOWL),
+        "surface/oblique": make_surface(BOWL, gram=np.array([[1.0, 0.6], [0.6, 2.0]])),
+        "projection/a": make_path(),
+        "projection/b": make_path("mine", ""),
+        "walk/a": make_walk(),
+        "path/a": make_metrics(),
+        "path/b": make_metrics("momentum", "momentum"),
+        "line/a": make_profile(),
+    }
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_no_text_is_smaller_than_six_points_and_no_figure_wider_than_the_text(
+    venue, monkeypatch, tmp_path
+):
+    figures: list[Figure] = []
+    monkeypatch.setattr(
+        "landscape.plots.results.save_figure", lambda figure, *_, **__: figures.append(figure)
+    )
+    plot_results(all_results(), tmp_path, formats=("pdf",), style=venue)
+    assert len(figures) == 5
+    for figure in figures:
+        assert figure.get_size_inches()[0] <= SHEETS[venue].widths[1] + 1e-6
+        for text in figure.findobj(Text):
+            assert not text.get_text().strip() or float(text.get_fontsize()) >= LEAST, text
+
+
+def test_fonts_are_embedded_as_text(tmp_path):
+    (drawn,) = plot_results({"line/a": make_profile()}, tmp_path, formats=("pdf",), style="icml")
+    written = drawn.file.read_bytes()
+    streams = [part.split(b"endstream")[0] for part in written.split(b"stream\n")[1:]]
+    assert b"/FontFile2" in written or b"/FontFile3" in written
+    assert b"/Type3" not in written
+    assert len([s for s in streams if s[:1] == b"x" and zlib.decompressobj().decompress(s)]) > 1
+
+
+def test_runs_of_one_figure_never_share_a_colour():
+    names = list(OPTIMIZERS)
+    for start in range(0, len(names), 5):
+        some = [*names[start : start + 8], "mine", "another"]
+        assert len({one.color for one in looks(some)}) == len(some)
+    assert looks(["adam"])[0].color == OPTIMIZERS["adam"].color
+
+
+def test_every_share_of_variation_stands_beside_that_of_a_random_walk():
+    surface = make_surface(BOWL)
+    ax = ls.plot_surface(surface, ax=Figure().add_subplot())
+    for label in (ax.get_xlabel(), ax.get_ylabel()):
+        assert ("of variation" in label) <= ("random walk" in label)
+
+
+def test_a_pdf_comes_with_its_latex(tmp_path):
+    walk = make_walk(name="run_1 50%")
+    (drawn,) = plot_results({"walk/a": walk}, tmp_path, formats=("png", "pdf"), style="icml")
+    written = (tmp_path / "walk.tex").read_text()
+    assert r"\includegraphics{walk.pdf}" in written
+    assert r"run\_1 50\%" in written
+    assert "of 5 segments" in drawn.sentence
+    assert "of 5 segments" in written
