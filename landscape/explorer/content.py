@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from landscape.base.result import Result
 from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
+from landscape.explorer.packing import packed
+from landscape.explorer.panels import panels_content
 from landscape.plots.style import rank
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
@@ -40,7 +39,7 @@ def page_content(sources: Sources) -> dict[str, Any]:
     runs = _runs(placed)
     surfaces = [(f, key, r) for f, key, r in placed if isinstance(r, Surface)]
     lines = [(key, r) for _, key, r in placed if isinstance(r, Profile)]
-    if not (runs or surfaces or lines):
+    if not (runs or surfaces or lines or panels_content(placed, list(runs))):
         raise ValueError(
             "These results hold nothing to draw; give surfaces, paths, walks or lines "
             f"(found: {sorted({type(r).__name__ for _, _, r in placed}) or 'nothing'})."
@@ -63,6 +62,7 @@ def page_content(sources: Sources) -> dict[str, Any]:
             for f, key, surface in surfaces
         ],
         "lines": [{"key": key, **_line(profile, names)} for key, profile in lines],
+        "panels": panels_content(placed, names),
         "sources": sources_of(placed),
     }
 
@@ -196,18 +196,3 @@ def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
 
 def _plane(result: Surface | Projection) -> str:
     return str(result.provenance.get("plane_hash", ""))
-
-
-def packed(values: np.ndarray, dtype: str = "f4") -> dict[str, Any]:
-    """An array as base64 of little-endian numbers with its shape; NaN and ±inf survive.
-
-    >>> packed(np.array([1.0]))
-    {'dtype': 'f4', 'shape': [1], 'data': 'AACAPw=='}
-    """
-    with np.errstate(over="ignore"):  # beyond float32 is inf, which the page shows as such
-        array = np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<"))
-    return {
-        "dtype": dtype,
-        "shape": list(array.shape),
-        "data": base64.b64encode(array.tobytes()).decode("ascii"),
-    }

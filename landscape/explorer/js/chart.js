@@ -11,6 +11,9 @@ import { showTip } from './tip.js';
 
 const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
 
+/** A series of a run over x: its colour, its dash, its name. */
+export const curveOf = (run, x, y, more = {}) => ({ run, name: run.short, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
+
 export class Chart {
   /**
    * @param {HTMLElement} parent

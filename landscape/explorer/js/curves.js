@@ -1,12 +1,10 @@
 // The curves beside and below the landscape: loss, angles, distance, walk, and more when recorded.
 
-import { Chart } from './chart.js';
+import { Chart, curveOf } from './chart.js';
 import { firstStep, lastStep, lines, pathOf, runs, stateAt, surfaces, walkWindows } from './data.js';
 import { short, tickText } from './format.js';
-import { LayerPanel } from './heat.js';
+import { makePanels } from './panels.js';
 import { isVisible, onChange, state, visibleRuns } from './state.js';
-
-const curveOf = (run, x, y, more = {}) => ({ run, name: run.short, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
 
 /** One curve per visible run from a column of its path. */
 const columnCurves = (name) => () => visibleRuns()
@@ -180,9 +178,9 @@ export function makeCurves(side, more) {
       if (walkChart) drawWalk();
     }
   });
-  if (runs.some((run) => run.layers)) charts.layers = new LayerPanel(more);
   drawAll();
   charts.walk = walkChart;
+  charts.more = makePanels(more);
   charts.pairs = pairs;
   return charts;
 }

@@ -4,6 +4,7 @@ export let content = {};
 export let runs = [];
 export let surfaces = [];
 export let lines = [];
+export let panels = {};
 export let firstStep = Infinity;
 export let lastStep = -Infinity;
 export let hasSteps = false;
@@ -26,9 +27,11 @@ export function load(given, bytes = new Uint8Array()) {
     }
   }
   lines = given.lines.map(columns);
+  panels = Object.fromEntries(Object.entries(given.panels ?? {}).map(([name, parts]) => [name, parts.map(columns)]));
   const recorded = [
     ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
     ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),
+    ...(panels.sharpness ?? []).map((part) => part.step),
   ].filter((steps) => steps?.length);
   firstStep = Math.min(...recorded.map((steps) => steps[0]), Infinity);
   lastStep = Math.max(...recorded.map((steps) => steps[steps.length - 1]), -Infinity);

@@ -82,3 +82,6 @@ export class LayerPanel {
     showTip(this.tip, this.box, event, [el('b', {}, names[at.layer]), tipRow('step', String(step[s])), tipRow('‖update‖ / ‖weights‖', short(ratio[at.layer * step.length + s], 4))]);
   }
 }
+
+/** The panel of a page whose layers were measured. */
+export const layersPanel = (parent) => (runs.some((run) => run.layers) ? new LayerPanel(parent) : null);
