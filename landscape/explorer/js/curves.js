@@ -129,6 +129,7 @@ export function makeCurves(side, more) {
   const lineCharts = lines.map((line, k) => ({
     line, chart: new Chart(more, { id: `line-${k}`, title: `${line.metric === 'loss' ? 'Loss' : line.metric} along a line`, xLabel: line.label, note: line.kind || line.key }),
   }));
+  /** @returns {[number, number]} */
   const limits = () => state.range ?? [firstStep, lastStep];
 
   function drawAll() {
@@ -158,7 +159,7 @@ export function makeCurves(side, more) {
     let found = walkCurves(at);
     const inside = found.length > 0;
     if (!inside) {
-      const away = ([from, to]) => Math.max(from - step, step - to, 0);
+      const away = (window) => Math.max(window[0] - step, step - window[1], 0);
       const [from, to] = windows.reduce((best, window) => (away(window) < away(best) ? window : best));
       at = step < from ? from : to;
       found = walkCurves(at);
@@ -179,8 +180,5 @@ export function makeCurves(side, more) {
     }
   });
   drawAll();
-  charts.walk = walkChart;
-  charts.more = makePanels(more);
-  charts.pairs = pairs;
-  return charts;
+  return Object.assign(charts, { walk: walkChart, pairs, more: makePanels(more) });
 }

@@ -9,6 +9,11 @@ import { extentOf, linearTicks, scaleOf } from './ticks.js';
 import { showTip, tipRow } from './tip.js';
 
 export class LayerPanel {
+  left = 0;
+  bottom = 0;
+  height = 0;
+  /** @type {(step: number) => number} */ x = () => 0;
+
   constructor(parent) {
     this.note = el('span', { class: 'note' });
     this.canvas = el('canvas', { 'aria-hidden': 'true' });

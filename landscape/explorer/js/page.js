@@ -3,7 +3,7 @@
 import { actions, say, switchView } from './actions.js';
 import { applyTheme, groundColour, runColour } from './colour.js';
 import { makeCurves } from './curves.js';
-import { commonPrefix, content, firstStep, hasSteps, lastStep, lines, load, runs, surfaces } from './data.js';
+import { commonPrefix, content, firstStep, hasSteps, lastStep, load, runs, surfaces } from './data.js';
 import { byId, reducedMotion } from './dom.js';
 import { curvesCsv, download, filmLand, landCanvas, landSvg, slug } from './export.js';
 import { percent } from './format.js';
@@ -120,7 +120,7 @@ async function show(given, bytes) {
   lands.forEach((land) => { land.render(); });
   await Promise.all(lands.map((land) => land.drawing));
   // For the console, for a page that holds this one, and for tests.
-  window.explorer = {
+  globalThis.explorer = {
     state, initial, setState, runs, surfaces, lands, charts, player, story, curvesCsv, landSvg, landCanvas, sliceOf, distanceTo, clockOf, hashOf, film: () => filmLand(lands[0], player), colour: runColour, ground: groundColour,
   };
   addEventListener('message', ({ data }) => { if (Number.isInteger(data?.step)) setState({ step: Math.max(firstStep, Math.min(lastStep, data.step)) }); });
@@ -133,7 +133,7 @@ function firstLook(player) {
   const timer = setTimeout(() => player.once(firstStep, lastStep), FIRST_LOOK_MS);
   const cancel = () => clearTimeout(timer);
   for (const name of ['pointerdown', 'keydown', 'hashchange', 'input']) addEventListener(name, cancel, { once: true, capture: true });
-  window.explorer.cancelFirstLook = cancel;
+  globalThis.explorer.cancelFirstLook = cancel;
 }
 
 packedContent().then((parts) => show(...parts)).catch((error) => {
