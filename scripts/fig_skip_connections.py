@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.exchange.checkpoints.state import load_state
+from landscape.plots.ground import COLORMAP
 from landscape.plots.style import styled
 from landscape.tasks.folders import find_data
 
@@ -142,7 +143,7 @@ def draw(script: Script) -> None:
         for (above, below), name in zip(axes.T, NETS, strict=True):
             surface, lines = script.results[f"surface/{name}"], lines_of(script, name)
             grid = (surface.alpha, surface.beta, surface.loss)
-            above.contourf(*grid, levels, cmap="viridis", extend="both")
+            above.contourf(*grid, levels, cmap=COLORMAP, extend="both")
             above.contour(*grid, levels, colors="black", linewidths=0.3, alpha=0.6)
             above.set(title=f"ResNet-56 {name}", xlabel="direction 1", aspect="equal")
             above.set(xticks=ticks, yticks=ticks)
@@ -158,7 +159,7 @@ def draw(script: Script) -> None:
         axes[0, 0].set_ylabel("direction 2")
         axes[1, 0].set_ylabel("loss")
         axes[1, 1].legend(loc="lower left")
-        colors = ScalarMappable(Normalize(levels[0], levels[-1]), "viridis")
+        colors = ScalarMappable(Normalize(levels[0], levels[-1]), COLORMAP)
         figure.colorbar(colors, ax=axes[0], shrink=0.9, label="loss", extend="both")
         script.save(figure, caption(script))
 

@@ -176,18 +176,19 @@ PAGE = """
 globalThis.location = { hash: '' };
 globalThis.addEventListener = () => {};
 data.load({ runs: [{ name: 'a', path: null, walk: { step: { dtype: 'i4', shape: [2],
-  data: 'CgAAAAsAAAA=' }, next: { dtype: 'i4', shape: [2], data: 'CwAAAAwAAAA=' } } }, { name: 'b' }],
+  data: 'CgAAAAsAAAA=' }, next: { dtype: 'i4', shape: [2], data: 'CwAAAAwAAAA=' } } },
+  { name: 'b' }],
   surfaces: [], lines: [] });
 state.startState();
 """
 
 
 def test_an_address_is_the_inverse_of_its_state(modules):
-    hidden = (
+    wanted = (
         "{ step: 11, hidden: [1], range: [10, 12], marks: [[11, 'x|y, é #1']], scale: 'linear' }"
     )
     first, found, back = modules(
-        f"{PAGE} const wanted = {hidden};"
+        f"{PAGE} const wanted = {wanted};"
         "const hash = state.hashOf({ ...state.initial, ...wanted });"
         "return [[state.initial.step, state.hashOf(state.initial)], hash, state.readHash(hash)];"
     )

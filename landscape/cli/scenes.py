@@ -31,7 +31,7 @@ def render(
     azimuth: Annotated[
         float | None, typer.Option(help="Of the camera, in degrees; default: a side that is low.")
     ] = None,
-    colormap: Annotated[str, typer.Option(help="A matplotlib colour map.")] = "viridis",
+    colormap: Annotated[str, typer.Option(help="A matplotlib colour map.")] = "landscape",
     pixels: Annotated[int, typer.Option(help="Width of the picture.")] = 1400,
 ) -> None:
     """Draw a surface as a shaded relief on a transparent ground, with the paths on its plane.

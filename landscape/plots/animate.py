@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from landscape.base.replaceable import check_replaceable
+from landscape.plots.ground import COLORMAP
 from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
 from landscape.plots.style import looks
@@ -80,7 +81,7 @@ def orbit_frames(
     elevation: float = 35.0,
     count: int = 48,
     pixels: int = 500,
-    colormap: str = "viridis",
+    colormap: str = COLORMAP,
 ) -> Iterator[Frame]:
     """The relief of a surface, seen from all around; the last frame leads back to the first."""
     for azimuth in np.arange(count) * 360 / count - 60:
@@ -99,7 +100,7 @@ def evolution_frames(
     *,
     names: Sequence[str] | None = None,
     metric: str | None = None,
-    colormap: str = "viridis",
+    colormap: str = COLORMAP,
     pixels: int = 380,
 ) -> Iterator[Frame]:
     """One surface after the other, from above and as a relief: a surface along training.

@@ -10,7 +10,8 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
 if TYPE_CHECKING:
-    from landscape.plots.mesh import Mesh
+    from landscape.plots.ground import COLORMAP
+from landscape.plots.mesh import Mesh
 
 # Without a material glTF means bare metal, which viewers show almost black.
 _LIT = {
@@ -22,7 +23,7 @@ _UNLIT = {"name": "paths", "extensions": {"KHR_materials_unlit": {}}}
 _TRIANGLES = 4  # glTF's number for them
 
 
-def gltf_bytes(mesh: Mesh, *, colormap: str = "viridis", path_colors: Sequence[str] = ()) -> bytes:
+def gltf_bytes(mesh: Mesh, *, colormap: str = COLORMAP, path_colors: Sequence[str] = ()) -> bytes:
     """A mesh as one ``.glb`` file.
 
     The surface has a colour at every vertex, by height, and the metric as the attribute

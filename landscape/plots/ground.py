@@ -7,6 +7,7 @@ bottosson.github.io/posts/oklab), so that equal steps of the level look equally 
 from __future__ import annotations
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import ListedColormap, to_hex
 
 GROUND = {
@@ -54,3 +55,8 @@ def ground_colors(theme: str = "light", count: int = 256) -> list[str]:
 def ground_colormap(theme: str = "light") -> ListedColormap:
     """The map for matplotlib, ``Axes.pcolormesh(..., cmap=ground_colormap())``."""
     return ListedColormap(ground_colors(theme), f"landscape-{theme}")
+
+
+COLORMAP = "landscape"
+"""The light map's name in matplotlib."""
+colormaps.register(ground_colormap(), name=COLORMAP, force=True)

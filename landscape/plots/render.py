@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 
+from landscape.plots.ground import COLORMAP
 from landscape.plots.relief import Camera, Relief, Sight, halved, look, shade, smoothed
 from landscape.plots.style import axes_or_new, figure_of, looks
 from landscape.plots.surface import check_plane, contour_levels, metric_of
@@ -25,7 +26,7 @@ def render_surface(
     ceiling: float | None = None,
     floor: float | None = None,
     log: bool | None = None,
-    colormap: str = "viridis",
+    colormap: str = COLORMAP,
     view: tuple[float, float | None] = (35.0, None),
     height: float = 0.5,
     lines: int = 16,

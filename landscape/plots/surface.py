@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
 from landscape.plots.caption import conditions, write_above
+from landscape.plots.ground import COLORMAP
 from landscape.plots.style import axes_or_new, figure_of, looks
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
@@ -31,7 +32,7 @@ def plot_surface(
     lines: int = 12,
     ceiling: float | None = None,
     levels: np.ndarray | None = None,
-    colormap: str = "viridis",
+    colormap: str = COLORMAP,
     show_points: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
@@ -54,7 +55,7 @@ def plot_surface(
             quartile; then the larger of these two.
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
             surfaces makes them comparable.
-        colormap: Name of a matplotlib colour map; paler under paths.
+        colormap: Name of a matplotlib colour map; any but ``landscape`` is paler under paths.
         show_points: Whether to dot the measured points.
         ax: Where to draw; default: new axes.
 
@@ -278,8 +279,8 @@ def _subdivided(levels: np.ndarray, *, geometric: bool) -> np.ndarray:
 
 
 def _colors(name: str, pale: bool) -> Colormap:
-    """A colour map; mixed with white under paths, which keeps its order of lightness."""
+    """A colour map; mixed with white under paths unless it is made for them, as ours is."""
     colors = colormaps[name](np.linspace(0, 1, 256))
-    if pale:
+    if pale and name != COLORMAP:
         colors[:, :3] = 0.4 + 0.6 * colors[:, :3]
     return ListedColormap(colors)
