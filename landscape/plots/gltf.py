@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
+from landscape.plots.ground import COLORMAP
+
 if TYPE_CHECKING:
-    from landscape.plots.ground import COLORMAP
-from landscape.plots.mesh import Mesh
+    from landscape.plots.mesh import Mesh
 
 # Without a material glTF means bare metal, which viewers show almost black.
 _LIT = {
