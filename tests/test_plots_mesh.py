@@ -160,9 +160,9 @@ def test_trimesh_reads_colours_values_and_lines_back(tmp_path):
         surface.vertex_attributes["_LOSS"][:, 0], made.values[:12], rtol=1e-6
     )
     colors = surface.visual.vertex_attributes["color"]
-    # Viridis at its ends, #440154 and #fde725, as linear light in bytes: ((c + .055)/1.055)^2.4
-    np.testing.assert_array_equal(colors[0], [15, 0, 23, 255])
-    np.testing.assert_array_equal(colors[11], [251, 204, 5, 255])
+    # The map at its ends, #3b5993 and #fbf5e5, as linear light in bytes: ((c + .055)/1.055)^2.4
+    np.testing.assert_array_equal(colors[0], [11, 25, 74, 255])
+    np.testing.assert_array_equal(colors[11], [246, 233, 200, 255])
     assert path.length == pytest.approx(
         np.linalg.norm(np.diff(made.vertices[made.polylines[0]], axis=0), axis=1).sum(), rel=1e-6
     )
