@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,12 +21,13 @@ def modules(tmp_path_factory):
     """Run statements with the modules in sight; the last value comes back."""
     node = shutil.which("node")
     if node is None:
+        assert os.environ.get("LANDSCAPE_REQUIRE_NODE") != "1", "node was not found"
         pytest.skip("needs node")
     folder = tmp_path_factory.mktemp("modules")
     for file in FOLDER.glob("*.js"):
         (folder / file.name).write_text(file.read_text("utf-8"), "utf-8")
     (folder / "package.json").write_text('{"type": "module"}')
-    names = ("ticks", "isolines", "field", "camera", "picking", "labels", "data", "format")
+    names = ("ticks", "isolines", "field", "camera", "picking", "labels", "data", "format", "state")
     head = "".join(f"import * as {name} from './{name}.js';\n" for name in names)
 
     def run(body):
@@ -168,3 +170,37 @@ def test_common_beginnings_of_names_are_found_up_to_a_separator(modules):
     )
     assert modules("return data.commonPrefix(['Adam', 'Adagrad']);") == ""
     assert modules("return data.commonPrefix(['one']);") == ""
+
+
+PAGE = """
+globalThis.location = { hash: '' };
+globalThis.addEventListener = () => {};
+data.load({ runs: [{ name: 'a', path: null, walk: { step: { dtype: 'i4', shape: [2],
+  data: 'CgAAAAsAAAA=' }, next: { dtype: 'i4', shape: [2], data: 'CwAAAAwAAAA=' } } },
+  { name: 'b' }],
+  surfaces: [], lines: [] });
+state.startState();
+"""
+
+
+def test_an_address_is_the_inverse_of_its_state(modules):
+    wanted = (
+        "{ step: 11, hidden: [1], range: [10, 12], marks: [[11, 'x|y, é #1']], scale: 'linear' }"
+    )
+    first, found, back = modules(
+        f"{PAGE} const wanted = {wanted};"
+        "const hash = state.hashOf({ ...state.initial, ...wanted });"
+        "return [[state.initial.step, state.hashOf(state.initial)], hash, state.readHash(hash)];"
+    )
+    assert first == [12, ""]  # the last step, and nothing to say
+    assert back == {"step": 11, "hidden": [1], "range": [10, 12], "scale": "linear",
+                    "marks": [[11, "x/y, é #1"]]}  # fmt: skip
+    assert "#" not in found
+
+
+@pytest.mark.parametrize(
+    "hash_", ["step=9", "step=1e9", "step=", "hidden=2", "range=12,10", "range=10", "marks=99:no",
+              "view=4d", "clip=0.1", "nothing=1", "__proto__=1", "camera=1,2,NaN,1,1"]
+)  # fmt: skip
+def test_what_an_address_must_not_ask_for_is_left_out(modules, hash_):
+    assert modules(f"{PAGE} return state.readHash({hash_!r});") == {}

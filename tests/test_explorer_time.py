@@ -190,7 +190,7 @@ def test_layers_have_a_panel_when_they_were_measured(page, tmp_path):
     panel = page.locator("#panel-layers .plot")
     panel.scroll_into_view_if_needed()
     box = panel.bounding_box()
-    x = page.evaluate("explorer.charts.layers.x(30)")
+    x = page.evaluate("explorer.charts.more.layers.x(30)")
     page.mouse.move(box["x"] + x, box["y"] + 0.45 * box["height"])
     shown = panel.locator(".tip .number").all_inner_texts()
     assert shown[0] == "30"

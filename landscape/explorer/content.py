@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from landscape.base.result import Result
 from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
+from landscape.explorer.packing import packed
+from landscape.explorer.panels import panels_content
 from landscape.plots.style import rank
 from landscape.results.barriers import Barriers
 from landscape.results.curvature_path import CurvaturePath
@@ -43,7 +42,7 @@ def page_content(sources: Sources) -> dict[str, Any]:
     surfaces = [(f, key, r) for f, key, r in placed if isinstance(r, Surface)]
     lines = [(key, r) for _, key, r in placed if isinstance(r, Profile)]
     barriers = [r for _, _, r in placed if isinstance(r, Barriers)]
-    if not (runs or surfaces or lines or barriers):
+    if not (runs or surfaces or lines or barriers or panels_content(placed, list(runs))):
         raise ValueError(
             "These results hold nothing to draw; give surfaces, paths, walks, lines or barriers "
             f"(found: {sorted({type(r).__name__ for _, _, r in placed}) or 'nothing'})."
@@ -67,6 +66,7 @@ def page_content(sources: Sources) -> dict[str, Any]:
         ],
         "lines": [{"key": key, **_line(profile, names)} for key, profile in lines],
         "barriers": [_matrix(found, metric) for found in barriers for metric in found.metrics],
+        "panels": panels_content(placed, names),
         "sources": sources_of(placed),
     }
 
@@ -107,7 +107,7 @@ def _optimizer(results: Sequence[Any]) -> str:
 
 
 def _run(results: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = dict.fromkeys(("path", "walk", "layers", "sharpness"))
+    found: dict[str, Any] = dict.fromkeys(("path", "walk", "layers"))
     for result in results:
         if isinstance(result, PathMetrics):
             columns = ("cosine", "distance", "update_norm", "losses", "learning_rate")
@@ -121,13 +121,6 @@ def _run(results: Sequence[Any]) -> dict[str, Any]:
                 "names": list(result.layers),
                 "ratio": packed(result.update_to_weight),
             }
-        elif isinstance(result, CurvaturePath) and result.computed.any():
-            found["condition"] = result.condition
-            found["sharpness"] = {
-                "step": packed(result.step[result.computed], "i4"),
-                "sharpness": packed(_sharpness(result)[result.computed]),
-                "threshold": packed(result.threshold[result.computed]),
-            }
         elif isinstance(result, Walk):
             found["walk"] = {
                 "step": packed(result.step, "i4"),
@@ -137,11 +130,6 @@ def _run(results: Sequence[Any]) -> dict[str, Any]:
                 "metric": result.metrics[0],
             }
     return found
-
-
-def _sharpness(path: CurvaturePath) -> np.ndarray:
-    """What the threshold is about; λ1 where no threshold is known."""
-    return path.sharpness if path.condition else path.value[:, 0]
 
 
 def _surface(surface: Surface) -> dict[str, Any]:
@@ -226,18 +214,3 @@ def _matrix(barriers: Barriers, metric: str) -> dict[str, Any]:
 
 def _plane(result: Surface | Projection) -> str:
     return str(result.provenance.get("plane_hash", ""))
-
-
-def packed(values: np.ndarray, dtype: str = "f4") -> dict[str, Any]:
-    """An array as base64 of little-endian numbers with its shape; NaN and ±inf survive.
-
-    >>> packed(np.array([1.0]))
-    {'dtype': 'f4', 'shape': [1], 'data': 'AACAPw=='}
-    """
-    with np.errstate(over="ignore"):  # beyond float32 is inf, which the page shows as such
-        array = np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<"))
-    return {
-        "dtype": dtype,
-        "shape": list(array.shape),
-        "data": base64.b64encode(array.tobytes()).decode("ascii"),
-    }

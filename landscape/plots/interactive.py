@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +11,7 @@ import numpy as np
 from landscape.base.files import expanded
 from landscape.base.result import Result
 from landscape.plots.caption import conditions
+from landscape.plots.columns import TITLES, curves_of
 from landscape.plots.frame import is_skew, stretched, unit_ratio
 from landscape.plots.ground import ground_colors
 from landscape.plots.style import looks
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
 
 _DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
 _FONT = {"family": "system-ui, -apple-system, Segoe UI, Roboto, Liberation Sans, Arial, sans-serif"}
-_TITLES = {
-    "update_norm": "‖update‖", "cosine": "cosine of consecutive updates",
-    "cosine_to_final": "cosine to the way left", "distance": "distance from initialization",
-    "path_length": "path length", "losses": "mini-batch loss", "learning_rate": "learning rate",
-    "gradient_norm": "‖gradient‖", "gradient_cosine": "cosine of consecutive gradients",
-}  # fmt: skip
-_AXES = ("step", "alpha", "edge", "eigenvalue", "x", "windows", "layers")
 
 
 def figure(
@@ -270,15 +262,15 @@ def _columns(results: Sequence[Any]) -> Figure:
     """Any other result: every column of numbers over the coordinate of its dimension."""
     from plotly.subplots import make_subplots
 
-    panels = [name for name, *_ in _curves_of(results[0])]
+    panels = [name for name, *_ in curves_of(results[0])]
     if not panels:
         raise ValueError(f"{type(results[0]).__name__} holds no curves to draw.")
-    titles = [_TITLES.get(name, name.replace("_", " ")) for name in panels]
+    titles = [TITLES.get(name, name.replace("_", " ")) for name in panels]
     made = make_subplots(len(panels), 1, shared_xaxes=True, vertical_spacing=0.2 / len(panels) ** 2)
     made.update_layout(_new(getattr(results[0], "settings", {})).layout)
     made.update_layout(height=max(400, 190 * len(panels)))
     for result, style in _named(results):
-        for name, axis, x, rows, labels in _curves_of(result):
+        for name, axis, x, rows, labels in curves_of(result):
             place = panels.index(name) + 1
             for row, label in zip(rows, labels, strict=True):
                 own = label or getattr(result, "name", "") or name
@@ -291,44 +283,3 @@ def _columns(results: Sequence[Any]) -> Figure:
     for k, title in enumerate(titles):
         made.update_yaxes(title=title, row=k + 1, col=1)
     return made
-
-
-def _curves_of(result: Any) -> list[tuple[str, str, Any, np.ndarray, list[str]]]:
-    """(name, axis, x, rows, label of each row) of every column that has a coordinate."""
-    hints = typing.get_type_hints(type(result), include_extras=True)
-    dims = {f.name: _dimensions(hints[f.name]) for f in fields(result)}
-    axis = next((a for a in _AXES if dims.get(a) and getattr(result, a) is not None), None)
-    if axis is None:
-        return []
-    x, along = getattr(result, axis), dims[axis][0]
-    found = []
-    for name, its in dims.items():
-        values = getattr(result, name)
-        if name == axis or values is None or along not in its or len(its) > 2:
-            continue
-        if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating):
-            continue
-        rows = values[None] if len(its) == 1 else np.moveaxis(values, its.index(along), -1)
-        other = next((d for d in its if d != along), None)
-        labels = next(
-            (
-                list(map(str, getattr(result, n)))
-                for n, d in dims.items()
-                if d == (other,) and isinstance(getattr(result, n), tuple)
-            ),
-            [f"{other} {k}" for k in range(len(rows))],
-        )
-        if np.isfinite(values).any():
-            found.append((name, axis, x, rows, labels if other else [""]))
-    return found
-
-
-def _dimensions(hint: Any) -> tuple[str, ...]:
-    """Names of an array's (or a tuple of names') dimensions, as its annotation gives them."""
-    for part in [*typing.get_args(hint), hint]:
-        if isinstance(text := getattr(part, "dim_str", None), str):
-            return tuple(text.split())
-    extras = getattr(hint, "__metadata__", ()) or next(
-        (getattr(a, "__metadata__", ()) for a in typing.get_args(hint)), ()
-    )
-    return tuple(extras[:1]) if extras and isinstance(extras[0], str) else ()

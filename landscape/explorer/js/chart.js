@@ -11,12 +11,25 @@ import { showTip } from './tip.js';
 
 const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
 
+/**
+ * A series of a run over x: its colour, its dash, its name.
+ * @param {{faint?: boolean, raw?: number[], dots?: number[], stride?: number}} [more]
+ */
+export const curveOf = (run, x, y, more = {}) => ({ run, name: run.short, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
+
 export class Chart {
+  /** @type {number} */ x0 = NaN;
+  /** @type {number} */ x1 = NaN;
+  log = false;
+  /** What stands where there is nothing to show. @type {string | undefined} */ empty = undefined;
+  /** @type {((v: number) => number) | null} */ x = null;
+  /** @type {number[] | null | undefined} the ends of the vertical axis */ range = null;
+
   /**
    * @param {HTMLElement} parent
-   * @param {{id: string, title: string, note?: string, y?: [number, number], yTicks?: number[],
+   * @param {{id: string, title: string, note?: string, y?: number[], yTicks?: number[],
    *   yText?: (v: number) => string, xLabel?: string, scrub?: boolean,
-   *   bands?: number[][]}} options
+   *   bands?: number[][], bare?: boolean, tipText?: (v: number) => string}} options
    */
   constructor(parent, options) {
     this.options = options;
@@ -120,7 +133,8 @@ export class Chart {
     } else if (this.at !== undefined) this.mark(this.at);
   }
 
-  axes(width, height, [low, high]) {
+  axes(width, height, range) {
+    const [low, high] = range;
     const { left, right, top, bottom } = this.margin;
     const g = svg('g', { class: 'axes' });
     const text = this.options.yText ?? tickText;

@@ -54,7 +54,8 @@ const LEAST_CONTRAST = 3.1;
 
 /** A run's colour, moved in lightness only as far as three to one against its halo needs. */
 export function runColour(run, dark = isDark()) {
-  let [L, C, h] = hexToOklch(run.color);
+  const [lightness, C, h] = hexToOklch(run.color);
+  let L = lightness;
   if (dark && C < 0.02 && L < 0.4) return '#f3f3f0';
   let colour = run.color;
   while (contrast(colour, HALO[dark ? 'dark' : 'light']) < LEAST_CONTRAST + (dark ? 1.4 : 0) && L > 0 && L < 1) {

@@ -1,13 +1,10 @@
 // The curves beside and below the landscape: loss, angles, distance, walk, and more when recorded.
 
-import { Chart } from './chart.js';
+import { Chart, curveOf } from './chart.js';
 import { firstStep, lastStep, lines, pathOf, runs, stateAt, surfaces, walkWindows } from './data.js';
 import { short, tickText } from './format.js';
-import { LayerPanel } from './heat.js';
-import { sharpnessPanel } from './sharpness.js';
+import { makePanels } from './panels.js';
 import { isVisible, onChange, state, visibleRuns } from './state.js';
-
-const curveOf = (run, x, y, more = {}) => ({ run, name: run.short, colour: `var(--run-${run.index})`, dash: run.dash, x, y, ...more });
 
 /** One curve per visible run from a column of its path. */
 const columnCurves = (name) => () => visibleRuns()
@@ -43,7 +40,6 @@ const stepCurves = () => [
     present: () => known('cosine'), curves: columnCurves('angle'), note: () => '90° = unrelated',
   },
   { id: 'distance', title: 'Distance from initialization', place: 'side', present: () => known('distance'), curves: columnCurves('distance'), note: () => '‖θ−θ₀‖' },
-  sharpnessPanel,
   { id: 'lr', title: 'Learning rate', place: 'more', logarithmic: manyScales('learning_rate'), present: () => known('learning_rate'), curves: columnCurves('learning_rate'), note: () => '' },
   { id: 'update', title: 'Length of updates', place: 'more', logarithmic: manyScales('update_norm'), present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
 ].filter((panel) => panel.present());
@@ -133,6 +129,7 @@ export function makeCurves(side, more) {
   const lineCharts = lines.map((line, k) => ({
     line, chart: new Chart(more, { id: `line-${k}`, title: `${line.metric === 'loss' ? 'Loss' : line.metric} along a line`, xLabel: line.label, note: line.kind || line.key }),
   }));
+  /** @returns {[number, number]} */
   const limits = () => state.range ?? [firstStep, lastStep];
 
   function drawAll() {
@@ -162,7 +159,7 @@ export function makeCurves(side, more) {
     let found = walkCurves(at);
     const inside = found.length > 0;
     if (!inside) {
-      const away = ([from, to]) => Math.max(from - step, step - to, 0);
+      const away = (window) => Math.max(window[0] - step, step - window[1], 0);
       const [from, to] = windows.reduce((best, window) => (away(window) < away(best) ? window : best));
       at = step < from ? from : to;
       found = walkCurves(at);
@@ -182,9 +179,6 @@ export function makeCurves(side, more) {
       if (walkChart) drawWalk();
     }
   });
-  if (runs.some((run) => run.layers)) charts.layers = new LayerPanel(more);
   drawAll();
-  charts.walk = walkChart;
-  charts.pairs = pairs;
-  return charts;
+  return Object.assign(charts, { walk: walkChart, pairs, more: makePanels(more) });
 }

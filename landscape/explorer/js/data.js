@@ -5,6 +5,7 @@ export let runs = [];
 export let surfaces = [];
 export let lines = [];
 export let barriers = [];
+export let panels = {};
 export let firstStep = Infinity;
 export let lastStep = -Infinity;
 export let hasSteps = false;
@@ -16,7 +17,7 @@ export function load(given, bytes = new Uint8Array()) {
   const column = (packed) => (packed?.dtype ? unpacked(packed, bytes) : packed);
   const columns = (table) => table && Object.fromEntries(Object.entries(table).map(([name, value]) => [name, column(value)]));
   content = given;
-  runs = given.runs.map((run, index) => ({ ...run, index, path: withAngles(columns(run.path)), walk: columns(run.walk), layers: columns(run.layers), sharpness: columns(run.sharpness), measured: null }));
+  runs = given.runs.map((run, index) => ({ ...run, index, path: withAngles(columns(run.path)), walk: columns(run.walk), layers: columns(run.layers), measured: null }));
   surfaces = given.surfaces.map((surface, index) => ({
     ...columns(surface), index,
     values: surface.values.map(column), error: surface.error.map(column), within: surface.within.map(column), paths: surface.paths.map(columns),
@@ -28,9 +29,11 @@ export function load(given, bytes = new Uint8Array()) {
   }
   lines = given.lines.map(columns);
   barriers = given.barriers.map(columns);
+  panels = Object.fromEntries(Object.entries(given.panels ?? {}).map(([name, parts]) => [name, parts.map(columns)]));
   const recorded = [
-    ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step, run.sharpness?.step]),
+    ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
     ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),
+    ...(panels.sharpness ?? []).map((part) => part.step),
   ].filter((steps) => steps?.length);
   firstStep = Math.min(...recorded.map((steps) => steps[0]), Infinity);
   lastStep = Math.max(...recorded.map((steps) => steps[steps.length - 1]), -Infinity);

@@ -9,6 +9,11 @@ import { extentOf, linearTicks, scaleOf } from './ticks.js';
 import { showTip, tipRow } from './tip.js';
 
 export class LayerPanel {
+  left = 0;
+  bottom = 0;
+  height = 0;
+  /** @type {(step: number) => number} */ x = () => 0;
+
   constructor(parent) {
     this.note = el('span', { class: 'note' });
     this.canvas = el('canvas', { 'aria-hidden': 'true' });
@@ -82,3 +87,6 @@ export class LayerPanel {
     showTip(this.tip, this.box, event, [el('b', {}, names[at.layer]), tipRow('step', String(step[s])), tipRow('‖update‖ / ‖weights‖', short(ratio[at.layer * step.length + s], 4))]);
   }
 }
+
+/** The panel of a page whose layers were measured. */
+export const layersPanel = (parent) => (runs.some((run) => run.layers) ? new LayerPanel(parent) : null);

@@ -20,9 +20,12 @@ void main() {
 }`;
 
 export class KeptGround {
+  /** @type {string | null} */ size = null;
   constructor(gl) {
     this.gl = gl;
-    Object.assign(this, programOf(gl, KEPT_VERTEX, KEPT_FRAGMENT));
+    const { program, uniforms } = programOf(gl, KEPT_VERTEX, KEPT_FRAGMENT);
+    this.program = program;
+    this.uniforms = uniforms;
     this.array = gl.createVertexArray();
     this.smooth = gl.createFramebuffer();
     this.plain = gl.createFramebuffer();

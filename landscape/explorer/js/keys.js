@@ -28,18 +28,19 @@ export function makeKeys(player, lands, act) {
     i: act.notes,
   };
   addEventListener('keydown', (event) => {
+    const target = /** @type {Element} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
-    if (event.target.closest('select, input:not([type=range]), textarea')) return;
-    if ((event.key === ' ' || event.key === 'Enter') && event.target.closest('button, a, summary')) return;
+    if (target.closest('select, input:not([type=range]), textarea')) return;
+    if ((event.key === ' ' || event.key === 'Enter') && target.closest('button, a, summary')) return;
     const land = lands.find(({ stage }) => stage === event.target);
     if (land && landKey(land, event)) { event.preventDefault(); return; }
     const stride = event.shiftKey ? 10 : 1;
-    const foreign = event.target.matches('input[type=range]:not(#step)');
+    const foreign = target.matches('input[type=range]:not(#step)');
     const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
     if ((event.key === 'ArrowRight' || event.key === 'ArrowLeft') && hasSteps && !foreign) {
       player?.stop();
       goTo(Math.floor(state.step) + (event.key === 'ArrowRight' ? stride : -stride));
-    } else if (digit && runs[digit - 1]) (event.shiftKey ? onlyRun : toggleRun)(Number(digit) - 1);
+    } else if (digit && runs[Number(digit) - 1]) (event.shiftKey ? onlyRun : toggleRun)(Number(digit) - 1);
     else if (Object.hasOwn(actions, event.key) && !(foreign && /Home|End/.test(event.key))) actions[event.key]();
     else return;
     event.preventDefault();

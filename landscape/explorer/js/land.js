@@ -22,6 +22,9 @@ const FOLLOW_MS = 70;
 const REACH = { mouse: 9, pen: 12, touch: 20 };
 
 export class Land {
+  /** Set by lands.js: another surface than the state's or why there is none, colours, what it says. */
+  given = null; refused = null; bar = null; clear = null; say = null; onPaint = null;
+
   /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
   constructor(parent, field) {
     this.field = field;

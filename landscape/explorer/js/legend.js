@@ -9,9 +9,11 @@ import { isVisible, onChange, onlyRun, setState, state, toggleRun, visibleRuns }
 import { scaleOf, ticksOf } from './ticks.js';
 
 export class ColourBar {
+  static count = 0;
+
   constructor() {
     this.svg = svg('svg', { class: 'bar', role: 'img', 'aria-label': 'colours of the surface' });
-    ColourBar.count = (ColourBar.count ?? 0) + 1;
+    ColourBar.count += 1;
     this.id = `bar-${ColourBar.count}`;
     new ResizeObserver(() => this.draw()).observe(this.svg);
   }

@@ -13,7 +13,10 @@ const MOST_POINTS = 3200; // drawn per run for a whole path
 export const motion = { smooth: false }; // between states while playing, on states otherwise
 
 export class RunLayer {
-  constructor() { this.items = []; }
+  items = [];
+  terrain = null;
+  box = null;
+  ribbons = null;
 
   /** Take over the visible runs of a terrain. */
   show(terrain, box, ribbons) {

@@ -76,6 +76,8 @@ export class CanvasPen {
 
 /** Draws the same as SVG elements. */
 export class SvgPen {
+  static count = 0;
+
   constructor(group) {
     this.group = group;
     this.measuring = document.createElement('canvas').getContext('2d');
@@ -110,7 +112,7 @@ export class SvgPen {
   image(canvas, x, y, width, height) { this.add('image', { href: canvas.toDataURL('image/png'), x, y, width, height, preserveAspectRatio: 'none' }); }
 
   inside(frame, draw) {
-    const id = `inside-${(SvgPen.count = (SvgPen.count ?? 0) + 1)}`;
+    const id = `inside-${(SvgPen.count += 1)}`;
     const outer = this.group;
     const inner = svg('g', { 'clip-path': `url(#${id})` });
     outer.append(svg('clipPath', { id }, svg('rect', { x: frame.x, y: frame.y, width: frame.width, height: frame.height })), inner);

@@ -85,7 +85,7 @@ export function makePlayer(parent) {
     if (playing) stop();
     const clock = clockOf(state.time, from, to);
     const start = state.step >= to || state.step < from ? from : Math.floor(state.step);
-    playing = { share: clock.share(start), then: null, at: start };
+    playing = { share: clock.share(start), then: null, at: start, frame: 0 };
     motion.smooth = !reducedMotion.matches;
     setState({ step: start });
     const advance = (now) => {

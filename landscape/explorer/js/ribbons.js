@@ -64,7 +64,9 @@ void main() {
 export class Ribbons {
   constructor(gl) {
     this.gl = gl;
-    Object.assign(this, programOf(gl, RIBBON_VERTEX, RIBBON_FRAGMENT));
+    const { program, uniforms } = programOf(gl, RIBBON_VERTEX, RIBBON_FRAGMENT);
+    this.program = program;
+    this.uniforms = uniforms;
     this.array = gl.createVertexArray();
     gl.bindVertexArray(this.array);
     for (const place of [0, 1, 2, 3]) {
@@ -89,9 +91,11 @@ export class Ribbons {
 
   /**
    * Draw segments `from` … `to` of a buffer.
+   * @param {WebGLBuffer} buffer @param {number} from @param {number} to
    * @param {{width: number, dash?: number[], cover?: number[], strength?: number, hidden?: boolean, nearer?: number}} look
    */
-  draw(buffer, from, to, { width, dash = null, cover = [0, 0, 0, 0], strength = 1, hidden = false, nearer = 0.004 }) {
+  draw(buffer, from, to, look) {
+    const { width, dash = null, cover = [0, 0, 0, 0], strength = 1, hidden = false, nearer = 0.004 } = look;
     if (to <= from) return;
     const { gl, uniforms, dots } = this;
     gl.depthFunc(hidden ? gl.GREATER : gl.LEQUAL);

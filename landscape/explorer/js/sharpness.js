@@ -1,25 +1,24 @@
-// Sharpness at the states of runs, against the thresholds of their optimizers.
+// Sharpness along the runs, faint beside it the threshold of each optimizer.
 
-import { runs } from './data.js';
-import { visibleRuns } from './state.js';
+import { Chart, curveOf } from './chart.js';
+import { firstStep, lastStep, runs } from './data.js';
+import { isVisible, onChange, state } from './state.js';
 
-const measured = () => visibleRuns().filter((run) => run.sharpness);
-
-function curves() {
-  return measured().flatMap((run) => {
-    const { step, sharpness, threshold } = run.sharpness;
-    const base = { run, name: run.short, colour: `var(--run-${run.index})`, x: step };
-    const limit = threshold.some(Number.isFinite) && { ...base, name: `${run.short}: threshold`, dash: ':', thin: true, y: threshold };
-    return [limit, { ...base, dash: run.dash, y: sharpness }].filter(Boolean);
+export function sharpnessPanel(parent, given) {
+  if (!given) return null;
+  const conditions = [...new Set(given.map((part) => part.condition).filter(Boolean))];
+  const note = conditions.length ? `faint: the threshold, ${conditions.join('; ')}` : 'λ₁ of the Hessian';
+  const chart = new Chart(parent, { id: 'sharpness', title: 'Sharpness', note, scrub: true });
+  const series = ({ name, run, step, sharpness, threshold }) => {
+    if (runs[run] && !isVisible(runs[run])) return [];
+    const one = (y, more) => (runs[run] ? curveOf(runs[run], step, y, more) : { name, colour: 'var(--ink)', dash: '-', x: step, y, ...more });
+    return [one(threshold, { faint: true }), one(sharpness)];
+  };
+  const draw = () => chart.show(given.flatMap(series), ...(state.range ?? [firstStep, lastStep]), { log: true });
+  onChange((changed) => {
+    if (['hidden', 'range', 'marks', 'size'].some((name) => changed.has(name))) draw();
+    else if (changed.has('step')) chart.cursor(state.step);
   });
+  draw();
+  return chart;
 }
-
-function note() {
-  const said = new Set(measured().map((run) => run.condition).filter(Boolean));
-  if (!said.size) return 'no threshold known';
-  return said.size === 1 ? `dotted: ${[...said][0]}` : 'dotted: threshold of each optimizer';
-}
-
-export const sharpnessPanel = {
-  id: 'sharpness', title: 'Sharpness', place: 'side', present: () => runs.some((run) => run.sharpness), curves, note,
-};

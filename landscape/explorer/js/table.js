@@ -7,6 +7,7 @@ import { emphasiseOn } from './legend.js';
 import { sample } from './markers.js';
 import { isVisible, onChange, state } from './state.js';
 
+/** @type {[string, string, (run: any, step: number) => number | undefined, string][]} */
 const COLUMNS = [
   ['loss', 'Loss', (run, step) => valueAt(run.measured, 'loss', step), 'measured on the data, at the state itself'],
   ['batch', 'Mini-batch', (run, step) => valueAt(run.path, 'losses', step), 'recorded loss of the mini-batch before the update into this state'],

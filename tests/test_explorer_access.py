@@ -1,0 +1,73 @@
+"""What axe-core finds in the page: nothing, in both themes, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import explorer_sample as sample
+import pytest
+
+import landscape as ls
+
+pytestmark = pytest.mark.browser
+AXE = Path(__file__).parent / "page" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def axe():
+    if not AXE.exists():
+        assert os.environ.get("LANDSCAPE_REQUIRE_NODE") != "1", "npm ci --prefix tests/page"
+        pytest.skip("needs axe-core: npm ci --prefix tests/page")
+    return AXE.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    out = ls.explore(sample.results(), tmp_path_factory.mktemp("page") / "page.html", title="Three")
+    return f"file://{out}"
+
+
+VIEWS = {
+    "map": "",
+    "terrain": "explorer.setState({view: '3d'})",
+    "compare": "explorer.setState({compare: 1, pins: [3, 9]})",
+    "story": "explorer.setState({scene: 0})",
+    "table": "document.querySelector('#table').hidden = false",
+    "menu": "document.querySelectorAll('details.menu')[0].open = true",
+    "notes": "document.querySelector('#not-shown').click()",
+    "help": "document.querySelector('#help-button').click()",
+    "talk": "explorer.setState({talk: 'on'})",
+}
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(browser, address, axe, theme, width):
+    phone = width < 900
+    context = browser.new_context(
+        offline=True, viewport={"width": width, "height": 844 if phone else 900}, has_touch=phone,
+        reduced_motion="reduce",
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(f"{address}#theme={theme}")
+    page.wait_for_selector("html[data-ready]")
+    page.evaluate(axe)
+    found = []
+    for view, act in VIEWS.items():
+        page.evaluate(
+            """() => { document.querySelectorAll('dialog[open]').forEach((d) => d.close());
+            document.querySelectorAll('details.menu').forEach((d) => { d.open = false; });
+            document.querySelector('#table').hidden = true;
+            explorer.setState({...explorer.initial, theme: explorer.state.theme}); }"""
+        )
+        page.evaluate(f"() => {{ {act} }}")
+        page.wait_for_timeout(150)
+        violations = page.evaluate(
+            """async () => (await axe.run({resultTypes: ['violations']})).violations.map((v) =>
+            `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.html.slice(0, 120)} ${n.failureSummary
+            .split('\\n').slice(1, 2)}`).join(' | ')}`)"""
+        )
+        found += [f"{view}: {one}" for one in violations]
+    context.close()
+    assert found == []
