@@ -9,12 +9,18 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from landscape.base.distribution import VERSION
+
+__version__ = VERSION
+
 _HOMES = {
     "Recorder": "recording.recorder",
     "RecordingStopped": "recording.stream",
     "MovedUnseen": "recording.watch",
     "import_checkpoints": "exchange.checkpoints.run",
     "restore": "recording.restore",
+    "LightningRecorder": "recording.callbacks.lightning",
+    "TransformersRecorder": "recording.callbacks.huggingface",
     "SketchedPath": "recording.numbers.sketch",
     "Run": "training.run",
     "record_run": "training.loop",

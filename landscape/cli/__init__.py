@@ -6,11 +6,13 @@ A module is imported when one of its commands is used, so that help and mistakes
 from __future__ import annotations
 
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from landscape.base.distribution import VERSION
 
 HELP = {  # module: name and a short help of each of its commands
     "record": {"record": "Train a task and record the parameters after every step."},
@@ -97,7 +99,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"landscape {metadata.version('landscape')}")
+        typer.echo(f"landscape {VERSION}")
         raise typer.Exit
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from landscape.base.distribution import install
 from landscape.optim.entries import FROM_PYTORCH_OPTIMIZER, REFUSED, SHIPPED, OptimizerEntry
 from landscape.optim.hyperparameters import check_options
 
@@ -108,5 +109,5 @@ def _implementation(entry: OptimizerEntry) -> Any:
         if not entry.extra:
             raise
         raise ModuleNotFoundError(
-            f"{entry.name} needs the extra {entry.extra!r}: pip install 'landscape[{entry.extra}]'."
+            f"{entry.name} needs the extra {entry.extra!r}: {install(entry.extra)}."
         ) from error

@@ -1,4 +1,4 @@
-"""A mesh as binary glTF, for web viewers, Blender and slides; needs ``landscape[mesh]``."""
+"""A mesh as binary glTF, for web viewers, Blender and slides; needs the extra ``mesh``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
+
+from landscape.base.distribution import install
 
 if TYPE_CHECKING:
     from landscape.plots.mesh import Mesh
@@ -43,8 +45,8 @@ def gltf_bytes(mesh: Mesh, *, colormap: str = "viridis", path_colors: Sequence[s
         from trimesh.path.entities import Line
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"glTF needs the package {error.name}: pip install 'landscape[mesh]'; or write a "
-            ".ply, .obj or .vtp."
+            f"glTF needs the package {error.name}: {install('mesh')}; or write a .ply, .obj or "
+            ".vtp."
         ) from None
     turned = mesh.vertices[:, [0, 2, 1]] * (1, 1, -1)
     used, corners = np.unique(mesh.triangles, return_inverse=True)
