@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measure(script: Script, name: str, objective: ls.Objective, size: int) -> ls.CurvatureMap:
-    plane = ls.random_plane(objective.parameters(), objective.layout)
+    plane = ls.random_plane(objective)
     units = None if script.smoke else script.data / f"units-convexity-{name.replace(' ', '-')}"
     tolerance = 0.3 if script.smoke else 2e-2
     return ls.curvature_map(objective, plane, resolution=size, tolerance=tolerance, units=units)

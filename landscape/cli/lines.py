@@ -42,7 +42,7 @@ def lines_of(
         if seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {seeds}.")
         drawn = range(seed, seed + seeds)
-        lines = [random_line(objective.parameters(), objective.layout, seed=s) for s in drawn]
+        lines = [random_line(objective, seed=s) for s in drawn]
         return lines, [f"seed {s}" for s in drawn], None
     if kind == "gradient":
         places = [(run, run.nearest(step)) for run in runs]

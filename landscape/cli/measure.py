@@ -164,8 +164,9 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
 
     Example: landscape path data/sgd.h5 data/adam.h5
     """
-    from landscape.analysis.motion.path import path_metrics, recorded_path
+    from landscape.analysis.motion.path import path_metrics
     from landscape.cli.options.device import gpu_or_none
+    from landscape.results.recorded import recorded_path
 
     trajectories = inputs.open_runs(runs)
     file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)

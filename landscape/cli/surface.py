@@ -213,7 +213,7 @@ def _plane(
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
     if kind == "eigen":
         return plane_of_eigenvectors(objective, runs[0], seed)
-    return random_plane(objective.parameters(), objective.layout, seed=seed)
+    return random_plane(objective, seed=seed)
 
 
 def _extent(text: str) -> Any:

@@ -21,6 +21,7 @@ from torch import nn
 from landscape.base.layout import Layout
 from landscape.base.provenance import fingerprint
 from landscape.base.settings import users_settings
+from landscape.base.shown import short
 from landscape.base.vector import Vector
 from landscape.objective.data.held import DESCRIBED, HeldData, map_tensors
 from landscape.objective.evaluation import Evaluation
@@ -171,6 +172,12 @@ class Objective:
         if common_random_numbers is not None:
             told = {"common_random_numbers": common_random_numbers}
             self._settings |= {**told, "batch_size": self.data.batch_size}
+
+    def __repr__(self) -> str:
+        return short(
+            "Objective", f"{type(self.model).__name__} of {self.layout.size:,} parameters",
+            *self.names, f"{self.data.size:,} samples", self.precision, self.device,
+        )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         """What other processes are sent: compiled programs are not."""
