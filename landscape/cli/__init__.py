@@ -5,6 +5,7 @@ A module is imported when one of its commands is used, so that help and mistakes
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from landscape.base.distribution import VERSION
+from landscape.base.suggest import did_you_mean
 
 HELP = {  # module: name and a short help of each of its commands
     "record": {"record": "Train a task and record the parameters after every step."},
@@ -50,6 +52,12 @@ HELP = {  # module: name and a short help of each of its commands
         "data": "Download data sets.",
     },
 }
+PANELS = {  # of the help; what is named nowhere measures
+    "Start": ("demo", "record", "import", "list", "data", "help"),
+    "Look": ("plot", "explore", "info", "diagnose", "render", "animate"),
+    "Exchange": ("merge", "mesh", "export"),
+}
+HELP_ITSELF = "Explain a command: landscape help surface."
 HOMES = {name: module for module, names in HELP.items() for name in names}
 
 
@@ -58,8 +66,15 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         named = {name: text for names in HELP.values() for name, text in names.items()}
-        known = {name: TyperCommand(name, help=text) for name, text in named.items()}
-        super().__init__(**{**settings, "commands": known})
+        named["help"] = HELP_ITSELF
+        panels = {name: panel for panel, names in PANELS.items() for name in names}
+        order = ("Start", "Measure", "Look", "Exchange")
+        known = {
+            name: TyperCommand(name, help=text, rich_help_panel=panels.get(name, "Measure"))
+            for name, text in named.items()
+        }
+        listed = sorted(known, key=lambda name: order.index(panels.get(name, "Measure")))
+        super().__init__(**{**settings, "commands": {name: known[name] for name in listed}})
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All names, in the order in which one meets them."""
@@ -67,6 +82,11 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, and what is left of them."""
+        if args[0] == "help":
+            if not args[1:]:
+                typer.echo(ctx.get_help())
+                raise typer.Exit
+            args = [args[1], "--help"]
         name, command, rest = super().resolve_command(ctx, args)
         return name, loaded(name) if name in HOMES else command, rest
 
@@ -83,6 +103,7 @@ def loaded(name: str) -> Any:
     return command
 
 
+UsageError: Any = typer.BadParameter.__base__  # of the click that this typer brings or uses
 _OPTIONS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
@@ -118,11 +139,31 @@ def options(
 def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
     try:
-        app()
-    except (ValueError, OSError) as error:
+        sys.exit(app(standalone_mode=False) or 0)
+    except UsageError as error:
+        sys.exit(_misused(error))
+    except typer.Abort:
+        sys.exit(130)
+    except (ValueError, OSError, ImportError) as error:
         if "--debug" in sys.argv:
             raise
         sys.exit(_failed(error))
+
+
+def _misused(error: Any) -> int:
+    """What click found wrong with the words themselves."""
+    context, message = error.ctx, error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return 2  # it has shown the help
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
+    if choices and (given := re.search(r"'([^']*)' is not", message)):
+        names = [getattr(choice, "value", choice) for choice in choices]
+        option = error.param.opts[0] if error.param.opts[0][0] == "-" else error.param.name
+        message = f"{option} must be one of {', '.join(names)}; not {given[1]!r}."
+        message += did_you_mean(given[1], names)
+    where = context.command_path if context is not None else "landscape"
+    print(f"{where}: {' '.join(message.split())} See: {where} --help", file=sys.stderr)
+    return 2
 
 
 def _failed(error: Exception) -> int:

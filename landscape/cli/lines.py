@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from landscape.results.profile import Profile
     from landscape.results.walk import Walk
 
-KINDS = ("initial-final", "between", "random", "update", "gradient")
 Ends = tuple[np.ndarray, np.ndarray]
 Place = tuple[Trajectory, int]  # a run and the number of a state
 Pair = tuple[Place, Place]
@@ -36,7 +35,7 @@ def lines_of(
     """Lines of a kind, their names, and the buffers recorded at their ends where there are any.
 
     Raises:
-        ValueError: If the kind, one of `KINDS`, does not suit the runs.
+        ValueError: If the kind does not suit the runs.
     """
     if kind == "random":
         if seeds < 1:

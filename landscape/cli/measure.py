@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
 from landscape.base.progress import Interrupted
-from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
+from landscape.cli.lines import lines_of, said_of, said_of_walk
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.measuring import (
     BatchNorm,
@@ -26,12 +26,13 @@ from landscape.cli.options.measuring import (
 def line(
     runs: Runs,
     kind: Annotated[
-        str,
+        Literal["initial-final", "between", "random", "update", "gradient"],
         typer.Option(
+            case_sensitive=False,
             help="initial-final: of each run; between: from the first run's end to the others', or "
             "between --points; random: --seeds filter-normalized directions around the first run's "
             "end; update: along each run's update after --step; gradient: down the gradient of "
-            "the whole data at --step, in steps of the learning rate recorded there."
+            "the whole data at --step, in steps of the learning rate recorded there.",
         ),
     ] = "initial-final",
     seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
@@ -67,14 +68,14 @@ def line(
 
     Example: landscape line data/adam.h5
     """
-    from landscape.analysis.line import loss_line
-
     first, last = inputs.numbers(
         extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
+    share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
-    if kind not in KINDS:
-        raise ValueError(f"--kind must be one of {', '.join(KINDS)}; not {kind!r}.")
+    path = inputs.results_path(trajectories, out)
+    from landscape.analysis.line import loss_line
+
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
@@ -89,14 +90,14 @@ def line(
         extent=(first, last),
         resolution=resolution,
         buffers=buffers if batch_norm == "frozen" else None,
-        tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
+        tolerance=share,
         seed=seed,
     )
-    path = inputs.results_path(trajectories, out)
     profile.save(path, f"line/{kind}")
     typer.echo(f"{path}: line/{kind}, {len(lines)} line(s) of {resolution} points")
     for sentence in said_of(profile) if kind != "random" else ():
         typer.echo(f"  {sentence}")
+    typer.echo(f"next: landscape plot {path}")
 
 
 def walk(
@@ -128,16 +129,16 @@ def walk(
 
     Example: landscape walk data/sgd.h5 --window first --window last --window 100-140
     """
-    from landscape.analysis.walk import walk as measure_walk
-
     windows = inputs.step_windows(window)
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
+    path = inputs.results_path(trajectories, out)
     objective = inputs.build_objective(
         trajectories, task, split=data, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
-    path = inputs.results_path(trajectories, out)
+    from landscape.analysis.walk import walk as measure_walk
+
     for trajectory in trajectories:
         name = f"walk/{inputs.run_key(trajectory)}"
         try:
@@ -154,6 +155,7 @@ def walk(
         typer.echo(f"{path}: {name}, {len(found.step)} segments; with intervals of 95 %:")
         for sentence in said_of_walk(found):
             typer.echo(f"  {sentence}")
+    typer.echo(f"next: landscape plot {path}")
 
 
 def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
@@ -179,6 +181,7 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
             f"{file}: {name}, ends {found.distance[-1]:.3g} from initialization after a way of "
             f"{found.path_length[-1]:.3g}"
         )
+    typer.echo(f"next: landscape plot {file}")
 
 
 COMMANDS = {"line": line, "walk": walk, "path": path}

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landscape.base.suggest import did_you_mean
+from landscape.cli import names
+from landscape.cli.checks import check_suffix, check_there
+
 if TYPE_CHECKING:
     from landscape.results.projection import Projection
     from landscape.results.surface import Surface
 
 File = Annotated[Path, typer.Argument(help="A results file (.results.h5).")]
 Name = Annotated[
-    str | None, typer.Option("--surface", help="Which surface of the file; default: the first.")
+    str | None,
+    typer.Option(
+        "--surface",
+        help="Which surface of the file; default: the first.",
+        autocompletion=names.surfaces,
+    ),
 ]
 Metric = Annotated[
     str | None, typer.Option(help="Which metric of the surface; default: its first, the loss.")
@@ -23,7 +32,9 @@ Ceiling = Annotated[float | None, typer.Option(help="Cut away what lies above.")
 
 def render(
     file: File,
-    out: Annotated[Path, typer.Option(help=".png, .pdf or .svg.")] = Path("figures/relief.png"),
+    out: Annotated[Path, typer.Option("--out", "-o", help=".png, .pdf or .svg.")] = Path(
+        "figures/relief.png"
+    ),
     surface: Name = None,
     metric: Metric = None,
     ceiling: Ceiling = None,
@@ -38,6 +49,8 @@ def render(
 
     Example: landscape render data/joint.results.h5 --ceiling 5 --out figures/relief.png
     """
+    check_there([file])
+    check_suffix(out, (".png", ".pdf", ".svg"), "A picture")
     from matplotlib.figure import Figure
 
     from landscape.plots.render import render_surface
@@ -56,9 +69,9 @@ def render(
 
 def mesh(
     file: File,
-    out: Annotated[Path, typer.Option(help=".ply, .obj, .vtp or .glb (glTF).")] = Path(
-        "figures/surface.ply"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=".ply, .obj, .vtp or .glb (glTF).")
+    ] = Path("figures/surface.ply"),
     surface: Name = None,
     metric: Metric = None,
     ceiling: Ceiling = None,
@@ -67,6 +80,8 @@ def mesh(
 
     Example: landscape mesh data/joint.results.h5 --out figures/surface.vtp
     """
+    check_there([file])
+    check_suffix(out, (".ply", ".obj", ".vtp", ".glb"), "A mesh")
     from landscape.plots.mesh import surface_mesh, write_mesh
 
     name, chosen, paths = _chosen(file, surface)
@@ -77,7 +92,7 @@ def mesh(
 
 def animate(
     file: File,
-    out: Annotated[Path, typer.Option(help=".gif, or .mp4 with ffmpeg.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help=".gif, or .mp4 with ffmpeg.")] = Path(
         "figures/walk.gif"
     ),
     surface: Name = None,
@@ -91,6 +106,8 @@ def animate(
 
     Example: landscape animate data/joint.results.h5 --orbit --out figures/orbit.gif
     """
+    check_there([file])
+    check_suffix(out, (".gif", ".mp4"), "A film")
     from landscape.plots.animate import orbit_frames, walk_frames, write_animation
 
     name, chosen, paths = _chosen(file, surface)
@@ -116,7 +133,8 @@ def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Proje
         raise ValueError(f"{file} holds no surface; measure one first (landscape surface ...).")
     name = next(iter(surfaces)) if name is None else name
     if name not in surfaces:
-        raise ValueError(f"surface must be one of {', '.join(surfaces)}; not {name!r}.")
+        near = did_you_mean(name, surfaces)
+        raise ValueError(f"surface must be one of {', '.join(surfaces)}; not {name!r}.{near}")
     return (
         name,
         surfaces[name],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from landscape.objective.workers.engine import Engine
 
 Name = Annotated[
-    str, typer.Option("--engine", help="Who measures: processes of this machine, or ray.")
+    Literal["processes", "ray"],
+    typer.Option("--engine", help="Who measures: this machine, or Ray.", case_sensitive=False),
 ]
 Count = Annotated[int, typer.Option("--processes", help="Processes, or Ray actors.")]
 Devices = Annotated[
