@@ -86,6 +86,8 @@ _HOMES = {
     "second_moment": "recording.second_moment",
     "eigen_plane": "analysis.curvature.eigen_plane",
     "second_differences": "analysis.curvature.eigen_plane",
+    "Diagnosis": "results.diagnosis",
+    "diagnose": "analysis.diagnosis",
     "load_results": "results.registry",
     "SchemaError": "base.files",
     "Interrupted": "base.progress",

@@ -33,6 +33,8 @@ HELP = {  # module: name and a short help of each of its commands
         "layers": "Measure weights and updates of every tensor: update-to-weight ratios.",
         "adaptive-rate": "Simulate the variance of Adam's adaptive rate over the first steps.",
     },
+    "diagnose": {"diagnose": "Say what stands out in a run: numbers, thresholds, what to try."},
+    "demo": {"demo": "Write a page from measurements that ship with the package; no training."},
     "look": {
         "plot": "Draw everything that results files hold.",
         "explore": "Write one offline page that links every panel to one step slider.",
@@ -103,6 +105,7 @@ def loaded(name: str) -> Any:
     return command
 
 
+_CHOICE = re.compile(r"for '([^']+?)'.*: .*?'([^']*)' is not one of (.*)")
 UsageError: Any = typer.BadParameter.__base__  # of the click that this typer brings or uses
 _OPTIONS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
@@ -139,7 +142,7 @@ def options(
 def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(prog_name="landscape", standalone_mode=False) or 0)
     except UsageError as error:
         sys.exit(_misused(error))
     except typer.Abort:
@@ -155,14 +158,14 @@ def _misused(error: Any) -> int:
     context, message = error.ctx, error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2  # it has shown the help
-    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
-    if choices and (given := re.search(r"'([^']*)' is not", message)):
-        names = [getattr(choice, "value", choice) for choice in choices]
-        option = error.param.opts[0] if error.param.opts[0][0] == "-" else error.param.name
-        message = f"{option} must be one of {', '.join(names)}; not {given[1]!r}."
-        message += did_you_mean(given[1], names)
+    if found := _CHOICE.search(message):
+        option, given, allowed = found.groups()
+        names = re.findall(r"'([^']+)'", allowed)
+        message = f"{option} must be one of {', '.join(names)}; not {given!r}."
+        message += did_you_mean(given, names)
     where = context.command_path if context is not None else "landscape"
-    print(f"{where}: {' '.join(message.split())} See: {where} --help", file=sys.stderr)
+    message = " ".join(message.split())
+    print(f"{where}: {message} See: {where} --help", file=sys.stderr)
     return 2
 
 

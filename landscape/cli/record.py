@@ -84,6 +84,11 @@ def record(
 
     Example: landscape record digits/mlp --optimizer adam --steps 300 --out data/adam.h5
     """
+    if not (task or again or resume):
+        raise ValueError(
+            "give TASK, such as digits/mlp (and --optimizer, else adam), or --from FILE, or "
+            "--resume FILE."
+        )
     optimizer = (optimizer or "adam").lower() if task and not (again or resume) else optimizer
     _check(task, optimizer, out, resume or again, overwrite)
     from landscape.cli.options.device import chosen_device
@@ -97,10 +102,10 @@ def record(
         _refuse_others(context, "--from", {"task", "again", "out", "device", "overwrite"})
         run = Run.stored(again, task=task)
         out = out or again.with_name(f"{again.stem}-again.h5")
-    elif task and optimizer:
+    else:
         run = Run(
-            task,
-            optimizer,
+            str(task),
+            str(optimizer),
             lr,
             steps,
             batch_size,
@@ -115,11 +120,6 @@ def record(
             average=average,
             average_options=_settings(average_option),
             gradient_histogram=gradient_histogram,
-        )
-    else:
-        raise ValueError(
-            "give TASK, such as digits/mlp (and --optimizer, else adam), or --from FILE, or "
-            "--resume FILE."
         )
     run = run.resolved()
     path = out or Path("data") / f"{run.optimizer}.h5"

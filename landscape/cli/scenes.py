@@ -51,12 +51,12 @@ def render(
     """
     check_there([file])
     check_suffix(out, (".png", ".pdf", ".svg"), "A picture")
+    name, chosen, paths = _chosen(file, surface)
     from matplotlib.figure import Figure
 
     from landscape.plots.render import render_surface
     from landscape.plots.save import save_figure
 
-    name, chosen, paths = _chosen(file, surface)
     figure = Figure(figsize=(pixels / 200, 0.7 * pixels / 200), dpi=200)
     render_surface(
         chosen, paths=list(paths.values()), metric=metric, ceiling=ceiling, colormap=colormap,
@@ -82,9 +82,9 @@ def mesh(
     """
     check_there([file])
     check_suffix(out, (".ply", ".obj", ".vtp", ".glb"), "A mesh")
+    name, chosen, paths = _chosen(file, surface)
     from landscape.plots.mesh import surface_mesh, write_mesh
 
-    name, chosen, paths = _chosen(file, surface)
     made = surface_mesh(chosen, paths=list(paths.values()), metric=metric, ceiling=ceiling)
     write_mesh(made, out)
     typer.echo(f"{out}: {name}, {len(made.triangles)} triangles, {len(made.polylines)} paths")
@@ -108,9 +108,9 @@ def animate(
     """
     check_there([file])
     check_suffix(out, (".gif", ".mp4"), "A film")
+    name, chosen, paths = _chosen(file, surface)
     from landscape.plots.animate import orbit_frames, walk_frames, write_animation
 
-    name, chosen, paths = _chosen(file, surface)
     shown = list(paths.values())
     if orbit:
         moving = orbit_frames(chosen, paths=shown, metric=metric, count=frames)
@@ -122,7 +122,6 @@ def animate(
 
 def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Projection]]:
     """A surface of a results file with the paths on its plane."""
-    from landscape.plots.surface import belongs
     from landscape.results.projection import Projection
     from landscape.results.registry import load_results
     from landscape.results.surface import Surface
@@ -135,6 +134,8 @@ def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Proje
     if name not in surfaces:
         near = did_you_mean(name, surfaces)
         raise ValueError(f"surface must be one of {', '.join(surfaces)}; not {name!r}.{near}")
+    from landscape.plots.surface import belongs
+
     return (
         name,
         surfaces[name],

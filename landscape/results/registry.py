@@ -13,6 +13,7 @@ from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.affine import Line, Plane
 from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
+from landscape.results.diagnosis import Diagnosis
 from landscape.results.gradients import GradientHistogram
 from landscape.results.hessian_trace import HessianTrace
 from landscape.results.layers import LayerMetrics
@@ -44,6 +45,7 @@ RESULTS: dict[str, type[Result]] = {
         CurvaturePath,
         HessianTrace,
         SpectralDensity,
+        Diagnosis,
     )
 }
 
