@@ -2,8 +2,8 @@
 
     python benchmarks/diagnosed.py [SEED]
 
-Every run is a small rectifier network for the digits of scikit-learn, 300 steps, recorded as any loop
-is. The table counts which findings stand out in which runs.
+Every run is a small rectifier network for the digits of scikit-learn, 300 steps, recorded as any
+loop is. The table counts which findings stand out in which runs.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ class Check(NamedTuple):
 def diagnose(run: Trajectory) -> Diagnosis:
     """Look for what is usually wrong with a training run; nothing is measured anew.
 
-    Divergence, a floor that is high, rates that are too high or too low, tensors that stand still or
-    move too much, units that are dead, noise, weights that grow, an order in the data. Every
+    Divergence, a floor that is high, rates that are too high or too low, tensors that stand still
+    or move too much, units that are dead, noise, weights that grow, an order in the data. Every
     finding is a number beside a threshold. What is seen only with the data (label noise, rectifiers
     that never fire, sharpness) is not looked for here; `hessian_spectrum` measures the last.
 
@@ -140,7 +140,7 @@ def _checks(seen: _Seen) -> Iterator[Check]:
     slow = floor > 0.9 and agreement - 2 * error > 0.15 and seen.reach < 0.2
     yield Check(
         "rate too low", agreement, error, 0.15, bool(slow),
-        "gradients of consecutive batches agree (cosine), yet the loss hardly falls and the weights "
+        "gradients of consecutive batches agree (cosine), yet the loss hardly falls; weights "
         f"moved by {seen.reach:.2g} of their length",
         "a learning rate 10 times higher, or more steps", _OURS, curve,
     )  # fmt: skip
