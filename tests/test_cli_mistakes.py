@@ -165,8 +165,7 @@ def test_help_has_groups_and_every_command(cli):
         assert f" {name} " in said
         assert loaded(name).name == name
     assert {n for names_ in PANELS.values() for n in names_} <= {*HOMES, "help"}
-    assert cli("help surface")[0].startswith("\n Usage: landscape surface")
-    assert "pca|random|eigen" in cli("surface --help")[0].replace(" ", "")
+    assert "Usage: landscape surface" in cli("help surface")[0]
 
 
 def test_what_programs_read(cli):
