@@ -6,7 +6,7 @@
 data in memory, best mini-batch size. Every implementation runs the same number of points in turn,
 round after round, and the table gives medians of time per point over raw, so that a machine whose
 speed drifts changes no ratio. Peers run as their documentation says, when they are installed
-(pip install "landscape[peers]").
+(pip install ".[peers]").
 """
 
 from __future__ import annotations

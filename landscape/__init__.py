@@ -9,12 +9,18 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from landscape.base.distribution import VERSION
+
+__version__ = VERSION
+
 _HOMES = {
     "Recorder": "recording.recorder",
     "RecordingStopped": "recording.stream",
     "MovedUnseen": "recording.watch",
     "import_checkpoints": "exchange.checkpoints.run",
     "restore": "recording.restore",
+    "LightningRecorder": "recording.callbacks.lightning",
+    "TransformersRecorder": "recording.callbacks.huggingface",
     "SketchedPath": "recording.numbers.sketch",
     "Run": "training.run",
     "record_run": "training.loop",
@@ -58,7 +64,7 @@ _HOMES = {
     "walk_statistics": "analysis.walk_statistics",
     "PathMetrics": "results.path",
     "path_metrics": "analysis.motion.path",
-    "recorded_path": "analysis.motion.path",
+    "recorded_path": "results.recorded",
     "LayerMetrics": "results.layers",
     "layer_metrics": "analysis.motion.layers",
     "GradientHistogram": "results.gradients",
@@ -94,6 +100,8 @@ _HOMES = {
     "average": "analysis.connectivity.soup",
     "greedy_soup": "analysis.connectivity.soup",
     "task_plane": "analysis.connectivity.soup",
+    "Diagnosis": "results.diagnosis",
+    "diagnose": "analysis.diagnosis",
     "load_results": "results.registry",
     "SchemaError": "base.files",
     "Interrupted": "base.progress",
@@ -114,6 +122,7 @@ _HOMES = {
     "plot_gradient_share": "plots.sharpness",
     "plot_predicted_change": "plots.sharpness",
     "plot_results": "plots.results",
+    "plot": "plots.anything",
     "render_surface": "plots.render",
     "surface_mesh": "plots.mesh",
     "write_mesh": "plots.mesh",

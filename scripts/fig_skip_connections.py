@@ -59,7 +59,7 @@ def objective_of(name: str, samples: int) -> ls.Objective:
 
 
 def measure_surface(script: Script, name: str, objective: ls.Objective, size: int) -> None:
-    plane, group = ls.random_plane(objective.parameters(), objective.layout), f"surface/{name}"
+    plane, group = ls.random_plane(objective), f"surface/{name}"
     known = ls.Surface.find(script.file, group)
     try:
         surface = ls.loss_surface(objective, plane, resolution=size, resume=known)
@@ -73,7 +73,7 @@ def measure_lines(
     script: Script, name: str, objective: ls.Objective, size: int, directions: int
 ) -> None:
     for seed in range(1, directions + 1):
-        line = ls.random_line(objective.parameters(), objective.layout, seed=seed)
+        line = ls.random_line(objective, seed=seed)
         script.measured(
             f"line/{name}/{seed}",
             lambda at=line: ls.loss_line(objective, at, extent=(-1, 1), resolution=size),

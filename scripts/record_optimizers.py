@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 from pathlib import Path
 
+from landscape.base.distribution import install
 from landscape.optim.registry import OPTIMIZERS
 from landscape.training.many import record_runs
 from landscape.training.outcome import outcome_table, outcomes
@@ -33,7 +34,7 @@ def main() -> None:
     for name in args.optimizers:
         extra = name in OPTIMIZERS and OPTIMIZERS[name].extra
         if extra and importlib.util.find_spec("pytorch_optimizer") is None:
-            print(f"{name}: left out, needs pip install 'landscape[{extra}]'")
+            print(f"{name}: left out, needs {install(extra)}")
             continue
         run = Run(args.task, name, steps=args.steps, batch_size=args.batch_size, every=args.every)
         runs[folder / f"{name}.h5"] = run

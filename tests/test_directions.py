@@ -313,3 +313,24 @@ class TestRefused:
     def test_origin_that_does_not_fit_the_layout(self):
         with pytest.raises(ValueError, match="layout asks"):
             ls.random_plane(np.ones(5, np.float32), vector_layout(4))
+
+
+def test_an_objective_or_a_state_is_centre_enough(runs):
+    model = nn.Linear(3, 2)
+    objective = ls.Objective(model, lambda m, b: m(b[0]).square().mean(1), (torch.ones(4, 3),))
+    short, long = (
+        ls.random_plane(objective),
+        ls.random_plane(objective.parameters(), objective.layout),
+    )
+    np.testing.assert_array_equal(short.directions, long.directions)
+    np.testing.assert_array_equal(short.origin, long.origin)
+    run = ls.Trajectory(runs["sgd"])
+    np.testing.assert_array_equal(ls.random_line(run.final).origin, run.final)
+    default = ls.loss_surface(objective, resolution=3, seed=4)
+    given_ = ls.loss_surface(objective, ls.random_plane(objective, seed=4), resolution=3)
+    np.testing.assert_array_equal(default.values, given_.values)
+    assert default.settings["normalization"] == "filter"
+    with pytest.raises(ValueError, match=r"plain array.*random_plane\(objective\)"):
+        ls.random_plane(np.ones(3))
+    with pytest.raises(ValueError, match=r"not around a Linear.*ls\.Objective"):
+        ls.random_plane(model)

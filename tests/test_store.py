@@ -74,8 +74,8 @@ def test_round_trip_is_exact(tmp_path_factory, values, title, settings):
 
 def test_a_printed_result_says_shapes_not_numbers():
     assert repr(sample(title="a", settings={"b": 1})) == (
-        "Sample(x=float64[3], kind=('loss', 'error'), values=float64[2, 2, 3], mask=bool[2, 3], "
-        "title='a', number=0)"
+        "Sample(x=float64[3] 1 … 4, kind=('loss', 'error'), values=float64[2, 2, 3] 0 … 11, "
+        "mask=bool[2, 3] 3 of 6 true, title='a', number=0)"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from landscape.analysis.planes.extent import Extent, box_of
+from landscape.analysis.planes.random import random_plane
 from landscape.analysis.sparing.surface import measure_sparingly
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
@@ -27,7 +28,7 @@ from landscape.results.surface import Surface
 
 def loss_surface(
     objective: Objective,
-    plane: Plane,
+    plane: Plane | None = None,
     *,
     extent: Extent = 1.0,
     resolution: int | tuple[int, int] = 51,
@@ -46,7 +47,8 @@ def loss_surface(
 
     Args:
         objective: What to measure.
-        plane: Where.
+        plane: Where; default: two filter-normalized random directions (of `seed`) around the model
+            as it is, `random_plane`.
         extent: ``r`` for [-r, r]², (α_min, α_max, β_min, β_max), or ``trajectory`` for the box
             around `paths` (by default around the runs the plane was made from), widened by
             `margin`.
@@ -72,7 +74,8 @@ def loss_surface(
             points at the end; see `landscape.analysis.sparing.surface`.
         budget: Instead of a tolerance: the smallest error that this many passes over the data
             give.
-        seed: Seed of the order of samples and of the random points, with either of the two.
+        seed: Seed of the plane, where none is given, and with a tolerance or a budget of the order
+            of samples and of the random points.
 
     Returns:
         The surface.
@@ -89,6 +92,7 @@ def loss_surface(
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
+    plane = plane or random_plane(objective, seed=seed)
     plane.check_filters(objective.layout)
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from landscape.base.carried import CannotCarryError, carry_over
+from landscape.base.distribution import install
 from landscape.base.heaps import damage_of_heaps
 
 _DAMAGE = (
@@ -219,7 +220,7 @@ def check_version(where: str, schema: str, found: Any, known: int) -> None:
     if found > known:
         raise SchemaError(
             f"{where} is {schema} version {found}; this package reads up to {known}. "
-            "Upgrade: pip install --upgrade landscape"
+            f"Upgrade: {install(upgrade=True)}"
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from landscape.base.names import paired_names
+from landscape.base.shown import short
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,6 +69,10 @@ class Layout:
     """
 
     entries: tuple[Entry, ...]
+
+    def __repr__(self) -> str:
+        names = (f"{entry.name} {'x'.join(map(str, entry.shape))}" for entry in self.entries)
+        return short("Layout", f"{self.size:,} parameters in {len(self)} tensors", *names)
 
     @classmethod
     def of(cls, model: nn.Module) -> Layout:

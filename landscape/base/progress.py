@@ -1,19 +1,23 @@
-"""Long work: a bar with time left, silent where nobody looks, and Ctrl-C that loses nothing."""
+"""Long work: a bar with time left on terminals and in notebooks, a line now and then in logs."""
 
 from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
 from tqdm import tqdm
 
+from landscape.base.log import LOG
+
 _WORTH_SAYING = 2.0  # seconds
+_BETWEEN_LINES = 30.0  # seconds, in a log
 
 
 class Progress:
-    """A progress bar that appears after two seconds, on terminals only.
+    """A progress bar that appears after two seconds; in a log a line every half minute.
 
     Args:
         what: What is being done, for example ``surface``.
@@ -25,13 +29,10 @@ class Progress:
         self._what, self._total, self._unit = what, total, unit
         self._began = time.perf_counter()
         self._expected: float | None = None
-        self._bar = tqdm(
-            total=total,
-            desc=what,
-            unit=f" {unit}",
-            disable=None,
-            delay=_WORTH_SAYING,
-            leave=False,
+        self._said, self._done = self._began, 0
+        bar, looks = _kind_of_bar()
+        self._bar = bar(
+            total=total, desc=what, unit=f" {unit}", delay=_WORTH_SAYING, leave=False, **looks
         )
 
     def expect(self, each: float, *, workers: int = 1) -> None:
@@ -47,7 +48,7 @@ class Progress:
         if self._expected > _WORTH_SAYING:
             beside = f", {workers} at a time" if workers > 1 else ""
             text = f"{self._what}: {self._total:,} {self._unit}s × {duration(each)}{beside}"
-            tqdm.write(f"{text}: about {duration(self._expected)}", file=sys.stderr)
+            LOG.info("%s: about %s", text, duration(self._expected))
 
     def only(self, total: int) -> None:
         """Count to another total: part of the work is elsewhere, or was done before."""
@@ -63,6 +64,13 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """Count finished units."""
         self._bar.update(count)
+        self._done += count
+        now = time.perf_counter()
+        if self._bar.disable and now - self._said > _BETWEEN_LINES and self._done < self._total:
+            left = (now - self._began) * (self._total - self._done) / self._done
+            text = f"{self._done:,} of {self._total:,} {self._unit}s"
+            LOG.info("%s: %s, about %s left", self._what, text, duration(left))
+            self._said = now
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +79,18 @@ class Progress:
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         self._bar.close()
+
+
+def _kind_of_bar() -> tuple[Any, dict[str, Any]]:
+    """A widget or a slow plain bar in a kernel, whose streams are no terminals; else tqdm's own."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if getattr(shell, "kernel", None) is None:
+        return tqdm, {"disable": None}  # on terminals only
+    if find_spec("ipywidgets") is None:
+        return tqdm, {"disable": False, "mininterval": 2.0}
+    from tqdm.notebook import tqdm as widget
+
+    return widget, {"disable": False}
 
 
 def duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from landscape.base.commit import commit_of
+from landscape.base.distribution import VERSION
 from landscape.base.masked import masked_command
 
 
@@ -36,7 +37,7 @@ def provenance(**more: Any) -> dict[str, Any]:
         "command": masked_command(sys.argv),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "versions": {name: version(name) for name in ["landscape", *loaded]},
+        "versions": {"landscape": VERSION, **{name: version(name) for name in loaded}},
         **({"commit": commit} if (commit := _commit()) else {}),
         **more,
     }

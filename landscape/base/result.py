@@ -23,7 +23,7 @@ import json
 import os
 import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import h5py
 import numpy as np
@@ -38,6 +38,11 @@ from landscape.base.files import (
     replacing,
 )
 from landscape.base.settings import as_json
+from landscape.base.shown import brief, picture_of, short, table
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 _BACKGROUND = ("settings", "provenance")
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable."
@@ -61,8 +66,45 @@ class Result:
 
     def __repr__(self) -> str:
         fields = {n: getattr(self, n) for n in _fields(type(self)) if n not in _BACKGROUND}
-        said = (f"{name}={_brief(value)}" for name, value in fields.items() if value is not None)
-        return f"{type(self).__name__}({', '.join(said)})"
+        known = {name: value for name, value in fields.items() if value is not None}
+        return short(type(self).__name__, *(f"{n}={brief(v, 40)}" for n, v in known.items()))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what there is, and a picture where matplotlib is loaded."""
+        fields = ((n, getattr(self, n)) for n in _fields(type(self)) if n not in _BACKGROUND)
+        rows = [(name, brief(value, 100)) for name, value in fields if value is not None]
+        return table(type(self).__name__, rows, picture_of(self))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """A copy as `xarray.Dataset`, its dimensions named, as the saved group opens.
+
+        Needs the extra ``tables``. Numbers and texts that are no arrays are attributes.
+        """
+        import xarray
+
+        values: dict[str, Any] = {}
+        attributes: dict[str, Any] = {"schema": self.schema, "version": self.version}
+        for name, kind in _fields(type(self)).items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if kind.dims is None:
+                attributes[name] = value
+            else:
+                place = name if kind.dtype is not None else kind.dims[0]
+                values[place] = (kind.dims, np.array(value))
+        return xarray.Dataset(values, attrs=attributes)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A copy as `pandas.DataFrame`: a row for every entry of what was measured.
+
+        Its columns are all arrays along the dimensions of the first that is no coordinate: for a
+        path one row per state, for a surface one per metric and point. Needs the extra ``tables``.
+        """
+        data = self.to_xarray()
+        main = set(next(data[name].dims for name in data.data_vars))
+        kept = [n for n in data.data_vars if data[n].dims and set(data[n].dims) <= main]
+        return data[kept].to_dataframe()
 
     def __post_init__(self) -> None:
         """Check every field against its annotation; arrays are converted and made read-only.
@@ -125,14 +167,6 @@ class Result:
             if name not in file:
                 return None
         return cls.load(path, name)
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(map(str, value))}}}"
-    return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
 def read_group(group: h5py.Group, known: Mapping[str, type[Result]]) -> Any:

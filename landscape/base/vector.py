@@ -53,6 +53,15 @@ class Vector(np.ndarray):
         found = self.view(np.ndarray)[index]
         return Vector(found, self.layout) if rows else found
 
+    def __repr__(self) -> str:
+        """The shape and the norm; the numbers of a network would fill a screen."""
+        if self.layout is None or self.ndim > 2:
+            return repr(self.view(np.ndarray))
+        rows = f"{self.shape[0]} × " if self.ndim == 2 else ""
+        size = f"{rows}{self.layout.size:,} parameters in {len(self.layout)} tensors"
+        norm = float(np.linalg.norm(self.view(np.ndarray).astype(np.float64)))
+        return f"Vector({size}, {self.dtype}, norm {norm:.4g})"
+
     def take(self, *args: Any, **kwargs: Any) -> Any:
         """Elements in another order: a plain array."""
         return self.view(np.ndarray).take(*args, **kwargs)

@@ -6,12 +6,16 @@ A module is imported when one of its commands is used, so that help and mistakes
 from __future__ import annotations
 
 import os
+import re
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from landscape.base.distribution import VERSION
+from landscape.base.suggest import did_you_mean
 
 HELP = {  # module: name and a short help of each of its commands
     "record": {"record": "Train a task and record the parameters after every step."},
@@ -32,6 +36,8 @@ HELP = {  # module: name and a short help of each of its commands
         "layers": "Measure weights and updates of every tensor: update-to-weight ratios.",
         "adaptive-rate": "Simulate the variance of Adam's adaptive rate over the first steps.",
     },
+    "diagnose": {"diagnose": "Say what stands out in a run: numbers, thresholds, what to try."},
+    "demo": {"demo": "Write a page from measurements that ship with the package; no training."},
     "look": {
         "plot": "Draw everything that results files hold.",
         "explore": "Write one offline page that links every panel to one step slider.",
@@ -51,6 +57,12 @@ HELP = {  # module: name and a short help of each of its commands
         "data": "Download data sets.",
     },
 }
+PANELS = {  # of the help; what is named nowhere measures
+    "Start": ("demo", "record", "import", "list", "data", "help"),
+    "Look": ("plot", "explore", "info", "diagnose", "render", "animate"),
+    "Exchange": ("merge", "mesh", "export"),
+}
+HELP_ITSELF = "Explain a command: landscape help surface."
 HOMES = {name: module for module, names in HELP.items() for name in names}
 
 
@@ -59,8 +71,15 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         named = {name: text for names in HELP.values() for name, text in names.items()}
-        known = {name: TyperCommand(name, help=text) for name, text in named.items()}
-        super().__init__(**{**settings, "commands": known})
+        named["help"] = HELP_ITSELF
+        panels = {name: panel for panel, names in PANELS.items() for name in names}
+        order = ("Start", "Measure", "Look", "Exchange")
+        known = {
+            name: TyperCommand(name, help=text, rich_help_panel=panels.get(name, "Measure"))
+            for name, text in named.items()
+        }
+        listed = sorted(known, key=lambda name: order.index(panels.get(name, "Measure")))
+        super().__init__(**{**settings, "commands": {name: known[name] for name in listed}})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As usual, after putting the home folder in place of ``~`` where no shell has done so."""
@@ -72,6 +91,11 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, and what is left of them."""
+        if args[0] == "help":
+            if not args[1:]:
+                typer.echo(ctx.get_help())
+                raise typer.Exit
+            args = [args[1], "--help"]
         name, command, rest = super().resolve_command(ctx, args)
         return name, loaded(name) if name in HOMES else command, rest
 
@@ -94,6 +118,8 @@ def loaded(name: str) -> Any:
     return command
 
 
+_CHOICE = re.compile(r"for '([^']+?)'.*: .*?'([^']*)' is not one of (.*)")
+UsageError: Any = typer.BadParameter.__base__  # of the click that this typer brings or uses
 _OPTIONS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
@@ -110,7 +136,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"landscape {metadata.version('landscape')}")
+        typer.echo(f"landscape {VERSION}")
         raise typer.Exit
 
 
@@ -129,11 +155,31 @@ def options(
 def main() -> None:
     """Run the command line; what the user can mend is one line and exit code 2."""
     try:
-        app()
-    except (ValueError, OSError) as error:
+        sys.exit(app(prog_name="landscape", standalone_mode=False) or 0)
+    except UsageError as error:
+        sys.exit(_misused(error))
+    except typer.Abort:
+        sys.exit(130)
+    except (ValueError, OSError, ImportError) as error:
         if "--debug" in sys.argv:
             raise
         sys.exit(_failed(error))
+
+
+def _misused(error: Any) -> int:
+    """What click found wrong with the words themselves."""
+    context, message = error.ctx, error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return 2  # it has shown the help
+    if found := _CHOICE.search(message):
+        option, given, allowed = found.groups()
+        names = re.findall(r"'([^']+)'", allowed)
+        message = f"{option} must be one of {', '.join(names)}; not {given!r}."
+        message += did_you_mean(given, names)
+    where = context.command_path if context is not None else "landscape"
+    message = " ".join(message.split())
+    print(f"{where}: {message} See: {where} --help", file=sys.stderr)
+    return 2
 
 
 def _failed(error: Exception) -> int:

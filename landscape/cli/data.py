@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,14 +44,17 @@ def data() -> None:
 
 
 def list_names(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.optimizers,
+    kind: Annotated[
+        Kind, typer.Argument(help="What to list.", case_sensitive=False)
+    ] = Kind.optimizers,
+    as_json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
 ) -> None:
     """List the names that can be recorded: optimizers, schedules, tasks, data sets.
 
     Example: landscape list optimizers
     """
-    for line in _lines(kind):
-        typer.echo(line)
+    lines = _lines(kind)
+    typer.echo(json.dumps(lines, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
 def _lines(kind: Kind) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from landscape.base.files import opened
-from landscape.base.runs.trajectory import SCHEMA, Trajectory
+from landscape.base.runs.trajectory import Trajectory
+from landscape.results.recorded import is_run
 from landscape.results.registry import load_results
 
 
@@ -20,15 +20,51 @@ def describe(path: Path) -> Iterator[str]:
     Raises:
         SchemaError: If it is neither.
     """
-    with opened(path) as file:
-        is_run = file.attrs.get("schema") == SCHEMA
     size = path.stat().st_size / 2**20
-    if is_run:
+    if is_run(path):
         yield from _run(Trajectory(path), size)
     else:
         yield f"{path}: results, {size:.1f} MB"
         for name, result in load_results(path).items():
             yield from _result(name, result)
+
+
+def told(path: Path) -> dict[str, Any]:
+    """The same for programs: settings, sizes and ends of what a file holds.
+
+    Raises:
+        SchemaError: If it is neither.
+    """
+    if not is_run(path):
+        results = load_results(path)
+        return {
+            "file": str(path), "kind": "results",
+            "results": {name: _told_of(result) for name, result in results.items()},
+        }  # fmt: skip
+    run = Trajectory(path)
+    return {
+        "file": str(path), "kind": "run", "complete": run.complete, "live": run.live,
+        "states": len(run), "first_step": int(run.steps[0]), "last_step": int(run.steps[-1]),
+        "parameters": run.layout.size, "run": run.run, "provenance": run.provenance,
+        "scalars": {n: [_number(c[0]), _number(c[-1])] for n, c in run.scalars.items() if len(c)},
+        "tensors": {entry.name: list(entry.shape) for entry in run.layout},
+    }  # fmt: skip
+
+
+def _told_of(result: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": type(result).__name__, "schema": result.schema}
+    for field in dataclasses.fields(result):
+        value = getattr(result, field.name)
+        if isinstance(value, np.ndarray):
+            found[field.name] = {"shape": list(value.shape), "type": str(value.dtype)}
+        elif value is not None:
+            found[field.name] = _number(value) if isinstance(value, float) else value
+    return found
+
+
+def _number(value: float) -> float | None:
+    """A number that JSON has; None for what is not finite."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _run(run: Trajectory, size: float) -> Iterator[str]:

@@ -8,6 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from landscape.base.suggest import did_you_mean
+from landscape.cli import names
+from landscape.cli.checks import check_data_file, check_there
+
 
 def import_files(
     files: Annotated[
@@ -23,7 +27,9 @@ def import_files(
     ] = "checkpoints",
     out: Annotated[
         Path | None,
-        typer.Option(help="Default: data/imported.h5; data/imported.results.h5 for li2018."),
+        typer.Option(
+            "--out", "-o", help="Default: data/imported.h5; data/imported.results.h5 for li2018."
+        ),
     ] = None,
     task: Annotated[
         str | None,
@@ -54,6 +60,10 @@ def import_files(
 
     Example: landscape import --format li2018 nets/PCA_weights/*.h5 --out data/theirs.results.h5
     """
+    check_there(files)
+    if task is not None:
+        names.check_task(task)
+    check_data_file(out, "A run")
     if kind == "li2018":
         _import_li2018(files, out or Path("data/imported.results.h5"), checkpoint)
     else:
@@ -62,8 +72,11 @@ def import_files(
 
 def export_result(
     file: Annotated[Path, typer.Argument(help="Results file (.results.h5).")],
-    name: Annotated[str, typer.Argument(help="Which result, such as surface/pca.")],
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("exported.h5"),
+    name: Annotated[
+        str,
+        typer.Argument(help="Which result, such as surface/pca.", autocompletion=names.results),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("exported.h5"),
     kind: Annotated[
         Literal["li2018"],
         typer.Option("--format", help="li2018: github.com/tomgoldstein/loss-landscape."),
@@ -73,12 +86,14 @@ def export_result(
 
     Example: landscape export data/joint.results.h5 surface/pca --out surface.h5
     """
+    check_there([file])
     from landscape.exchange.li2018.writer import write
     from landscape.results.registry import load_results
 
     results = load_results(file)
     if name not in results:
-        raise ValueError(f"{file} has no {name!r}; it holds {', '.join(sorted(results))}.")
+        near = did_you_mean(name, results)
+        raise ValueError(f"{file} has no {name!r}; it holds {', '.join(sorted(results))}.{near}")
     write(results[name], out)
     typer.echo(f"{out}: {name} of {file}")
 

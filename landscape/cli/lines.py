@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from landscape.results.profile import Profile
     from landscape.results.walk import Walk
 
-KINDS = ("initial-final", "between", "random", "update", "gradient")
 Ends = tuple[np.ndarray, np.ndarray]
 Place = tuple[Trajectory, int]  # a run and the number of a state
 Pair = tuple[Place, Place]
@@ -36,13 +35,13 @@ def lines_of(
     """Lines of a kind, their names, and the buffers recorded at their ends where there are any.
 
     Raises:
-        ValueError: If the kind, one of `KINDS`, does not suit the runs.
+        ValueError: If the kind does not suit the runs.
     """
     if kind == "random":
         if seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {seeds}.")
         drawn = range(seed, seed + seeds)
-        lines = [random_line(objective.parameters(), objective.layout, seed=s) for s in drawn]
+        lines = [random_line(objective, seed=s) for s in drawn]
         return lines, [f"seed {s}" for s in drawn], None
     if kind == "gradient":
         places = [(run, run.nearest(step)) for run in runs]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
 from landscape.base.progress import Interrupted
-from landscape.cli.lines import KINDS, lines_of, said_of, said_of_walk
+from landscape.cli.lines import lines_of, said_of, said_of_walk
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import GO_ON, Workers
 from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
@@ -19,12 +19,13 @@ from landscape.cli.options.records import expanded
 def line(
     runs: Runs,
     kind: Annotated[
-        str,
+        Literal["initial-final", "between", "random", "update", "gradient"],
         typer.Option(
+            case_sensitive=False,
             help="initial-final: of each run; between: from the first run's end to the others', or "
             "between --points; random: --seeds filter-normalized directions around the first run's "
             "end; update: along each run's update after --step; gradient: down the gradient of "
-            "the whole data at --step, in steps of the learning rate recorded there."
+            "the whole data at --step, in steps of the learning rate recorded there.",
         ),
     ] = "initial-final",
     seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
@@ -57,16 +58,16 @@ def line(
 
     Example: landscape line data/adam.h5
     """
-    from landscape.analysis.line import loss_line
-
     first, last = inputs.numbers(
         extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
+    share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
-    if kind not in KINDS:
-        raise ValueError(f"--kind must be one of {', '.join(KINDS)}; not {kind!r}.")
     device = workers.device(device)
     given = workers.given(device)
+    path = inputs.results_path(trajectories, out)
+    from landscape.analysis.line import loss_line
+
     objective = measuring.objective(trajectories, device=device, seed=seed)
     lines, names, buffers = lines_of(
         kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
@@ -78,11 +79,10 @@ def line(
         extent=(first, last),
         resolution=resolution,
         buffers=buffers if objective.batch_norm == "frozen" else None,
-        tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
+        tolerance=share,
         seed=seed,
         **given,
     )
-    path = inputs.results_path(trajectories, out)
     profile.save(path, f"line/{kind}")
     typer.echo(f"{path}: line/{kind}, {len(lines)} line(s) of {len(profile.alpha)} points")
     if len(profile.alpha) < resolution:
@@ -90,6 +90,7 @@ def line(
         return
     for sentence in said_of(profile) if kind != "random" else ():
         typer.echo(f"  {sentence}")
+    typer.echo(f"next: landscape plot {path}")
 
 
 @expanded
@@ -119,14 +120,14 @@ def walk(
 
     Example: landscape walk data/sgd.h5 --window first --window last --window 100-140
     """
-    from landscape.analysis.walk import walk as measure_walk
-
     windows = inputs.step_windows(window)
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
     device = workers.device(device)
-    objective = measuring.objective(trajectories, device=device, seed=seed)
     path = inputs.results_path(trajectories, out)
+    objective = measuring.objective(trajectories, device=device, seed=seed)
+    from landscape.analysis.walk import walk as measure_walk
+
     for trajectory in trajectories:
         given = workers.given(device, part=inputs.run_key(trajectory))
         name = f"walk/{inputs.run_key(trajectory)}"
@@ -147,6 +148,7 @@ def walk(
         typer.echo(f"{path}: {name}, {len(found.step)} segments; with intervals of 95 %:")
         for sentence in said_of_walk(found):
             typer.echo(f"  {sentence}")
+    typer.echo(f"next: landscape plot {path}")
 
 
 def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
@@ -157,8 +159,9 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
 
     Example: landscape path data/sgd.h5 data/adam.h5
     """
-    from landscape.analysis.motion.path import path_metrics, recorded_path
+    from landscape.analysis.motion.path import path_metrics
     from landscape.cli.options.device import gpu_or_none
+    from landscape.results.recorded import recorded_path
 
     trajectories = inputs.open_runs(runs)
     file, gpu = inputs.results_path(trajectories, out), gpu_or_none(device)
@@ -171,6 +174,7 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
             f"{file}: {name}, ends {found.distance[-1]:.3g} from initialization after a way of "
             f"{found.path_length[-1]:.3g}"
         )
+    typer.echo(f"next: landscape plot {file}")
 
 
 COMMANDS = {"line": line, "walk": walk, "path": path}

@@ -7,10 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from landscape.cli.checks import check_data_file, check_there
+
 
 def merge(
     parts: Annotated[list[Path], typer.Argument(help="Results files of the shards.")],
-    out: Annotated[Path, typer.Option(help="Results file to write; it may be one of the parts.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Results file to write; it may be one of the parts.")
+    ],
 ) -> None:
     """Put the parts together that `landscape surface --shard I/N --out PART.h5` measured.
 
@@ -19,6 +23,8 @@ def merge(
 
     Example: landscape merge part1.h5 part2.h5 part3.h5 --out data/sgd.results.h5
     """
+    check_there(parts)
+    check_data_file(out, "A results file")
     from landscape.base.files import remove
     from landscape.results.registry import load_results
     from landscape.results.surface import Surface

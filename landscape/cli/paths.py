@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from landscape.cli.checks import check_there
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import Workers
 from landscape.cli.options.measuring import Device, Measuring, Out, Runs
@@ -36,11 +37,13 @@ def project(
 
     Example: landscape project data/adam.h5 --onto data/sgd.results.h5
     """
-    from landscape.analysis.motion.projection import project as measure
     from landscape.results.affine import Plane
 
+    check_there([onto])
     held = Plane.load(onto, f"plane/{plane}")
     trajectories = inputs.open_runs(runs)
+    from landscape.analysis.motion.projection import project as measure
+
     device = workers.device(device)
     objective = measuring.objective(trajectories, device=device) if loss else None
     for trajectory in trajectories:
@@ -87,7 +90,9 @@ def adaptive_rate(
     beta2: Annotated[float, typer.Option(help="Decay of the second moment.")] = 0.999,
     samples: Annotated[int, typer.Option(help="Simulated sequences of gradients.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
-    out: Annotated[Path, typer.Option(help="Results file.")] = Path("data/theory.results.h5"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results file.")] = Path(
+        "data/theory.results.h5"
+    ),
 ) -> None:
     """Simulate the variance of Adam's adaptive rate over the first steps, beside RAdam's formulas.
 

@@ -6,7 +6,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+
+from landscape.base.runs.trajectory import Trajectory
+from landscape.cli import names
+from landscape.cli.checks import check_data_file, check_there
+from landscape.cli.options.measuring import Device
 
 Settings = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Argument of it; may be repeated.")
@@ -17,20 +23,28 @@ def record(
     context: typer.Context,
     task: Annotated[
         str | None,
-        typer.Argument(help="data/model, such as digits/mlp; or package.module:function."),
+        typer.Argument(
+            help="data/model, such as digits/mlp; or package.module:function.",
+            autocompletion=names.tasks,
+        ),
     ] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="adam, sgd, lookahead-adam, ...; see `landscape list`.")
+        str | None,
+        typer.Option(
+            help="adam (the default), sgd, lookahead-adam, ...; see `landscape list`.",
+            autocompletion=names.optimizers,
+        ),
     ] = None,
     option: Settings = None,
     lr: Annotated[
-        float | None, typer.Option(help="Learning rate; default: the optimizer's.")
+        float | None,
+        typer.Option("--lr", "--learning-rate", help="Learning rate; default: the optimizer's."),
     ] = None,
     schedule: Annotated[
         str, typer.Option(help="Learning-rate schedule; see `landscape list schedules`.")
     ] = "constant",
     schedule_option: Settings = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 400,
+    steps: Annotated[int, typer.Option("--steps", help="Optimizer steps.")] = 400,
     batch_size: Annotated[int, typer.Option(help="Samples per step (gd takes all).")] = 128,
     final_batch_size: Annotated[
         int | None, typer.Option(help="Let the batch double up to this size.")
@@ -53,7 +67,8 @@ def record(
     seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name in legends.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to create; default: data/OPTIMIZER.h5.")
+        Path | None,
+        typer.Option("--out", "-o", help="File to create; default: data/OPTIMIZER.h5."),
     ] = None,
     again: Annotated[
         Path | None, typer.Option("--from", help="Repeat the run that this file holds.")
@@ -61,7 +76,7 @@ def record(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the interrupted recording in this file.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
@@ -73,6 +88,13 @@ def record(
 
     Example: landscape record digits/mlp --optimizer adam --steps 300 --out data/adam.h5
     """
+    if not (task or again or resume):
+        raise ValueError(
+            "give TASK, such as digits/mlp (and --optimizer, else adam), or --from FILE, or "
+            "--resume FILE."
+        )
+    optimizer = (optimizer or "adam").lower() if task and not (again or resume) else optimizer
+    _check(task, optimizer, out, resume or again, overwrite)
     from landscape.cli.options.device import chosen_device
     from landscape.training.loop import record_run
     from landscape.training.run import Run
@@ -84,10 +106,10 @@ def record(
         _refuse_others(context, "--from", {"task", "again", "out", "device", "overwrite"})
         run = Run.stored(again, task=task)
         out = out or again.with_name(f"{again.stem}-again.h5")
-    elif task and optimizer:
+    else:
         run = Run(
-            task,
-            optimizer,
+            str(task),
+            str(optimizer),
             lr,
             steps,
             batch_size,
@@ -104,11 +126,6 @@ def record(
             gradient_histogram=gradient_histogram,
             optimizer_state=optimizer_state,
         )
-    else:
-        raise ValueError(
-            "give TASK and --optimizer, such as digits/mlp --optimizer adam, or --from FILE, or "
-            "--resume FILE."
-        )
     run = run.resolved()
     path = out or Path("data") / f"{run.optimizer}.h5"
     record_run(
@@ -118,7 +135,46 @@ def record(
         overwrite=overwrite,
         resume=resume is not None,
     )
-    typer.echo(f"{path}: {run.steps} steps of {run.name} on {run.task}, lr {run.lr:g}")
+    typer.echo(
+        f"{path}: {run.steps} steps of {run.name} on {run.task}, lr {run.lr:g}; "
+        f"{said_of_loss(Trajectory(path).scalars.get('loss', np.zeros(0)))}"
+    )
+    named = f" --task {run.task}" if ":" in run.task else ""
+    typer.echo(f"next: landscape surface {path}{named}")
+
+
+def said_of_loss(losses: np.ndarray) -> str:
+    """How the recorded loss went, and whether it ran away.
+
+    >>> said_of_loss(np.array([2.31, 2.0, 9.2e9]))
+    'loss 2.31 → 9.2e+09: diverged'
+    >>> said_of_loss(np.array([2.31, 0.4]))
+    'loss 2.31 → 0.4'
+    """
+    if not len(losses):
+        return "no loss was recorded"
+    ends = f"loss {losses[0]:.3g} → {losses[-1]:.3g}"
+    if not np.isfinite(losses[-1]) or losses[-1] > 10 * abs(losses[0]) + 1:
+        return f"{ends}: diverged"
+    return f"{ends}: rises" if losses[-1] > losses[0] else ends
+
+
+def _check(
+    task: str | None, optimizer: str | None, out: Path | None, stored: Path | None, overwrite: bool
+) -> None:
+    """What can be refused without torch."""
+    from landscape.base.runs.tables import refuse_existing
+    from landscape.optim.registry import find
+
+    if task is not None:
+        names.check_task(task)
+    if optimizer is not None:
+        find(optimizer)
+    check_data_file(out, "A run")
+    if stored is not None:
+        check_there([stored])
+    elif optimizer is not None and not overwrite:
+        refuse_existing(out or Path("data") / f"{optimizer}.h5")
 
 
 def _refuse_others(context: typer.Context, option: str, allowed: set[str]) -> None:

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landscape.base.suggest import did_you_mean
+from landscape.cli import names
+from landscape.cli.checks import check_suffix, check_there
+
 if TYPE_CHECKING:
     from landscape.results.projection import Projection
     from landscape.results.surface import Surface
 
 File = Annotated[Path, typer.Argument(help="A results file (.results.h5).")]
 Name = Annotated[
-    str | None, typer.Option("--surface", help="Which surface of the file; default: the first.")
+    str | None,
+    typer.Option(
+        "--surface",
+        help="Which surface of the file; default: the first.",
+        autocompletion=names.surfaces,
+    ),
 ]
 Metric = Annotated[
     str | None, typer.Option(help="Which metric of the surface; default: its first, the loss.")
@@ -23,7 +32,9 @@ Ceiling = Annotated[float | None, typer.Option(help="Cut away what lies above.")
 
 def render(
     file: File,
-    out: Annotated[Path, typer.Option(help=".png, .pdf or .svg.")] = Path("figures/relief.png"),
+    out: Annotated[Path, typer.Option("--out", "-o", help=".png, .pdf or .svg.")] = Path(
+        "figures/relief.png"
+    ),
     surface: Name = None,
     metric: Metric = None,
     ceiling: Ceiling = None,
@@ -40,12 +51,14 @@ def render(
 
     Example: landscape render data/joint.results.h5 --ceiling 5 --out figures/relief.png
     """
+    check_there([file])
+    check_suffix(out, (".png", ".pdf", ".svg"), "A picture")
+    name, chosen, paths = _chosen(file, surface)
     from matplotlib.figure import Figure
 
     from landscape.plots.render import render_surface
     from landscape.plots.save import save_figure
 
-    name, chosen, paths = _chosen(file, surface)
     figure = Figure(figsize=(pixels / 200, 0.7 * pixels / 200), dpi=200)
     render_surface(
         chosen, paths=list(paths.values()), metric=metric, ceiling=ceiling, colormap=colormap,
@@ -58,9 +71,9 @@ def render(
 
 def mesh(
     file: File,
-    out: Annotated[Path, typer.Option(help=".ply, .obj, .vtp or .glb (glTF).")] = Path(
-        "figures/surface.ply"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=".ply, .obj, .vtp or .glb (glTF).")
+    ] = Path("figures/surface.ply"),
     surface: Name = None,
     metric: Metric = None,
     ceiling: Ceiling = None,
@@ -69,9 +82,11 @@ def mesh(
 
     Example: landscape mesh data/joint.results.h5 --out figures/surface.vtp
     """
+    check_there([file])
+    check_suffix(out, (".ply", ".obj", ".vtp", ".glb"), "A mesh")
+    name, chosen, paths = _chosen(file, surface)
     from landscape.plots.mesh import surface_mesh, write_mesh
 
-    name, chosen, paths = _chosen(file, surface)
     made = surface_mesh(chosen, paths=list(paths.values()), metric=metric, ceiling=ceiling)
     write_mesh(made, out)
     typer.echo(f"{out}: {name}, {len(made.triangles)} triangles, {len(made.polylines)} paths")
@@ -79,7 +94,7 @@ def mesh(
 
 def animate(
     file: File,
-    out: Annotated[Path, typer.Option(help=".gif, or .mp4 with ffmpeg.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help=".gif, or .mp4 with ffmpeg.")] = Path(
         "figures/walk.gif"
     ),
     surface: Name = None,
@@ -93,9 +108,11 @@ def animate(
 
     Example: landscape animate data/joint.results.h5 --orbit --out figures/orbit.gif
     """
+    check_there([file])
+    check_suffix(out, (".gif", ".mp4"), "A film")
+    name, chosen, paths = _chosen(file, surface)
     from landscape.plots.animate import orbit_frames, walk_frames, write_animation
 
-    name, chosen, paths = _chosen(file, surface)
     shown = list(paths.values())
     if orbit:
         moving = orbit_frames(chosen, paths=shown, metric=metric, count=frames)
@@ -107,7 +124,6 @@ def animate(
 
 def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Projection]]:
     """A surface of a results file with the paths on its plane."""
-    from landscape.plots.surface import belongs
     from landscape.results.projection import Projection
     from landscape.results.registry import load_results
     from landscape.results.surface import Surface
@@ -118,7 +134,10 @@ def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Proje
         raise ValueError(f"{file} holds no surface; measure one first (landscape surface ...).")
     name = next(iter(surfaces)) if name is None else name
     if name not in surfaces:
-        raise ValueError(f"surface must be one of {', '.join(surfaces)}; not {name!r}.")
+        near = did_you_mean(name, surfaces)
+        raise ValueError(f"surface must be one of {', '.join(surfaces)}; not {name!r}.{near}")
+    from landscape.plots.surface import belongs
+
     return (
         name,
         surfaces[name],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from landscape.base.files import remove
 from landscape.base.progress import Interrupted
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
+from landscape.cli.checks import check_there
 from landscape.cli.eigen import map_curvature, plane_of_eigenvectors, said_of_axes
 from landscape.cli.options import engine as engines
 from landscape.cli.options import measuring as inputs
@@ -41,11 +42,12 @@ def surface(
     checkpoint: inputs.Checkpoint = None,
     key: inputs.Key = None,
     plane: Annotated[
-        str | None,
+        Literal["pca", "random", "eigen"] | None,
         typer.Option(
+            case_sensitive=False,
             help="pca (joint for several runs), random or eigen (around the first run's end; "
             "eigen: along the Hessian's two largest eigenvectors). Default: pca, or random where "
-            "there are fewer than three states."
+            "there are fewer than three states.",
         ),
     ] = None,
     resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
@@ -54,7 +56,8 @@ def surface(
         typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
     ] = None,
     origin: Annotated[
-        str | None, typer.Option(help="Point at (0, 0) for pca: mean, initial or final.")
+        Literal["mean", "initial", "final"] | None,
+        typer.Option(help="Point at (0, 0) for pca.", case_sensitive=False),
     ] = None,
     every: Annotated[int, typer.Option(help="Show every n-th state of the paths.")] = 1,
     out: Out = None,
@@ -107,23 +110,24 @@ def surface(
     from landscape.results.surface import Surface
 
     size, part = inputs.grid_size(resolution), engines.part_of(shard)
+    share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
+    box = None if extent is None else _extent(extent)
+    if bool(runs) == (checkpoint is not None):
+        raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
+    if checkpoint is not None:
+        check_there([checkpoint])
+        if plane not in (None, "random"):
+            raise ValueError(f"plane must be random around a checkpoint; not {plane!r}.")
+        out = out or checkpoint.with_name(f"{checkpoint.stem}.results.h5")
+    trajectories = inputs.open_runs(runs or [])
+    path = inputs.results_path(trajectories, out)
     device = devices.partition(",")[0] if devices else chosen_device(device)
     workers = engines.chosen_engine(
         engine, count=processes, devices=devices, device=device, address=ray_address,
         share=gpus_per_worker,
     )  # fmt: skip
-    if bool(runs) == (checkpoint is not None):
-        raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
-    if plane not in (None, "pca", "random", "eigen") or (
-        plane != "random" and plane and checkpoint
-    ):
-        kinds = "random around a checkpoint" if checkpoint else "one of pca, random, eigen"
-        raise ValueError(f"plane must be {kinds}; not {plane!r}.")
-    trajectories = inputs.open_runs(runs or [])
-    if checkpoint is not None and out is None:
-        out = checkpoint.with_name(f"{checkpoint.stem}.results.h5")
     plane = plane or ("pca" if sum(map(len, trajectories)) > 2 else "random")
-    box = _extent(extent or ("1" if plane == "random" else "trajectory"))
+    box = box or (1.0 if plane == "random" else "trajectory")
     measuring = {
         "split": data, "device": device, "seed": seed, "samples": samples,
         "precision": precision, "batch_norm": batch_norm,
@@ -133,7 +137,7 @@ def surface(
     else:
         objective = inputs.objective_of_checkpoint(checkpoint, task, key, **measuring)
     found = _plane(plane, trajectories, objective, origin, seed)
-    path, name = inputs.results_path(trajectories, out), f"surface/{plane}"
+    name = f"surface/{plane}"
     if curvature:
         map_curvature(
             objective, found, path, plane, extent=box, resolution=size, seed=seed, units=units,
@@ -165,7 +169,7 @@ def surface(
             units=units,
             engine=workers,
             shard=part,
-            tolerance=None if tolerance is None else inputs.share(tolerance, "--tolerance"),
+            tolerance=share,
             budget=budget,
             seed=seed,
         )
@@ -211,6 +215,7 @@ def surface(
             f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
             f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
         )
+    typer.echo(f"next: landscape explore {path} --open")
 
 
 COMMANDS = {"surface": surface}
@@ -223,12 +228,17 @@ def _plane(
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
     if kind == "eigen":
         return plane_of_eigenvectors(objective, runs[0], seed)
-    return random_plane(objective.parameters(), objective.layout, seed=seed)
+    return random_plane(objective, seed=seed)
 
 
 def _extent(text: str) -> Any:
     if text == "trajectory":
         return text
-    if "," in text:
-        return inputs.numbers(text, 4, "--extent")
-    return inputs.numbers(text, 1, "--extent")[0]
+    try:
+        if "," in text:
+            return inputs.numbers(text, 4, "--extent")
+        return inputs.numbers(text, 1, "--extent")[0]
+    except ValueError:
+        raise ValueError(
+            f"--extent takes trajectory, R for [-R, R]², or X0,X1,Y0,Y1 (4 numbers); not {text!r}."
+        ) from None

@@ -15,28 +15,28 @@ from typing import Any, Literal
 
 from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
-from landscape.base.result import Result
 from landscape.explorer.content import Sources, page_content
 from landscape.explorer.packing import packed_content
 from landscape.explorer.picture import still_picture
 from landscape.explorer.program import program
+from landscape.explorer.shown import Page
 from landscape.explorer.story import Scene, automatic_story, told
 from landscape.plots.ground import GROUND
-from landscape.results.registry import load_results
+from landscape.results.recorded import named_results
 
 PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
 
 
 def explore(
-    results: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Mapping[str, Result],
-    out: str | os.PathLike[str],
+    results: Any,
+    out: str | os.PathLike[str] | None = None,
     *,
     title: str | None = None,
     description: str | None = None,
     notes: Mapping[int, str] | None = None,
     story: Sequence[Scene | tuple[str, Mapping[str, Any]]] | None = None,
     plotlyjs: PlotlyJS | None = None,
-) -> Path:
+) -> Page:
     """Write one interactive page about runs and the surfaces they crossed.
 
     The page opens from disk. Map and terrain, paths, loss, angles, distances, walk and the
@@ -44,8 +44,10 @@ def explore(
     not finite are gaps, and a marker in the terrain has the loss measured at its state.
 
     Args:
-        results: One results file, several, or results by name.
-        out: The page to write, for example ``adam.html``.
+        results: One results file or recorded run, several, results by name, or results. Of a run
+            the page shows what was recorded at every step.
+        out: The page to write, for example ``adam.html``; default: ``NAME.html`` beside the file
+            ``NAME.results.h5``, or ``explorer.html`` here.
         title: Headline; default: the task and the number of runs.
         description: A paragraph below the headline.
         notes: Marks on the steps, for example ``{128: "learning rate drops"}``.
@@ -55,7 +57,7 @@ def explore(
         plotlyjs: Does nothing since the page draws by itself; kept for one release.
 
     Returns:
-        The path of the page.
+        The path of the page; a notebook shows the page itself.
 
     Raises:
         ValueError: If there is nothing to draw, or a note or a scene cannot be shown.
@@ -69,6 +71,7 @@ def explore(
             DeprecationWarning,
             stacklevel=2,
         )
+    out = _beside(results) if out is None else Path(out)
     check_replaceable(out, ".html")
     sources = _sources(results)
     content = page_content(sources)
@@ -99,7 +102,15 @@ def explore(
     partial = out.with_name(out.name + ".partial")
     partial.write_text(page, "utf-8", newline="\n")
     os.replace(partial, out)
-    return out
+    return Page(out)
+
+
+def _beside(results: object) -> Path:
+    """Where the page of one file goes, and that of anything else."""
+    if not isinstance(results, str | os.PathLike):
+        return Path("explorer.html")
+    path = Path(os.fspath(results))
+    return path.with_name(path.name.removesuffix(".h5").removesuffix(".results") + ".html")
 
 
 def _step(step: object) -> int:
@@ -119,17 +130,16 @@ def _without_scripts(heading: str, sources: Sources) -> str:
     )
 
 
-def _sources(results: object) -> Sources:
-    if isinstance(results, Mapping):
-        return {"": results}
+def _sources(results: Any) -> Sources:
     if isinstance(results, str | os.PathLike):
         results = [results]
-    if not isinstance(results, Iterable):
-        raise ValueError(f"results must be files or results by name; not {results!r}.")
-    paths = [expanded(path) for path in results]
+    given = list(results) if isinstance(results, Iterable) else [results]
+    if isinstance(results, Mapping) or not all(isinstance(r, str | os.PathLike) for r in given):
+        return {"": named_results(results)}
+    paths = [expanded(path) for path in given]
     stems = [path.name.removesuffix(".h5").removesuffix(".results") for path in paths]
     labels = [s if stems.count(s) == 1 else str(p) for s, p in zip(stems, paths, strict=True)]
-    return {label: load_results(path) for label, path in zip(labels, paths, strict=True)}
+    return {label: named_results(path) for label, path in zip(labels, paths, strict=True)}
 
 
 def _title(sources: Sources, runs: int) -> str:

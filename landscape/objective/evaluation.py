@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape.base.shown import brief, short
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -35,6 +37,10 @@ class Evaluation:
     shrunk: str = ""
     covariance: np.ndarray | None = None
     each: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        means = zip(self.metrics, self.mean, strict=True)
+        return short("Evaluation", *(f"{name} {brief(mean)}" for name, mean in means))
 
 
 def spread_over(points: int, count: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from landscape.base.layout import Layout
+from landscape.base.shown import short
 from landscape.base.vector import Vector
 from landscape.objective.data.held import HeldData
 from landscape.objective.evaluation import Evaluation
@@ -125,6 +126,12 @@ class Objective:
             settings=settings,
         )
         self.tuning = Tuning(self.problem, strategy=strategy)
+
+    def __repr__(self) -> str:
+        return short(
+            "Objective", f"{type(self.model).__name__} of {self.layout.size:,} parameters",
+            *self.names, f"{self.data.size:,} samples", self.precision, self.device,
+        )  # fmt: skip
 
     @property
     def model(self) -> nn.Module:

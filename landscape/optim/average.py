@@ -51,6 +51,10 @@ class WeightAverage:
         self._mean = [p.detach().clone() for p in self._live]
         self._seen = 0
 
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self._live)
+        return f"WeightAverage({self.kind} of {size:,} parameters, {self._seen} updates)"
+
     @torch.no_grad()
     def update(self) -> None:
         """Count the present parameters; call after every update."""

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from landscape.base.distribution import install
+from landscape.base.suggest import did_you_mean
 from landscape.optim.entries import FROM_PYTORCH_OPTIMIZER, REFUSED, SHIPPED, OptimizerEntry
 from landscape.optim.hyperparameters import check_options
 
@@ -45,9 +47,11 @@ def find(name: str) -> OptimizerEntry:
         return _around(OPTIMIZERS[outer], OPTIMIZERS[inner])
     if name in REFUSED:
         raise ValueError(f"{REFUSED[name]}; choose another optimizer.")
+    near = did_you_mean(name, OPTIMIZERS)
+    all_of_them = f"{', '.join(list(OPTIMIZERS)[:6])}, … (`landscape list optimizers` shows all)"
     raise ValueError(
-        f"optimizer must be one of {', '.join(OPTIMIZERS)}, or lookahead-, sam- or asam- before "
-        f"one of them; not {name!r}."
+        f"optimizer must be one of {all_of_them}, or lookahead-, sam- or asam- before one of them; "
+        f"not {name!r}.{near}"
     )
 
 
@@ -108,5 +112,5 @@ def _implementation(entry: OptimizerEntry) -> Any:
         if not entry.extra:
             raise
         raise ModuleNotFoundError(
-            f"{entry.name} needs the extra {entry.extra!r}: pip install 'landscape[{entry.extra}]'."
+            f"{entry.name} needs the extra {entry.extra!r}: {install(entry.extra)}."
         ) from error

@@ -1,4 +1,4 @@
-"""A mesh as binary glTF, for web viewers, Blender and slides; needs ``landscape[mesh]``."""
+"""A mesh as binary glTF, for web viewers, Blender and slides; needs the extra ``mesh``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from landscape.base.distribution import install
 from landscape.plots.ground import colormap_of
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def gltf_bytes(
         from trimesh.path.entities import Line
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"glTF needs the package {error.name}: pip install 'landscape[mesh]'; or write a "
-            ".ply, .obj or .vtp."
+            f"glTF needs the package {error.name}: {install('mesh')}; or write a .ply, .obj or "
+            ".vtp."
         ) from None
     turned = mesh.vertices[:, [0, 2, 1]] * (1, 1, -1)
     used, corners = np.unique(mesh.triangles, return_inverse=True)

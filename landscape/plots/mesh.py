@@ -38,6 +38,10 @@ class Mesh:
     polylines: list[np.ndarray]
     metric: str
 
+    def __repr__(self) -> str:
+        size = f"{len(self.vertices):,} vertices, {len(self.triangles):,} triangles"
+        return f"Mesh({size}, {len(self.polylines)} paths, {self.metric!r})"
+
 
 def surface_mesh(
     surface: Surface,

@@ -78,7 +78,7 @@ def plot_results(
     written: list[Drawn] = []
     taken: set[str] = set()
     with venues.style(style, columns=2):
-        for drawing in _drawings(results):
+        for drawing in drawings(results):
             name = _unused(drawing.name, taken)
             files = [expanded(out) / f"{name}.{kind.lstrip('.')}" for kind in formats]
             for file in files:
@@ -103,7 +103,8 @@ class _Drawing:
     results: dict[str, Result]
 
 
-def _drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
+def drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
+    """Every figure that can be drawn of these results, in order."""
     for name, surface in _all(results, Surface).items():
         paths = {n: p for n, p in _runs(results, Projection).items() if belongs(p, surface)}
         for metric in surface.metrics:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -14,8 +13,10 @@ from torch import Tensor, nn
 
 from landscape.base.files import expanded
 from landscape.base.layout import Layout
+from landscape.base.log import LOG
 from landscape.base.runs.tables import check_scalar_name, refuse_existing, refuse_written
 from landscape.base.runs.writer import ROW_TYPES, RowType
+from landscape.base.shown import short
 from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
@@ -222,6 +223,11 @@ class Recorder:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"log({name}=...) {error}") from None
 
+    def __repr__(self) -> str:
+        open_ = self._listener is not None and not self._listener.closed
+        model = f"{type(self._model).__name__} of {self._layout.size:,} parameters"
+        return short("Recorder", self.path, model, "recording" if open_ else "not recording")
+
     def flush(self) -> None:
         """Wait until every step so far is committed; call it beside saving a checkpoint."""
         if self._listener is not None:
@@ -235,7 +241,7 @@ class Recorder:
         theta = first.vector
         self.size.check(self.path)
         if self.size.total is not None:
-            print(f"recording to {self.path}: {self.size}", file=sys.stderr)
+            LOG.info("recording to %s: %s", self.path, self.size)
         resumed = None
         if self._resume is not False and self.path.exists():
             at = None if self._resume is True else int(self._resume)

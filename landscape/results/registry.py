@@ -16,6 +16,7 @@ from landscape.results.barriers import Barriers
 from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.curve import Curve
+from landscape.results.diagnosis import Diagnosis
 from landscape.results.gradients import GradientHistogram
 from landscape.results.hessian_trace import HessianTrace
 from landscape.results.layers import LayerMetrics
@@ -52,6 +53,7 @@ RESULTS: dict[str, type[Result]] = {
         Curve,
         Soup,
         Alignment,
+        Diagnosis,
     )
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from landscape.base.suggest import did_you_mean
 from landscape.tasks.cifar import cifar10
 from landscape.tasks.digits import digits
 from landscape.tasks.functions import FUNCTIONS, function_task
@@ -69,6 +70,7 @@ def load_task(name: str, *, seed: int = 0) -> Task:
             raise ValueError(
                 f"task must be one of {', '.join(task_names())} ({HELP}), or "
                 f"package.module:function for your own; not {name!r}."
+                f"{did_you_mean(name, task_names())}"
             )
         load, models = DATA[data]
         build = find_model(model, models)

@@ -9,6 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from landscape.base.shown import short
 from landscape.objective.metrics import Metric
 
 
@@ -45,6 +46,12 @@ class Task:
     train: Any
     test: Any = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self.model.parameters())
+        model = f"{type(self.model).__name__} of {size:,} parameters"
+        loss = getattr(self.loss, "__name__", "loss")
+        return short("Task", model, loss, *self.metrics)
 
 
 def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 
 from landscape.base.runs.trajectory import NoStateError, Trajectory
+from landscape.base.shown import brief, short
 from landscape.optim.registry import find
 from landscape.training.schedules import scaled_lr
 
@@ -65,6 +66,12 @@ class Run:
     gradient_histogram: bool = False
     optimizer_state: bool = False
     threads: int | None = None
+
+    def __repr__(self) -> str:
+        default = {field.name: field.default for field in dataclasses.fields(self)}
+        given = {name: getattr(self, name) for name in default}
+        said = {k: v for k, v in given.items() if v != default[k] and v != {}}
+        return short("Run", *(f"{name}={brief(value)}" for name, value in said.items()))
 
     def resolved(self) -> Self:
         """This run with every default filled in.

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from landscape.base.runs.trajectory import Trajectory
 
 
-_ONLINE = ("update_norm", "update_cosine", "distance")
-
-
 def path_metrics(trajectory: Trajectory, *, device: str | None = None) -> PathMetrics:
     """Measure how a run moved, as a whole and tensor by tensor.
 
@@ -61,56 +58,6 @@ def path_metrics(trajectory: Trajectory, *, device: str | None = None) -> PathMe
         settings={"run": str(trajectory.path.name)},
         provenance=provenance(),
     )
-
-
-def recorded_path(trajectory: Trajectory) -> PathMetrics:
-    """How a run moved at *every* optimizer step, from what the recorder measured online.
-
-    For runs whose states were stored every n-th step only: their `path_metrics` join states that
-    are n steps apart. `cosine_to_final` is NaN, the way to the end being unknown while it lasts.
-
-    Args:
-        trajectory: A run recorded with ``motion=True``.
-
-    Returns:
-        One value per optimizer step, and one for the start.
-
-    Raises:
-        ValueError: If the recorder measured no updates.
-    """
-    missing = [name for name in _ONLINE if name not in trajectory.scalars]
-    if missing:
-        raise ValueError(
-            f"{trajectory.path} holds no {', '.join(missing)}; record with motion=True, or use "
-            "path_metrics, which needs states only."
-        )
-    start = int(trajectory.steps[0])
-    columns = {name: _after_start(trajectory.scalars[name]) for name in trajectory.scalars}
-    count = len(columns["update_norm"])
-    nothing = np.full(count, np.nan)
-    # A run that was resumed may lack the numbers of a step; its length then counts as zero.
-    lengths = np.nan_to_num(columns["update_norm"])
-    columns["distance"][0] = 0
-    return PathMetrics(
-        name=trajectory.name,
-        optimizer=str(trajectory.run.get("optimizer", "")),
-        step=np.arange(start, start + count),
-        update_norm=columns["update_norm"],
-        cosine=columns["update_cosine"],
-        cosine_to_final=nothing,
-        distance=columns["distance"],
-        path_length=np.cumsum(lengths),
-        losses=columns.get("loss", nothing),
-        learning_rate=columns.get("lr", nothing),
-        gradient_norm=columns.get("gradient_norm"),
-        gradient_cosine=columns.get("gradient_cosine"),
-        settings={"run": str(trajectory.path.name), "source": "recorder"},
-        provenance=provenance(),
-    )
-
-
-def _after_start(updates: np.ndarray) -> np.ndarray:
-    return np.concatenate([[np.nan], updates])
 
 
 def _previous(values: np.ndarray) -> np.ndarray:

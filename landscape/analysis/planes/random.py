@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from landscape.base.layout import Kind, Layout
-from landscape.base.vector import Vector
+from landscape.base.vector import Vector, layout_of
 from landscape.results.affine import Line, Plane, affine
+
+if TYPE_CHECKING:
+    from landscape.objective.objective import Objective
 
 Normalization = Literal["filter", "layer", "none"]
 
 
 def random_plane(
-    origin: np.ndarray,
-    layout: Layout,
+    origin: np.ndarray | Objective,
+    layout: Layout | None = None,
     *,
     seed: int = 0,
     normalization: Normalization = "filter",
@@ -40,10 +43,12 @@ def random_plane(
     adapter): a warning names such tensors, and a plane that would move nothing is refused.
 
     Args:
-        origin: The centre, shape (P,), usually a trained network.
+        origin: The centre: an objective, for its model as it is, or a vector, shape (P,), usually
+            a trained network.
         layout: Which of its entries are which tensor, and which axis counts filters; those of
             the model (`Objective.layout`, `Layout.of`) are certain, those of a run that was
             imported without a model are guesses. An origin with a layout is put in this order.
+            Default: the objective's, or the one that the vector knows (a recorded state does).
         seed: Seed of the directions.
         normalization: ``filter``: each filter of a direction gets the norm of the origin's
             filter; ``layer``: the same for whole tensors; ``none``: raw normal numbers.
@@ -56,8 +61,8 @@ def random_plane(
 
 
 def random_line(
-    origin: np.ndarray,
-    layout: Layout,
+    origin: np.ndarray | Objective,
+    layout: Layout | None = None,
     *,
     seed: int = 0,
     normalization: Normalization = "filter",
@@ -68,8 +73,8 @@ def random_line(
 
 
 def _random(
-    origin: np.ndarray,
-    layout: Layout,
+    centre: np.ndarray | Objective,
+    layout: Layout | None,
     count: int,
     seed: int,
     normalization: Normalization,
@@ -79,7 +84,7 @@ def _random(
         raise ValueError(
             f"normalization must be one of 'filter', 'layer', 'none'; not {normalization!r}."
         )
-    origin = np.asarray(layout.matched(origin))
+    origin, layout = _placed(centre, layout)
     if origin.shape != (layout.size,):
         raise ValueError(f"The origin has shape {origin.shape}; the layout asks ({layout.size},).")
     generator = np.random.default_rng(seed)
@@ -102,6 +107,29 @@ def _random(
     }
     labels = ["direction 1", "direction 2"][:count]
     return affine(Vector(origin, layout), directions, labels, settings)
+
+
+def _placed(centre: np.ndarray | Objective, layout: Layout | None) -> tuple[np.ndarray, Layout]:
+    """A centre as a plain vector in the order of a layout."""
+    vector = centre if isinstance(centre, np.ndarray) else _parameters(centre)
+    layout = layout or layout_of(vector)
+    if layout is None:
+        raise ValueError(
+            "A plain array does not say which of its entries are which tensor: pass the objective, "
+            "random_plane(objective), or the layout, random_plane(origin, objective.layout)."
+        )
+    return np.asarray(layout.matched(vector)), layout
+
+
+def _parameters(centre: Objective) -> np.ndarray:
+    found = getattr(centre, "parameters", None)
+    vector = found() if callable(found) else None
+    if not isinstance(vector, np.ndarray):
+        raise ValueError(
+            "Directions are drawn around an objective or a flat vector; not around a "
+            f"{type(centre).__name__}. Of a model: ls.Objective(model, loss, data)."
+        )
+    return vector
 
 
 def _check_moved(direction: np.ndarray, layout: Layout, ignore: Sequence[Kind]) -> None:

@@ -56,7 +56,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import h5py
 import numpy as np
@@ -75,7 +75,11 @@ from landscape.base.runs.checked import (
     table_of_json,
 )
 from landscape.base.runs.reading import is_written, read
+from landscape.base.shown import brief, picture_of, table
 from landscape.base.vector import Vector
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = "landscape/trajectory"
 VERSION = 2  # the latest that is known
@@ -175,7 +179,30 @@ class Trajectory:
 
     def __repr__(self) -> str:
         held = f"{len(self)} states of {self.layout.size:,} parameters"
-        return f"Trajectory({str(self.path)!r}: {held})"
+        path = str(self.path)
+        return f"Trajectory({path if len(path) < 120 else '…' + path[-119:]!r}: {held})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what was recorded, and a picture where matplotlib is loaded."""
+        steps = f"{len(self)}, steps {self.steps[0]} to {self.steps[-1]}"
+        ended = (
+            "still being recorded" if self.live else "complete" if self.complete else "cut short"
+        )
+        rows = [
+            ("file", f"{self.path.name}, {ended}"),
+            ("states", steps),
+            ("parameters", f"{self.layout.size:,} in {len(self.layout)} tensors"),
+            *((name, brief(column, 100)) for name, column in list(self.scalars.items())[:6]),
+        ]
+        return table(f"Trajectory: {self.name}", rows, picture_of(self))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The numbers recorded at every update, a row each, by optimizer step (`pandas`)."""
+        import pandas
+
+        first = int(self.steps[0]) + 1
+        index = pandas.RangeIndex(first, first + self.updates, name="step")
+        return pandas.DataFrame(self.scalars, index=index)
 
     @property
     def name(self) -> str:

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+from landscape.base.suggest import did_you_mean
+
+_KNOWN = ("auto", "cpu", "cuda", "cuda:N")
+
+
+def known_device(name: str) -> str:
+    """The name in torch's words (``gpu`` is ``cuda``), checked before torch is loaded.
+
+    Raises:
+        ValueError: If there is no such kind of device.
+    """
+    kind, colon, number = name.lower().partition(":")
+    kind = "cuda" if kind == "gpu" else kind
+    if kind not in _KNOWN or (colon and not (kind == "cuda" and number.isdigit())):
+        near = did_you_mean(name, _KNOWN)
+        raise ValueError(f"device must be one of {', '.join(_KNOWN)}; not {name!r}.{near}")
+    return f"{kind}{colon}{number}"
+
 
 def chosen_device(name: str) -> str:
     """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` stands for.
@@ -9,14 +27,13 @@ def chosen_device(name: str) -> str:
     Raises:
         ValueError: If the name is another one, or this machine has no such device.
     """
+    name = known_device(name)
     import torch
 
     from landscape.objective.workers.device import checked_device
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"device must be one of auto, cpu, cuda; not {name!r}.")
     return str(checked_device(name))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from landscape.objective.workers.engine import Engine
 
 Name = Annotated[
-    str, typer.Option("--engine", help="Who measures: processes of this machine, or ray.")
+    Literal["processes", "ray"],
+    typer.Option("--engine", help="Who measures: this machine, or Ray.", case_sensitive=False),
 ]
 Count = Annotated[int, typer.Option("--processes", help="Processes, or Ray actors.")]
 Devices = Annotated[

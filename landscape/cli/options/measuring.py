@@ -6,19 +6,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from landscape.base.files import SchemaError, opened
 from landscape.base.runs.trajectory import Trajectory
+from landscape.cli import names
+from landscape.cli.checks import check_data_file, check_there
+from landscape.cli.options.device import known_device
 
 if TYPE_CHECKING:
     from landscape.analysis.windows import Window
     from landscape.objective.objective import Objective
     from landscape.tasks import Task
 
-Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).")]
+Runs = Annotated[list[Path], typer.Argument(help="Recorded runs (.h5).", callback=check_there)]
 Checkpoint = Annotated[
     Path | None,
     typer.Option(help="Instead of a run: one trained network (.pt, .safetensors, ...)."),
@@ -28,26 +31,42 @@ Key = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Results file; default: RUN.results.h5, or joint.results.h5 for several."),
+    typer.Option(
+        "--out",
+        "-o",
+        help="Results file; default: RUN.results.h5, or joint.results.h5 for several.",
+    ),
 ]
 TaskName = Annotated[
-    str | None, typer.Option("--task", help="Task of the runs; default: what the file says.")
+    str | None,
+    typer.Option(
+        "--task",
+        help="Task of the runs; default: what the file says.",
+        autocompletion=names.tasks,
+        callback=names.check_task,
+    ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", callback=known_device)]
 Seed = Annotated[int, typer.Option(help="Seed of random directions and subsets.")]
-Split = Annotated[str, typer.Option("--data", help="train or test.")]
+Split = Annotated[
+    Literal["train", "test"],
+    typer.Option("--data", help="Which data is measured on.", case_sensitive=False),
+]
 Samples = Annotated[
     int | None, typer.Option(help="Measure on a random subset of this many samples.")
 ]
 Precision = Annotated[
-    str | None,
-    typer.Option(help="single, double, native, bfloat16, or tf32 (GPU); default: the model's own."),
+    Literal["single", "double", "native", "bfloat16", "tf32"] | None,
+    typer.Option(
+        help="Arithmetic; tf32 is of GPUs; default: the model's own.", case_sensitive=False
+    ),
 ]
 BatchNorm = Annotated[
-    str,
+    Literal["frozen", "recalibrated", "batch"],
     typer.Option(
+        case_sensitive=False,
         help="frozen (stored running statistics; between states interpolated), recalibrated (anew "
-        "at every point) or batch (of each batch)."
+        "at every point) or batch (of each batch).",
     ),
 ]
 
@@ -72,8 +91,11 @@ class Measuring:
 
 def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
     """The runs, in order; their file names must differ because results are named after them."""
+    check_there(paths)
     runs = [Trajectory(path) for path in paths]
     keys = [run_key(run) for run in runs]
+    if len({path.resolve() for path in paths}) < len(keys):
+        raise ValueError(f"A run is given twice ({', '.join(map(str, paths))}); give it once.")
     if len(set(keys)) < len(keys):
         raise ValueError(f"Two runs have the same file name ({', '.join(keys)}); rename one.")
     for run in runs[1:]:
@@ -100,6 +122,7 @@ def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
     if out is None:
         first = runs[0].path
         out = first.with_name("joint.results.h5" if len(runs) > 1 else f"{first.stem}.results.h5")
+    check_data_file(out, "A results file")
     out.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(out.parent, os.W_OK):
         raise PermissionError(f"{out.parent} cannot be written to; choose another --out.")
@@ -204,7 +227,7 @@ def _objective(
     data = {"train": loaded.train, "test": loaded.test}.get(split)
     if data is None:
         raise ValueError(f"data must be train or test; not {split!r} (or {name} has no such data).")
-    return Objective(
+    found = Objective(
         loaded.model.to(chosen_device(device)),
         loaded.loss,
         data,
@@ -215,6 +238,9 @@ def _objective(
         seed=seed,
         settings={"task": name, "data": split},
     )
+    if samples is not None and samples > found.data.size:
+        typer.echo(f"all {found.data.size:,} samples (asked for {samples:,})", err=True)
+    return found
 
 
 def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
@@ -224,16 +250,20 @@ def numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     except ValueError:
         found = ()
     if len(found) != count:
-        raise ValueError(f"{option} takes {count} numbers separated by commas; not {text!r}.")
+        many = f"{count} numbers separated by commas" if count > 1 else "a number"
+        raise ValueError(f"{option} takes {many}; not {text!r}.")
     return found
 
 
 def share(text: str, option: str) -> float:
     """``1%`` or ``0.01``."""
     try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         raise ValueError(f"{option} takes a share, 1% or 0.01; not {text!r}.") from None
+    if not 0 < found < 1:
+        raise ValueError(f"{option} is a share between 0 and 1: 1% is 1% or 0.01; got {text!r}.")
+    return found
 
 
 def grid_size(text: str) -> tuple[int, int]:

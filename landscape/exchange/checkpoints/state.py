@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape.base.distribution import install
 from landscape.base.files import expanded
 from landscape.exchange.checkpoints.sharded import is_sharded, load_sharded
 
@@ -113,9 +114,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError:
-        raise ValueError(
-            f"{path} needs the package safetensors: pip install 'landscape[hf]'."
-        ) from None
+        raise ValueError(f"{path} needs the package safetensors: {install('hf')}.") from None
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -103,7 +103,11 @@ function flush() {
   waiting = null;
   for (const listener of listeners) listener(changed);
   clearTimeout(hashTimer);
-  hashTimer = setTimeout(() => history.replaceState(null, '', `#${hashOf(state)}`), 200);
+  hashTimer = setTimeout(() => {
+    try {
+      history.replaceState(null, '', `#${hashOf(state)}`);
+    } catch { /* a page inside a notebook has no address */ }
+  }, 200);
 }
 
 /** The address part of a state: what differs from the first view. */

@@ -1,7 +1,7 @@
 """Ray actors as workers: the same units, on this machine or on a cluster.
 
 Ray keeps the actors alive: one that dies is restarted, gets model and data from Ray's object store
-again, and goes on. Needs ``pip install landscape[cluster]``.
+again, and goes on. Needs the extra ``cluster``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from landscape.base.distribution import install
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.workers.engine import Measured, packed, unpacked
 
@@ -57,7 +58,7 @@ class RayActors:
         try:
             ray: Any = importlib.import_module("ray")
         except ImportError as problem:
-            raise ValueError("Ray is not installed; pip install landscape[cluster].") from problem
+            raise ValueError(f"Ray is not installed: {install('cluster')}.") from problem
         data = packed(measured, pickler=ray.cloudpickle)
         joined = ray.is_initialized()
         if not joined:

@@ -1,10 +1,10 @@
-"""TransformersRecorder: record a Hugging Face `Trainer`; ``pip install 'landscape[hf]'``.
+"""TransformersRecorder: record a Hugging Face `Trainer`; needs the extra ``hf``.
 
 Example::
 
-    from landscape.recording.huggingface import TransformersRecorder
+    import landscape as ls
 
-    trainer = Trainer(model, arguments, callbacks=[TransformersRecorder("data/run.h5")], ...)
+    trainer = Trainer(model, arguments, callbacks=[ls.TransformersRecorder("data/run.h5")], ...)
     trainer.train()
 """
 

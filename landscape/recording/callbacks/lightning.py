@@ -1,10 +1,10 @@
-"""LightningRecorder: record a PyTorch Lightning fit; needs ``pip install 'landscape[lightning]'``.
+"""LightningRecorder: record a PyTorch Lightning fit; needs the extra ``lightning``.
 
 Example::
 
-    from landscape.recording.lightning import LightningRecorder
+    import landscape as ls
 
-    trainer = lightning.Trainer(callbacks=[LightningRecorder("data/fit.h5")])
+    trainer = lightning.Trainer(callbacks=[ls.LightningRecorder("data/fit.h5")])
     trainer.fit(module, loader)
 """
 

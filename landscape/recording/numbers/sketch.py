@@ -85,6 +85,9 @@ class SketchedPath:
         self.points = np.concatenate([np.zeros((1, rows.shape[1])), rows])
         self.k = rows.shape[1]
 
+    def __repr__(self) -> str:
+        return f"SketchedPath({len(self.points) - 1} updates, {self.k} projections)"
+
     def distance(self, a: int, b: int) -> tuple[float, float]:
         """‖θ_a - θ_b‖ between two steps and the estimate's standard error."""
         estimate = float(np.linalg.norm(self.points[a] - self.points[b]))

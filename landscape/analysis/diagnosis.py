@@ -1,0 +1,230 @@
+"""What stands out in a recorded run, from the numbers of its steps and its states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from landscape.base.provenance import provenance
+from landscape.base.runs.trajectory import Trajectory
+from landscape.results.diagnosis import Diagnosis
+
+_OURS = "calibrated on the runs of benchmarks/diagnosed.py"
+_FEWEST = 20  # updates below which nothing is said
+
+
+class Check(NamedTuple):
+    """One number beside its threshold, and what is said of it."""
+
+    name: str
+    value: float
+    error: float
+    threshold: float
+    found: bool
+    sentence: str
+    remedy: str
+    source: str
+    plot: str
+
+
+def diagnose(run: Trajectory) -> Diagnosis:
+    """Look for what is usually wrong with a training run; nothing is measured anew.
+
+    Divergence, a floor that is high, rates that are too high or too low, tensors that stand still
+    or move too much, units that are dead, noise, weights that grow, an order in the data. Every
+    finding is a number beside a threshold. What is seen only with the data (label noise, rectifiers
+    that never fire, sharpness) is not looked for here; `hessian_spectrum` measures the last.
+
+    Args:
+        run: A run recorded with ``motion=True``, the recorder's default.
+
+    Returns:
+        All checks, those that stand out and those that do not.
+
+    Raises:
+        ValueError: If the recorder measured no updates, or fewer than 20.
+    """
+    missing = [name for name in ("update_norm", "distance") if name not in run.scalars]
+    if missing or run.updates < _FEWEST:
+        lacks = f"no {', '.join(missing)}" if missing else f"{run.updates} updates"
+        raise ValueError(
+            f"{run.path} holds {lacks}; record {_FEWEST} steps or more with motion=True."
+        )
+    checks = list(_checks(_Seen.of(run)))
+    return Diagnosis(
+        name=run.name,
+        optimizer=str(run.run.get("optimizer", "")),
+        check=tuple(check.name for check in checks),
+        value=np.array([check.value for check in checks]),
+        error=np.array([check.error for check in checks]),
+        threshold=np.array([check.threshold for check in checks]),
+        found=np.array([check.found for check in checks]),
+        told={
+            c.name: {
+                "sentence": c.sentence, "remedy": c.remedy, "source": c.source, "plot": c.plot,
+            }
+            for c in checks
+        },
+        settings={"run": run.path.name, "updates": run.updates},
+        provenance=provenance(),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the checks look at."""
+
+    path: str
+    loss: np.ndarray  # (updates,); empty where none was recorded
+    agreement: np.ndarray  # cosine of consecutive gradients
+    largest_step: float  # over ‖θ_0‖
+    reach: float  # ‖θ_T - θ_0‖ / ‖θ_0‖
+    growth: float  # ‖θ_T‖ / ‖θ_0‖
+    weights: tuple[str, ...]
+    moved: np.ndarray  # Σ ‖update‖ of each weight tensor
+    jumps: np.ndarray  # largest update of each over its norm at the start
+    dead: np.ndarray  # share of its units that did not move in the second half
+
+    @classmethod
+    def of(cls, run: Trajectory) -> _Seen:
+        first, last, half = (np.asarray(run.state(k), float) for k in (0, -1, len(run) // 2))
+        entries = [entry for entry in run.layout if entry.kind == "weight"]
+        places = [k for k, entry in enumerate(run.layout) if entry.kind == "weight"]
+        steps = np.zeros((run.updates, len(run.layout)))
+        if "update_norm" in run.layer_scalars:
+            steps = np.nan_to_num(run.layers("update_norm"), posinf=np.inf)
+        steps = steps[:, places]
+        start = float(np.linalg.norm(first)) or np.nan  # of zero weights no share is known
+        size = np.array([np.linalg.norm(first[entry.slice]) for entry in entries])
+        still = [
+            np.abs(last - half)[entry.slice].reshape(entry.shape).swapaxes(0, entry.filter_axis)
+            for entry in entries
+        ]
+        known = np.nan_to_num(run.scalars["update_norm"], nan=0.0)
+        jumps = np.divide(steps.max(axis=0), size, out=np.full(len(size), np.nan), where=size > 0)
+        return cls(
+            str(run.path), run.scalars.get("loss", np.zeros(0)),
+            run.scalars.get("gradient_cosine", np.zeros(0)), float(known.max()) / start,
+            float(np.linalg.norm(last - first)) / start, float(np.linalg.norm(last)) / start,
+            tuple(entry.name for entry in entries), steps.sum(axis=0), jumps,
+            np.array([np.mean(rows.reshape(len(rows), -1).max(axis=1) == 0) for rows in still]),
+        )  # fmt: skip
+
+    @property
+    def floor(self) -> float:
+        """Median loss of the last fifth over the mean of the first five steps."""
+        if len(self.loss) < _FEWEST or not np.isfinite(self.loss).all():
+            return np.nan
+        return float(np.median(self.loss[-len(self.loss) // 5 :]) / np.mean(self.loss[:5]))
+
+
+def _checks(seen: _Seen) -> Iterator[Check]:
+    curve, tensors = f"landscape plot {seen.path}", f"landscape layers {seen.path}"
+    yield _divergence(seen, curve)
+    floor, agreement, error = seen.floor, *_mean(seen.agreement)
+    spread = _mean(seen.loss[-len(seen.loss) // 5 :])[1] if np.isfinite(floor) else np.nan
+    yield Check(
+        "high floor", floor, spread / np.mean(seen.loss[:5]) if len(seen.loss) else np.nan, 0.9,
+        floor > 0.9, "the loss ends near where it began, over its start",
+        "look at the other findings first; then at the labels and the capacity of the model",
+        _OURS, curve,
+    )  # fmt: skip
+    yield Check(
+        "rate too high", seen.largest_step, 0.0, 0.3, seen.largest_step > 0.3,
+        "the longest update over the length of all weights at the start",
+        "a learning rate 10 times lower, or a warm-up", _OURS, curve,
+    )  # fmt: skip
+    slow = floor > 0.9 and agreement - 2 * error > 0.15 and seen.reach < 0.2
+    yield Check(
+        "rate too low", agreement, error, 0.15, bool(slow),
+        "gradients of consecutive batches agree (cosine), yet the loss hardly falls; weights "
+        f"moved by {seen.reach:.2g} of their length",
+        "a learning rate 10 times higher, or more steps", _OURS, curve,
+    )  # fmt: skip
+    noisy = floor > 0.9 and abs(agreement) < 0.1
+    yield Check(
+        "noise", agreement, error, 0.1, bool(noisy),
+        "gradients of consecutive batches have little in common (cosine); the loss hardly falls",
+        "larger batches, a lower rate; look at the labels",
+        "McCandlish et al. 2018, arXiv:1812.06162, for the idea; " + _OURS, curve,
+    )  # fmt: skip
+    frozen = [n for n, way in zip(seen.weights, seen.moved, strict=True) if way == 0]
+    yield Check(
+        "still tensors", len(frozen), 0.0, 0, bool(frozen),
+        f"weight tensors that no step moved: {', '.join(frozen[:3]) or 'none'}",
+        "look whether they are in the optimizer, have a gradient, and do not begin at zero",
+        "exact", tensors,
+    )  # fmt: skip
+    yield _jumping(seen, tensors)
+    share = max(
+        (d for d, way in zip(seen.dead, seen.moved, strict=True) if way > 0), default=np.nan
+    )
+    yield Check(
+        "dead units", share, 0.0, 0.4, share > 0.4,
+        "of the units of one layer did not move at all in the second half",
+        "a lower rate, other biases at the start, or a leaky activation",
+        "Lu et al. 2019, arXiv:1903.06733, for the cause; " + _OURS, tensors,
+    )  # fmt: skip
+    yield Check(
+        "growing weights", seen.growth, 0.0, 5.0, seen.growth > 5,
+        "the length of all weights at the end over that at the start",
+        "look at the sign of the decay; a lower rate", _OURS, curve,
+    )  # fmt: skip
+    yield _ordered(seen, curve)
+
+
+def _divergence(seen: _Seen, curve: str) -> Check:
+    """The loss, over its first value; where it went away for good is said."""
+    if not len(seen.loss):
+        peak, when = np.nan, 0
+    else:
+        ratio = np.nan_to_num(seen.loss / seen.loss[0], nan=np.inf)
+        peak, when = float(ratio.max()), int(np.argmax(ratio > 10))
+    return Check(
+        "divergence", peak, 0.0, 10.0, peak > 10,
+        f"the largest loss over the first; ten times the first at step {when + 1}",
+        "a lower rate, a warm-up, or clipped gradients", "convention", curve,
+    )  # fmt: skip
+
+
+def _jumping(seen: _Seen, tensors: str) -> Check:
+    """One tensor's longest update over its length, where the others do not jump."""
+    known = np.sort(seen.jumps[np.isfinite(seen.jumps)])
+    largest = float(known[-1]) if len(known) else np.nan
+    alone = len(known) > 1 and largest > 3 * known[-2]
+    name = seen.weights[int(np.nanargmax(seen.jumps))] if len(known) else "none"
+    return Check(
+        "tensors that move too much", largest, 0.0, 0.3, bool(alone and largest > 0.3),
+        f"the longest update of {name} over its length at the start, and three times that of any "
+        "other", "a lower rate for this tensor, or another initialization", _OURS, tensors,
+    )  # fmt: skip
+
+
+def _ordered(seen: _Seen, curve: str) -> Check:
+    """The largest autocorrelation of the detrended loss, beyond neighbouring steps."""
+    value = lag = np.nan
+    count = len(seen.loss)
+    if count >= 5 * _FEWEST and np.isfinite(seen.loss).all():
+        level = np.log(np.maximum(seen.loss, np.finfo(float).tiny))
+        rest = level - np.polyval(np.polyfit(np.arange(count), level, 3), np.arange(count))
+        lags = np.arange(5, count // 3)
+        found = [float(np.corrcoef(rest[:-k], rest[k:])[0, 1]) for k in lags]
+        low = int(np.argmin(found))  # a slow drift falls only; a period comes back
+        best = low + int(np.argmax(found[low:]))
+        value, lag = found[best], int(lags[best])
+    return Check(
+        "order of the data", value, 1 / np.sqrt(count) if count else np.nan, 0.4, value > 0.4,
+        f"autocorrelation of the loss over {lag} steps: it comes back", "shuffle the data", _OURS,
+        curve,
+    )  # fmt: skip
+
+
+def _mean(values: np.ndarray) -> tuple[float, float]:
+    """Mean of the finite values and its standard error."""
+    good = values[np.isfinite(values)]
+    if len(good) < 2:
+        return np.nan, np.nan
+    return float(good.mean()), float(good.std(ddof=1) / np.sqrt(len(good)))
