@@ -66,7 +66,7 @@ CASES = {
 def record(case: Case, path: Path, seed: int = 0) -> Path:
     """Train one way and record it."""
     torch.manual_seed(seed)
-    digits = load_digits()
+    digits: Any = load_digits()
     x = torch.tensor(digits.data, dtype=torch.float32) / 16
     y = torch.tensor(digits.target)
     wrong = torch.rand(len(y)) < case.noise

@@ -30,7 +30,7 @@ def main() -> None:
         maps[name] = script.measured(name, lambda o=objective, n=name: measure(script, n, o, size))
     with ls.style("neurips", columns=2):
         figure = Figure()
-        figure.set_size_inches(7, 3.2)
+        figure.set_size_inches(5.5, 2.7)
         for ax, (name, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
             ls.plot_curvature_map(found, most=1.0, ax=ax)
             ax.set_title(f"ResNet-56 {name}", loc="left")

@@ -15,7 +15,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL, STEPS, CYCLES, CYCLE = "mlp-64-64-relu", 1500, 6, 100
 
@@ -48,8 +47,8 @@ def main() -> None:
     profile = script.measured("profile", lambda: ls.curve_profile(objective, curve))
     collected = collect(script, runs[0])
     mean = ls.average(collected)
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 3.2))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.6))
         left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
         ls.plot_surface(surface, paths=[path], ax=left)
         located = np.array([plane.coordinates(theta)[0] for theta in collected])

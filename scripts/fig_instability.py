@@ -12,7 +12,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL = "mlp-32-32-32-relu"
 STEPS, FORKS, SEEDS = 1000, (0, 3, 10, 30, 100, 300), (0, 1, 2)
@@ -48,8 +47,8 @@ def main() -> None:
                 )
                 for m, metric in enumerate(("loss", "error")):
                     found[part][m, row, column] = pair.refined("frankle2020", metric=metric)[0]
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 2.8))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.3))
         for m, metric in enumerate(("error", "loss")):
             ax = figure.add_subplot(1, 2, m + 1)
             for part, color in (("train", "#0072B2"), ("test", "#D55E00")):

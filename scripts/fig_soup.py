@@ -15,7 +15,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import styled
 
 MODEL, BEFORE, AFTER = "mlp-128-128-relu", 300, 600
 RATES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -53,8 +52,8 @@ def main() -> None:
         [float(held.at(theta).mean[1, 0]) for theta in thetas]
         for thetas in (tuned, [soup.vector], [ls.average(tuned)])
     )
-    with styled("paper", columns=2):
-        figure = Figure(figsize=(7, 3))
+    with ls.style("neurips", columns=2):
+        figure = Figure(figsize=(5.5, 2.5))
         left, right = figure.subplots(1, 2)
         ls.plot_surface(surface, metric="error", ax=left)
         left.plot(0.5, 0.5, "*", color="#D55E00", markersize=10, markeredgecolor="white", zorder=9)

@@ -127,7 +127,8 @@ def _checks(seen: _Seen) -> Iterator[Check]:
     floor, agreement, error = seen.floor, *_mean(seen.agreement)
     spread = _mean(seen.loss[-len(seen.loss) // 5 :])[1] if np.isfinite(floor) else np.nan
     yield Check(
-        "high floor", floor, spread / np.mean(seen.loss[:5]) if len(seen.loss) else np.nan, 0.9,
+        "high floor", floor,
+        float(spread / np.mean(seen.loss[:5])) if len(seen.loss) else np.nan, 0.9,
         floor > 0.9, "the loss ends near where it began, over its start",
         "look at the other findings first; then at the labels and the capacity of the model",
         _OURS, curve,

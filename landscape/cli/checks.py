@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from landscape.base.suggest import did_you_mean
@@ -13,7 +14,7 @@ _OTHER = {  # suffix: what ends so
 }  # fmt: skip
 
 
-def check_there(paths: list[Path]) -> list[Path]:
+def check_there(paths: Sequence[Path]) -> Sequence[Path]:
     """Files, if they are there; an error names the nearest that is.
 
     Raises:

@@ -47,13 +47,13 @@ def curve(
 
     Example: landscape curve data/sgd.h5 data/adam.h5
     """
+    runs = inputs.open_runs([first, second])
     from landscape.analysis.connectivity.barriers import run_names
     from landscape.analysis.connectivity.curve import curve_profile, project_curve
     from landscape.analysis.planes.through import plane_through
     from landscape.analysis.surface import loss_surface
     from landscape.training.curve import find_curve
 
-    runs = inputs.open_runs([first, second])
     file = inputs.results_path(runs, out)
     objective = inputs.build_objective(
         runs, task, split=data, device=device, seed=seed, samples=samples,

@@ -70,8 +70,10 @@ def _held(context: typer.Context) -> list[str]:
     from landscape.base.files import groups, opened
 
     file = context.params.get("file")
+    if file is None:  # not named yet
+        return []
     try:
         with opened(file) as held:
             return sorted(groups(held))
-    except (TypeError, OSError, ValueError):  # not named yet, not there, or something else
+    except (TypeError, OSError, ValueError):  # not there, or something else
         return []

@@ -105,13 +105,11 @@ def surface(
 
     Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
     """
-    from landscape.analysis.motion.projection import project
-    from landscape.analysis.surface import loss_surface
-    from landscape.results.surface import Surface
-
     size, part = inputs.grid_size(resolution), engines.part_of(shard)
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     box = None if extent is None else _extent(extent)
+    if every < 1:
+        raise ValueError(f"every must be at least 1; got {every}.")
     if bool(runs) == (checkpoint is not None):
         raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
     if checkpoint is not None:
@@ -132,6 +130,10 @@ def surface(
         "split": data, "device": device, "seed": seed, "samples": samples,
         "precision": precision, "batch_norm": batch_norm,
     }  # fmt: skip
+    from landscape.analysis.motion.projection import project
+    from landscape.analysis.surface import loss_surface
+    from landscape.results.surface import Surface
+
     if checkpoint is None:
         objective = inputs.build_objective(trajectories, task, **measuring)
     else:
@@ -235,10 +237,13 @@ def _extent(text: str) -> Any:
     if text == "trajectory":
         return text
     try:
-        if "," in text:
-            return inputs.numbers(text, 4, "--extent")
-        return inputs.numbers(text, 1, "--extent")[0]
+        found = inputs.numbers(text, 4 if "," in text else 1, "--extent")
     except ValueError:
         raise ValueError(
             f"--extent takes trajectory, R for [-R, R]², or X0,X1,Y0,Y1 (4 numbers); not {text!r}."
         ) from None
+    if len(found) == 1:
+        return found[0]
+    if not (found[0] < found[1] and found[2] < found[3]):
+        raise ValueError(f"--extent {text} is empty; give X0 < X1, Y0 < Y1.")
+    return found

@@ -23,8 +23,8 @@ from landscape.plots.profile import plot_profile
 from landscape.plots.results import drawings
 from landscape.plots.sharpness import plot_sharpness
 from landscape.plots.spectrum import plot_spectrum
-from landscape.plots.style import styled
 from landscape.plots.surface import plot_surface
+from landscape.plots.venues import style
 from landscape.plots.walk import plot_walk
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.recorded import named_results
@@ -110,7 +110,7 @@ def plot(*what: Any, **options: Any) -> Pictures:
     Pictures(1: The loss along straight lines: Adam.)
     """
     results = named_results(what)
-    with styled("screen", columns=2):
+    with style("screen", columns=2):
         if options:
             return _with_options(results, options)
         drawn = list(drawings(results))

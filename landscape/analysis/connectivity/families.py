@@ -7,6 +7,7 @@ stream: one order for all layers, and for the embedding that is tied to the outp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from torch import nn
 
@@ -60,11 +61,11 @@ def _llama2c(model: nn.Module) -> Permutable:
 
 
 def _gpt2(model: nn.Module) -> Permutable:
-    found = _Found(model)
-    heads = model.config.n_head  # pyright: ignore[reportAttributeAccessIssue]
+    found, config = _Found(model), cast(Any, model.config)
+    heads: int = config.n_head
     found.stream([("wte.weight", 1), ("wpe.weight", 1), ("ln_f.weight", 0), ("ln_f.bias", 0)])
     found.stream([("lm_head.weight", 1)])
-    for number in range(model.config.n_layer):  # pyright: ignore[reportAttributeAccessIssue]
+    for number in range(config.n_layer):
         at = f"h.{number}."
         for norm in ("ln_1", "ln_2"):
             found.stream([(f"{at}{norm}.weight", 0), (f"{at}{norm}.bias", 0)])

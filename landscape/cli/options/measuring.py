@@ -271,9 +271,11 @@ def grid_size(text: str) -> tuple[int, int]:
     try:
         sizes = [int(part) for part in text.lower().split("x")]
         across, up = sizes * 2 if len(sizes) == 1 else sizes
-        return across, up
     except ValueError:
         raise ValueError(f"--resolution takes 51 or 41x61 (x by y); not {text!r}.") from None
+    if min(across, up) < 2:
+        raise ValueError(f"--resolution must be at least 2 along both axes; got {text!r}.")
+    return across, up
 
 
 def step_windows(texts: Sequence[str] | None) -> list[Window] | None:

@@ -32,7 +32,8 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     def called(**given: Any) -> None:
         for name, record in records.items():
             fields = [field.name for field in dataclasses.fields(record)]
-            given[name] = record(**{field: given.pop(field) for field in fields})
+            make: Any = record
+            given[name] = make(**{field: given.pop(field) for field in fields})
         command(**given)
 
     called.__dict__.pop("__wrapped__")  # its signature is no longer the command's

@@ -167,7 +167,8 @@ class Drawing(TorchDispatchMode):
 @cache
 def _leave_uncompiled() -> None:
     """Once torch's compiler is loaded, keep it from compiling what sees the operations."""
-    Drawing.__torch_dispatch__ = torch._disable_dynamo(Drawing.__torch_dispatch__, recursive=True)
+    apart = torch._disable_dynamo  # pyright: ignore[reportPrivateImportUsage]
+    Drawing.__torch_dispatch__ = apart(Drawing.__torch_dispatch__, recursive=True)
 
 
 @contextlib.contextmanager
