@@ -112,6 +112,7 @@ async function show(given, bytes) {
   if (runs.length) makeLegend(byId('legend'), prefix);
   makeCaption();
   makeLands(byId('lands'), lands);
+  makeMatrices(byId('more'));
   const charts = makeCurves(byId('side'), byId('more'));
   document.body.classList.toggle('bare', !document.querySelector('#curves .panel:not([hidden])'));
   if (runs.length) makeTable(byId('rows'));
