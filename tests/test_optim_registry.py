@@ -267,5 +267,5 @@ def test_plain_optimizers_are_evaluated_where_they_are():
 @pytest.mark.parametrize("name", [n for n, e in OPTIMIZERS.items() if e.extra][:1])
 def test_absent_extra_says_what_to_install(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
-    with pytest.raises(ImportError, match=r"pip install 'landscape\[optimizers\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'landscape-torch\[optimizers\]'"):
         build(name, [torch.nn.Parameter(torch.ones(2))])

@@ -181,7 +181,7 @@ def test_a_hole_leaves_no_vertex_behind_in_gltf(tmp_path):
 
 def test_gltf_without_trimesh_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "trimesh", None)
-    with pytest.raises(ImportError, match=r"pip install 'landscape\[mesh\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'landscape-torch\[mesh\]'"):
         write_mesh(mesh(), tmp_path / "m.glb")
     assert not (tmp_path / "m.glb").exists()
 

@@ -68,7 +68,7 @@ def test_a_run_that_is_being_recorded_is_left_alone(tmp_path):
     with h5py.File(path, "r+") as file:
         file.attrs["complete"] = 0
     writer = CrashproofFile(path)
-    with pytest.raises(FileExistsError, match="being written"):
+    with pytest.raises(FileExistsError, match="is being recorded into"):
         list(record_runs({path: run}))
     writer.close()
 

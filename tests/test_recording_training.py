@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -214,10 +215,12 @@ def test_from_the_command_line(tmp_path):
     [
         (["digits/mlp", "--optimizer", "adam", "--option", "k"], "options are KEY=VALUE"),
         (["--optimizer", "adam", "--from", "a.h5"], "leave out --optimizer"),
-        (["digits/mlp"], "give TASK and --optimizer"),
+        ([], "give TASK"),
     ],
 )
-def test_command_line_errors(arguments, expected):
+def test_command_line_errors(arguments, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.h5").touch()
     done = CliRunner().invoke(app, ["record", *arguments])
     assert isinstance(done.exception, ValueError)
     assert expected in str(done.exception)

@@ -202,7 +202,7 @@ def words_written(tmp_path: Path) -> set[str]:
             recorder.log(loss=value.item())
     run = ls.Trajectory(tmp_path / "run.h5")
     pca, around = ls.pca_plane([run, run]), ls.random_plane(run.final, run.layout)
-    through = ls.plane_through(run.initial, run.final, run.state(1))
+    through = ls.plane_through(run.initial, run.final, run.state(1), names=("a", "b", "c"))
     surface = ls.loss_surface(measured, pca, extent="trajectory", resolution=3)
     reduced = objective(precision="bfloat16")
     stream = iter([(torch.randn(8, 3), torch.randn(8, 1))] * 2)
@@ -220,6 +220,11 @@ def words_written(tmp_path: Path) -> set[str]:
     ]
     spectrum = ls.hessian_spectrum(measured, run.final, top=2, bottom=0, tensors="0")
     results += [spectrum, ls.eigen_plane(spectrum, 0, 1)]
+    ends = [run.initial, run.final]
+    results += [ls.barriers(measured, ends, resolution=3)]
+    anew = objective(batch_norm="recalibrated")
+    curve = ls.find_curve(anew, *ends, steps=2)
+    results += [curve, ls.curve_profile(anew, curve, resolution=3)]
     write(surface, tmp_path / "theirs.h5")
     results += [read_measured(tmp_path / "theirs.h5")]
     found: set[str] = set()

@@ -37,7 +37,12 @@ def plane_transform(surface: Surface, ax: Axes) -> Transform:
 def is_skew(surface: Surface) -> bool:
     """Whether the axes of the plane are not at right angles."""
     (xx, xy), (_, yy) = surface.gram
-    return bool(abs(xy) > _SKEW * np.sqrt(xx * yy))
+    return has_lengths(surface) and bool(abs(xy) > _SKEW * np.sqrt(xx * yy))
+
+
+def has_lengths(surface: Surface) -> bool:
+    """Whether lengths along the directions are known; files of other tools may not hold them."""
+    return bool(np.isfinite(surface.gram).all() and (np.diag(surface.gram) > 0).all())
 
 
 def box(surface: Surface) -> tuple[float, float]:
@@ -77,7 +82,9 @@ def set_frame(ax: Axes, surface: Surface) -> None:
 
 
 def unit_ratio(surface: Surface) -> float:
-    """Length of the second direction over that of the first."""
+    """Length of the second direction over that of the first; 1 where they are unknown."""
+    if not has_lengths(surface):
+        return 1.0
     return float(np.sqrt(surface.gram[1, 1] / surface.gram[0, 0]))
 
 

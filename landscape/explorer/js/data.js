@@ -28,7 +28,7 @@ export function load(given, bytes = new Uint8Array()) {
     }
   }
   lines = given.lines.map(columns);
-  barriers = given.barriers.map(columns);
+  barriers = (given.barriers ?? []).map(columns);
   panels = Object.fromEntries(Object.entries(given.panels ?? {}).map(([name, parts]) => [name, parts.map(columns)]));
   const recorded = [
     ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
