@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 from test_plots import BOWL, artists, make_metrics, make_path, make_profile, make_surface, make_walk
 
 import landscape as ls
@@ -124,3 +125,17 @@ def test_a_pdf_comes_with_its_latex(tmp_path):
     assert r"run\_1 50\%" in written
     assert "of 5 segments" in drawn.sentence
     assert "of 5 segments" in written
+
+
+def test_the_command_line_draws_for_a_venue(tmp_path):
+    from typer.testing import CliRunner
+
+    from landscape.cli import app
+
+    make_profile().save(tmp_path / "a.results.h5", "line/a")
+    line = ["plot", str(tmp_path / "a.results.h5"), "-o", str(tmp_path), "--style", "ICML"]
+    assert CliRunner().invoke(app, line).exit_code == 0
+    with Image.open(tmp_path / "line-a.png") as drawn:
+        assert drawn.width == round(SHEETS["icml"].widths[1] * SHEETS["icml"].dots)
+    wrong = CliRunner().invoke(app, [*line[:-1], "nature"])
+    assert "style must be one of" in str(wrong.exception)

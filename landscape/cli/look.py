@@ -23,15 +23,21 @@ def plot(
     formats: Annotated[
         str, typer.Option("--format", help="png, pdf, svg; separated by commas.")
     ] = "png,pdf",
+    style: Annotated[
+        str,
+        typer.Option(
+            help="Widths and type of neurips, iclr, icml, acl, ieee, jmlr; paper, slides, poster."
+        ),
+    ] = "paper",
     interactive: Annotated[
         bool, typer.Option("--interactive", help="Write plotly figures (HTML) as well.")
     ] = False,
 ) -> None:
     """Draw everything that results files hold; several files get a folder each.
 
-    Of a recorded run, what the recorder measured at every step.
+    Of a recorded run, what the recorder measured at every step. Beside a PDF lies its LaTeX.
 
-    Example: landscape plot data/joint.results.h5 --out figures
+    Example: landscape plot data/joint.results.h5 --out figures --style neurips
     """
     check_there(files)
     check_folder(out, (".png", ".pdf", ".svg", ".jpg", ".html"))
@@ -46,7 +52,9 @@ def plot(
     for file, name in zip(files, names, strict=True):
         folder = out if len(files) == 1 else out / name
         results = shown_of(file)
-        written = plot_results(results, folder, formats=formats.lower().split(","))
+        written = plot_results(
+            results, folder, formats=formats.lower().split(","), style=style.lower()
+        )
         for figure, sentence in written:
             typer.echo(f"{figure}: {sentence}")
         if interactive:
