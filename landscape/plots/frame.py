@@ -15,7 +15,7 @@ from matplotlib.transforms import Affine2D, Transform
 from landscape.plots.venues import small_text
 from landscape.results.surface import Surface
 
-_SKEW = 0.02  # cosine of the axes from which distances drawn at right angles are 1 % off
+_SKEW = 0.018  # cosine of the axes from which distances drawn at right angles are 0.9 % off
 _SLENDER = 3.0  # sides of a box beyond which it cannot be drawn in one scale
 _TICK = 3.0  # points
 
