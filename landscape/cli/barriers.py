@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landscape.cli.options import measuring as inputs
-from landscape.cli.options.measuring import (
-    BatchNorm,
-    Device,
-    Out,
-    Precision,
-    Runs,
-    Samples,
-    Seed,
-    Split,
-    TaskName,
-)
+from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
+from landscape.cli.options.records import expanded
 
 if TYPE_CHECKING:
     from landscape.results.barriers import Barriers
@@ -26,6 +17,7 @@ if TYPE_CHECKING:
 ALIGNMENTS = ("weights", "activations")
 
 
+@expanded
 def barriers(
     runs: Runs,
     align: Annotated[
@@ -40,11 +32,7 @@ def barriers(
     ] = False,
     resolution: Annotated[int, typer.Option(help="Places on each line, ends included.")] = 25,
     out: Out = None,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = None,
-    batch_norm: BatchNorm = "frozen",
+    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -63,10 +51,7 @@ def barriers(
         raise ValueError(f"--align must be one of {', '.join(ALIGNMENTS)}; not {align!r}.")
     trajectories = inputs.open_runs(runs)
     file = inputs.results_path(trajectories, out)
-    objective = inputs.build_objective(
-        trajectories, task, split=data, device=device, seed=seed, samples=samples,
-        precision=precision, batch_norm=batch_norm,
-    )  # fmt: skip
+    objective = measuring.objective(trajectories, device=device, seed=seed)
     found = measured(
         objective,
         trajectories,

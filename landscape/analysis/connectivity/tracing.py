@@ -58,10 +58,11 @@ def trace(model: nn.Module, arguments: Sequence[Any]) -> Permutable:
     try:
         graph = fx.symbolic_trace(model)
     except Exception as problem:
+        said = str(problem).partition("\n")[0][:120] or type(problem).__name__
         raise ValueError(
             f"The units of a {type(model).__name__} are not known and torch.fx cannot trace it "
-            f"({str(problem).splitlines()[0][:120]}); write its forward without branches on "
-            "values, or align networks of another class."
+            f"({said}); write its forward without branches on values, or align networks of "
+            "another class."
         ) from problem
     found = _Channels(model)
     _Follow(graph, found).run(*arguments)
