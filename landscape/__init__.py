@@ -134,10 +134,14 @@ _HOMES = {
     "figure": "plots.interactive",
 }
 
-__all__ = sorted(_HOMES)
+_ROOMS = {"losses": "objective.losses"}  # modules with names of their own
+
+__all__ = sorted([*_HOMES, *_ROOMS])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"landscape.{_ROOMS[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'landscape' has no attribute {name!r}")
     return getattr(importlib.import_module(f"landscape.{_HOMES[name]}"), name)
