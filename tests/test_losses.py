@@ -181,3 +181,19 @@ def test_what_is_no_text_is_said():
         ls.losses.causal_lm(model, {"pixels": torch.zeros(2, 3)})
     with pytest.raises(ValueError, match=r"logits of shape \(2, 3\)"):
         ls.losses.causal_lm(torch.nn.Linear(3, 3), (torch.zeros(2, 3),))
+
+
+def test_some_sequences_of_unequal_batches():
+    model = model_of("llama")
+    data = [{"input_ids": tokens(n, length, seed=n)} for n, length in ((5, 9), (3, 4), (8, 7))]
+    objective = ls.Objective(model, ls.losses.causal_lm, data, samples=9, seed=3)
+    chosen = np.sort(np.random.default_rng(3).permutation(16)[:9])
+    with torch.no_grad():
+        every = [ls.losses.causal_lm(model, batch) for batch in data]
+    total, weight = (torch.cat(part)[chosen] for part in zip(*every, strict=True))
+    found = objective.at(objective.parameters())
+    assert objective.settings["samples"] == 9
+    assert objective.settings["population"] == 16
+    assert found.mean[0, 0] == pytest.approx(float(total.sum() / weight.sum()), rel=1e-6)
+    left = (total - found.mean[0, 0] * weight).square().sum() * 9 / 8 * (1 - 9 / 16)
+    assert found.standard_error[0, 0] == pytest.approx(float(left.sqrt() / weight.sum()), rel=1e-4)
