@@ -13,6 +13,7 @@ from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.affine import Line, Plane
 from landscape.results.alignment import Alignment
 from landscape.results.barriers import Barriers
+from landscape.results.checkpoints import CheckpointLine, CheckpointPlane
 from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.curve import Curve
@@ -35,6 +36,8 @@ RESULTS: dict[str, type[Result]] = {
     for cls in (
         Line,
         Plane,
+        CheckpointLine,
+        CheckpointPlane,
         Surface,
         Profile,
         Walk,

@@ -10,12 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from landscape.base.checkpoint_files import is_called_like_a_buffer
 from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.names import plain_name
-
-_BUFFERS = re.compile(
-    r"(.*\.)?(running_mean|running_var|inv_freq|masked_bias|(attn_|causal_|attention_)?mask|_[uv])"
-)
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def guessed_content(path: Path, state: Mapping[str, Tensor]) -> Content:
                 "buffer, give the model as well (model=model, or --task)."
             )
     kept = distinct(state)
-    buffers = {name: tensor for name, tensor in kept.items() if _BUFFERS.fullmatch(name)}
+    buffers = {name: tensor for name, tensor in kept.items() if is_called_like_a_buffer(name)}
     parameters = {name: tensor for name, tensor in kept.items() if name not in buffers}
     if not parameters:
         raise ValueError(f"{path} holds no floating-point tensor that is a parameter.")
