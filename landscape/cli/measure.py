@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
 from landscape.base.progress import Interrupted
-from landscape.cli.lines import lines_of, said_of, said_of_walk
+from landscape.cli.checks import check_there
+from landscape.cli.lines import check_line, lines_of, lines_to, said_of, said_of_walk
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import GO_ON, Workers
-from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
+from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed, beside
 from landscape.cli.options.records import expanded
 
 
 @expanded
 def line(
-    runs: Runs,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Recorded runs (.h5), or --model.", callback=check_there),
+    ] = None,
+    to: Annotated[
+        list[Path] | None,
+        typer.Option("--to", help="Instead of runs: from --model to this one; may be repeated."),
+    ] = None,
     kind: Annotated[
         Literal["initial-final", "between", "random", "update", "gradient"],
         typer.Option(
@@ -56,22 +65,30 @@ def line(
 
     Recorded batch-norm statistics are interpolated with the weights between recorded states.
 
+    Between language models: landscape line --model FOLDER --to FOLDER --text FILE
+
     Example: landscape line data/adam.h5
     """
+    check_line(runs, to, measuring, kind)
     first, last = inputs.numbers(
         extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
-    trajectories = inputs.open_runs(runs)
+    trajectories = inputs.open_runs(runs or [])
     device = workers.device(device)
     given = workers.given(device)
-    path = inputs.results_path(trajectories, out)
+    path = inputs.results_path(trajectories, out or beside(measuring.model if not runs else None))
     from landscape.analysis.line import loss_line
 
     objective = measuring.objective(trajectories, device=device, seed=seed)
-    lines, names, buffers = lines_of(
-        kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
-    )
+    if to:
+        assert measuring.model is not None
+        kind, buffers = "between", None
+        lines, names = lines_to(measuring.model, to)
+    else:
+        lines, names, buffers = lines_of(
+            kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
+        )
     profile = loss_line(
         objective,
         lines,

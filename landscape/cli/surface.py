@@ -37,10 +37,13 @@ if TYPE_CHECKING:
 
 def surface(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Recorded runs (.h5), or --checkpoint.")
+        list[Path] | None, typer.Argument(help="Recorded runs (.h5), --checkpoint, or --model.")
     ] = None,
     checkpoint: inputs.Checkpoint = None,
     key: inputs.Key = None,
+    model: inputs.Model = None,
+    text: inputs.Text = None,
+    length: inputs.Length = None,
     plane: Annotated[
         Literal["pca", "random", "eigen"] | None,
         typer.Option(
@@ -101,6 +104,8 @@ def surface(
 
     Around one trained network: landscape surface --checkpoint model.pt --task parabola:task
 
+    Around a language model: landscape surface --model FOLDER --text FILE --tolerance 2%
+
     Ctrl-C keeps what was measured; the same command then measures the rest.
 
     Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
@@ -110,13 +115,19 @@ def surface(
     box = None if extent is None else _extent(extent)
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
-    if bool(runs) == (checkpoint is not None):
-        raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
-    if checkpoint is not None:
-        check_there([checkpoint])
+    texts = inputs.check_texts(model, text, task)
+    alone = checkpoint or (model if texts and not runs else None)
+    if bool(runs) == (alone is not None) or (texts and checkpoint):
+        raise ValueError(
+            "Give recorded runs (.h5), or --checkpoint FILE with --task, or --model FOLDER with "
+            "--text FILE."
+        )
+    if alone is not None:
+        check_there([alone])
         if plane not in (None, "random"):
-            raise ValueError(f"plane must be random around a checkpoint; not {plane!r}.")
-        out = out or checkpoint.with_name(f"{checkpoint.stem}.results.h5")
+            raise ValueError(f"plane must be random around one network; not {plane!r}.")
+        out = out or (inputs.beside(model) if texts else None)
+        out = out or alone.with_name(f"{alone.stem}.results.h5")
     trajectories = inputs.open_runs(runs or [])
     path = inputs.results_path(trajectories, out)
     device = devices.partition(",")[0] if devices else chosen_device(device)
@@ -134,7 +145,9 @@ def surface(
     from landscape.analysis.surface import loss_surface
     from landscape.results.surface import Surface
 
-    if checkpoint is None:
+    if texts:
+        objective = inputs.objective_of_texts(trajectories, model, text, length, **measuring)
+    elif checkpoint is None:
         objective = inputs.build_objective(trajectories, task, **measuring)
     else:
         objective = inputs.objective_of_checkpoint(checkpoint, task, key, **measuring)
