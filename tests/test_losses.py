@@ -5,36 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from language_models import SYMBOLS, model_of
 
 import landscape as ls
 
-transformers = pytest.importorskip("transformers", reason="needs the extra: landscape[hf]")
+pytest.importorskip("transformers", reason="needs the extra: landscape[hf]")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*")  # the library's own
 
-SYMBOLS = 31
-CONFIGS = {
-    "gpt2": lambda: transformers.GPT2Config(
-        vocab_size=SYMBOLS, n_positions=32, n_embd=16, n_layer=2, n_head=2, **ENDS
-    ),
-    "llama": lambda: transformers.LlamaConfig(
-        vocab_size=SYMBOLS, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=True, **ENDS,
-    ),
-    "neox": lambda: transformers.GPTNeoXConfig(
-        vocab_size=SYMBOLS, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=32, **ENDS,
-    ),
-}  # fmt: skip
-ENDS = {"bos_token_id": 0, "eos_token_id": 0}
-
-
-def model_of(kind, dtype=torch.float32):
-    torch.manual_seed(1)
-    model = transformers.AutoModelForCausalLM.from_config(CONFIGS[kind]())
-    for parameter in model.parameters():
-        parameter.data.mul_(4)  # far from guessing
-    return model.to(dtype).eval()
+KINDS = ("gpt2", "llama", "neox")
 
 
 def tokens(sequences=6, length=10, seed=0):
@@ -57,10 +36,10 @@ def labelled():
     return {**batch, "labels": labels}
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_loss_is_the_librarys(kind, dtype):
-    model, batch = model_of(kind, dtype), labelled()
+    model, batch = model_of(kind, dtype=dtype), labelled()
     with torch.no_grad():
         own = model(**batch).loss.item()
         found = ls.losses.causal_lm(model, batch)
@@ -72,7 +51,7 @@ def test_the_loss_is_the_librarys(kind, dtype):
     assert objective.at(objective.parameters()).mean[0, 0] == pytest.approx(own, rel=tolerance)
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_by_hand_without_labels_whichever_side_is_padded(kind):
     model = model_of(kind)
     right, left = padded(), padded(left=True)
@@ -96,7 +75,7 @@ def test_by_hand_without_labels_whichever_side_is_padded(kind):
     np.testing.assert_allclose(turned.total, found.total, rtol=2e-5)
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_packed_texts_and_labels_that_are_shifted_already(kind):
     model = model_of(kind)
     model.set_attn_implementation("eager")

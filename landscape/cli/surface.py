@@ -43,7 +43,7 @@ def surface(
     key: inputs.Key = None,
     model: inputs.Model = None,
     text: inputs.Text = None,
-    length: inputs.Length = None,
+    tokens: inputs.Tokens = None,
     plane: Annotated[
         Literal["pca", "random", "eigen"] | None,
         typer.Option(
@@ -146,7 +146,7 @@ def surface(
     from landscape.results.surface import Surface
 
     if texts:
-        objective = inputs.objective_of_texts(trajectories, model, text, length, **measuring)
+        objective = inputs.objective_of_texts(trajectories, model, text, tokens, **measuring)
     elif checkpoint is None:
         objective = inputs.build_objective(trajectories, task, **measuring)
     else:

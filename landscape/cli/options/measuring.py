@@ -57,8 +57,8 @@ Text = Annotated[
     Path | None,
     typer.Option("--text", help="What it reads: a text, or a .jsonl file of texts."),
 ]
-Length = Annotated[
-    int | None, typer.Option("--length", help="Tokens in a sequence; default: at most 512.")
+Tokens = Annotated[
+    int | None, typer.Option("--tokens", help="In a sequence; default: what it takes, at most 512.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", callback=known_device)]
 Seed = Annotated[int, typer.Option(help="Seed of random directions and subsets.")]
@@ -96,7 +96,7 @@ class Measuring:
     batch_norm: BatchNorm = "frozen"
     model: Model = None
     text: Text = None
-    length: Length = None
+    tokens: Tokens = None
 
     def objective(self, runs: Sequence[Trajectory], *, device: str, seed: int = 0) -> Objective:
         """The objective of these runs; see `build_objective`."""
@@ -105,7 +105,7 @@ class Measuring:
             "precision": self.precision, "batch_norm": self.batch_norm,
         }  # fmt: skip
         if check_texts(self.model, self.text, self.task):
-            return objective_of_texts(runs, self.model, self.text, self.length, **chosen)
+            return objective_of_texts(runs, self.model, self.text, self.tokens, **chosen)
         return build_objective(runs, self.task, **chosen)
 
 
@@ -231,7 +231,7 @@ def objective_of_texts(
     runs: Sequence[Trajectory],
     model: Path | None,
     text: Path | None,
-    length: int | None,
+    tokens: int | None,
     **chosen: Any,
 ) -> Objective:
     """The objective of a language model on a text, at the end of the first run if there is one.
@@ -240,7 +240,7 @@ def objective_of_texts(
         runs: Of that model, or none.
         model: Its folder.
         text: What it reads.
-        length: Tokens in a sequence.
+        tokens: In a sequence.
         **chosen: As for `build_objective`.
     """
     from landscape.recording.restore import restore
@@ -248,7 +248,7 @@ def objective_of_texts(
 
     assert model is not None
     assert text is not None
-    loaded = language_task(model, text, length=length)
+    loaded = language_task(model, text, length=tokens)
     for run in runs[:1]:
         try:
             restore(loaded.model, run, -1)

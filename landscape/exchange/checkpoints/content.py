@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from landscape.base.checkpoint_files import is_called_like_a_buffer
 from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.names import plain_name
+from landscape.objective.vectors.renamed import renamed
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
     """
     trained, frozen, buffers = Layout.of(model), Layout.of_frozen(model), Layout.of_buffers(model)
     real = {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
+    saved = {new: old for old, new in renamed(model, real).items()}
+    real = {new: real[old] for new, old in saved.items()}
     theirs = _layout(real)
     pairs = Layout.joined((*trained, *frozen, *buffers)).pairs(theirs)
     if any(entry.name not in pairs for entry in trained):
@@ -63,7 +66,7 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
             f"others; name the one to take, for example key={key!r} (--key)."
         )
     _check_tied((*trained, *frozen), pairs, real, prefix)
-    inside = [n for n in more if plain_name(n).startswith(prefix)]
+    inside = [n for n in more if plain_name(n).startswith(prefix) and not _ignored(model, n)]
     if inside:
         raise ValueError(
             f"The checkpoint is of another model: it holds {len(inside)} tensors that the model "
@@ -73,8 +76,14 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
         trained,
         Layout.joined(e for e in buffers if e.name in pairs),
         Layout.joined(e for e in frozen if e.name in pairs),
-        {name: entry.name for name, entry in pairs.items()},
+        {name: saved[entry.name] for name, entry in pairs.items()},
     )
+
+
+def _ignored(model: nn.Module, name: str) -> bool:
+    """Whether a tensor is one that earlier versions of a Hugging Face model computed and saved."""
+    told = getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()
+    return is_called_like_a_buffer(name) or any(re.search(pattern, name) for pattern in told)
 
 
 def _check_tied(

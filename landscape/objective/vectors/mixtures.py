@@ -13,6 +13,7 @@ from landscape.base.names import plain_name
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.files import FileTensors, blocks, open_checkpoints
 from landscape.objective.vectors.lazy import Vectors, vectors_of
+from landscape.objective.vectors.renamed import renamed
 from landscape.results.checkpoints import CheckpointLine, CheckpointPlane
 
 _BLOCK = 2**20  # elements that are compared together
@@ -118,7 +119,8 @@ def _names(
             the checkpoints, or what it does not train has other values in them.
     """
     layout, model = problem.layout, problem.model
-    theirs = Layout.joined(Entry(n, files[0].shape(n), 0, "norm") for n in files[0].names)
+    saved = {new: old for old, new in renamed(model, files[0].names).items()}
+    theirs = Layout.joined(Entry(n, files[0].shape(saved[n]), 0, "norm") for n in saved)
     frozen = Layout.of_frozen(model)
     pairs = Layout.joined((*layout, *frozen)).pairs(theirs)
     missing = [entry.name for entry in layout if entry.name not in pairs]
@@ -128,8 +130,8 @@ def _names(
             "names in the files are others (fused experts), save the model as it is loaded: "
             "save_pretrained(folder, save_original_format=False)."
         )
-    names = {entry.name: pairs[entry.name].name for entry in layout}
-    fixed = {entry.name: pairs[entry.name].name for entry in frozen if entry.name in pairs}
+    names = {entry.name: saved[pairs[entry.name].name] for entry in layout}
+    fixed = {e.name: saved[pairs[e.name].name] for e in frozen if e.name in pairs}
     moved = set(place.moved) - set(names.values())
     own = dict(model.named_parameters())
     for mine, name in fixed.items():
