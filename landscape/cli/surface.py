@@ -125,7 +125,7 @@ def surface(
     if alone is not None:
         check_there([alone])
         if plane not in (None, "random"):
-            raise ValueError(f"plane must be random around one network; not {plane!r}.")
+            raise ValueError(f"plane must be random around a checkpoint or a model; not {plane!r}.")
         out = out or (inputs.beside(model) if texts else None)
         out = out or alone.with_name(f"{alone.stem}.results.h5")
     trajectories = inputs.open_runs(runs or [])
