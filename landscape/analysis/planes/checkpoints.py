@@ -82,8 +82,10 @@ def checkpoint_plane(
         up = up / (np.sqrt(max(up @ products @ up, 0.0)) or 1.0)
         labels = ("distance towards the second", "distance across")
     made = _mixed(files, np.stack([zero, across, up]), labels=labels, known=(products, moved))
-    corners = np.stack([zero, one, two]) - zero
-    at = np.linalg.solve(made["gram"], made["mixture"][1:] @ products @ corners.T)
+    at = np.array([[0.0, 1, 0], [0, 0, 1]])
+    if axes == "orthonormal":
+        corners = np.stack([zero, one, two]) - zero
+        at = np.linalg.solve(made["gram"], made["mixture"][1:] @ products @ corners.T)
     settings: dict[str, Any] = {
         "kind": "through three checkpoints",
         "normalization": "none",
