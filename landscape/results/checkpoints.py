@@ -37,7 +37,7 @@ class _Checkpoints(Result):
     """
 
     files: Annotated[tuple[str, ...], "checkpoint"]
-    digests: Annotated[tuple[str, ...], "checkpoint"]
+    digests: Annotated[tuple[str, ...], "digest"]
     step: Int64[np.ndarray, " checkpoint"]
     mixture: Float64[np.ndarray, "vector checkpoint"]
     products: Float64[np.ndarray, "checkpoint checkpoint_2"]
