@@ -46,6 +46,8 @@ _HOMES = {
     "load_task": "tasks",
     "Line": "results.affine",
     "Plane": "results.affine",
+    "SeededLine": "results.seeded",
+    "SeededPlane": "results.seeded",
     "random_line": "analysis.planes.random",
     "random_plane": "analysis.planes.random",
     "line_between": "analysis.planes.through",
