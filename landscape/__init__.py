@@ -47,6 +47,8 @@ _HOMES = {
     "language_task": "tasks.language",
     "Line": "results.affine",
     "Plane": "results.affine",
+    "SeededLine": "results.seeded",
+    "SeededPlane": "results.seeded",
     "random_line": "analysis.planes.random",
     "random_plane": "analysis.planes.random",
     "line_between": "analysis.planes.through",

@@ -18,11 +18,12 @@ from landscape.objective.objective import Objective
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
+from landscape.results.seeded import SeededLine
 
 
 def loss_line(
     objective: Objective,
-    lines: Line | Sequence[Line],
+    lines: Line | SeededLine | Sequence[Line | SeededLine],
     *,
     names: Sequence[str] | None = None,
     extent: tuple[float, float] = (-0.5, 1.5),
@@ -67,7 +68,7 @@ def loss_line(
 
     Source: Goodfellow et al. 2015, arXiv:1412.6544.
     """
-    lines = [lines] if isinstance(lines, Line) else list(lines)
+    lines = list(lines) if isinstance(lines, Sequence) else [lines]
     names = [str(i + 1) for i in range(len(lines))] if names is None else list(names)
     if not lines or len(names) != len(lines):
         raise ValueError(f"Got {len(lines)} lines and {len(names)} names; give one name per line.")

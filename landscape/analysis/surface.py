@@ -23,12 +23,13 @@ from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
 from landscape.results.projection import Projection
+from landscape.results.seeded import SeededPlane
 from landscape.results.surface import Surface
 
 
 def loss_surface(
     objective: Objective,
-    plane: Plane | None = None,
+    plane: Plane | SeededPlane | None = None,
     *,
     extent: Extent = 1.0,
     resolution: int | tuple[int, int] = 51,
@@ -97,7 +98,7 @@ def loss_surface(
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
-    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
+    restriction = objective.along(plane, buffers=buffers)
     recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
     blank = Surface(
         alpha=alpha,
@@ -111,7 +112,7 @@ def loss_surface(
         explained=plane.explained,
         explained_null=plane.explained_null,
         settings=joined(plane.settings, objective.settings, recorded),
-        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
+        provenance=provenance(plane_hash=plane.digest),
     )
     check_shard(shard)
     if tolerance is not None or budget is not None:

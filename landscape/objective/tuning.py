@@ -22,6 +22,7 @@ from landscape.objective.problem import Problem
 from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
 from landscape.objective.strategies.repeatable import check_repeatable
 from landscape.objective.strategies.search import choose, plain_seconds
+from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
 
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
@@ -123,6 +124,11 @@ class Tuning:
 
     def _chosen(self, problem: Problem, work: Work, coordinates: np.ndarray) -> Choice:
         data = self.batched(problem)
+        if work.loan.stream is not None:
+            if self.choice is None:
+                points = points_together(work, data)
+                self.choice = replace(self.plain, strategy="streamed", chunk=points)
+            return self.choice
         fixed = problem.batch_norm != "frozen" or not data.joined or work.nature.draws
         if self.choice is None:
             if self._seconds is None:

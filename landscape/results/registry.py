@@ -24,6 +24,7 @@ from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
+from landscape.results.seeded import SeededLine, SeededPlane
 from landscape.results.soup import Soup
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
@@ -57,6 +58,8 @@ RESULTS: dict[str, type[Result]] = {
         Soup,
         Alignment,
         Diagnosis,
+        SeededLine,
+        SeededPlane,
     )
 }
 

@@ -25,6 +25,7 @@ from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import recalibrate
+from landscape.objective.vectors.making import Making
 
 Batches = Sequence[tuple[Any, int]]
 Measure = Callable[[np.ndarray, Batches], Tensor]
@@ -52,6 +53,7 @@ class Work:
         threads: How many threads share the batches of a point; see `threads` beside this file.
         nature: What a look at the metrics found.
         begin: Told the number of every batch before it is measured.
+        making: Makes parameters where they come and go.
     """
 
     loan: Loan
@@ -66,6 +68,10 @@ class Work:
     programs: dict = field(default_factory=dict)
     nature: Nature = field(default_factory=Nature)
     begin: Callable[[int], None] = lambda batch: None
+    making: Making = field(default=None)  # pyright: ignore[reportAssignmentType]
+
+    def __post_init__(self) -> None:
+        self.making = self.making or Making(self.loan, self.family)
 
     @property
     def origin(self) -> Tensor:
@@ -84,10 +90,23 @@ class Work:
 
     def place(self, point: Sequence[float]) -> None:
         """Let the model compute at the point with these coordinates."""
-        self.family.place(self.loan.flat, point)
-        self.loan.round()
+        if self.loan.stream is None:
+            self.family.place(self.loan.flat, point)
+            if self.loan.change is not None:
+                self.loan.change(self.loan.flat, 0)
+            self.loan.round()
+        else:
+            self.making.point = tuple(point)
+            self.loan.stream.use(self.making)
         torch.clear_autocast_cache()  # autocast that is on all the while keeps casts of weights
         self.place_buffers(point)
+
+    def rest(self) -> None:
+        """Let the model compute at the origin, or with its own weights where they come and go."""
+        self.place([0.0] * self.family.coordinates)
+        if self.loan.stream is not None:
+            self.making.forget()
+            self.loan.stream.use(None)
 
     def place_buffers(self, point: Sequence[float]) -> None:
         """Set the buffers that belong to a point, and undo what the model wrote into others."""
