@@ -215,15 +215,12 @@ def _weights_kept(loan: Loan) -> Iterator[None]:
     parameters = [] if loan.stream is not None else list(loan.model.parameters())
     with _disable_current_modes():  # not watched: these are no reads of the loss
         before = [(p.data, p.data.clone()) for p in parameters]
-        if loan.rounded:  # else parameters are parts of the vector
-            before.append((loan.flat, loan.flat.clone()))
     try:
         yield
     finally:
         with torch.no_grad(), _disable_current_modes():
-            for parameter, (place, _) in zip(parameters, before, strict=False):
+            for parameter, (place, value) in zip(parameters, before, strict=True):
                 parameter.data = place
-            for place, value in before:
                 place.copy_(value)
 
 

@@ -140,6 +140,7 @@ def _widest_input(work: Work) -> float:
     leaves = [m for m in work.loan.model.modules() if not any(m.children())]
     hooks = [module.register_forward_pre_hook(watch) for module in leaves]
     try:
+        work.rest()
         next(iter(work.metrics.values()))(work.loan.model, batch)
     finally:
         for hook in hooks:
