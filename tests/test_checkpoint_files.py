@@ -101,7 +101,7 @@ def test_task_vectors_and_a_soup(series, tmp_path):
     soup = ls.loss_line(
         objective, ls.checkpoint_line(folders[1:4], folders[0]), extent=(0, 1), resolution=2
     )
-    states = [dict(FileTensorsOf(f)) for f in folders[1:4]]
+    states = [dict(stored(f)) for f in folders[1:4]]
     mean = {n: torch.stack([s[n] for s in states]).double().mean(0).float() for n in states[0]}
     safetensors.save_file(mean, tmp_path / "mean.safetensors")
     again = ls.loss_line(
@@ -115,7 +115,7 @@ def test_task_vectors_and_a_soup(series, tmp_path):
     np.testing.assert_array_equal(again.values, found.values)
 
 
-def FileTensorsOf(folder):  # noqa: N802
+def stored(folder):
     files = FileTensors(folder)
     return ((name, files.read(name)) for name in files.names)
 
@@ -179,23 +179,50 @@ def test_what_does_not_fit_is_said(series, tmp_path):
         FileTensors(tmp_path / "x.pt")
 
 
+def _header(kind, shape):
+    told = {"a": {"dtype": kind, "shape": shape, "data_offsets": [0, 8]}}
+    return json.dumps(told).encode()
+
+
 @pytest.mark.parametrize(
     ("header", "content", "said"),
     [
-        (b"{", b"", "does not begin"),
-        (b"nothing", b"", "header cannot be read"),
-        (b'{"a": 3}', b"", "header cannot be read"),
-        (json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode(), b"\0" * 4,
-         "lies outside"),
-        (json.dumps({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}).encode(), b"\0" * 8,
-         "has 8 bytes, and needs 12"),
-        (json.dumps({"a": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}).encode(), b"\0" * 8,
-         "no floating-point tensor"),
+        (b"{", 0, "does not begin"),
+        (b"nothing", 0, "header cannot be read"),
+        (b'{"a": 3}', 0, "header cannot be read"),
+        (_header("F32", [2]), 4, "lies outside"),
+        (_header("F32", [3]), 8, "has 8 bytes, and needs 12"),
+        (_header("F32", [-1, -2]), 8, "lies outside"),
+        (_header("I64", [1]), 8, "no floating-point tensor"),
     ],
-)  # fmt: skip
+)
 def test_damaged_files_end_in_one_line(tmp_path, header, content, said):
     path = tmp_path / "x.safetensors"
-    path.write_bytes(struct.pack("<Q", len(header)) + header + content)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * content)
     with pytest.raises(ValueError, match=said) as error:
         FileTensors(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "neox"])
+def test_a_model_without_weights_is_measured_from_its_files(tmp_path, kind):
+    from landscape.tasks.language import load_language_model
+
+    model, folders = model_of(kind, dtype=torch.bfloat16), [tmp_path / "a", tmp_path / "b"]
+    for step, folder in enumerate(folders):
+        moved(model, step).save_pretrained(folder)
+    empty = load_language_model(folders[0], empty=True)
+    assert {p.dtype for p in empty.parameters()} == {torch.bfloat16}
+    before = [(p, p.data_ptr(), p.clone()) for p in empty.parameters()]
+    objective = ls.Objective(empty, ls.losses.causal_lm, batch(), strategy="streamed")
+    restriction = objective.along(ls.checkpoint_line(*folders))
+    files = restriction.family.origin.mixtures.files
+    found = restriction(np.linspace(0, 1, 9)[:, None]).mean[0]
+    np.testing.assert_allclose(found[[0, -1]], [own(folder) for folder in folders], rtol=1e-6)
+    tied = (
+        kind != "neox"
+        and dict(model.named_parameters())[next(iter(dict(model.named_parameters())))]
+    )
+    twice = 2 * tied.nbytes if kind != "neox" else 0  # a tied embedding is read at both ends
+    assert sum(f.bytes_read for f in files) <= 1.02 * sum(f.size for f in files) + twice
+    assert all(p.data_ptr() == at and torch.equal(p, value) for p, at, value in before)

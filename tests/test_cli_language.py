@@ -77,7 +77,7 @@ def test_every_state_of_a_series_gives_its_own_loss(kind, text, tmp_path):
     from landscape.cli.exchange import _language_model
 
     empty = _language_model(folders)
-    assert all(p.is_meta for p in empty.parameters())
+    assert sum(p.untyped_storage().nbytes() for p in empty.parameters()) < 1e4
     run = ls.Trajectory(ls.import_checkpoints(folders, tmp_path / "run.h5", model=empty))
     data = read(folders[0], text, 16)
     objective = ls.Objective(model, ls.losses.causal_lm, data)

@@ -60,7 +60,9 @@ def load_language_model(folder: str | os.PathLike[str], *, empty: bool = False) 
 
     Args:
         folder: As `save_pretrained` writes it.
-        empty: Leave the parameters without memory (on the device ``meta``): only names and shapes.
+        empty: Read no weights: parameters of any size then share a few random numbers, and take no
+            memory. Such a model is measured on lines and planes through files, which may be larger
+            than memory (`checkpoint_line`, ``Objective(..., strategy="streamed")``).
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -70,15 +72,34 @@ def load_language_model(folder: str | os.PathLike[str], *, empty: bool = False) 
     folder = _folder(folder)
     known = _transformers().AutoModelForCausalLM
     try:
-        if empty:
-            with torch.device("meta"):
-                config = _transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
-                return known.from_config(config).eval()
-        return known.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+        if not empty:
+            return known.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+        config = _transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
+        from accelerate import init_empty_weights
+
+        with init_empty_weights(include_buffers=False):
+            model = known.from_config(config, dtype=config.dtype).eval()
+        model.tie_weights()
+        return _without_memory(model)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"{folder} holds no causal language model that transformers can load ({_said(error)})."
         ) from error
+
+
+def _without_memory(model: nn.Module) -> nn.Module:
+    """The model with parameters whose elements lie on each other, instead of none."""
+    generator = torch.Generator().manual_seed(0)
+    made: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, empty in module._parameters.items():
+            if empty is not None and id(empty) not in made:
+                few = torch.randn(sum(empty.shape) + 1, generator=generator).mul_(0.02)
+                few = few.to(empty.dtype).as_strided(empty.shape, (1,) * empty.ndim)
+                made[id(empty)] = nn.Parameter(few, requires_grad=empty.requires_grad)
+            if empty is not None:
+                module._parameters[name] = made[id(empty)]
+    return model
 
 
 def is_language_model(folder: Path) -> bool:
