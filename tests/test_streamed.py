@@ -175,3 +175,29 @@ def test_rounded_once_and_said():
         parts = [loss(model.eval(), data[:5]), loss(model, data[5:])]
     sums, weights = (sum(each.double().sum() for each in part) for part in zip(*parts, strict=True))
     assert found.mean[0, 0] == float(sums / weights)
+
+    for strategy in ("streamed", "sequential"):  # sums of both kinds are in float32, from 0
+        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=5)
+        at = objective.along(plane)
+        shares = at(np.array([[0.0, 0.0], [0.001, 0.0], [0.1, 0.05]])).rounding
+        theta = np.asarray(objective.parameters())
+        rows = at.family.held(objective.problem).directions.numpy()
+        for share, c in zip(shares[1:], [(0.001, 0.0), (0.1, 0.05)], strict=True):
+            exact = torch.from_numpy(theta + np.float32(c) @ rows)
+            lost = (exact.bfloat16().float() - exact).norm() / (
+                exact - torch.from_numpy(theta)
+            ).norm()
+            assert share == pytest.approx(float(lost), rel=1e-2)
+        assert shares[0] == 0 < shares[2] < 0.1 < shares[1]
+
+
+def test_a_figure_says_what_rounding_took():
+    model, loss, data = gpt2(torch.bfloat16)
+    objective = ls.Objective(model, loss, data, batch_size=5)
+    surface = ls.loss_surface(objective, resolution=3, extent=0.002)
+    assert surface.rounding[1, 1] == 0
+    text = " ".join(ls.plot_surface(surface).get_title(loc="left").split())
+    assert "rounding of the weights took over 5 % of the way to 8 of 9 points" in text
+    line = ls.loss_line(objective, ls.random_line(objective), extent=(-0.5, 0.5), resolution=3)
+    assert line.rounding[0, 1] == 0 < line.rounding.max() < 0.05
+    assert "rounding" not in ls.plot_profile(line).get_title(loc="left")

@@ -105,6 +105,7 @@ def loss_line(
     done = np.all([line.computed for line in found], axis=0)
     if not done.any():
         raise ValueError(f"There are fewer units than shards: none is in {shard}; ask for fewer.")
+    shares = [line.rounding for line in found]
     return Profile(
         alpha=alpha[done],
         metrics=objective.names,
@@ -112,6 +113,13 @@ def loss_line(
         standard_error=np.stack([line.standard_error[:, done] for line in found]),
         names=tuple(names),
         label=lines[0].labels[0],
+        rounding=_stacked(shares, done),
         settings=settings,
         provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )
+
+
+def _stacked(shares: Sequence[np.ndarray | None], done: np.ndarray) -> np.ndarray | None:
+    """What rounding took on every line; None where one does not tell."""
+    known = [share[done] for share in shares if share is not None]
+    return np.stack(known) if known and len(known) == len(shares) else None

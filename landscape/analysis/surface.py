@@ -215,4 +215,10 @@ def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:
     values[:, rows, columns] = found.mean
     errors[:, rows, columns] = found.standard_error
     computed[rows, columns] = found.computed
-    return replace(surface, values=values, standard_error=errors, computed=computed)
+    rounding = surface.rounding
+    if found.rounding is not None:
+        rounding = np.full(computed.shape, np.nan) if rounding is None else rounding.copy()
+        rounding[rows, columns] = found.rounding
+    return replace(
+        surface, values=values, standard_error=errors, computed=computed, rounding=rounding
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +150,9 @@ def held_buffers(
     )
 
 
-def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
+def combine(
+    out: Tensor, origin: Tensor, directions: Iterable[Tensor], point: Sequence[float]
+) -> None:
     """Out = origin + Σ c_k · direction_k, in place, over the coordinates that both have."""
     so_far = origin
     for direction, c in zip(directions, point, strict=False):

@@ -20,7 +20,7 @@ from landscape.base.shown import short
 from landscape.base.vector import Vector
 from landscape.objective.data.held import HeldData
 from landscape.objective.evaluation import Evaluation
-from landscape.objective.family import Family, family_of
+from landscape.objective.family import family_of
 from landscape.objective.matched import matched_parameters
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
@@ -238,12 +238,8 @@ class Objective:
         Raises:
             ValueError: If the shapes do not fit the model.
         """
-        if any_lazy(origin, directions):
-            family: Family = lazy_family_of(
-                self.problem, origin, directions, buffers, buffer_directions
-            )
-        else:
-            family = family_of(self.problem, origin, directions, buffers, buffer_directions)
+        made: Any = lazy_family_of if any_lazy(origin, directions) else family_of
+        family = made(self.problem, origin, directions, buffers, buffer_directions)
         return Restriction(self.problem, family, self.tuning)
 
     def along(

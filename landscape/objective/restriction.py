@@ -100,6 +100,7 @@ class Restriction:
         shape = (len(problem.metrics), len(coordinates), SUMS)
         totals = torch.zeros(shape, dtype=torch.float64, device=problem.device)
         computed = np.zeros(len(coordinates), bool)
+        rounding: np.ndarray | None = None
         error, again, standing = None, False, Standing(problem.metrics.values())
         try:
             with (
@@ -112,6 +113,7 @@ class Restriction:
                     if progress is not None and seconds is not None:
                         progress.expect(seconds)
                     self._measure(work, choice, coordinates, totals, computed, progress)
+                    rounding = work.making.rounding(coordinates)
                     work.rest()
                     again = tuning.draws_later(problem, work.loan, standing)
                 if self.reduced and checks:
@@ -123,7 +125,7 @@ class Restriction:
             return self(coordinates, checks=checks)
         check_weights(problem.names, totals, computed)
         found = self._evaluation(coordinates, totals, computed)
-        return replace(found, observed_error=error, shrunk=tuning.shrunk)
+        return replace(found, observed_error=error, shrunk=tuning.shrunk, rounding=rounding)
 
     def paired(
         self,

@@ -61,6 +61,12 @@ class Tuning:
         self._natures: dict[tuple[int, ...], tuple[Mapping[str, Metric], Nature]] = {}
         self._programs: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
 
+    @property
+    def asked(self) -> str | None:
+        """The strategy that is settled: asked for, or chosen."""
+        with self._lock:
+            return self.strategy or (None if self.choice is None else self.choice.strategy)
+
     def use(self, choice: Choice | None) -> None:
         """Evaluate like this from now on; None chooses anew."""
         with self._lock:
@@ -125,7 +131,7 @@ class Tuning:
     def _chosen(self, problem: Problem, work: Work, coordinates: np.ndarray) -> Choice:
         data = self.batched(problem)
         if work.loan.stream is not None:
-            if self.choice is None:
+            if self.choice is None or self.choice.strategy != "streamed":
                 points = points_together(work, data)
                 self.choice = replace(self.plain, strategy="streamed", chunk=points)
             return self.choice

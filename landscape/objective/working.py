@@ -39,7 +39,7 @@ def working(
         ValueError: If the metrics cannot be measured.
         RuntimeError: If the model is lent already.
     """
-    streamed = not whole and streams(problem, family, tuning.strategy)
+    streamed = not whole and streams(problem, family, tuning.asked)
     family = family if streamed else family.held(problem)
     with (
         borrowed(

@@ -67,9 +67,10 @@ class Loan:
         """
         outer, make = self.change, None if self.stream is None else self.stream.make
         self.change = change
+        with _disable_current_modes():  # no reads and writes of the loss
+            before = self.flat.clone()
         try:
-            with _disable_current_modes():  # no writes of the loss
-                before = self.flat.clone()
+            with _disable_current_modes():
                 change(self.flat, 0)
                 self.round()
             if self.stream is not None and make is None:

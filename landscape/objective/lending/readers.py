@@ -39,7 +39,7 @@ def readers_of(
     places: dict[int, list[tuple[int, int, str]]] = {}
     for entry in layout:
         own = named[entry.name].data
-        start = own.storage_offset()
+        start = int(own.storage_offset())
         places.setdefault(_memory(own), []).append((start, start + entry.size, entry.name))
     seen = _Reading(places)
     with _followed(seen, mine), seen, torch.no_grad():

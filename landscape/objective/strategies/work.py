@@ -95,6 +95,8 @@ class Work:
             if self.loan.change is not None:
                 self.loan.change(self.loan.flat, 0)
             self.loan.round()
+            if self.loan.rounded and self.loan.change is None:
+                self.making.count_whole(point)
         else:
             self.making.point = tuple(point)
             self.loan.stream.use(self.making)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,6 +56,6 @@ def is_lazy(vector: Any) -> bool:
     return not isinstance(vector, np.ndarray | Tensor) and hasattr(vector, "tensor")
 
 
-def any_lazy(origin: Any, directions: Sequence[Any] | np.ndarray) -> bool:
+def any_lazy(origin: Any, directions: Any) -> bool:
     """Whether some of an origin and directions are not held."""
     return origin is None or any(map(is_lazy, (origin, *directions)))

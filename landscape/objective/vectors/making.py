@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
@@ -28,13 +29,16 @@ class Making:
     Attributes:
         point: Where parameters are made.
         shared: Whether the rows of the directions are kept.
-        lost: What rounding took, by point and parameter: Σ (rounded - θ)² and Σ (θ - θ(0))².
+        counted: Whether it is counted what rounding takes: some parameters are narrower.
+        lost: That, by point and parameter: Σ (rounded - θ)² and Σ (θ - θ(0))².
     """
 
     def __init__(self, loan: Loan, family: Family) -> None:
         self.loan, self.family = loan, family
         self.point: tuple[float, ...] = ()
         self.shared = False
+        own = () if loan.stream is None else (s.own for s in loan.stream.parameters.values())
+        self.counted = any(t.dtype.itemsize < loan.flat.dtype.itemsize for t in own)
         self.lost: dict[tuple[float, ...], dict[str, tuple[float, float]]] = {}
         self._read: Sequence[Streamed] = ()  # for which module something is kept
         self._made: tuple[tuple[float, ...], list[Tensor]] | None = None
@@ -69,9 +73,35 @@ class Making:
             combine(out, origin, moving, self.point)
             if not direct:
                 self.loan.write(each, rows, out, values)
-            if narrow:
+            if self.counted and self.loan.change is None:
                 self._count(each, rows, out, origin, each.entry.rows(values, rows))
         return values
+
+    def rounding(self, coordinates: np.ndarray) -> np.ndarray | None:
+        """The share of the displacement from the origin that rounding took, at points.
+
+        ‖rounded - θ‖ / ‖θ - θ(0)‖ over all parameters; zero at the origin, NaN where nothing was
+        made. None where no parameter is narrower than the sums.
+        """
+        if not self.lost:
+            return None
+        shares = np.full(len(coordinates), np.nan)
+        for index, point in enumerate(coordinates):
+            if (known := self.lost.get(tuple(map(float, point)))) is not None:
+                lost, moved = np.sum(list(known.values()), axis=0)
+                shares[index] = np.sqrt(lost / moved) if moved else 0.0
+        return shares
+
+    def count_whole(self, point: Sequence[float]) -> None:
+        """The same where all parameters are in the model at once."""
+        loan, origin = self.loan, self.family.origin
+        lost = moved = 0.0
+        for entry in loan.layout:
+            away = loan.flat[entry.slice] - origin[entry.slice]
+            moved += float(away.square_().sum(dtype=torch.float64))
+        for part, used in loan.rounded:
+            lost += float((used.to(part.dtype) - part).square_().sum(dtype=torch.float64))
+        self.lost[tuple(map(float, point))] = {"": (lost, moved)}
 
     def _pieces_of(self, each: Streamed, rows: slice) -> Pieces:
         key = each.entry.name, rows.start
@@ -85,7 +115,7 @@ class Making:
     def _count(
         self, each: Streamed, rows: slice, theta: Tensor, origin: Tensor, rounded: Tensor
     ) -> None:
-        """Add up what rounding took of a displacement."""
+        """Add up what rounding takes of a displacement."""
         lost = (rounded.to(theta.dtype) - theta).square_().sum(dtype=torch.float64)
         moved = (theta - origin).square_().sum(dtype=torch.float64)
         known = self.lost.setdefault(self.point, {})

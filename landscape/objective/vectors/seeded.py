@@ -221,14 +221,14 @@ def _check_probes(
 ) -> None:
     named = dict(problem.model.named_parameters())
     own = [number_at(named[entry.name], at) for entry, at in probes]
-    if not np.array_equal(np.float32(own), place.origin_probes, equal_nan=True):
+    if not np.array_equal(np.array(own, np.float32), place.origin_probes, equal_nan=True):
         raise ValueError(
             "The weights of the model are not those around which these random directions were "
             "made, and a plane that is not stored has no other origin: make it anew, "
             "random_plane(objective), or keep the vectors, random_plane(objective, stored=True)."
         )
     for vector, known in zip(vectors, place.probes, strict=True):
-        found = np.float32([entry_at(vector, entry, at) for entry, at in probes])
+        found = np.array([entry_at(vector, entry, at) for entry, at in probes], np.float32)
         if not np.array_equal(found, known):
             raise ValueError(
                 f"Direction {vector.number + 1} of the plane comes out otherwise than when it was "
