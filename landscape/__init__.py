@@ -124,7 +124,7 @@ _HOMES = {
     "plot_results": "plots.results",
     "plot": "plots.anything",
     "render_surface": "plots.render",
-    "surface_mesh": "plots.mesh",
+    "surface_mesh": "plots.triangulated",
     "write_mesh": "plots.mesh",
     "walk_frames": "plots.animate",
     "orbit_frames": "plots.animate",
