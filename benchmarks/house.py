@@ -116,7 +116,9 @@ def line(checkouts: list[Path], rounds: int, folder: Path) -> None:
     for checkout in checkouts * rounds:
         printed = run(checkout, ["-c", LINE], folder)[1].split()
         milliseconds = {n: round(float(t), 3) for n, t in zip(names, printed, strict=True)}
-        print(json.dumps({"checkout": checkout.name, "milliseconds of three numbers": milliseconds}))
+        print(
+            json.dumps({"checkout": checkout.name, "milliseconds of three numbers": milliseconds})
+        )
 
 
 def recorder(checkouts: list[Path], rounds: int, folder: Path) -> None:

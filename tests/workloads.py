@@ -7,6 +7,7 @@ that is imported, so that two versions can be compared bit for bit on one machin
 from __future__ import annotations
 
 import dataclasses
+import lzma
 import sys
 import tempfile
 from pathlib import Path
@@ -79,9 +80,16 @@ def model_of(run: ls.Trajectory, name: str) -> nn.Module:
     return model.eval()
 
 
+def unpacked(name: str, folder: Path) -> Path:
+    """An archived file."""
+    path = folder / name
+    path.write_bytes(lzma.decompress((ARCHIVE / f"{name}.xz").read_bytes()))
+    return path
+
+
 def numbers(folder: Path) -> dict[str, np.ndarray]:
     """Every number of the eight measurements, by name."""
-    run, cnn = (ls.Trajectory(ARCHIVE / f"{name}.h5") for name in MODELS)
+    run, cnn = (ls.Trajectory(unpacked(f"{name}.h5", folder)) for name in MODELS)
     model, net = model_of(run, "mlp"), model_of(cnn, "convolution")
     found: dict[str, np.ndarray] = {}
 
