@@ -295,7 +295,7 @@ class Objective:
         if not self._repeatable:
             free = self._batch_size is None and self.data.joined and self.batch_norm == "frozen"
             free = free and not work.nature.draws
-            check_repeatable(work, self.data, rebatch=free)
+            self._seconds = check_repeatable(work, self.data, rebatch=free)
             self._repeatable = True
 
     @property

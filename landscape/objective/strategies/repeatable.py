@@ -7,6 +7,7 @@ depend on how samples are put into batches, that a sum is not taken for a mean, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -51,13 +52,17 @@ class _Cut:
     counts: list[list[int]]
 
 
-def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
+def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> float | None:
     """Look at what the metrics return on a few samples.
 
     Args:
         work: The borrowed model and its points.
         data: The samples.
         rebatch: Whether the size of the batches is free, and so must not matter.
+
+    Returns:
+        Roughly what a point costs the plain strategy, in seconds, where a look at more than a few
+        samples told it on the way.
 
     Raises:
         ValueError: If the values are not what they would be taken for; the message says why.
@@ -97,25 +102,34 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
         elif cuts is not None and data.sure:
             _check_mean(work, cuts[row], rebatch=rebatch)
     if rebatch and cuts is not None and data.sure:
-        _check_many(work, data)
+        return _check_many(work, data)
+    return None
 
 
-def _check_many(work: Work, data: HeldData) -> None:
-    """Look at a whole batch and its halves too: some losses treat many samples otherwise."""
+def _check_many(work: Work, data: HeldData) -> float | None:
+    """Look at a whole batch and its halves too: some losses treat many samples otherwise.
+
+    The pass over the halves, for which memory is there already, also tells what a point costs.
+    """
     n = data.batches(most=1)[0][1] // 2 * 2
     if n <= _LOOK:
-        return
+        return None
     halves = data.batches(n // 2, most=n)
+    counts = [count for _, count in halves]
     try:
-        found = _values(work, [*data.batches(n, most=1), *halves])
+        wholes = _values(work, data.batches(n, most=1))
+        begin = time.perf_counter()
+        found = _values(work, halves)
+        _mean(found[-1][-1]).item()  # waits for the device
+        seconds = (time.perf_counter() - begin) * data.size / sum(counts)
     except Exception as problem:
         if out_of_memory(problem):
-            return  # the batches become smaller
+            return None  # the batches become smaller
         raise
-    for name, (value, *parts) in zip(work.metrics, found, strict=True):
-        if not isinstance(value, tuple):
-            one = _Cut(name, value, [parts], [[count for _, count in halves]])
-            _check_mean(work, one, rebatch=True)
+    for name, (whole,), parts in zip(work.metrics, wholes, found, strict=True):
+        if not isinstance(whole, tuple):
+            _check_mean(work, _Cut(name, whole, [parts], [counts]), rebatch=True)
+    return seconds
 
 
 def _check_counts(work: Work, data: HeldData, first: Values) -> None:
