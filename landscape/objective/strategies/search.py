@@ -114,7 +114,8 @@ def choose(
     if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
         trials.run(Choice("compiled", alike(data.size) if free else start, COMPILED[1]))
     chosen = trials.in_turns(strategy or "sequential", min(_TURNS * whole, _MOST))
-    if chosen.strategy not in ("compiled", "graphed"):  # which every process makes anew
+    # Compiled programs are made anew by every process; what was in doubt is asked again.
+    if trials.sure and chosen.strategy not in ("compiled", "graphed"):
         remembered.remember(key, chosen)
     return chosen
 
@@ -154,6 +155,7 @@ class _Trials:
         self.looked_at = np.concatenate([self._points(2), np.zeros_like(coordinates[:1])])
         self.tried: dict[str, float] = {}
         self.ways: list[Choice] = []
+        self.sure = False
         self.best = Choice("sequential", None)
         self.limit = np.inf
         self._agreed = {("sequential", 1)}
@@ -267,12 +269,13 @@ class _Trials:
                     raise
                 return np.inf
 
-        found = None
+        found, self.sure = None, not others
         if others and self.best.strategy != "compiled":
             found = fastest(plain, others, seconds_of, until=time.perf_counter() + budget)
         if found is None:
             good = self.best.seconds < _DOUBT * plain.seconds
             return replace(self.best if good else plain, tried=self.tried)
+        self.sure = found[0] is not plain
         return replace(found[0], seconds=found[1] * plain.seconds, tried=self.tried)
 
     def share(self, *, free: bool) -> None:
