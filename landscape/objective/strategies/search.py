@@ -3,6 +3,7 @@
 Every strategy must give the plain strategy's numbers on a few samples before it is timed, so a
 choice can change the speed of a measurement, never its result beyond rounding. The search climbs:
 plain first, the variants next, then batch sizes and chunks of the best one, while time allows.
+The best few and the plain strategy are then timed in turns; in doubt the plain strategy stays.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import torch
 
 from landscape.objective.data.held import HeldData
 from landscape.objective.metrics import agree
+from landscape.objective.strategies import remembered
 from landscape.objective.strategies.choice import CHUNKED, SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.memory import out_of_memory, points_that_fit
 from landscape.objective.strategies.sequential import sequential
-from landscape.objective.strategies.work import UnsuitableError, Work
+from landscape.objective.strategies.sizes import COMPILED, alike, around
+from landscape.objective.strategies.turns import fastest
+from landscape.objective.strategies.work import Measure, UnsuitableError, Work
 
 _LOOK = 4  # samples in each of two batches on which strategies must agree
 _CHUNK = 32  # points that batched strategies start with
@@ -27,9 +31,13 @@ _BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the p
 _LARGE = 1024  # and with threads for batched linear layers
 _LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
 _LONG = 0.03  # seconds of a pass over the timed samples that are too many
-_COMPILED = (64, 8)  # samples and points of the compiled program that is tried
 _WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain costs a few percent
 _SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
+_TURNS = 0.02  # and on turns between the best
+_MOST = 60.0  # seconds of either at most, however much work there is and however slow it goes
+_NEAR = 1.15  # times slower than the best in its trial: worth timing in turns with it
+_RIVALS = 4  # of which at most so many
+_DOUBT = 0.95  # of the time of the plain strategy: what has to be reached without turns
 _CLIMB = 0.035  # of the passes to come may be spent on trying another size
 _PROBLEMS = (  # that a model may have with what replaces its layers and batches
     ArithmeticError,
@@ -73,19 +81,23 @@ def choose(
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
     begin = time.perf_counter()
     trials = _Trials(work, data, coordinates, seconds, batch_size)
+    key = remembered.key_of(work, data, len(coordinates), (strategy, batch_size))
+    if (known := remembered.recalled(key)) and trials.agrees(known):
+        return known
     start, free = batch_size or data.batch_size, batch_size is None and data.joined
     if free and not work.loan.flat.is_cuda:
         least = max(16, int(_BATCH * data.size / seconds))  # samples that take so long
         start = min(start, 1 << least.bit_length() - 1)
     first = strategy or "sequential"
-    chunk = _COMPILED[1] if first == "compiled" else _CHUNK if first in CHUNKED else 1
+    chunk = COMPILED[1] if first == "compiled" else _CHUNK if first in CHUNKED else 1
     if first == "compiled" and free:
-        start = _alike(data.size)
+        start = alike(data.size)
     if problem := trials.run(Choice(first, start, chunk)):
         raise ValueError(f"strategy {strategy!r} cannot be used here: {problem}.")
     if strategy is not None and batch_size is not None:
         return trials.best
-    trials.limit = begin + _SHARE * trials.best.seconds * len(coordinates)
+    whole = trials.best.seconds * len(coordinates)
+    trials.limit = begin + min(_SHARE * whole, _MOST)
     if strategy is None:
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
@@ -98,10 +110,14 @@ def choose(
         trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])
     if free and trials.best.strategy != "compiled":
         most = -(-data.size // trials.best.threads)
-        trials.climb("batch_size", *_around(trials.best.batch_size or start, most))
+        trials.climb("batch_size", *around(trials.best.batch_size or start, most))
     if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
-        trials.run(Choice("compiled", _alike(data.size) if free else start, _COMPILED[1]))
-    return trials.best
+        trials.run(Choice("compiled", alike(data.size) if free else start, COMPILED[1]))
+    chosen = trials.in_turns(strategy or "sequential", min(_TURNS * whole, _MOST))
+    # Compiled programs are made anew by every process; what was in doubt is asked again.
+    if trials.sure and chosen.strategy not in ("compiled", "graphed"):
+        remembered.remember(key, chosen)
+    return chosen
 
 
 def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
@@ -116,20 +132,6 @@ def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
             if time.perf_counter() - begin > _CALL_BOUND:
                 break  # it computes rather than calls: more samples tell nothing new
     return seconds
-
-
-def _alike(samples: int) -> int:
-    """A size of batch near that of compiled programs, of which nearly all batches are."""
-    counts = [-(-samples // size) for size in range(_COMPILED[0] // 2, _COMPILED[0] + 1)]
-    count = min(counts, key=lambda n: (min(samples % n, n - samples % n) / n, n))
-    return -(-samples // count)
-
-
-def _around(start: int, most: int) -> tuple[list[int], list[int]]:
-    """Sizes above and below a start, in order of distance."""
-    upper = [start << k for k in (1, 2, 3, 4) if start << k < most]
-    lower = [start >> k for k in (1, 2, 3, 4, 5) if 8 <= start >> k < most]
-    return [*upper, most] if start < most else upper, lower
 
 
 class _Trials:
@@ -152,6 +154,8 @@ class _Trials:
             self.look = data.batches(batch_size, most=2 * _LOOK)
         self.looked_at = np.concatenate([self._points(2), np.zeros_like(coordinates[:1])])
         self.tried: dict[str, float] = {}
+        self.ways: list[Choice] = []
+        self.sure = False
         self.best = Choice("sequential", None)
         self.limit = np.inf
         self._agreed = {("sequential", 1)}
@@ -194,6 +198,7 @@ class _Trials:
         trial = replace(trial, batch_size=size if self.data.joined else None, seconds=seconds)
         name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)
         self.tried[", ".join(map(str, name))] = trial.seconds
+        self.ways.append(trial)
         if not self.best.seconds <= trial.seconds:
             self.best = trial
         self.best = replace(self.best, tried=self.tried)
@@ -201,6 +206,32 @@ class _Trials:
 
     def _seconds(self, trial: Choice, size: int) -> float:
         """Time per point of one candidate, once it has given the plain strategy's numbers."""
+        with STRATEGIES[trial.strategy](replace(self.work, threads=trial.threads)) as measure:
+            if (trial.strategy, trial.threads) not in self._agreed and trial.strategy != "compiled":
+                self._check(measure)
+                self._agreed.add((trial.strategy, trial.threads))
+            return self._timed(measure, trial, size, enough=1.3 * self.best.seconds)
+
+    def _check(self, measure: Measure) -> None:
+        """Refuse numbers that are not those of the plain strategy."""
+        found = measure(self.looked_at, self.look)
+        if not self._telling or not agree(found, self._wanted, self.work.rounding):
+            raise UnsuitableError("its numbers differ from the plain strategy's")
+
+    def agrees(self, known: Choice) -> bool:
+        """Whether a way that was chosen before can be used and gives the plain numbers."""
+        if self.data.joined == (known.batch_size is None):
+            return False
+        try:
+            with STRATEGIES[known.strategy](replace(self.work, threads=known.threads)) as measure:
+                if known.strategy != "sequential" or known.threads > 1:
+                    self._check(measure)
+        except (UnsuitableError, *_PROBLEMS):
+            return False
+        return True
+
+    def _timed(self, measure: Measure, trial: Choice, size: int, *, enough: float) -> float:
+        """Time per point of what is open; slower ones than `enough` are timed once."""
         least = size * trial.threads
         all_of_them = trial.strategy == "compiled"  # so that it is compiled for every size now
         most = self.data.size if all_of_them else least if self.slow else max(_TIMED, least)
@@ -209,24 +240,43 @@ class _Trials:
         points = self._points(trial.chunk)
         whole = self.data.size / samples / trial.chunk  # a trial's time to that of a point
         best = spent = 0.0
-        with STRATEGIES[trial.strategy](replace(self.work, threads=trial.threads)) as measure:
-            if (trial.strategy, trial.threads) not in self._agreed and not all_of_them:
-                found = measure(self.looked_at, self.look)
-                if not self._telling or not agree(found, self._wanted, self.work.rounding):
-                    raise UnsuitableError("its numbers differ from the plain strategy's")
-                self._agreed.add((trial.strategy, trial.threads))
-            passes = 0
-            while passes < 2 or spent < _LONG_ENOUGH:
-                begin = time.perf_counter()
-                measure(points, batches)[0, 0, 0].item()  # waits for the device
-                seconds = time.perf_counter() - begin
-                passes, spent = passes + 1, spent + seconds
-                if passes == 1 and (all_of_them or seconds < 10 * _LONG):
-                    continue  # it waited for memory and for what is kept between passes
-                best = min(best or seconds, seconds)
-                if best * whole > 1.3 * self.best.seconds or seconds > 10 * _LONG:
-                    break
+        passes = 0
+        while passes < 2 or spent < _LONG_ENOUGH:
+            begin = time.perf_counter()
+            measure(points, batches)[0, 0, 0].item()  # waits for the device
+            seconds = time.perf_counter() - begin
+            passes, spent = passes + 1, spent + seconds
+            if passes == 1 and (all_of_them or seconds < 10 * _LONG):
+                continue  # it waited for memory and for what is kept between passes
+            best = min(best or seconds, seconds)
+            if best * whole > enough or seconds > 10 * _LONG:
+                break
         return best * whole
+
+    def in_turns(self, first: str, budget: float) -> Choice:
+        """The best of what was close in its trial, in turns; in doubt the strategy `first`."""
+        plain = min((w for w in self.ways if w.strategy == first), key=lambda way: way.seconds)
+        near = [w for w in self.ways if w.seconds < _NEAR * self.best.seconds and w != plain]
+        others = sorted(near, key=lambda way: way.seconds)[:_RIVALS]
+
+        def seconds_of(way: Choice) -> float:
+            size = way.batch_size or self.data.batch_size
+            try:
+                with STRATEGIES[way.strategy](replace(self.work, threads=way.threads)) as measure:
+                    return self._timed(measure, way, size, enough=np.inf)
+            except (UnsuitableError, *_PROBLEMS):
+                if way is plain:
+                    raise
+                return np.inf
+
+        found, self.sure = None, not others
+        if others and self.best.strategy != "compiled":
+            found = fastest(plain, others, seconds_of, until=time.perf_counter() + budget)
+        if found is None:
+            good = self.best.seconds < _DOUBT * plain.seconds
+            return replace(self.best if good else plain, tried=self.tried)
+        self.sure = found[0] is not plain
+        return replace(found[0], seconds=found[1] * plain.seconds, tried=self.tried)
 
     def share(self, *, free: bool) -> None:
         """Try the best so far with a thread for every core."""
