@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import multiprocessing
 import time
@@ -13,7 +14,9 @@ import torch
 from torch import nn
 
 import landscape as ls
-from landscape.objective.strategies import remembered, search
+from landscape.base import progress
+from landscape.objective import tuning
+from landscape.objective.strategies import promise, remembered, search
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.turns import fastest, uncertainty
 
@@ -79,7 +82,7 @@ def test_the_uncertainty_is_that_of_a_median():
 def remembering(monkeypatch, tmp_path):
     monkeypatch.setenv("LANDSCAPE_REMEMBER", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("landscape.objective.objective._WORTH_CHOOSING", 0.0)
+    monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     monkeypatch.setattr(search, "fastest", lambda plain, others, *_, **__: (others[0], 0.5))
     return tmp_path / "landscape" / "choices.json"
 
@@ -130,7 +133,6 @@ def test_what_is_remembered_is_used_only_with_the_plain_numbers(remembering, mon
     monkeypatch.setattr(search, "agree", lambda *given: False)
     choice, values = chosen()
     assert choice.strategy == "sequential"
-    monkeypatch.setenv("LANDSCAPE_REMEMBER", "0")
     monkeypatch.undo()
     np.testing.assert_allclose(values, chosen()[1], rtol=1e-5)
 
@@ -209,3 +211,68 @@ def test_a_choice_ends_in_time_however_much_work_there_is(remembering, monkeypat
     monkeypatch.setattr(search, "_MOST", 0.0)
     choice, _ = chosen()
     assert len(choice.tried) <= 2
+
+
+class Clock:
+    """Ways that take so long a point, by a clock of their own."""
+
+    def __init__(self, monkeypatch, **costs):
+        self.now, self.costs, self.parts = 0.0, costs, []
+        monkeypatch.setattr(promise.time, "perf_counter", lambda: self.now)
+
+    def __call__(self, way, part):
+        self.parts.append((way.strategy, part.start, part.stop))
+        self.now += self.costs[way.strategy] * (part.stop - part.start)
+
+
+PLAIN = Choice("sequential", 64)
+
+
+@pytest.mark.parametrize(("cost", "kept"), [(0.5, True), (0.99, True), (1.01, False), (9, False)])
+def test_a_choice_that_is_slower_on_real_points_is_dropped(monkeypatch, cost, kept):
+    clock = Clock(monkeypatch, linear=0.1 * cost, sequential=0.1)
+    held = promise.Promise(Choice("linear", 64, 8), PLAIN, 0.1, 1000)
+    assert held.check(clock, 1000) == 36  # four rounds of one point and of eight
+    assert held.checked
+    assert held.kept == kept
+    covered = [k for _, start, stop in clock.parts for k in range(start, stop)]
+    assert covered == list(range(36))  # every point once
+
+
+def test_a_promise_is_checked_over_several_small_measurements(monkeypatch):
+    clock = Clock(monkeypatch, linear=0.2, sequential=0.1)
+    held = promise.Promise(Choice("linear", 64, 8), PLAIN, 0.1, 1000)
+    assert [held.check(clock, 20) for _ in range(3)] == [18, 18, 0]
+    assert held.checked
+    assert not held.kept
+
+
+def test_where_the_check_would_cost_too_much_there_is_none(monkeypatch):
+    clock = Clock(monkeypatch)
+    for points, way in ((199, Choice("linear", 64, 8)), (10**6, PLAIN)):
+        held = promise.Promise(way, PLAIN, 0.1, points)
+        assert held.check(clock, points) == 0
+        assert held.kept
+
+
+def test_a_broken_promise_is_forgotten_and_changes_no_number(remembering, monkeypatch):
+    slow = Choice("linear", 300, 4, 1, 1e-3)
+    monkeypatch.setattr(tuning, "choose", lambda *_, **__: slow)
+    monkeypatch.setattr(promise, "_LEAST", 1e-9)
+    monkeypatch.setattr(promise.Promise, "kept", property(lambda self: False))
+    choice, values = chosen(points=19)
+    assert (choice.strategy, choice.chunk) == ("sequential", 1)
+    kept = list(json.loads(remembering.read_text())["choices"].values())
+    assert [entry["strategy"] for entry in kept] == ["sequential"]
+    monkeypatch.undo()
+    np.testing.assert_allclose(values, chosen(points=19, strategy="sequential")[1], rtol=1e-5)
+
+
+def test_what_is_being_tried_is_said(monkeypatch, caplog):
+    monkeypatch.setattr(progress, "_WORTH_SAYING", 0.0)
+    monkeypatch.setattr(progress, "_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(tuning, "_WORTH_CHOOSING", 0.0)
+    with caplog.at_level(logging.INFO, logger="landscape"):
+        chosen()
+    assert "surface: trying sequential, batches of" in caplog.text
+    assert "so far" in caplog.text

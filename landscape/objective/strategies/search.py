@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
 from landscape.objective.metrics import agree
 from landscape.objective.strategies import remembered
@@ -35,7 +36,7 @@ _WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain cos
 _SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
 _TURNS = 0.02  # and on turns between the best
 _MOST = 60.0  # seconds of either at most, however much work there is and however slow it goes
-_NEAR = 1.15  # times slower than the best in its trial: worth timing in turns with it
+_NEAR = 1.25  # times slower than the best in its trial: worth timing in turns with it
 _RIVALS = 4  # of which at most so many
 _DOUBT = 0.95  # of the time of the plain strategy: what has to be reached without turns
 _CLIMB = 0.035  # of the passes to come may be spent on trying another size
@@ -60,6 +61,7 @@ def choose(
     seconds: float,
     strategy: str | None = None,
     batch_size: int | None = None,
+    progress: Progress | None = None,
 ) -> Choice:
     """The fastest way to measure these points.
 
@@ -70,6 +72,7 @@ def choose(
         seconds: Roughly what a point costs the plain strategy; see `plain_seconds`.
         strategy: Use this one and search only for its sizes; None tries all.
         batch_size: Use this one; None searches. With `strategy` given too, nothing is searched.
+        progress: Told what is being tried.
 
     Returns:
         The choice with everything that was timed.
@@ -80,10 +83,7 @@ def choose(
     if strategy is not None and strategy not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {strategy!r}.")
     begin = time.perf_counter()
-    trials = _Trials(work, data, coordinates, seconds, batch_size)
-    key = remembered.key_of(work, data, len(coordinates), (strategy, batch_size))
-    if (known := remembered.recalled(key)) and trials.agrees(known):
-        return known
+    trials = _Trials(work, data, coordinates, seconds, batch_size, progress)
     start, free = batch_size or data.batch_size, batch_size is None and data.joined
     if free and not work.loan.flat.is_cuda:
         least = max(16, int(_BATCH * data.size / seconds))  # samples that take so long
@@ -113,11 +113,18 @@ def choose(
         trials.climb("batch_size", *around(trials.best.batch_size or start, most))
     if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
         trials.run(Choice("compiled", alike(data.size) if free else start, COMPILED[1]))
-    chosen = trials.in_turns(strategy or "sequential", min(_TURNS * whole, _MOST))
-    # Compiled programs are made anew by every process; what was in doubt is asked again.
-    if trials.sure and chosen.strategy not in ("compiled", "graphed"):
-        remembered.remember(key, chosen)
-    return chosen
+    return trials.in_turns(strategy or "sequential", min(_TURNS * whole, _MOST))
+
+
+def recall(
+    key: str, work: Work, data: HeldData, coordinates: np.ndarray, *, batch_size: int | None = None
+) -> Choice | None:
+    """What was chosen for the same work before, if it gives the plain strategy's numbers here."""
+    known = remembered.recalled(key)
+    if known is None or data.joined == (known.batch_size is None):
+        return None
+    trials = _Trials(work, data, coordinates, known.seconds, batch_size)
+    return known if trials.agrees(known) else None
 
 
 def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:
@@ -144,8 +151,10 @@ class _Trials:
         coordinates: np.ndarray,
         seconds: float,
         batch_size: int | None,
+        progress: Progress | None = None,
     ) -> None:
         self.work, self.data, self.coordinates = work, data, coordinates
+        self.progress = progress
         if batch_size is None and data.joined:
             some = torch.linspace(0, data.size - 1, min(2 * _LOOK, data.size)).round().long()
             parts = some.to(work.origin.device).split(_LOOK)
@@ -155,7 +164,6 @@ class _Trials:
         self.looked_at = np.concatenate([self._points(2), np.zeros_like(coordinates[:1])])
         self.tried: dict[str, float] = {}
         self.ways: list[Choice] = []
-        self.sure = False
         self.best = Choice("sequential", None)
         self.limit = np.inf
         self._agreed = {("sequential", 1)}
@@ -183,6 +191,7 @@ class _Trials:
     def run(self, trial: Choice) -> str:
         """Time one candidate; says why when it cannot be used."""
         size = trial.batch_size or self.data.batch_size
+        self._say(f"trying {trial.strategy}, batches of {size:,}")
         if trial.chunk > 1:
             trial = replace(trial, chunk=min(trial.chunk, points_that_fit(self.work, size)))
         try:
@@ -211,6 +220,10 @@ class _Trials:
                 self._check(measure)
                 self._agreed.add((trial.strategy, trial.threads))
             return self._timed(measure, trial, size, enough=1.3 * self.best.seconds)
+
+    def _say(self, what: str) -> None:
+        if self.progress is not None:
+            self.progress.say(what)
 
     def _check(self, measure: Measure) -> None:
         """Refuse numbers that are not those of the plain strategy."""
@@ -256,8 +269,8 @@ class _Trials:
     def in_turns(self, first: str, budget: float) -> Choice:
         """The best of what was close in its trial, in turns; in doubt the strategy `first`."""
         plain = min((w for w in self.ways if w.strategy == first), key=lambda way: way.seconds)
-        near = [w for w in self.ways if w.seconds < _NEAR * self.best.seconds and w != plain]
-        others = sorted(near, key=lambda way: way.seconds)[:_RIVALS]
+        others = self._rivals(plain)
+        self._say("timing the best in turns")
 
         def seconds_of(way: Choice) -> float:
             size = way.batch_size or self.data.batch_size
@@ -269,14 +282,21 @@ class _Trials:
                     raise
                 return np.inf
 
-        found, self.sure = None, not others
+        found = None
         if others and self.best.strategy != "compiled":
             found = fastest(plain, others, seconds_of, until=time.perf_counter() + budget)
         if found is None:
             good = self.best.seconds < _DOUBT * plain.seconds
             return replace(self.best if good else plain, tried=self.tried)
-        self.sure = found[0] is not plain
         return replace(found[0], seconds=found[1] * plain.seconds, tried=self.tried)
+
+    def _rivals(self, plain: Choice) -> list[Choice]:
+        """What was close to the best in its trial: first one of every strategy, then sizes."""
+        order = sorted(self.ways, key=lambda way: way.seconds)
+        near = [w for w in order if w.seconds < _NEAR * self.best.seconds and w != plain]
+        firsts = list({w.strategy: w for w in reversed(near)}.values())
+        near.sort(key=lambda way: (way not in firsts, way.seconds))
+        return near[:_RIVALS]
 
     def share(self, *, free: bool) -> None:
         """Try the best so far with a thread for every core."""
