@@ -180,7 +180,7 @@ class Tuning:
         with self._lock:
             assert self.promise is not None
             if not self.promise.kept:
-                self.choice = replace(self.plain, seconds=math.nan)
+                self.choice = self.promise.plain
                 remember(self._key, self.choice)
             self.promise = None
             return self.choice or self.plain

@@ -10,6 +10,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from landscape.objective.strategies.choice import Choice
 
@@ -36,7 +37,7 @@ class Promise:
     """
 
     def __init__(self, chosen: Choice, plain: Choice, seconds: float, points: int) -> None:
-        self.chosen, self.plain = chosen, plain
+        self.chosen, self.plain = chosen, replace(plain, seconds=seconds)
         self._few = max(1, math.ceil(_LEAST / seconds))
         self._many = chosen.chunk * math.ceil(self._few / chosen.chunk)
         self._ratios: list[float] = []
