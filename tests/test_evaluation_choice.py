@@ -16,7 +16,7 @@ from torch import nn
 import landscape as ls
 from landscape.base import progress
 from landscape.objective import tuning
-from landscape.objective.strategies import promise, remembered, search
+from landscape.objective.strategies import promise, remembered, search, trials
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.turns import fastest, uncertainty
 
@@ -83,7 +83,7 @@ def remembering(monkeypatch, tmp_path):
     monkeypatch.setenv("LANDSCAPE_REMEMBER", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
-    monkeypatch.setattr(search, "fastest", lambda plain, others, *_, **__: (others[0], 0.5))
+    monkeypatch.setattr(trials, "fastest", lambda plain, others, *_, **__: (others[0], 0.5))
     return tmp_path / "landscape" / "choices.json"
 
 
@@ -130,7 +130,7 @@ def test_what_is_remembered_is_used_only_with_the_plain_numbers(remembering, mon
     for entry in kept["choices"].values():
         entry["strategy"] = "linear"
     remembering.write_text(json.dumps(kept))
-    monkeypatch.setattr(search, "agree", lambda *given: False)
+    monkeypatch.setattr(trials, "agree", lambda *given: False)
     choice, values = chosen()
     assert choice.strategy == "sequential"
     monkeypatch.undo()
