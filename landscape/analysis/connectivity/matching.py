@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +14,7 @@ Orders = dict[str, np.ndarray]
 
 _SWEEPS = 200
 _GAIN = 1e-12  # least gain that counts, relative to the norms of both networks
-_KEPT_BYTES = 2**28  # the scores of single tensors are kept where they all fit in
+_KEPT_BYTES = 2**28  # scores of blocks are kept where they all fit in
 
 
 def inner_product(a: Tensors, b: Tensors) -> float:
@@ -58,118 +56,139 @@ def match_weights(
     Source: Ainsworth et al. 2023, arXiv:2209.04836, algorithm 1.
     """
     generator = np.random.default_rng(seed)
-    best: tuple[Orders, float] | None = None
-    begun, sweeps = _Scores(a, b, groups), 0
+    blocks = _Blocks(a, b, groups)
     least = _GAIN * np.sqrt(inner_product(a, a) * inner_product(b, b))
+    best, reached, sweeps = [np.arange(g.units) for g in groups], -np.inf, 0
     for start in range(1 + restarts):
-        orders = {
-            g.name: generator.permutation(g.units) if start else np.arange(g.units) for g in groups
-        }
-        reached, taken = _ascend(begun, groups, orders, generator, least)
-        sweeps += taken
-        if best is None or reached > best[1]:
-            best = orders, reached
-    assert best is not None
-    return (*best, sweeps)
+        orders = [generator.permutation(g.units) if start else np.arange(g.units) for g in groups]
+        sweeps += _ascend(blocks, orders, generator, least)
+        found = blocks.inner_product(orders)
+        if found > reached:
+            best, reached = orders, found
+    return {g.name: order for g, order in zip(groups, best, strict=True)}, reached, sweeps
 
 
 def _ascend(
-    start: _Scores,
-    groups: Sequence[Group],
-    orders: Orders,
-    generator: np.random.Generator,
-    least: float,
-) -> tuple[float, int]:
-    """Improve `orders` in place until no group gains by `least`; the inner product and sweeps."""
-    scores = start.moved(orders)
-    waiting, sweeps = set(range(len(groups))), 0
+    blocks: _Blocks, orders: list[np.ndarray], generator: np.random.Generator, least: float
+) -> int:
+    """Improve `orders` in place until no group gains more than `least`; the sweeps."""
+    parts: Parts = {}
+    waiting, sweeps = set(range(len(orders))), 0
     while waiting and sweeps < _SWEEPS:
         sweeps += 1
-        for i in generator.permutation(len(groups)):
-            if i not in waiting:
+        for g in generator.permutation(len(orders)):
+            if g not in waiting:
                 continue
-            waiting.discard(i)
-            each = scores.of(i)
-            order = assigned(each)
-            if scores.gain(i, each, order) > least:
-                waiting |= scores.move(i, order)
-                orders[groups[i].name] = orders[groups[i].name][order]
-    return scores.inner_product(), sweeps
+            waiting.discard(g)
+            scores = blocks.scores(g, orders, parts)
+            step = assigned(scores)
+            gain = scores[np.arange(len(step)), step].sum() - np.trace(scores)
+            if g in blocks.twice:
+                gain = blocks.gain(g, orders, orders[g][step])
+            if gain > least:
+                orders[g] = orders[g][step]
+                waiting |= blocks.changed(g, parts)
+    return sweeps
 
 
-class _Scores:
-    """⟨a's unit, b's unit⟩ of every group, while b is permuted.
+Parts = dict[tuple[int, int], np.ndarray]  # by block and axis
 
-    A group's scores are a sum over its tensors. When a group moves, its own scores move with it,
-    and of the other groups' only the parts over a tensor that moved are computed anew.
 
-    Args:
-        a: Tensors by name.
-        b: Those that are permuted.
-        groups: What may be permuted.
+class _Blocks:
+    """Two networks as blocks: tensors whose axes the same groups order, side by side.
+
+    With a block as (units of one group, units of another, everything else), ⟨a, π(b)⟩ is a sum
+    over blocks. The scores of a group, ⟨a's unit, b's unit⟩, are a sum over its blocks, and when a
+    group moves only those of the blocks that it shares with others change.
+
+    Attributes:
+        twice: Groups along two axes of one tensor, as in x + linear(x). Their scores hold the other
+            axis where it was, so that what an order gains is not the sum of its scores.
     """
 
     def __init__(self, a: Tensors, b: Tensors, groups: Sequence[Group]) -> None:
-        self._a, self._b, self._groups = a, dict(b), groups
-        self._places = [[p for p in group.places if p.name in a] for group in groups]
-        self._readers: dict[str, list[tuple[int, Place]]] = {}
-        for i, places in enumerate(self._places):
-            for place in places:
-                self._readers.setdefault(place.name, []).append((i, place))
-        # Groups along two axes of one tensor, as in x + linear(x): their scores hold the other axis
-        # where it was, so that what an order gains is not the sum of its scores.
-        pairs = Counter((i, p.name) for i, places in enumerate(self._places) for p in places)
-        self._twice = {i for (i, _), count in pairs.items() if count > 1}
-        size = sum(len(p) * g.units**2 for p, g in zip(self._places, groups, strict=True))
-        self._keeps = 8 * size <= _KEPT_BYTES
-        self._split: dict[tuple[int, Place], np.ndarray] = {}  # of a, which stays
-        self._parts: dict[tuple[int, Place], np.ndarray] = {}
+        along: dict[str, list[tuple[int, Place]]] = {}
+        for g, group in enumerate(groups):
+            for place in group.places:
+                if place.name in a:
+                    along.setdefault(place.name, []).append((g, place))
+        alike: dict[tuple[int, ...], list[str]] = {}
+        for name, found in along.items():
+            found.sort(key=lambda one: one[0])
+            alike.setdefault(tuple(g for g, _ in found), []).append(name)
+        units = [group.units for group in groups]
+        self._groups = list(alike)
+        self._a, self._b = (
+            [
+                np.concatenate([_split(of[name], along[name], units) for name in names], axis=-1)
+                for names in alike.values()
+            ]
+            for of in (a, b)
+        )
+        self._of: list[list[tuple[int, int]]] = [[] for _ in groups]
+        for block, axes in enumerate(alike):
+            for axis, g in enumerate(axes):
+                self._of[g].append((block, axis))
+        self.twice = {g for axes in alike for g in axes if axes.count(g) > 1}
+        self._keeps = 8 * sum(units[g] ** 2 for axes in alike for g in axes) <= _KEPT_BYTES
+        self._rest = sum(float(np.vdot(a[name], b[name])) for name in a if name not in along)
 
-    def moved(self, orders: Orders) -> _Scores:
-        """The same networks, b with its units in these orders."""
-        found = copy.copy(self)
-        found._b, found._parts = ordered(self._b, self._groups, orders), {}
-        return found
+    def scores(self, g: int, orders: Sequence[np.ndarray], parts: Parts) -> np.ndarray:
+        """The scores of group g, shape (units, units); what `parts` holds is not computed anew."""
+        total = np.zeros((len(orders[g]), len(orders[g])))
+        for block, axis in self._of[g]:
+            part = parts.get((block, axis))
+            if part is None:
+                a, b = self._a[block], self._b[block]
+                for other, h in enumerate(self._groups[block]):
+                    if other != axis:
+                        b = b.take(orders[h], axis=other)
+                one, two = (np.moveaxis(x, axis, 0).reshape(len(orders[g]), -1) for x in (a, b))
+                part = one @ two.T
+                if self._keeps:
+                    parts[block, axis] = part
+            total += part
+        return total[:, orders[g]]
 
-    def of(self, i: int) -> np.ndarray:
-        """The scores of group i, shape (units, units)."""
-        parts = [self._part(i, place) for place in self._places[i]]
-        return np.sum(parts, axis=0) if parts else np.zeros((self._groups[i].units,) * 2)
-
-    def gain(self, i: int, scores: np.ndarray, order: np.ndarray) -> float:
-        """By how much ⟨a, b⟩ grows when group i, with these scores, takes this order."""
-        if i not in self._twice:
-            return float(scores[np.arange(len(order)), order].sum() - np.trace(scores))
-        names = {place.name for place in self._places[i]}
-        a, b = ({name: of[name] for name in names} for of in (self._a, self._b))
-        return inner_product(a, permute(b, self._groups[i], order)) - inner_product(a, b)
-
-    def move(self, i: int, order: np.ndarray) -> set[int]:
-        """Permute the units of group i; the groups that may gain by it."""
-        self._b = permute(self._b, self._groups[i], order)
+    def changed(self, g: int, parts: Parts) -> set[int]:
+        """Forget the parts that change where group g moves; the groups whose scores they are."""
         near: set[int] = set()
-        for place in self._places[i]:
-            if (i, place) in self._parts:
-                self._parts[i, place] = self._parts[i, place][:, order]
-        for place in self._places[i]:
-            for reader in self._readers[place.name]:
-                if reader != (i, place):
-                    near.add(reader[0])
-                    self._parts.pop(reader, None)
+        for block, own in self._of[g]:
+            for axis, h in enumerate(self._groups[block]):
+                if axis != own:
+                    parts.pop((block, axis), None)
+                    near.add(h)
         return near
 
-    def inner_product(self) -> float:
-        """Σ ⟨a, b⟩ as b is ordered now."""
-        return inner_product(self._a, self._b)
+    def gain(self, g: int, orders: Sequence[np.ndarray], order: np.ndarray) -> float:
+        """By how much ⟨a, π(b)⟩ grows when group g takes another order."""
+        moved = [order if h == g else old for h, old in enumerate(orders)]
+        blocks = {block for block, _ in self._of[g]}
+        return sum(self._product(k, moved) - self._product(k, orders) for k in blocks)
 
-    def _part(self, i: int, place: Place) -> np.ndarray:
-        """The scores of a group over one of its tensors."""
-        if (i, place) in self._parts:
-            return self._parts[i, place]
-        units, first = self._groups[i].units, self._split.get((i, place))
-        if first is None:
-            first = place.split(self._a[place.name], units)
-        part = first @ place.split(self._b[place.name], units).T
-        if self._keeps:
-            self._split[i, place], self._parts[i, place] = first, part
-        return part
+    def inner_product(self, orders: Sequence[np.ndarray]) -> float:
+        """⟨a, π(b)⟩ over all tensors."""
+        return self._rest + sum(self._product(k, orders) for k in range(len(self._a)))
+
+    def _product(self, block: int, orders: Sequence[np.ndarray]) -> float:
+        b = self._b[block]
+        for axis, g in enumerate(self._groups[block]):
+            b = b.take(orders[g], axis=axis)
+        return float(np.vdot(self._a[block], b))
+
+
+def _split(
+    tensor: np.ndarray, along: Sequence[tuple[int, Place]], units: Sequence[int]
+) -> np.ndarray:
+    """A tensor as (units of a group, units of the next, ..., everything else)."""
+    of = {place.axis: (g, place) for g, place in along}
+    shape, at = [], {}
+    for axis, size in enumerate(tensor.shape):
+        if axis in of:
+            g, place = of[axis]
+            at[axis] = len(shape) + 1
+            shape += [place.repeat, units[g], place.block]
+        else:
+            shape.append(size)
+    whole = np.moveaxis(tensor.reshape(shape), [at[p.axis] for _, p in along], range(len(along)))
+    return whole.reshape(*whole.shape[: len(along)], -1)
