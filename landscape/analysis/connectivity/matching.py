@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -18,8 +20,8 @@ _KEPT_BYTES = 2**28  # scores of blocks are kept where they all fit in
 
 
 def inner_product(a: Tensors, b: Tensors) -> float:
-    """Σ ⟨a, b⟩ over all tensors."""
-    return float(sum(np.vdot(a[name], b[name]) for name in a))
+    """Σ ⟨a, b⟩ over all tensors, in double precision."""
+    return sum(_vdot(a[name], b[name]) for name in a)
 
 
 def ordered(b: Tensors, groups: Sequence[Group], orders: Orders) -> dict[str, np.ndarray]:
@@ -37,73 +39,84 @@ def assigned(scores: np.ndarray) -> np.ndarray:
 
 def match_weights(
     a: Tensors, b: Tensors, groups: Sequence[Group], *, restarts: int, seed: int
-) -> tuple[Orders, float, int]:
+) -> tuple[Orders, int]:
     """Coordinate ascent on ⟨a, π(b)⟩, from the identity and from random orders; the best counts.
 
     Every group is matched in turn with all others held; one is visited again only after a group
-    that shares a tensor with it has moved. A move counts when it gains in double precision.
+    that shares a tensor with it has moved. Scores are computed in the tensors' own precision, and
+    a move counts when it gains in double precision.
 
     Args:
-        a: Tensors by name, in double precision.
+        a: Tensors by name.
         b: Those that are permuted.
         groups: What may be permuted.
         restarts: Starts from random orders, after that from the identity.
         seed: Of these orders, and of those in which groups are visited.
 
     Returns:
-        The orders, ⟨a, π(b)⟩, and the sweeps of all starts.
+        The orders, and the sweeps of all starts.
 
     Source: Ainsworth et al. 2023, arXiv:2209.04836, algorithm 1.
     """
     generator = np.random.default_rng(seed)
     blocks = _Blocks(a, b, groups)
-    least = _GAIN * np.sqrt(inner_product(a, a) * inner_product(b, b))
-    best, reached, sweeps = [np.arange(g.units) for g in groups], -np.inf, 0
+    best, reached, sweeps = [], -np.inf, 0
     for start in range(1 + restarts):
         orders = [generator.permutation(g.units) if start else np.arange(g.units) for g in groups]
-        sweeps += _ascend(blocks, orders, generator, least)
-        found = blocks.inner_product(orders)
+        sweeps += _ascend(blocks, orders, generator)
+        found = blocks.inner_product(orders) if restarts else 0.0
         if found > reached:
             best, reached = orders, found
-    return {g.name: order for g, order in zip(groups, best, strict=True)}, reached, sweeps
+    return {g.name: order for g, order in zip(groups, best, strict=True)}, sweeps
 
 
-def _ascend(
-    blocks: _Blocks, orders: list[np.ndarray], generator: np.random.Generator, least: float
-) -> int:
-    """Improve `orders` in place until no group gains more than `least`; the sweeps."""
+def _ascend(blocks: _Blocks, orders: list[np.ndarray], generator: np.random.Generator) -> int:
+    """Improve `orders` in place until no group gains; the sweeps."""
     parts: Parts = {}
     waiting, sweeps = set(range(len(orders))), 0
     while waiting and sweeps < _SWEEPS:
         sweeps += 1
-        for g in generator.permutation(len(orders)):
+        for g in generator.permutation(len(orders)).tolist():
             if g not in waiting:
                 continue
             waiting.discard(g)
             scores = blocks.scores(g, orders, parts)
             step = assigned(scores)
-            gain = scores[np.arange(len(step)), step].sum() - np.trace(scores)
-            if g in blocks.twice:
-                gain = blocks.gain(g, orders, orders[g][step])
-            if gain > least:
+            if blocks.gain(g, scores, step, orders) > _GAIN * blocks.scale:
                 orders[g] = orders[g][step]
                 waiting |= blocks.changed(g, parts)
     return sweeps
 
 
-Parts = dict[tuple[int, int], np.ndarray]  # by block and axis
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """A block as one of its groups sees it: (its units, units of other groups, all the rest)."""
+
+    block: int
+    others: tuple[int, ...]
+    a: np.ndarray
+    b: np.ndarray
+    rounding: float
+
+    def moved(self, orders: Sequence[np.ndarray]) -> np.ndarray:
+        """b, the other groups in their orders."""
+        b = self.b
+        for axis, h in enumerate(self.others, 1):
+            b = b.take(orders[h], axis=axis)
+        return b
+
+
+Parts = dict[_Side, np.ndarray]
 
 
 class _Blocks:
     """Two networks as blocks: tensors whose axes the same groups order, side by side.
 
-    With a block as (units of one group, units of another, everything else), ⟨a, π(b)⟩ is a sum
-    over blocks. The scores of a group, ⟨a's unit, b's unit⟩, are a sum over its blocks, and when a
-    group moves only those of the blocks that it shares with others change.
+    ⟨a, π(b)⟩ is a sum over blocks. The scores of a group, ⟨a's unit, b's unit⟩, are a sum over its
+    blocks, and when a group moves only those of the blocks that it shares with others change.
 
     Attributes:
-        twice: Groups along two axes of one tensor, as in x + linear(x). Their scores hold the other
-            axis where it was, so that what an order gains is not the sum of its scores.
+        scale: The product of both networks' norms.
     """
 
     def __init__(self, a: Tensors, b: Tensors, groups: Sequence[Group]) -> None:
@@ -114,73 +127,82 @@ class _Blocks:
                     along.setdefault(place.name, []).append((g, place))
         alike: dict[tuple[int, ...], list[str]] = {}
         for name, found in along.items():
-            found.sort(key=lambda one: one[0])
             alike.setdefault(tuple(g for g, _ in found), []).append(name)
         units = [group.units for group in groups]
-        self._groups = list(alike)
-        self._a, self._b = (
-            [
-                np.concatenate([_split(of[name], along[name], units) for name in names], axis=-1)
-                for names in alike.values()
-            ]
-            for of in (a, b)
-        )
-        self._of: list[list[tuple[int, int]]] = [[] for _ in groups]
-        for block, axes in enumerate(alike):
+        self._sides: list[list[_Side]] = [[] for _ in groups]
+        self._whole: list[tuple[int, _Side]] = []  # a group of every block, and its side
+        norms: list[list[float]] = []
+        for number, (axes, names) in enumerate(alike.items()):
+            one, two = (
+                np.concatenate([_split(of[n], along[n], units) for n in names], axis=-1)
+                for of in (a, b)
+            )
+            norms.append([float(np.vdot(x, x)) ** 0.5 for x in (one, two)])
+            # A bound of the error of a sum of scores (Higham 2002, section 3.1).
+            unit = float(np.finfo(np.result_type(one, two)).eps)
+            rounding = 2 * one[0].size * unit * math.prod(norms[-1])
             for axis, g in enumerate(axes):
-                self._of[g].append((block, axis))
-        self.twice = {g for axes in alike for g in axes if axes.count(g) > 1}
+                turned = (axis, *(k for k in range(one.ndim) if k != axis))
+                first, second = (np.ascontiguousarray(x.transpose(turned)) for x in (one, two))
+                others = (*axes[:axis], *axes[axis + 1 :])
+                side = _Side(number, others, first.reshape(units[g], -1), second, rounding)
+                self._sides[g].append(side)
+                self._whole += [(g, side)] if axis == 0 else []
+        self.scale = math.prod(math.hypot(*each) for each in zip(*norms, strict=True))
+        # Along two axes of one tensor, as in x + linear(x), the scores hold one where it was.
+        self._twice = {g for axes in alike for g in axes if axes.count(g) > 1}
         self._keeps = 8 * sum(units[g] ** 2 for axes in alike for g in axes) <= _KEPT_BYTES
-        self._rest = sum(float(np.vdot(a[name], b[name])) for name in a if name not in along)
+        self._rest = sum(_vdot(a[name], b[name]) for name in a if name not in along)
 
     def scores(self, g: int, orders: Sequence[np.ndarray], parts: Parts) -> np.ndarray:
         """The scores of group g, shape (units, units); what `parts` holds is not computed anew."""
-        total = np.zeros((len(orders[g]), len(orders[g])))
-        for block, axis in self._of[g]:
-            part = parts.get((block, axis))
+        units = len(orders[g])
+        total = np.zeros((units, units))
+        for side in self._sides[g]:
+            part = parts.get(side)
             if part is None:
-                a, b = self._a[block], self._b[block]
-                for other, h in enumerate(self._groups[block]):
-                    if other != axis:
-                        b = b.take(orders[h], axis=other)
-                one, two = (np.moveaxis(x, axis, 0).reshape(len(orders[g]), -1) for x in (a, b))
-                part = one @ two.T
+                part = side.a @ side.moved(orders).reshape(units, -1).T
                 if self._keeps:
-                    parts[block, axis] = part
+                    parts[side] = part
             total += part
         return total[:, orders[g]]
 
     def changed(self, g: int, parts: Parts) -> set[int]:
         """Forget the parts that change where group g moves; the groups whose scores they are."""
-        near: set[int] = set()
-        for block, own in self._of[g]:
-            for axis, h in enumerate(self._groups[block]):
-                if axis != own:
-                    parts.pop((block, axis), None)
-                    near.add(h)
+        near = {h for side in self._sides[g] for h in side.others}
+        for h in near:
+            for side in self._sides[h]:
+                if g in side.others:
+                    parts.pop(side, None)
         return near
 
-    def gain(self, g: int, orders: Sequence[np.ndarray], order: np.ndarray) -> float:
-        """By how much ⟨a, π(b)⟩ grows when group g takes another order."""
-        moved = [order if h == g else old for h, old in enumerate(orders)]
-        blocks = {block for block, _ in self._of[g]}
+    def gain(
+        self, g: int, scores: np.ndarray, step: np.ndarray, orders: Sequence[np.ndarray]
+    ) -> float:
+        """By how much ⟨a, π(b)⟩ grows by a step of group g; exact where rounding could decide."""
+        here = np.arange(len(step))
+        if np.array_equal(step, here):
+            return 0.0
+        told = float(scores[here, step].sum() - np.trace(scores))
+        if g not in self._twice and told > sum(side.rounding for side in self._sides[g]):
+            return told
+        moved = [order[step] if h == g else order for h, order in enumerate(orders)]
+        blocks = {side.block for side in self._sides[g]}
         return sum(self._product(k, moved) - self._product(k, orders) for k in blocks)
 
     def inner_product(self, orders: Sequence[np.ndarray]) -> float:
         """⟨a, π(b)⟩ over all tensors."""
-        return self._rest + sum(self._product(k, orders) for k in range(len(self._a)))
+        return self._rest + sum(self._product(k, orders) for k in range(len(self._whole)))
 
     def _product(self, block: int, orders: Sequence[np.ndarray]) -> float:
-        b = self._b[block]
-        for axis, g in enumerate(self._groups[block]):
-            b = b.take(orders[g], axis=axis)
-        return float(np.vdot(self._a[block], b))
+        g, side = self._whole[block]
+        return _vdot(side.a, side.moved(orders)[orders[g]].reshape(side.a.shape))
 
 
 def _split(
     tensor: np.ndarray, along: Sequence[tuple[int, Place]], units: Sequence[int]
 ) -> np.ndarray:
-    """A tensor as (units of a group, units of the next, ..., everything else)."""
+    """A tensor as (units of a group, units of the next, ..., all the rest)."""
     of = {place.axis: (g, place) for g, place in along}
     shape, at = [], {}
     for axis, size in enumerate(tensor.shape):
@@ -190,5 +212,12 @@ def _split(
             shape += [place.repeat, units[g], place.block]
         else:
             shape.append(size)
-    whole = np.moveaxis(tensor.reshape(shape), [at[p.axis] for _, p in along], range(len(along)))
-    return whole.reshape(*whole.shape[: len(along)], -1)
+    first = [at[place.axis] for _, place in along]
+    rest = [axis for axis in range(len(shape)) if axis not in first]
+    whole = tensor.reshape(shape).transpose(*first, *rest)
+    return whole.reshape(*whole.shape[: len(first)], -1)
+
+
+def _vdot(a: np.ndarray, b: np.ndarray) -> float:
+    """⟨a, b⟩ in double precision."""
+    return float(np.vdot(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)))
