@@ -117,13 +117,12 @@ def find_curve(
         recorder = Recorder(record, trained.recorded, chosen, every=every, run=told,
                             overwrite=overwrite)  # fmt: skip
     batches = _batches(objective, None if entry.full_batch else batch_size, seed)
-    places = np.random.default_rng(seed)
+    places = weights_at(kind, bends + 2, np.random.default_rng(seed).random(steps)).tolist()
     checked = CheckedSteps(optimizer, chosen, trained, needs_closure=entry.closure)
     with recorder as listening, Progress(f"{kind} curve", steps, unit="step") as progress:
         try:
             with steps_of(objective) as lent:
-                for step in range(steps):
-                    weights = weights_at(kind, bends + 2, places.random(1))[0].tolist()
+                for step, weights in enumerate(places):
                     batch = next(batches)
                     losses.append(checked.step(trained.closure(lent, weights, batch, step)))
                     if listening is not None:
