@@ -18,7 +18,7 @@ from landscape.base import progress
 from landscape.objective import tuning
 from landscape.objective.strategies import promise, remembered, search, trials
 from landscape.objective.strategies.choice import Choice
-from landscape.objective.strategies.turns import fastest, uncertainty
+from landscape.objective.strategies.race import fastest, uncertainty
 
 
 class Machine:
