@@ -160,20 +160,28 @@ def test_whoever_is_slow_holds_nobody_up_and_is_let_go(server, run, monkeypatch)
         one.close()
 
 
-def test_beyond_the_most_connections_it_hangs_up_and_then_answers_again(server, monkeypatch):
-    monkeypatch.setattr(server, "_places", threading.BoundedSemaphore(2))
-    held = [stream(server) for _ in range(2)]
+def test_beyond_the_most_connections_it_hangs_up_and_then_answers_again(run):
+    hub = Hub([run.recorder.path])
+    small = LiveServer(hub, "page", most=2)
+    thread = threading.Thread(target=small.serve_forever)
+    thread.start()
+    held = [stream(small) for _ in range(2)]
+    for answer in held:
+        next_event(answer)
     with pytest.raises(OSError, match=r".*"):
-        ask(server, f"/?token={server.token}")
-    for one in held:
-        one.close()
-    server.hub.end()  # who is gone is noticed at the next line
-    server.hub._ended = False
+        ask(small, f"/?token={small.token}")
+    hub.end()  # both are let go
+    for answer in held:
+        answer.read()
+        answer.close()
     deadline = time.monotonic() + 20
     while True:
         try:
-            assert ask(server, f"/?token={server.token}")[0].status == 200
+            assert ask(small, f"/?token={small.token}")[0].status == 200
             break
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+    small.shutdown()
+    small.server_close()
+    thread.join()

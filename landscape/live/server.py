@@ -41,6 +41,7 @@ class LiveServer(ThreadingHTTPServer):
         page: The page.
         port: Where on 127.0.0.1; 0 chooses a free one.
         hosts: Further names under which a proxy may ask.
+        most: How many may be connected at once.
 
     Attributes:
         token: What the address must carry.
@@ -50,12 +51,20 @@ class LiveServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, hub: Hub, page: str, *, port: int = 0, hosts: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        page: str,
+        *,
+        port: int = 0,
+        hosts: Sequence[str] = (),
+        most: int = MOST_CONNECTIONS,
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.hub, self.page = hub, page.encode()
         self.hosts = {*HOSTS, *(host.lower() for host in hosts)}
         self.token = secrets.token_urlsafe(24)
-        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._places = threading.BoundedSemaphore(most)
 
     @property
     def port(self) -> int:
@@ -136,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.hub.follow(send, pause=_QUIET)
 
     def _row(self, query: dict[str, str]) -> None:
+        self.server.hub.refresh()
         try:
             follower = self.server.hub.followers[_whole(query, "run")]
             found = follower.row(_whole(query, "step"))
