@@ -79,12 +79,11 @@ def test_the_page_grows_with_the_run(watched):
     watched.until("explorer.state.step === 55")  # whoever is at the end goes along
     assert column(watched, "losses") == list(range(1, 56))
     assert column(watched, "steps.losses") == list(range(1, 56))
-    assert watched.page.evaluate("document.getElementById('step').max") == "55"
-    assert "recording, step 55" in watched.page.inner_text("#watching")
-    assert watched.page.title().startswith("55 ")
-    assert watched.page.evaluate(
-        "explorer.charts[0].chart.svg.getAttribute('aria-label')"
-    ).startswith("Loss, from 0 to 55")
+    watched.until("document.getElementById('step').max === '55'")
+    watched.until("document.getElementById('watching').textContent.includes('step 55')")
+    watched.until("document.title.startsWith('55 ')")
+    said = "explorer.charts[0].chart.svg.getAttribute('aria-label')"
+    watched.until(f"{said}.startsWith('Loss, from 0 to 55')")
     watched.page.evaluate("explorer.setState({step: 20})")
     watched.run.steps(5)
     watched.until("document.getElementById('step').max === '60'")
@@ -116,7 +115,7 @@ def test_it_goes_on_when_the_server_comes_back(watched):
     watched.serve(port, token)
     watched.page.evaluate("explorer.setState({step: explorer.initial.step})")
     watched.until("explorer.state.step === 2563", seconds=30)
-    assert not watched.page.inner_text("#say")
+    watched.until("document.getElementById('say').textContent === ''")
     assert not watched.problems
 
 

@@ -16,6 +16,7 @@ from landscape.base.runs.reading import is_written
 from landscape.base.runs.trajectory import SCHEMA, VERSION
 from landscape.live.tail import Tail, read_row, read_tail
 from landscape.live.thinning import ThinnedCurve
+from landscape.live.way import Way
 
 COLUMNS = {
     "losses": "loss",
@@ -46,6 +47,7 @@ class Follower:
         version: Rises with every change.
         curves: Thinned curves by the page's names for them.
         behind: Whether there is more to read at once.
+        way: Its states in few numbers; None before the first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +56,7 @@ class Follower:
         self.known: list[str] = []
         self._events: list[tuple[int, float, str]] = []
         self.serial = self.version = 0
-        self._size = 0  # bytes of a state
+        self._parameters = 0
         self._made: dict[str, Any] = {}  # when and how the recording began
         self._forget()
 
@@ -120,6 +122,7 @@ class Follower:
             before, reached = self._identity, self.step
             self._forget()
             same = self._begin() and identity == before
+            self.way = Way(self.path, self._parameters)
             self._identity, tail = identity, read_tail(self.path, 0)
             said = before is not None
             if said and not same:
@@ -140,7 +143,7 @@ class Follower:
         with opened(self.path) as file:
             check_schema(file, SCHEMA, VERSION)
             run, self._made = table_of_json(file, "run"), table_of_json(file, "provenance")
-            self._size = 8 * stored_layout(file, "layout").size
+            self._parameters = stored_layout(file, "layout").size
         self.name = str(run.get("name") or run.get("optimizer") or self.path.stem)
         self.optimizer = str(run.get("optimizer", ""))
         return self._made == before
@@ -154,6 +157,7 @@ class Follower:
         self._last = np.zeros(0)  # the newest row; another one in its place: another run
         self._paces: list[tuple[float, int]] = []
         self.behind = False
+        self.way: Way | None = None
 
     def _goes_on(self, tail: Tail) -> bool:
         """Whether the newest row that is known is still where it was."""
@@ -198,7 +202,7 @@ class Follower:
             self._happened(self.told)
 
     def _why_stopped(self) -> str:
-        if shutil.disk_usage(self.path.parent).free < _FULL + self._size:
+        if shutil.disk_usage(self.path.parent).free < _FULL + 8 * self._parameters:
             return "the disk is full"
         return "the process was killed or interrupted"
 

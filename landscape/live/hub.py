@@ -15,6 +15,7 @@ from landscape.base.files import SchemaError
 from landscape.explorer.looks import page_looks
 from landscape.explorer.packing import packed
 from landscape.live.follower import Follower
+from landscape.live.way import EXACT, PROJECTED, Way, plane_of
 from landscape.plots.ground import GROUND
 from landscape.results.recorded import is_run
 
@@ -22,8 +23,8 @@ POLL_SECONDS = 0.3
 _FOLDER_SECONDS = 2.0  # between looks for new files
 MOST_RUNS = 100  # of a folder
 
-Cursor = dict[str, Any]
-"""What somebody has seen: for each run its serial, version, and points of each curve."""
+Cursor = dict[Any, Any]
+"""What somebody has seen: the shape, and for each run its serial, version, points of each curve."""
 
 
 class Hub:
@@ -42,13 +43,19 @@ class Hub:
         self.followers = [Follower(place) for place in places if not place.is_dir()]
         self.changed = threading.Condition()
         self._watchers, self._looked = 0, -np.inf
+        self._planes: dict[tuple[Any, ...], np.ndarray] = {}
+        self._ways: tuple[int, list[dict[str, Any]]] = (0, [])
         self._ended = False
 
     def refresh(self) -> bool:
         """Look at all runs; whether anything changed."""
         with self.changed:
             found = self._find_new()
-            found = any([follower.poll() for follower in self.followers]) or found
+            changed = [follower.poll() for follower in self.followers]
+            moved = [f.way.poll() for f in self.followers if f.way is not None]
+            if any(moved):
+                self._ways = (self._ways[0] + 1, self._drawn_ways())
+            found = found or any(changed) or any(moved)
             if found:
                 self.changed.notify_all()
         return found
@@ -99,9 +106,11 @@ class Hub:
             for index, follower in enumerate(self.followers)
             if cursor.get(index, {}).get("version") != follower.version
         ]
-        if not runs and not whole:
+        ways = self._ways[1] if cursor.get("ways") != self._ways[0] else None
+        if not runs and not whole and ways is None:
             return None
-        return {"runs": runs, **({"content": self.content()} if whole else {})}
+        cursor["ways"] = self._ways[0]
+        return {"runs": runs, "ways": ways, **({"content": self.content()} if whole else {})}
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -145,6 +154,22 @@ class Hub:
             "phase": follower.phase, "told": follower.told, "events": follower.recent,
         }  # fmt: skip
 
+    def _drawn_ways(self) -> list[dict[str, Any]]:
+        """Every kind of way in the plane of its own in which it moves most."""
+        kinds: dict[tuple[Any, ...], list[tuple[int, Way]]] = {}
+        for index, follower in enumerate(self.followers):
+            if follower.way is not None and len(follower.way.steps) > 2:
+                kinds.setdefault(follower.way.kind, []).append((index, follower.way))
+        drawn = []
+        for kind, found in kinds.items():
+            plane, share = plane_of([way for _, way in found], self._planes.get(kind))
+            self._planes[kind] = plane
+            drawn.append({"share": share, "note": _about(kind), "paths": [
+                {"run": index, "step": packed(way.steps, "i4"),
+                 "x": packed(way.points @ plane[0]), "y": packed(way.points @ plane[1])}
+                for index, way in found]})  # fmt: skip
+        return drawn
+
     def _find_new(self) -> bool:
         now = time.monotonic()
         if not self._folders or now - self._looked < _FOLDER_SECONDS:
@@ -160,6 +185,15 @@ class Hub:
         room = max(0, MOST_RUNS - len(self.followers))
         self.followers += [Follower(path) for path in new[:room]]
         return bool(new[:room])
+
+
+def _about(kind: tuple[Any, ...]) -> str:
+    numbers = kind[2] if kind[0] == "sketch" else PROJECTED if kind[1] > EXACT else 0
+    parts = ["each run from its own start"] if kind[0] == "sketch" else []
+    if numbers:
+        error = 100 / (2 * numbers) ** 0.5
+        parts.append(f"projected at random to {numbers} numbers: lengths within {error:.1g} %")
+    return "; ".join(parts)
 
 
 def _is_run(path: Path) -> bool:

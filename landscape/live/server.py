@@ -95,7 +95,7 @@ class LiveServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: LiveServer
+    server: LiveServer  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = _PATIENCE
     server_version, sys_version = "landscape", ""
 

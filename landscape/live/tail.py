@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ from landscape.base.files import SchemaError
 from landscape.base.runs.checked import checked_counts, checked_rows, dataset
 from landscape.base.runs.reading import is_written
 
+_T = TypeVar("_T")
 MOST_ROWS = 1 << 16  # updates that are read at once
 _TRIES, _WAIT = 20, 0.02  # seconds
 
@@ -46,32 +49,44 @@ class Tail:
         return self.start == other.start and np.array_equal(one, two, equal_nan=True)
 
 
-def read_tail(path: Path, since: int) -> Tail:
-    """The numbers of a recording from update `since` on (0 is the first).
+def read_settled(
+    path: Path, function: Callable[[h5py.File], _T], agree: Callable[[_T, _T], bool]
+) -> _T:
+    """What `function` finds in a recording, of which it reads numbers only, no texts.
 
     Committed rows never change, but the index of a file in which they are looked up does. So what
-    is read counts when nothing was written meanwhile or, of a file that is written to without a
-    pause, when two reads agree. Only numbers are read, no texts.
+    is found counts when nothing was written meanwhile or, of a file that is written to without a
+    pause, when two reads agree.
 
     Raises:
         SchemaError: If it cannot be read.
         OSError: If it is not there.
     """
-    last: Tail | None = None
+    last: list[_T] = []
     for _ in range(_TRIES):
         before = _state(path)
         try:
             with h5py.File(path, "r", locking=False) as file:
-                found = _tail(file, since)
+                found = function(file)
         except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
             if not is_written(path):
                 raise SchemaError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
         else:
-            if before == _state(path) or (last is not None and last.agrees(found)):
+            if before == _state(path) or (last and agree(last[0], found)):
                 return found
-            last = found
+            last = [found]
         time.sleep(_WAIT)
     raise SchemaError(f"{path} changes faster than it can be read.")
+
+
+def read_tail(path: Path, since: int) -> Tail:
+    """The numbers of a recording from update `since` on (0 is the first).
+
+    Raises:
+        SchemaError: If it cannot be read.
+        OSError: If it is not there.
+    """
+    return read_settled(path, lambda file: _tail(file, since), Tail.agrees)
 
 
 def read_row(path: Path, update: int) -> dict[str, float]:

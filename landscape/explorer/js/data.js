@@ -74,15 +74,18 @@ export const growingPath = () => ({
 
 /** Put what is new behind the first `from` numbers of each column; with `anew` the others are gone. */
 export function extendPath(path, { anew, columns, first, last, span }) {
-  if (anew) Object.assign(path, growingPath());
+  if (anew) Object.assign(path, growingPath(), { exact: null });
   for (const [name, { from, step, value }] of Object.entries(columns)) {
-    path.steps[name] = joined(path.steps[name].subarray(0, from), unpacked(step, null));
-    path[name] = joined(path[name].subarray(0, from), unpacked(value, null));
+    path.steps[name] = joined(path.steps[name].subarray(0, from), numbersOf(step));
+    path[name] = joined(path[name].subarray(0, from), numbersOf(value));
   }
-  Object.assign(path, { step: Int32Array.from(last > first ? [first, last] : []), span, from: {}, exact: null });
+  Object.assign(path, { step: Int32Array.from(last > first ? [first, last] : []), span, from: {} });
   withAngles(path);
   measureSpan();
 }
+
+/** Numbers that came by themselves. */
+export const numbersOf = (packed) => unpacked(packed, null);
 
 function joined(one, two) {
   const both = new one.constructor(one.length + two.length);

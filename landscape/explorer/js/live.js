@@ -5,6 +5,7 @@ import { extendPath, growingPath, hasSteps, lastStep, runs } from './data.js';
 import { byId, el } from './dom.js';
 import { show } from './page.js';
 import { announce, onChange, state, stretch } from './state.js';
+import { WayChart } from './way.js';
 
 const AGAIN_MS = 3000;
 const RECENT = 60; // seconds; what happened earlier is not said to who comes now
@@ -12,14 +13,16 @@ const REST_MS = 150; // on a step, before its numbers are asked for in full
 const token = new URLSearchParams(location.search).get('token') ?? '';
 const status = el('p', { class: 'caption', id: 'watching', role: 'status' });
 const heard = new Set();
+const charts = [];
 let shape = '';
 let queue = Promise.resolve();
 
 const address = (path, query = {}) => `${path}?${new URLSearchParams({ token, ...query })}`;
 
 function tellAll() {
+  const phases = [...new Set(runs.map((run) => run.phase))];
   const words = runs.length > 6
-    ? Object.entries(Object.groupBy(runs, (run) => run.phase)).map(([phase, of]) => `${of.length} ${phase}`)
+    ? phases.map((phase) => `${runs.filter((run) => run.phase === phase).length} ${phase}`)
     : runs.map((run) => (runs.length > 1 ? `${run.name}: ${run.told}` : run.told));
   status.textContent = words.join(' · ');
   status.title = runs.map((run) => `${run.name}: ${run.told}`).join('\n');
@@ -33,7 +36,7 @@ function unheard(run, events) {
 }
 
 /** The page as it was laid out, or with a fresh layout when other runs or quantities have come. */
-async function take({ content, runs: news }) {
+async function take({ content, runs: news, ways }) {
   if (content) {
     const wanted = JSON.stringify(content);
     if (shape && shape !== wanted) { location.reload(); return; }
@@ -52,6 +55,8 @@ async function take({ content, runs: news }) {
     said.push(...unheard(runs[run], events));
   }
   if (said.length) say(`${said.join('. ')}.`);
+  ways?.forEach((way, k) => { (charts[k] ??= new WayChart(byId('side'), k)).show(way); });
+  if (ways?.length) document.body.classList.remove('bare');
   stretch(before);
   tellAll();
   if (hasSteps) document.title = `${lastStep} · ${runs.map((run) => run.name).join(', ')}`;
