@@ -69,7 +69,7 @@ def read_settled(
             with h5py.File(path, "r", locking=False) as file:
                 found = function(file)
         except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            if not is_written(path):
+            if not path.exists() or (before == _state(path) and not is_written(path)):
                 raise SchemaError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
         else:
             if before == _state(path) or (last and agree(last[0], found)):
