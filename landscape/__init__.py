@@ -131,6 +131,8 @@ _HOMES = {
     "evolution_frames": "plots.animate",
     "write_animation": "plots.animate",
     "explore": "explorer.build",
+    "log_to": "live.trackers",
+    "NotTracked": "recording.tracking",
     "figure": "plots.interactive",
 }
 

@@ -13,7 +13,7 @@ import typer
 from landscape.base.files import SchemaError, opened
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli import names
-from landscape.cli.checks import check_data_file, check_there
+from landscape.cli.checks import check_data_file, check_there, say_live
 from landscape.cli.options.device import known_device
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
         except ValueError as error:
             problem = runs[0].layout.differences(run.layout)
             raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
+    for run in runs:
+        say_live(run)
     return runs
 
 
