@@ -211,7 +211,8 @@ def _jumping(seen: _Seen, tensors: str) -> Check:
     return Check(
         "tensors that move too much", largest, 0.0, _LONG, bool(alone and largest > _LONG),
         f"the longest update of {name} over its length at the start, and three times that of any "
-        "other up to there", "a lower rate for this tensor, or another initialization", _OURS, tensors,
+        "other up to there", "a lower rate for this tensor, or another initialization", _OURS,
+        tensors,
     )  # fmt: skip
 
 
