@@ -88,6 +88,14 @@ def loss_surface(
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
     Source: Li et al. 2018, arXiv:1712.09913, section 4.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> middle = objective.at(objective.parameters()).mean.item()  # the model as it is
+    >>> abs(float(surface.loss[2, 2]) - middle) < 1e-6
+    True
     """
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
@@ -208,6 +216,14 @@ def merge_surfaces(parts: Sequence[Surface]) -> Surface:
 
     Raises:
         ValueError: If there is none, or they are of different measurements.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> halves = [ls.loss_surface(objective, resolution=3, shard=(part, 2)) for part in (0, 1)]
+    >>> whole = ls.merge_surfaces(halves)
+    >>> [part.computed.sum().item() for part in (*halves, whole)]
+    [5, 4, 9]
     """
     if not parts:
         raise ValueError("There is no surface to merge.")

@@ -31,7 +31,17 @@ _TIGHTEST = 1100  # times smaller than what was compressed: more than deflate ca
 
 
 class SchemaError(ValueError):
-    """A file or a group is not what it was taken for; the message says what was found."""
+    """A file or a group is not what it was taken for; the message says what was found.
+
+    >>> import pathlib
+    >>> import landscape as ls
+    >>> written = pathlib.Path("notes.h5").write_text("no HDF5")
+    >>> try:
+    ...     ls.load_results("notes.h5")
+    ... except SchemaError as error:
+    ...     print(str(error)[:40])
+    notes.h5 is not an HDF5 file (a .h5 writ
+    """
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:

@@ -122,6 +122,10 @@ class Interrupted(KeyboardInterrupt):
     Attributes:
         partial: What had been measured until then, as the interrupted function would return it;
             None when that is nothing.
+
+    >>> stopped = Interrupted(partial=[1, 2])
+    >>> stopped.partial
+    [1, 2]
     """
 
     def __init__(self, partial: Any = None) -> None:

@@ -13,8 +13,8 @@ from landscape.objective.data.held import HeldData
 from landscape.objective.metrics import agree
 from landscape.objective.strategies.choice import SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.memory import out_of_memory, points_that_fit
-from landscape.objective.strategies.sequential import sequential
 from landscape.objective.strategies.race import fastest
+from landscape.objective.strategies.sequential import sequential
 from landscape.objective.strategies.work import Measure, UnsuitableError, Work
 
 LOOK = 4  # samples in each of two batches on which strategies must agree
