@@ -80,7 +80,7 @@ def check_line(
         )
 
 
-def lines_to(start: Path, ends: Sequence[Path]) -> tuple[list[Any], list[str]]:
+def lines_to(start: Path, ends: Sequence[Path]) -> tuple[list[Any], list[str], None]:
     """The lines from one network to others, which stay in their files, and their names."""
     from landscape.analysis.planes.checkpoints import checkpoint_line
 
@@ -88,6 +88,7 @@ def lines_to(start: Path, ends: Sequence[Path]) -> tuple[list[Any], list[str]]:
     return (
         [checkpoint_line(start, end) for end in ends],
         [f"{here} to {end.absolute().name}" for end in ends],
+        None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,20 +14,18 @@ from landscape.cli.checks import check_there
 from landscape.cli.lines import check_line, lines_of, lines_to, said_of, said_of_walk
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import GO_ON, Workers
-from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed, beside
+from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
 from landscape.cli.options.records import expanded
 
 
-@expanded
-def line(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Recorded runs (.h5), or --model.", callback=check_there),
-    ] = None,
+@dataclass(frozen=True)
+class Direction:
+    """Which lines."""
+
     to: Annotated[
         list[Path] | None,
         typer.Option("--to", help="Instead of runs: from --model to this one; may be repeated."),
-    ] = None,
+    ] = None
     kind: Annotated[
         Literal["initial-final", "between", "random", "update", "gradient"],
         typer.Option(
@@ -36,16 +35,25 @@ def line(
             "end; update: along each run's update after --step; gradient: down the gradient of "
             "the whole data at --step, in steps of the learning rate recorded there.",
         ),
-    ] = "initial-final",
-    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
-    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0,
+    ] = "initial-final"
+    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20
+    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0
     points: Annotated[
         str | None,
         typer.Option(
             help="Steps A,B (or first, last) that `between` joins: of the first run, and "
             "of each other run or, alone, of the same."
         ),
+    ] = None
+
+
+@expanded
+def line(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Recorded runs (.h5), or --model.", callback=check_there),
     ] = None,
+    direction: Direction = Direction(),
     resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
     extent: Annotated[
         str | None,
@@ -69,25 +77,32 @@ def line(
 
     Example: landscape line data/adam.h5
     """
-    check_line(runs, to, measuring, kind)
+    check_line(runs, direction.to, measuring, direction.kind)
     first, last = inputs.numbers(
-        extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
+        extent or ("-1,1" if direction.kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs or [])
     device = workers.device(device)
     given = workers.given(device)
-    path = inputs.results_path(trajectories, out or beside(measuring.model if not runs else None))
+    model = None if runs else measuring.model
+    path = inputs.results_path(trajectories, out or (inputs.beside(model) if model else None))
     from landscape.analysis.line import loss_line
 
     objective = measuring.objective(trajectories, device=device, seed=seed)
-    if to:
-        assert measuring.model is not None
-        kind, buffers = "between", None
-        lines, names = lines_to(measuring.model, to)
+    kind = "between" if direction.to else direction.kind
+    if direction.to:
+        assert model is not None
+        lines, names, buffers = lines_to(model, direction.to)
     else:
         lines, names, buffers = lines_of(
-            kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
+            kind,
+            trajectories,
+            objective,
+            seed=seed,
+            seeds=direction.seeds,
+            step=direction.step,
+            points=direction.points,
         )
     profile = loss_line(
         objective,

@@ -49,6 +49,13 @@ class Surface(Result):
             `landscape.analysis.sparing.surface`. None without a tolerance.
         rounding: The share of the displacement from the centre that the parameters' own types
             rounded away, ‖rounded - θ‖ / ‖θ - θ(0)‖; None where nothing was, or nobody counted.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> surface.loss.shape, surface.alpha.tolist()
+    ((5, 5), [-1.0, -0.5, 0.0, 0.5, 1.0])
     """
 
     schema: ClassVar[str] = "landscape/surface"

@@ -96,6 +96,13 @@ def random_plane(
     Raises:
         ValueError: If an option is unknown, nothing would be moved, or a plane that is not stored
             is asked for around a vector.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> plane = ls.random_plane(objective)
+    >>> plane.directions.shape, plane.gram.shape
+    ((2, 8970), (2, 2))
     """
     options = {"seed": seed, "normalization": normalization, "ignore": ignore, "select": select}
     if _is_recipe(origin, layout, stored):
@@ -135,7 +142,15 @@ def random_line(
     select: str | None = None,
     stored: bool | None = None,
 ) -> Line | SeededLine:
-    """One random direction around a point; arguments as for `random_plane`."""
+    """One random direction around a point; arguments as for `random_plane`.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> line = ls.random_line(objective, seed=1)
+    >>> line.directions.shape, line.labels
+    ((1, 8970), ('direction 1',))
+    """
     options = {"seed": seed, "normalization": normalization, "ignore": ignore, "select": select}
     if _is_recipe(origin, layout, stored):
         return SeededLine(**_recipe(origin, 1, **options))

@@ -13,7 +13,7 @@ import typer
 from landscape.base.files import SchemaError, opened
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli import names
-from landscape.cli.checks import check_data_file, check_there
+from landscape.cli.checks import check_data_file, check_there, say_live
 from landscape.cli.options.device import known_device
 
 if TYPE_CHECKING:
@@ -98,15 +98,43 @@ class Measuring:
     text: Text = None
     tokens: Tokens = None
 
+    @property
+    def reads(self) -> bool:
+        """Whether a language model is to be measured; its folder and its text are there, then.
+
+        Raises:
+            ValueError: If one of the two is missing, or a task is named too.
+            FileNotFoundError: If they are not there.
+        """
+        if self.model is None and self.text is None:
+            return False
+        if self.model is None or self.text is None:
+            raise ValueError("--model FOLDER and --text FILE go together; give both.")
+        if self.task is not None:
+            raise ValueError("Give --task, or --model with --text; not both.")
+        check_there([self.model, self.text])
+        return True
+
     def objective(self, runs: Sequence[Trajectory], *, device: str, seed: int = 0) -> Objective:
-        """The objective of these runs; see `build_objective`."""
-        chosen = {
+        """The objective of these runs, or around a language model; see `build_objective`."""
+        if self.reads:
+            assert self.model is not None
+            assert self.text is not None
+            read = self.model, self.text, self.tokens
+            return objective_of_texts(runs, *read, **self._chosen(device, seed))
+        return build_objective(runs, self.task, **self._chosen(device, seed))
+
+    def objective_of_checkpoint(
+        self, checkpoint: Path, key: str | None, *, device: str, seed: int = 0
+    ) -> Objective:
+        """The objective at one trained network; see `objective_of_checkpoint`."""
+        return objective_of_checkpoint(checkpoint, self.task, key, **self._chosen(device, seed))
+
+    def _chosen(self, device: str, seed: int) -> dict[str, Any]:
+        return {
             "split": self.data, "device": device, "seed": seed, "samples": self.samples,
             "precision": self.precision, "batch_norm": self.batch_norm,
         }  # fmt: skip
-        if check_texts(self.model, self.text, self.task):
-            return objective_of_texts(runs, self.model, self.text, self.tokens, **chosen)
-        return build_objective(runs, self.task, **chosen)
 
 
 def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
@@ -124,6 +152,8 @@ def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
         except ValueError as error:
             problem = runs[0].layout.differences(run.layout)
             raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
+    for run in runs:
+        say_live(run)
     return runs
 
 
@@ -153,10 +183,8 @@ def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
     return out
 
 
-def beside(model: Path | None) -> Path | None:
+def beside(model: Path) -> Path:
     """The results file of a language model: beside its folder, and called like it."""
-    if model is None:
-        return None
     folder = model.absolute()
     return folder.with_name(f"{folder.name}.results.h5")
 
@@ -210,29 +238,8 @@ def build_objective(
     )  # fmt: skip
 
 
-def check_texts(model: Path | None, text: Path | None, task: str | None) -> bool:
-    """Whether a language model is to be measured; its folder and its text are there, then.
-
-    Raises:
-        ValueError: If one of the two is missing, or a task is named too.
-        FileNotFoundError: If they are not there.
-    """
-    if model is None and text is None:
-        return False
-    if model is None or text is None:
-        raise ValueError("--model FOLDER and --text FILE go together; give both.")
-    if task is not None:
-        raise ValueError("Give --task, or --model with --text; not both.")
-    check_there([model, text])
-    return True
-
-
 def objective_of_texts(
-    runs: Sequence[Trajectory],
-    model: Path | None,
-    text: Path | None,
-    tokens: int | None,
-    **chosen: Any,
+    runs: Sequence[Trajectory], model: Path, text: Path, tokens: int | None, **chosen: Any
 ) -> Objective:
     """The objective of a language model on a text, at the end of the first run if there is one.
 
@@ -246,8 +253,6 @@ def objective_of_texts(
     from landscape.recording.restore import restore
     from landscape.tasks.language import language_task
 
-    assert model is not None
-    assert text is not None
     loaded = language_task(model, text, length=tokens)
     for run in runs[:1]:
         try:
