@@ -42,7 +42,7 @@ def test_barriers_are_those_measured_before_and_fall_by_matching_and_again_by_re
     objective, ends = digits
     height = {}
     for name, (how, wanted) in WAYS.items():
-        height[name] = ls.barriers(objective, ends, **how).height("entezari2022")
+        height[name] = ls.barriers(objective, ends, resolution=13, **how).height("entezari2022")
         assert wanted / 1.5 < height[name].mean() < wanted * 1.5, name
     assert (height["as trained"] > height["weights"]).all()
     assert (height["weights"] > height["weights, repaired"]).all()
@@ -51,7 +51,7 @@ def test_barriers_are_those_measured_before_and_fall_by_matching_and_again_by_re
 def test_a_bezier_curve_removes_the_barrier(digits):
     objective, ends = digits
     for k in range(5):
-        curve = ls.find_curve(objective, ends[k], ends[k - 1], seed=k)
+        curve = ls.find_curve(objective, ends[k], ends[k - 1], steps=400, seed=k)
         assert np.array_equal(curve.at(0), ends[k])
         assert np.array_equal(curve.at(1), ends[k - 1])
         profile = ls.curve_profile(objective, curve)

@@ -116,6 +116,18 @@ def align_many(
 
     Raises:
         ValueError: As `align`, or if `to` names no network.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import landscape as ls
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> data = (torch.randn(32, 2), torch.randn(32, 1))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    >>> objective = ls.Objective(model, loss, data)
+    >>> a = objective.parameters()
+    >>> [float(found.after) for found in ls.align_many(objective, [a, a])]
+    [1.0, 1.0]
     """
     check_method(method, restarts)
     mean = to == "mean"
