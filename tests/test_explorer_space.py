@@ -27,8 +27,9 @@ DRAW_STATES = """states => {
     }
     return ribbons.buffer(floats);
   });
+  land.onPaint = () => {}; // as for a film: WebGL draws all, also where a pen would be faster
   layer.drawGl = () => {
-    land.scene.gl.disable(land.scene.gl.DEPTH_TEST);
+    ribbons.hides = false;
     buffers.forEach((b) => ribbons.draw(b, 0, 1, { width: 9 }));
   };
 }"""

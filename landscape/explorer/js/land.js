@@ -8,14 +8,14 @@ import { terrainOf } from './field.js';
 import { short } from './format.js';
 import { listen } from './gestures.js';
 import { isoline, isovalues, labelPlaces } from './isolines.js';
-import { drawOverlay } from './overlay.js';
+import { drawFixed, drawMoving } from './overlay.js';
 import { RunLayer } from './paths.js';
-import { CanvasPen } from './pen.js';
+import { penOn } from './pen.js';
 import { groundUnder } from './picking.js';
 import { groundTip, runTip, showTip } from './tip.js';
 import { Scene } from './scene.js';
-import { goTo, setState, state } from './state.js';
-import { hasWebGL } from './webgl.js';
+import { goTo, inFrame, setState, state } from './state.js';
+import { hasWebGL, isSoftware } from './webgl.js';
 
 const TILT_MS = 600;
 const FOLLOW_MS = 70;
@@ -30,10 +30,11 @@ export class Land {
     this.field = field;
     this.layer = new RunLayer();
     this.ground = el('canvas', { class: 'ground', 'aria-hidden': 'true' });
+    this.fixed = el('canvas', { class: 'fixed', 'aria-hidden': 'true' });
     this.over = el('canvas', { class: 'runs', 'aria-hidden': 'true' });
     this.tip = el('div', { class: 'tip', hidden: true });
     this.said = el('p', { class: 'hint', role: 'status' });
-    this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.over, this.tip, this.said);
+    this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.fixed, this.over, this.tip, this.said);
     this.section = el('section', { class: 'land', 'aria-label': field === 'surface' ? 'landscape' : 'second landscape' }, this.stage);
     parent.append(this.section);
     if (hasWebGL()) {
@@ -63,6 +64,7 @@ export class Land {
     this.terrain = terrainOf(this.surface, this.metric, this.given ? 'linear' : state.scale, state.clip);
     this.box = boxOf(this.surface);
     this.oblique = namedCamera('oblique', this.terrain);
+    this.still = null;
     this.isolines = this.terrain.empty ? [] : isovalues(this.terrain).map((value) => {
       const height = this.terrain.height(value);
       const lines = isoline(this.terrain.field, height);
@@ -125,7 +127,7 @@ export class Land {
     if (!this.terrain || this.waiting) return;
     this.drawing ??= new Promise((done) => { this.done = done; });
     this.waiting = true;
-    requestAnimationFrame((now) => {
+    inFrame((now) => {
       this.waiting = false;
       const still = this.follow(now);
       this.paint();
@@ -134,17 +136,16 @@ export class Land {
   }
 
   paint() {
-    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    this.extent ??= [this.stage.clientWidth, this.stage.clientHeight]; // layout is asked for only when it changed
+    const [width, height] = this.extent;
     if (!width || !height) return;
     const dots = Math.min(2, Math.max(1, devicePixelRatio));
     this.measure(width, height);
-    this.scene?.draw(this.view, this.layer, width, height, dots, this.thickness);
-    const [w, h] = [Math.round(width * dots), Math.round(height * dots)];
-    if (this.over.width !== w || this.over.height !== h) Object.assign(this.over, { width: w, height: h });
-    const context = this.over.getContext('2d');
-    context.setTransform(dots, 0, 0, dots, 0, 0);
-    context.clearRect(0, 0, width, height);
-    this.pen(new CanvasPen(context));
+    this.scene?.draw(this.view, this.pensPaths ? null : this.layer, width, height, dots, this.thickness);
+    const still = [...this.view.matrix(width, height), width, height, dots, this.size, ...Object.values(this.frame)].join();
+    if (this.still !== still) this.penFixed(penOn(this.fixed, width, height, dots));
+    this.still = still;
+    this.penMoving(penOn(this.over, width, height, dots));
     this.bar?.step();
     this.onPaint?.();
   }
@@ -153,7 +154,7 @@ export class Land {
   measure(width, height) {
     const { tilt } = this.camera;
     const inset = (flat, space) => flat + tilt * (space - flat);
-    this.room ??= this.clear?.() ?? { top: 0, bottom: 0, size: 11 }; // layout is asked for only when it changed
+    this.room ??= this.clear?.() ?? { top: 0, bottom: 0, size: 11 };
     const { top, bottom, size } = this.room;
     this.size = size;
     this.thickness = 1.5 * Math.max(1, size / 12);
@@ -164,18 +165,24 @@ export class Land {
     this.layer.step(state.step, this.view, { x: 0, y: top, width, height: height - top });
   }
 
-  /** Everything that is not the scene; without WebGL also the ground and the paths. */
-  pen(pen, whole = !this.scene) {
-    if (whole) {
-      drawFlat(pen, this, this.view);
-      this.layer.drawFlat(pen, this.view, this.thickness);
-    }
-    drawOverlay(pen, this, this.view);
+  /** Whether a pen draws the paths: in the map, where WebGL would be no faster; a film takes the scene whole. */
+  get pensPaths() { return !this.scene || (isSoftware() && this.view.tilt === 0 && !this.onPaint); }
+
+  /** What stands while the camera does; without WebGL also the ground. */
+  penFixed(pen, ground = !this.scene) {
+    if (ground) drawFlat(pen, this, this.view);
+    drawFixed(pen, this, this.view);
+  }
+
+  /** What moves with the steps. */
+  penMoving(pen, paths = this.pensPaths) {
+    if (paths) this.layer.drawFlat(pen, this.view, this.thickness);
+    drawMoving(pen, this, this.view);
   }
 
   /** The stage or what stands over it changed its size. */
   resize() {
-    this.room = null;
+    [this.room, this.extent] = [null, null];
     if (this.terrain) this.render();
   }
 

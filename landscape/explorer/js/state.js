@@ -98,16 +98,28 @@ export function announce(changed) {
   changed.forEach((name) => waiting.add(name));
 }
 
-function flush() {
+const due = [];
+let telling = false;
+
+/** Call `act(now)` in this frame, once all listeners have been told, or else in the next one. */
+export function inFrame(act) {
+  if (telling) due.push(act);
+  else requestAnimationFrame(act);
+}
+
+function flush(now) {
   const changed = waiting ?? new Set();
   waiting = null;
+  telling = true;
   for (const listener of listeners) listener(changed);
+  telling = false;
+  for (const act of due.splice(0)) act(now);
   clearTimeout(hashTimer);
   hashTimer = setTimeout(() => {
     try {
       history.replaceState(null, '', `#${hashOf(state)}`);
     } catch { /* a page inside a notebook has no address */ }
-  }, 200);
+  }, 400);
 }
 
 /** The address part of a state: what differs from the first view. */
