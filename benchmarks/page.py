@@ -1,13 +1,13 @@
-"""What a page costs in Chromium: its size, the time until it is ready, a slider step, frames, memory.
+"""What a page costs in Chromium: size, time until it is ready, a slider step, frames, memory.
 
     python benchmarks/page.py PAGE.html ...        pages of your own
     python benchmarks/page.py --large OUT.html     writes and measures 12 runs of 5,000 steps over
                                                    three surfaces of 101 x 101 points
 
-Needs playwright and Chromium (from ``$CHROMIUM`` or the path). Times are CPU times of the page's main
-thread, by Chromium's own counters; frames are the intervals between the callbacks that the browser
-gives a page while it plays, so they count everything: this thread, the renderer, the screen. Where
-WebGL runs in software the renderer's name says so.
+Needs playwright and Chromium (from ``$CHROMIUM`` or the path). Times are CPU times of the page's
+main thread, by Chromium's own counters; frames are the intervals between the callbacks that the
+browser gives a page while it plays, so they count everything: this thread, the renderer, the
+screen. Where WebGL runs in software the renderer's name says so.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def main() -> None:
         for path in args.pages:
             print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
             for view in ("contour", "3d"):
-                found = measured(browser, path.resolve().as_uri(), (width, height), view, args.steps)
+                size, address = (width, height), path.resolve().as_uri()
+                found = measured(browser, address, size, view, args.steps)
                 for name, text in found.items():
                     print(f"  {view:8} {name:12} {text}")
         browser.close()
@@ -134,7 +135,7 @@ def large_page(out: Path) -> Path:
 
     x, y = np.linspace(-2, 3, 101), np.linspace(-2, 2, 101)
     noise, results = np.random.default_rng(0), {}
-    for k, plane in enumerate("abc"):
+    for plane in "abc":
         values = loss(x[None, :], y[:, None]) * (1 + 0.02 * noise.standard_normal((101, 101)))
         results[f"surface/{plane}"] = Surface(
             alpha=x, beta=y, metrics=("loss",), values=values[None],

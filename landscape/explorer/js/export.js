@@ -118,8 +118,8 @@ export async function saveLand(land, format) {
 
 /** Film a land while `player` plays the chosen range once; resolves to the clip (WebM). */
 export async function filmLand(land, player) {
-  const [width, height] = [land.stage.clientWidth, land.stage.clientHeight].map((v) => 2 * Math.round(v / 2));
-  const canvas = el('canvas', { width: 2 * width, height: 2 * height });
+  const [width, height] = [land.over.width, land.over.height].map((v) => 2 * Math.round(v / 2)); // as sharp as the screen
+  const canvas = el('canvas', { width, height });
   const context = canvas.getContext('2d');
   const compose = () => {
     context.fillStyle = themeColour('paper');

@@ -2,8 +2,9 @@
 
 import { boxOf, namedCamera, viewOf, wrapped } from './camera.js';
 import { content, nearest, surfaces } from './data.js';
-import { el, reducedMotion } from './dom.js';
+import { el } from './dom.js';
 import { drawFlat } from './flat.js';
+import { Follower } from './follow.js';
 import { terrainOf } from './field.js';
 import { short } from './format.js';
 import { listen } from './gestures.js';
@@ -17,13 +18,16 @@ import { Scene } from './scene.js';
 import { goTo, inFrame, setState, state } from './state.js';
 import { hasWebGL, isSoftware } from './webgl.js';
 
-const TILT_MS = 600;
-const FOLLOW_MS = 70;
 const REACH = { mouse: 9, pen: 12, touch: 20 };
 
 export class Land {
   /** Set by lands.js: another surface than the state's or why there is none, colours, what it says. */
   given = null; refused = null; bar = null; clear = null; say = null; onPaint = null;
+
+  follower = new Follower();
+
+  /** What layout said, until a size changes; and for what view the fixed canvas was drawn. */
+  extent = null; room = null; still = null;
 
   /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
   constructor(parent, field) {
@@ -43,12 +47,13 @@ export class Land {
     }
     this.focus = null;
     this.cursor = null;
-    this.camera = null;
     this.stage.addEventListener('pointermove', (event) => this.hover(event));
     this.stage.addEventListener('pointerleave', (event) => { if (event.pointerType !== 'touch') this.tip.hidden = true; });
     listen(this.stage, this);
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
+
+  get camera() { return this.follower.camera; }
 
   get surface() { return this.given ?? surfaces[state[this.field]]; }
 
@@ -95,33 +100,6 @@ export class Land {
     return { azimuth, elevation, tilt: space ? 1 : 0, zoom, panX, panY };
   }
 
-  /** Move to the wanted camera: at once, or damped, the tilt in its own time. */
-  follow(now) {
-    const goal = this.wanted();
-    const jump = !this.camera || reducedMotion.matches;
-    if (jump) { this.camera = goal; return true; }
-    const passed = Math.min(250, now - (this.then ?? now - 16));
-    this.then = now;
-    if (this.tilting?.to !== goal.tilt) this.tilting = goal.tilt === this.camera.tilt ? { to: goal.tilt } : { to: goal.tilt, from: { ...this.camera }, start: now };
-    if (this.tilting.from) {
-      const t = Math.min(1, (now - this.tilting.start) / TILT_MS);
-      const eased = t * t * (3 - 2 * t);
-      for (const name of Object.keys(goal)) this.camera[name] = this.tilting.from[name] + eased * (name === 'azimuth' ? wrapped(goal[name] - this.tilting.from[name]) : goal[name] - this.tilting.from[name]);
-      if (t < 1) return false;
-      this.tilting = { to: goal.tilt };
-    }
-    const share = 1 - Math.exp(-passed / FOLLOW_MS);
-    let rest = 0;
-    for (const name of Object.keys(goal)) {
-      const way = name === 'azimuth' ? wrapped(goal[name] - this.camera[name]) : goal[name] - this.camera[name];
-      const size = name === 'zoom' ? goal.zoom : name === 'azimuth' || name === 'elevation' ? 90 : 1;
-      rest = Math.max(rest, Math.abs(way) / size);
-      this.camera[name] += share * way;
-    }
-    if (rest < 4e-4) this.camera = goal;
-    return rest < 4e-4;
-  }
-
   /** Draw what moves: once now, and on while the camera is under way. */
   render() {
     if (!this.terrain || this.waiting) return;
@@ -129,9 +107,9 @@ export class Land {
     this.waiting = true;
     inFrame((now) => {
       this.waiting = false;
-      const still = this.follow(now);
+      const still = this.follower.follow(this.wanted(), now);
       this.paint();
-      if (still) { this.then = undefined; this.done(); this.drawing = null; } else this.render();
+      if (still) { this.done(); this.drawing = null; } else this.render();
     });
   }
 
@@ -157,7 +135,7 @@ export class Land {
     this.room ??= this.clear?.() ?? { top: 0, bottom: 0, size: 11 };
     const { top, bottom, size } = this.room;
     this.size = size;
-    this.thickness = 1.5 * Math.max(1, size / 12);
+    this.thickness = (state.talk === 'on' ? 2.1 : 1.5) * Math.max(1, size / 11.5);
     this.pane = { x: 0, y: 0, width, height };
     const sides = inset(1.2, 3.6) * this.size;
     this.frame = { x: sides, y: top + inset(0.6, 1.8) * this.size, width: width - 2 * sides, height: height - top - bottom - inset(2.4, 5.4) * this.size };

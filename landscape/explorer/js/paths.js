@@ -20,6 +20,8 @@ export class RunLayer {
   terrain = null;
   box = null;
   ribbons = null;
+  detail = null;
+  axes = 0;
 
   /** Take over the visible runs of a terrain. */
   show(terrain, box, ribbons) {

@@ -65,6 +65,9 @@ void main() {
 }`;
 
 export class Ribbons {
+  dots = 1;
+  hides = false;
+
   constructor(gl) {
     this.gl = gl;
     const { program, uniforms } = programOf(gl, RIBBON_VERTEX, RIBBON_FRAGMENT);
