@@ -124,13 +124,15 @@ _HOMES = {
     "plot_results": "plots.results",
     "plot": "plots.anything",
     "render_surface": "plots.render",
-    "surface_mesh": "plots.mesh",
+    "surface_mesh": "plots.triangulated",
     "write_mesh": "plots.mesh",
     "walk_frames": "plots.animate",
     "orbit_frames": "plots.animate",
     "evolution_frames": "plots.animate",
     "write_animation": "plots.animate",
     "explore": "explorer.build",
+    "log_to": "live.trackers",
+    "NotTracked": "recording.tracking",
     "figure": "plots.interactive",
 }
 

@@ -16,6 +16,7 @@ import pytest
 import landscape as ls
 
 mpl.use("Agg")
+os.environ["LANDSCAPE_REMEMBER"] = "0"  # what was chosen for others decides nothing here
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

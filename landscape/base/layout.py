@@ -66,6 +66,11 @@ class Layout:
     does not move is never perturbed either. A parameter used in several places (tied weights)
     appears once, under its first name. The tensors of a parametrized weight (weight norm) have
     the kind and the filter axis of the layer they belong to.
+
+    >>> import torch
+    >>> layout = Layout.of(torch.nn.Linear(2, 3))
+    >>> [(entry.name, entry.shape) for entry in layout], layout.size
+    ([('weight', (3, 2)), ('bias', (3,))], 9)
     """
 
     entries: tuple[Entry, ...]

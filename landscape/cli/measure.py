@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,9 +16,10 @@ from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
 from landscape.cli.options.records import expanded
 
 
-@expanded
-def line(
-    runs: Runs,
+@dataclass(frozen=True)
+class Direction:
+    """Which lines."""
+
     kind: Annotated[
         Literal["initial-final", "between", "random", "update", "gradient"],
         typer.Option(
@@ -27,16 +29,22 @@ def line(
             "end; update: along each run's update after --step; gradient: down the gradient of "
             "the whole data at --step, in steps of the learning rate recorded there.",
         ),
-    ] = "initial-final",
-    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
-    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0,
+    ] = "initial-final"
+    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20
+    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0
     points: Annotated[
         str | None,
         typer.Option(
             help="Steps A,B (or first, last) that `between` joins: of the first run, and "
             "of each other run or, alone, of the same."
         ),
-    ] = None,
+    ] = None
+
+
+@expanded
+def line(
+    runs: Runs,
+    direction: Direction = Direction(),
     resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
     extent: Annotated[
         str | None,
@@ -59,7 +67,7 @@ def line(
     Example: landscape line data/adam.h5
     """
     first, last = inputs.numbers(
-        extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
+        extent or ("-1,1" if direction.kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
@@ -70,7 +78,13 @@ def line(
 
     objective = measuring.objective(trajectories, device=device, seed=seed)
     lines, names, buffers = lines_of(
-        kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
+        direction.kind,
+        trajectories,
+        objective,
+        seed=seed,
+        seeds=direction.seeds,
+        step=direction.step,
+        points=direction.points,
     )
     profile = loss_line(
         objective,
@@ -83,12 +97,14 @@ def line(
         seed=seed,
         **given,
     )
-    profile.save(path, f"line/{kind}")
-    typer.echo(f"{path}: line/{kind}, {len(lines)} line(s) of {len(profile.alpha)} points")
+    profile.save(path, f"line/{direction.kind}")
+    typer.echo(
+        f"{path}: line/{direction.kind}, {len(lines)} line(s) of {len(profile.alpha)} points"
+    )
     if len(profile.alpha) < resolution:
         typer.echo(f"  of {resolution}, part {workers.shard}; {GO_ON}")
         return
-    for sentence in said_of(profile) if kind != "random" else ():
+    for sentence in said_of(profile) if direction.kind != "random" else ():
         typer.echo(f"  {sentence}")
     typer.echo(f"next: landscape plot {path}")
 

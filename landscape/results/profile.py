@@ -30,6 +30,14 @@ class Profile(Result):
         label: What alpha is, for the axis.
         settings: How the lines were chosen, batch-norm policy, data, precision.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> line = ls.line_between(objective.parameters(), 0 * objective.parameters())
+    >>> profile = ls.loss_line(objective, line, extent=(0, 1), resolution=3)
+    >>> profile.loss[0].round(3).tolist()  # ½ Σ h_i (1 - α)²
+    [124.091, 31.023, 0.0]
     """
 
     schema: ClassVar[str] = "landscape/profile"

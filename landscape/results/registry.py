@@ -63,6 +63,14 @@ def load_results(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         SchemaError: If the file is not HDF5, holds no result, or one of a newer version.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> surface.save("mine.results.h5", "surface/random")
+    >>> list(ls.load_results("mine.results.h5"))
+    ['surface/random']
     """
     with opened(path) as file:
         if "schema" in file.attrs:

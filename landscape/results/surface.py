@@ -47,6 +47,13 @@ class Surface(Result):
             samples' means and deviations.
         accuracy: How the error was kept and what was observed; see
             `landscape.analysis.sparing.surface`. None without a tolerance.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> surface.loss.shape, surface.alpha.tolist()
+    ((5, 5), [-1.0, -0.5, 0.0, 0.5, 1.0])
     """
 
     schema: ClassVar[str] = "landscape/surface"

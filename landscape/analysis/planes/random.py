@@ -56,6 +56,13 @@ def random_plane(
 
     Returns:
         The plane; one unit along an axis changes every filter by its own norm.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> plane = ls.random_plane(objective)
+    >>> plane.directions.shape, plane.gram.shape
+    ((2, 8970), (2, 2))
     """
     return Plane(**_random(origin, layout, 2, seed, normalization, ignore))
 
@@ -68,7 +75,15 @@ def random_line(
     normalization: Normalization = "filter",
     ignore: Sequence[Kind] = ("bias", "norm"),
 ) -> Line:
-    """One random direction around a point; arguments as for `random_plane`."""
+    """One random direction around a point; arguments as for `random_plane`.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> line = ls.random_line(objective, seed=1)
+    >>> line.directions.shape, line.labels
+    ((1, 8970), ('direction 1',))
+    """
     return Line(**_random(origin, layout, 1, seed, normalization, ignore))
 
 

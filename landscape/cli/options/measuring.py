@@ -13,7 +13,7 @@ import typer
 from landscape.base.files import SchemaError, opened
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli import names
-from landscape.cli.checks import check_data_file, check_there
+from landscape.cli.checks import check_data_file, check_there, say_live
 from landscape.cli.options.device import known_device
 
 if TYPE_CHECKING:
@@ -83,10 +83,19 @@ class Measuring:
 
     def objective(self, runs: Sequence[Trajectory], *, device: str, seed: int = 0) -> Objective:
         """The objective of these runs; see `build_objective`."""
-        return build_objective(
-            runs, self.task, split=self.data, device=device, seed=seed, samples=self.samples,
-            precision=self.precision, batch_norm=self.batch_norm,
-        )  # fmt: skip
+        return build_objective(runs, self.task, **self._chosen(device, seed))
+
+    def objective_of_checkpoint(
+        self, checkpoint: Path, key: str | None, *, device: str, seed: int = 0
+    ) -> Objective:
+        """The objective at one trained network; see `objective_of_checkpoint`."""
+        return objective_of_checkpoint(checkpoint, self.task, key, **self._chosen(device, seed))
+
+    def _chosen(self, device: str, seed: int) -> dict[str, Any]:
+        return {
+            "split": self.data, "device": device, "seed": seed, "samples": self.samples,
+            "precision": self.precision, "batch_norm": self.batch_norm,
+        }  # fmt: skip
 
 
 def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
@@ -104,6 +113,8 @@ def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
         except ValueError as error:
             problem = runs[0].layout.differences(run.layout)
             raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
+    for run in runs:
+        say_live(run)
     return runs
 
 

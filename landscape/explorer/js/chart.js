@@ -188,8 +188,8 @@ export class Chart {
     }).filter(Boolean);
     if (!rows.length) return;
     const label = this.options.scrub ? `step ${Math.floor(value)}` : `${this.options.xLabel ?? 'x'} ${short(value)}`;
-    showTip(this.tip, this.box, event, [el('b', {}, label), ...rows.map(([s, , v]) =>
-      el('div', { class: 'row' }, el('i', { style: `background:${s.colour}` }), el('span', {}, s.name), el('span', { class: 'number' }, this.options.tipText?.(v) ?? short(v, 4))))]);
+    showTip(this.tip, this.box, event, [el('b', {}, label), ...rows.map(([s, at, v]) =>
+      el('div', { class: 'row' }, el('i', { style: `background:${s.colour}` }), el('span', {}, s.run?.path?.span > 1 ? `${s.name}, step ${at}` : s.name), el('span', { class: 'number' }, this.options.tipText?.(v) ?? short(v, 4))))]);
   }
 
   /** What the curves say, in words. */

@@ -1,6 +1,6 @@
 // Pictures and clips of the landscape, pictures of panels, and the curves as CSV.
 
-import { content, firstStep, lastStep, pathOf, stateAt, surfaces } from './data.js';
+import { allSteps, content, firstStep, lastStep, pathOf, stateAt, stepsOf, surfaces } from './data.js';
 import { el, svg } from './dom.js';
 import { runColour, themeColour } from './colour.js';
 import { markerPath } from './markers.js';
@@ -167,10 +167,10 @@ export function curvesCsv() {
   for (const run of visibleRuns()) {
     const plane = pathOf(surfaces[state.surface], run);
     const at = (columns, name, step) => {
-      const index = columns?.[name] ? stateAt(columns.step, step) : -1;
-      return index >= 0 && columns.step[index] === step ? csvNumber(columns[name][index]) : '';
+      const index = columns?.[name] ? stateAt(stepsOf(columns, name), step) : -1;
+      return index >= 0 && stepsOf(columns, name)[index] === step ? csvNumber(columns[name][index]) : '';
     };
-    const steps = [...new Set([run.path, run.measured, plane].flatMap((columns) => (columns ? [...columns.step] : [])))].sort((a, b) => a - b);
+    const steps = [...new Set([run.path, run.measured, plane].flatMap((columns) => (columns ? allSteps(columns) : [])))].sort((a, b) => a - b);
     for (const step of steps) {
       rows.push([quoted(run.name), step, at(run.measured, 'loss', step), at(run.path, 'losses', step), at(plane, 'inPlane', step), at(plane, 'residual', step),
         ...['cosine', 'distance', 'update_norm', 'learning_rate'].map((name) => at(run.path, name, step))]);

@@ -34,7 +34,7 @@ function makeCaption() {
       byId('live').textContent = byId('caption').textContent;
     }, Math.max(250, 1000 - (performance.now() - spoken)));
   };
-  onChange((changed) => (changed.has('step') || changed.has('hidden')) && update());
+  onChange((changed) => ['step', 'hidden', 'table'].some((name) => changed.has(name)) && update());
   byId('caption').textContent = sentence(Math.floor(state.step));
 }
 
@@ -65,16 +65,8 @@ function makeScale() {
   update();
 }
 
-/** The content that lies packed in the page. */
-async function packedContent() {
-  const bytes = Uint8Array.from(atob(byId('content').textContent), (c) => c.charCodeAt(0));
-  const plain = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
-  const length = new DataView(plain).getUint32(0, true);
-  return [JSON.parse(new TextDecoder().decode(new Uint8Array(plain, 4, length))), new Uint8Array(plain, 4 + length)];
-}
-
 /** Show a page's content: that of a file, or what a live view or a notebook hands over. */
-async function show(given, bytes) {
+export async function show(given, bytes) {
   load(given, bytes);
   const lands = [];
   const prefix = commonPrefix(runs.map((run) => run.name));
@@ -127,7 +119,7 @@ async function show(given, bytes) {
   };
   addEventListener('message', ({ data }) => { if (Number.isInteger(data?.step)) setState({ step: Math.max(firstStep, Math.min(lastStep, data.step)) }); });
   document.documentElement.dataset.ready = 'true';
-  if (first && player && surfaces.length && !reducedMotion.matches) firstLook(player);
+  if (first && player && surfaces.length && !content.live && !reducedMotion.matches) firstLook(player);
 }
 
 /** The whole paths are seen, then they play once from the first step; whoever touches anything is first. */
@@ -137,8 +129,3 @@ function firstLook(player) {
   for (const name of ['pointerdown', 'keydown', 'hashchange', 'input']) addEventListener(name, cancel, { once: true, capture: true });
   globalThis.explorer.cancelFirstLook = cancel;
 }
-
-packedContent().then((parts) => show(...parts)).catch((error) => {
-  say(`This page could not be drawn: ${error.message}. It needs a browser of 2023 or later.`);
-  throw error;
-});

@@ -77,6 +77,15 @@ export function startState() {
   addEventListener('hashchange', () => setState({ ...initial, ...readHash(location.hash) }));
 }
 
+/** Let the last step be where the content now ends; whoever was there goes along. */
+export function stretch(before) {
+  const follows = Math.floor(state.step) === before;
+  fields.step = makeFields().step;
+  initial.step = fields.step.start;
+  if (follows) setState({ step: initial.step });
+  announce(['data']);
+}
+
 /** Call `listener(changed)` once per frame after changes; `changed` is the set of fields. */
 export const onChange = (listener) => listeners.push(listener);
 
