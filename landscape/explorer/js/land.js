@@ -22,7 +22,7 @@ const REACH = { mouse: 9, pen: 12, touch: 20 };
 
 export class Land {
   /** Set by lands.js: another surface than the state's or why there is none, colours, what it says. */
-  given = null; refused = null; bar = null; clear = null; say = null; onPaint = null;
+  given = null; refused = null; bar = null; clear = null; say = null; onPaint = null; end = null;
 
   follower = new Follower();
 

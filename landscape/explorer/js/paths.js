@@ -22,6 +22,7 @@ export class RunLayer {
   ribbons = null;
   detail = null;
   axes = 0;
+  /** Counts what was drawn anew. */ version = 0;
 
   /** Take over the visible runs of a terrain. */
   show(terrain, box, ribbons) {
@@ -55,7 +56,7 @@ export class RunLayer {
     const detail = 2 ** Math.ceil(Math.log2(scale * Math.max(1, devicePixelRatio)));
     const axes = tilt > 0 ? [0, 1, 2] : [0, 1];
     if (detail === this.detail && axes.length === this.axes) return;
-    Object.assign(this, { detail, axes: axes.length });
+    Object.assign(this, { detail, axes: axes.length, version: this.version + 1 });
     for (const item of this.items) {
       const { kept, points, shares, tints } = item;
       const columns = [...axes.map((n) => kept.map((i) => points[i][n])),
@@ -110,12 +111,15 @@ export class RunLayer {
     return { start, from, to, ends };
   }
 
+  /** The whole paths, faint: they stand while the camera does. */
+  drawWhole(width) {
+    for (const { buffers, drawn } of this.items) this.ribbons.draw(buffers.drawn, 0, drawn.length - 1, { width: 0.8 * width, strength: 0.55 });
+  }
+
+  /** The trails up to the step. */
   drawGl(view, width) {
     const { ribbons } = this;
     const halo = [...rgb(HALO[isDark() ? 'dark' : 'light']), 1];
-    for (const item of this.items) {
-      ribbons.draw(item.buffers.drawn, 0, item.drawn.length - 1, { width: 0.8 * width, strength: 0.55 });
-    }
     for (const item of this.items) {
       const trail = this.trail(item, this.drawn.step);
       if (!trail) continue;

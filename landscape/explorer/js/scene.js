@@ -23,6 +23,9 @@ export class Scene {
     /** @type {string | null} what the canvas shows when that is the ground alone */ this.alone = null;
   }
 
+  /** Give back what the browser lends to few scenes at a time. */
+  end() { this.gl.getExtension('WEBGL_lose_context')?.loseContext(); }
+
   show(terrain, box, isolines) {
     this.version += 1;
     this.ground.show(terrain, box);
@@ -39,17 +42,23 @@ export class Scene {
     const { gl, canvas } = this;
     const [w, h] = [Math.round(width * dots), Math.round(height * dots)];
     const matrix = view.matrix(width, height);
-    const key = `${matrix.join()}|${w}|${h}|${this.version}`;
+    const key = `${matrix.join()}|${w}|${h}|${this.version}|${layer?.version}|${thickness}`;
     if (!layer && this.alone === key) return;
     this.alone = layer ? null : key;
     if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
     gl.viewport(0, 0, w, h);
-    this.kept.show(key, w, h, () => this.drawGround(matrix, view, width, height, dots));
+    this.kept.show(key, w, h, () => {
+      this.drawGround(matrix, view, width, height, dots);
+      gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+      if (view.tilt === 0) gl.disable(gl.DEPTH_TEST); // from straight above nothing hides a path
+      layer?.drawWhole(thickness);
+      gl.bindVertexArray(null);
+    });
     if (!layer) return;
     gl.disable(gl.DEPTH_TEST);
     gl.enable(gl.BLEND);
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    // From straight above nothing hides a path; else the depth that was kept with the ground does.
+    // What hides a trail in the terrain is the depth that was kept with the ground.
     this.ribbons.begin(matrix, width, height, dots, view.scale, this.kept.depth, view.tilt > 0);
     layer.drawGl(view, thickness);
     gl.bindVertexArray(null);
@@ -69,6 +78,5 @@ export class Scene {
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ZERO, gl.ONE);
     this.ribbons.begin(matrix, width, height, dots, view.scale, this.kept.depth);
     for (const { buffer, count } of this.isolines) this.ribbons.draw(buffer, 0, count, { width: 0.9, strength: this.strength, nearer: 0.002 });
-    gl.bindVertexArray(null);
   }
 }
