@@ -42,7 +42,7 @@ def curvature(
     density: Annotated[bool, typer.Option("--density", help="Also the density.")] = False,
     every: Annotated[
         int | None,
-        typer.Option(help="Instead: sharpness at every n-th step, against its threshold."),
+        typer.Option(help="Sharpness at every n-th step, against its threshold."),
     ] = None,
     batch: Annotated[
         int | None,
@@ -74,12 +74,15 @@ def curvature(
 ) -> None:
     """Measure the Hessian: its largest and smallest eigenvalues, trace and density.
 
-    With --every N the sharpness along the run, beside the threshold of its optimizer.
+    With --every N the sharpness along the run, beside the threshold of its optimizer; the state
+    --at is then only measured for its --trace or --density.
 
     Example: landscape curvature data/gd.h5 --every 50
     """
-    if every is not None and (trace or density or tensors or at != "last"):
-        raise ValueError("--every goes with --top and --batch-size only; measure the rest apart.")
+    if every is not None and tensors:
+        raise ValueError("--every measures all tensors; measure the block of --tensors apart.")
+    if every is not None and at != "last" and not (trace or density):
+        raise ValueError("With --every, --at is the state for --trace or --density; give one.")
     if every is None and (batch is not None or units is not None):
         raise ValueError("--batch-size and --units go with --every.")
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
@@ -97,16 +100,15 @@ def curvature(
     )  # fmt: skip
     path = inputs.results_path(trajectories, out)
     for run in trajectories:
+        if every is None or trace or density:
+            _at(
+                objective, run, _state(run, at), path, top=top, bottom=bottom,
+                tolerance=share or 1e-3, seed=seed, tensors=tensors, trace=trace, density=density,
+            )  # fmt: skip
         if every is not None:
             _along(
                 objective, run, path, every=every, top=top, tolerance=share or 1e-2, batch=batch,
                 seed=seed, units=units, engine=workers,
-            )  # fmt: skip
-        else:
-            index = _state(run, at)
-            _at(
-                objective, run, index, path, top=top, bottom=bottom, tolerance=share or 1e-3,
-                seed=seed, tensors=tensors, trace=trace, density=density,
             )  # fmt: skip
 
 
