@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analysis.planes.normalization import (
+    Normalization,
+    check_normalization,
+    normalize,
+)
 from landscape.base.layout import Kind, Layout
 from landscape.base.vector import Vector, layout_of
 from landscape.results.affine import Line, Plane, affine
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
-
-Normalization = Literal["filter", "layer", "none"]
 
 
 def random_plane(
@@ -80,10 +83,7 @@ def _random(
     normalization: Normalization,
     ignore: Sequence[Kind],
 ) -> dict[str, Any]:
-    if normalization not in ("filter", "layer", "none"):
-        raise ValueError(
-            f"normalization must be one of 'filter', 'layer', 'none'; not {normalization!r}."
-        )
+    check_normalization(normalization)
     origin, layout = _placed(centre, layout)
     if origin.shape != (layout.size,):
         raise ValueError(f"The origin has shape {origin.shape}; the layout asks ({layout.size},).")
@@ -95,8 +95,7 @@ def _random(
             drawn = generator.standard_normal(entry.size)
             if entry.kind not in ignore:
                 direction[entry.slice] = drawn
-        if normalization != "none":
-            _normalize(direction, origin, layout, normalization)
+        normalize(direction, origin, layout, normalization)
         directions.append(direction)
     _check_moved(directions[0], layout, ignore)
     settings = {
@@ -154,18 +153,3 @@ def _check_moved(direction: np.ndarray, layout: Layout, ignore: Sequence[Kind]) 
         f"them, as in a fresh low-rank adapter. {remedy}",
         stacklevel=4,
     )
-
-
-def _normalize(
-    direction: np.ndarray, origin: np.ndarray, layout: Layout, normalization: Normalization
-) -> None:
-    for entry in layout:
-        tensor = direction[entry.slice].reshape(entry.shape)
-        if normalization == "filter":
-            mine = layout.filter_norms(entry, direction)
-            wanted = layout.filter_norms(entry, origin)
-        else:
-            mine = np.linalg.norm(direction[entry.slice])
-            wanted = np.linalg.norm(origin[entry.slice].astype(np.float64))
-        # An ignored tensor has norm zero and stays zero.
-        tensor *= np.divide(wanted, mine, out=np.zeros_like(wanted), where=np.asarray(mine) > 0)
