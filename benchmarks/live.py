@@ -6,8 +6,9 @@ One process trains and records without a pause; a part of its parameters counts 
 every row says whether it is right. Beside it a server, a browser, and three processes that read:
 every number once (as the server does), whole runs (`Trajectory`), single states. In windows of ten
 seconds these are stopped and let go on (SIGSTOP, SIGCONT) in turns; the loss of speed is the median
-of the ratios of neighbouring windows, of the time that passed and of the processor time of the writer's
-threads, which other programs disturb less. All but the writer have the lowest priority. The delay of a step is from its commit to the screen.
+of the ratios of neighbouring windows, of the time that passed and of the processor time that the
+writer spent, which other programs disturb less. All but the writer have the lowest priority. The
+delay of a step is from its commit to the screen.
 """
 
 from __future__ import annotations

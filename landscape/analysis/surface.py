@@ -98,21 +98,7 @@ def loss_surface(
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
     restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
-    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
-    blank = Surface(
-        alpha=alpha,
-        beta=beta,
-        metrics=objective.names,
-        values=np.full((len(objective.names), up, across), np.nan),
-        standard_error=np.full((len(objective.names), up, across), np.nan),
-        computed=np.zeros((up, across), bool),
-        gram=plane.gram,
-        labels=plane.labels,
-        explained=plane.explained,
-        explained_null=plane.explained_null,
-        settings=joined(plane.settings, objective.settings, recorded),
-        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
-    )
+    blank = unmeasured(objective, plane, alpha, beta, buffers=buffers)
     check_shard(shard)
     if tolerance is not None or budget is not None:
         return measure_sparingly(
@@ -155,6 +141,33 @@ def loss_surface(
         whole,
         settings={**blank.settings, **where},
         provenance={**blank.provenance, **told},
+    )
+
+
+def unmeasured(
+    objective: Objective,
+    plane: Plane,
+    alpha: np.ndarray,
+    beta: np.ndarray,
+    *,
+    buffers: np.ndarray | None = None,
+) -> Surface:
+    """A surface of which no point was measured yet, with the settings that it will have."""
+    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
+    shape = (len(objective.names), len(beta), len(alpha))
+    return Surface(
+        alpha=alpha,
+        beta=beta,
+        metrics=objective.names,
+        values=np.full(shape, np.nan),
+        standard_error=np.full(shape, np.nan),
+        computed=np.zeros(shape[1:], bool),
+        gram=plane.gram,
+        labels=plane.labels,
+        explained=plane.explained,
+        explained_null=plane.explained_null,
+        settings=joined(plane.settings, objective.settings, recorded),
+        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )
 
 
