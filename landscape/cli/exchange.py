@@ -138,7 +138,7 @@ def _language_model(files: list[Path]) -> Any:
 
 
 def _import_li2018(files: list[Path], out: Path, checkpoint: Path | None) -> None:
-    from landscape.exchange.li2018.reader import read_all
+    from landscape.exchange.li2018.folder import read_all
     from landscape.results.registry import load_results
 
     state = None
