@@ -18,7 +18,7 @@ import landscape as ls
 from landscape.tasks.folders import find_data
 from landscape.tasks.stories import stories
 
-LENGTH, SEQUENCES, STEPS, BATCH, RATE = 96, 160, 240, 16, 2e-3
+LENGTH, SEQUENCES, STEPS, BATCH, RATE = 64, 160, 80, 8, 2e-3
 STORIES, PLAYS = "#0072B2", "#D55E00"
 
 

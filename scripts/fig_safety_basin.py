@@ -31,7 +31,7 @@ def main() -> None:
     except FileNotFoundError as error:
         print(f"Nothing drawn, for want of the trained model or the text. {error}")
         return
-    steps = (0, 2, 4) if script.smoke else (0, 10, 100)
+    steps = (0, 2, 4) if script.smoke else (0, 10, 60)
     tokens = tokenizer.encode(text[:40_000])
     rows = torch.tensor(tokens[: len(tokens) // 64 * 64]).view(-1, 64)
     run = script.run_on(
