@@ -43,7 +43,7 @@ class Making:
         self.lost: dict[tuple[float, ...], dict[Any, tuple[float, float]]] = {}
         self._place: Any = None  # for which something is kept
         self._made: tuple[Any, list[Tensor]] | None = None
-        self._parts: dict[tuple[str, int, int | None], Tensor] = {}
+        self._parts: dict[Any, Tensor] = {}
 
     def __call__(self, read: Sequence[Streamed]) -> list[Tensor]:
         """The values of the parameters that a module reads, at the present point."""
@@ -137,7 +137,7 @@ class Making:
         self.lost[tuple(map(float, point))] = {"": (lost, moved)}
 
     def _part(self, k: int | None, each: Streamed, rows: slice) -> Tensor:
-        key = each.entry.name, rows.start, k
+        key = each.entry.name, rows.start, rows.stop, k
         if key in self._parts:
             return self._parts[key]
         found = self.family.part(k, each.entry, rows, each.own)
@@ -152,4 +152,4 @@ class Making:
         lost = (rounded.to(theta.dtype) - theta).square_().sum(dtype=torch.float64)
         moved = (theta - origin).square_().sum(dtype=torch.float64)
         known = self.lost.setdefault(self.point, {})
-        known[each.entry.name, rows.start] = float(lost), float(moved)
+        known[each.entry.name, rows.start, rows.stop] = float(lost), float(moved)
