@@ -72,6 +72,14 @@ def loss_line(
         Interrupted: On Ctrl-C; nothing is kept but in `units`.
 
     Source: Goodfellow et al. 2015, arXiv:1412.6544.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> line = ls.line_between(objective.parameters(), 0 * objective.parameters())
+    >>> profile = ls.loss_line(objective, line, extent=(0, 1), resolution=3)
+    >>> profile.loss[0].round(3).tolist()  # ½ Σ h_i (1 - α)²
+    [124.091, 31.023, 0.0]
     """
     if (lines is None) == (directions is None):
         raise ValueError("Give lines, or how many random directions=, and not both.")

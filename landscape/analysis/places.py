@@ -110,10 +110,10 @@ class Places:
             found.append(Evaluation(self.names, values, errors, np.ones(len(alpha), bool)))
         return found
 
-    def prepare(self, coordinates: np.ndarray) -> None:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> None:
         """Choose how to evaluate these places, for all lines."""
         at, along_it = self._at(int(coordinates[0, 0]))
-        at.prepare(along_it(coordinates[:, 1]))
+        at.prepare(along_it(coordinates[:, 1]), progress)
 
     def __call__(
         self,

@@ -94,6 +94,14 @@ def loss_surface(
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
     Source: Li et al. 2018, arXiv:1712.09913, section 4.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> middle = objective.at(objective.parameters()).mean.item()  # the model as it is
+    >>> abs(float(surface.loss[2, 2]) - middle) < 1e-6
+    True
     """
     if directions is not None:
         if plane is not None or resume is not None or units is not None or shard != (0, 1):
@@ -119,21 +127,7 @@ def loss_surface(
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
     restriction = objective.along(plane, buffers=buffers)
-    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
-    blank = Surface(
-        alpha=alpha,
-        beta=beta,
-        metrics=objective.names,
-        values=np.full((len(objective.names), up, across), np.nan),
-        standard_error=np.full((len(objective.names), up, across), np.nan),
-        computed=np.zeros((up, across), bool),
-        gram=plane.gram,
-        labels=plane.labels,
-        explained=plane.explained,
-        explained_null=plane.explained_null,
-        settings=joined(plane.settings, objective.settings, recorded),
-        provenance=provenance(plane_hash=plane.digest),
-    )
+    blank = unmeasured(objective, plane, alpha, beta, buffers=buffers)
     check_shard(shard)
     if tolerance is not None or budget is not None:
         return measure_sparingly(
@@ -179,6 +173,33 @@ def loss_surface(
     )
 
 
+def unmeasured(
+    objective: Objective,
+    plane: Plane | SeededPlane,
+    alpha: np.ndarray,
+    beta: np.ndarray,
+    *,
+    buffers: np.ndarray | None = None,
+) -> Surface:
+    """A surface of which no point was measured yet, with the settings that it will have."""
+    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
+    shape = (len(objective.names), len(beta), len(alpha))
+    return Surface(
+        alpha=alpha,
+        beta=beta,
+        metrics=objective.names,
+        values=np.full(shape, np.nan),
+        standard_error=np.full(shape, np.nan),
+        computed=np.zeros(shape[1:], bool),
+        gram=plane.gram,
+        labels=plane.labels,
+        explained=plane.explained,
+        explained_null=plane.explained_null,
+        settings=joined(plane.settings, objective.settings, recorded),
+        provenance=provenance(plane_hash=plane.digest),
+    )
+
+
 def _warn_if_flat(surface: Surface) -> None:
     """Say that a surface is exactly flat: what its directions move has no effect on the loss."""
     values = surface.loss[surface.computed]
@@ -217,6 +238,14 @@ def merge_surfaces(parts: Sequence[Surface]) -> Surface:
 
     Raises:
         ValueError: If there is none, or they are of different measurements.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> halves = [ls.loss_surface(objective, resolution=3, shard=(part, 2)) for part in (0, 1)]
+    >>> whole = ls.merge_surfaces(halves)
+    >>> [part.computed.sum().item() for part in (*halves, whole)]
+    [5, 4, 9]
     """
     if not parts:
         raise ValueError("There is no surface to merge.")

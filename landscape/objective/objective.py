@@ -69,7 +69,8 @@ class Objective:
             trainable parameters and ``loss + weight decay``.
         batch_size: Samples per forward pass; None finds a good one by timing.
         strategy: How points are evaluated, a name in `STRATEGIES` of
-            `landscape.objective.strategies.choice`; None chooses by timing the real work.
+            `landscape.objective.strategies.choice`; None chooses by timing the real work. A choice
+            is remembered in the user's cache folder, unless ``LANDSCAPE_REMEMBER=0`` is set.
             No strategy changes a result beyond rounding, but for bitwise equal numbers give both
             `strategy` and `batch_size`.
         samples: Measure on a fixed random subset of this size.

@@ -61,10 +61,11 @@ class Restriction:
         """The same points with other metrics, without weight decay."""
         return Restriction(self.problem.measured_by(metrics), self.family, self.tuning)
 
-    def prepare(self, coordinates: np.ndarray) -> Choice:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> Choice:
         """Choose how to evaluate these points now, rather than when they are first measured."""
+        coordinates = np.asarray(coordinates, np.float64)
         with self.lent() as work:
-            return self.tuning.choice_for(self.problem, work, np.asarray(coordinates, np.float64))
+            return self.tuning.choice_for(self.problem, work, coordinates, progress)
 
     def __call__(
         self,
@@ -108,7 +109,7 @@ class Restriction:
                 working(problem, self.family, tuning, check, whole=False) as work,
             ):
                 with arithmetic(problem.precision, problem.device):
-                    choice = tuning.choice_for(problem, work, coordinates)
+                    choice = tuning.choice_for(problem, work, coordinates, progress)
                     seconds = tuning.seconds_per_point(problem.data.size)
                     if progress is not None and seconds is not None:
                         progress.expect(seconds)
@@ -204,18 +205,34 @@ class Restriction:
         progress: Progress | None,
     ) -> None:
         """Fill in totals and the mask; which sizes fitted is remembered."""
-        fitted = measure_chunks(
-            work,
-            self.tuning.batched(self.problem),
-            choice,
-            coordinates,
-            totals,
-            computed,
-            rebatch=self.problem.batch_norm == "frozen" and not work.nature.draws,
-            progress=progress,
-        )
-        if (fitted.chunk, fitted.batch_size) != (choice.chunk, choice.batch_size):
-            self.tuning.fit(choice, fitted)
+        data = self.tuning.batched(self.problem)
+        rebatch = self.problem.batch_norm == "frozen" and not work.nature.draws
+
+        def measure(way: Choice, part: slice) -> None:
+            fitted = measure_chunks(
+                work,
+                data,
+                way,
+                coordinates[part],
+                totals[:, part],
+                computed[part],
+                rebatch=rebatch,
+                progress=progress,
+            )
+            if (fitted.chunk, fitted.batch_size) != (way.chunk, way.batch_size):
+                self.tuning.fit(way, fitted)
+            if totals.is_cuda:
+                torch.cuda.synchronize(totals.device)  # the time that it took may be asked for
+
+        begin, promise = 0, self.tuning.promise
+        if promise is not None and promise.chosen is choice:
+            begin = promise.check(measure, len(coordinates))
+            if self.tuning.promise is not promise:  # memory was short
+                choice = self.tuning.choice or choice
+            elif promise.checked:
+                choice = self.tuning.proven()
+        if begin < len(coordinates):
+            measure(choice, slice(begin, None))
 
     def _spot_check(
         self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int

@@ -32,6 +32,14 @@ def plot_profile(profile: Profile, *, metric: str | None = None, ax: Axes | None
 
     Raises:
         ValueError: If the metric is unknown.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> line = ls.line_between(objective.parameters(), 0 * objective.parameters())
+    >>> profile = ls.loss_line(objective, line, extent=(0, 1), resolution=3)
+    >>> ls.plot_profile(profile).get_ylabel()
+    'loss'
     """
     metric = metric or profile.metrics[0]
     if metric not in profile.metrics:

@@ -71,6 +71,13 @@ def plot_surface(
 
     Raises:
         ValueError: If the metric is unknown or a path belongs to another plane.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> ls.plot_surface(surface).get_xlabel()
+    'direction 1'
     """
     metric = metric or surface.metrics[0]
     values = metric_of(surface, metric)

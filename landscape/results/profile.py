@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -32,6 +32,14 @@ class Profile(Result):
             away; None where nothing was, or nobody counted.
         settings: How the lines were chosen, batch-norm policy, data, precision.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> line = ls.line_between(objective.parameters(), 0 * objective.parameters())
+    >>> profile = ls.loss_line(objective, line, extent=(0, 1), resolution=3)
+    >>> profile.loss[0].round(3).tolist()  # ½ Σ h_i (1 - α)²
+    [124.091, 31.023, 0.0]
     """
 
     schema: ClassVar[str] = "landscape/profile"
@@ -43,8 +51,8 @@ class Profile(Result):
     names: Annotated[tuple[str, ...], "line"]
     label: str
     rounding: Float64[np.ndarray, "line alpha"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:

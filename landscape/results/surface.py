@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -49,6 +49,13 @@ class Surface(Result):
             `landscape.analysis.sparing.surface`. None without a tolerance.
         rounding: The share of the displacement from the centre that the parameters' own types
             rounded away, ‖rounded - θ‖ / ‖θ - θ(0)‖; None where nothing was, or nobody counted.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> surface.loss.shape, surface.alpha.tolist()
+    ((5, 5), [-1.0, -0.5, 0.0, 0.5, 1.0])
     """
 
     schema: ClassVar[str] = "landscape/surface"
@@ -68,10 +75,10 @@ class Surface(Result):
     error: Float64[np.ndarray, "metric beta alpha"] | None = None
     trusted: Bool[np.ndarray, "beta alpha"] | None = None
     moments: Float64[np.ndarray, "moment row beta alpha"] | None = None
-    accuracy: dict | None = None
+    accuracy: dict[str, Any] | None = None
     rounding: Float64[np.ndarray, "beta alpha"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:

@@ -293,13 +293,13 @@ def _spread(values: Tensor, start: int) -> None:
 
 
 def _values(work: Work, batches: Batches) -> Values:
-    """What every metric returns for every batch at the origin."""
+    """What every metric returns for every batch, where the model rests."""
     found: Values = [[] for _ in work.metrics]
 
     def keep(metric: int, point: int, value: Any, samples: int) -> None:
         found[metric].append(value)
 
-    with one_by_one(work, work.place, each=keep) as measure:
+    with one_by_one(work, work.rest, each=keep) as measure:
         measure(torch.zeros(1, len(work.directions)).numpy(), batches)
     return found
 

@@ -146,6 +146,7 @@ def _waiting(work: Work, stream: Stream) -> float:
     leaves = [m for m in work.loan.model.modules() if not any(m.children())]
     hooks = [module.register_forward_hook(watch) for module in leaves]
     try:
+        work.rest()
         next(iter(work.metrics.values()))(work.loan.model, batch)
     finally:
         for hook in hooks:

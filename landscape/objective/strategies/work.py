@@ -63,9 +63,9 @@ class Work:
     sample: Batches
     check: Callable[[], None]
     rounding: torch.dtype = torch.float32
-    recalibration: list | None = None
+    recalibration: list[Any] | None = None
     threads: int = 1
-    programs: dict = field(default_factory=dict)
+    programs: dict[Any, Any] = field(default_factory=dict)
     nature: Nature = field(default_factory=Nature)
     begin: Callable[[int], None] = lambda batch: None
     making: Making = field(default=None)  # pyright: ignore[reportAssignmentType]
@@ -103,12 +103,21 @@ class Work:
         torch.clear_autocast_cache()  # autocast that is on all the while keeps casts of weights
         self.place_buffers(point)
 
-    def rest(self) -> None:
-        """Let the model compute at the origin, or with its own weights where they come and go."""
-        self.place([0.0] * self.family.coordinates)
-        if self.loan.stream is not None:
-            self.making.forget()
+    def rest(self, point: Sequence[float] = ()) -> None:
+        """Let the model compute at the origin, or with its own weights where they come and go.
+
+        For looks at the losses, which need no weights in particular: making those of the origin
+        may mean to read them from files.
+        """
+        origin = [0.0] * self.family.coordinates
+        if self.loan.stream is None:
+            self.place(origin)
+            return
+        self.making.forget()
+        if self.loan.change is None:
             self.loan.stream.use(None)
+        torch.clear_autocast_cache()
+        self.place_buffers(origin)
 
     def place_buffers(self, point: Sequence[float]) -> None:
         """Set the buffers that belong to a point, and undo what the model wrote into others."""
