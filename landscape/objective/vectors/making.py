@@ -68,10 +68,11 @@ class Making:
         if place is not self._place:
             self.forget()
         self._place = place
-        if self._made is None or self._made[0] != (self.point, rows):
+        key = self.point, rows, self.loan.change
+        if self._made is None or self._made[0] != key:
             self._made = None
             with torch.no_grad(), _disable_current_modes():
-                self._made = (self.point, rows), made()
+                self._made = key, made()
         return self._made[1]
 
     def forget(self) -> None:
