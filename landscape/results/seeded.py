@@ -85,7 +85,16 @@ class _Seeded(Result):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeededLine(_Seeded):
-    """A random line kept as a recipe; made by `random_line(objective, stored=False)`."""
+    """A random line kept as a recipe; made by `random_line(objective, stored=False)`.
+
+    >>> import landscape as ls, torch
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> objective = ls.Objective(torch.nn.Linear(3, 2), loss, (torch.ones(4, 3), torch.ones(4, 2)))
+    >>> line = ls.random_line(objective, stored=False)
+    >>> line.norms.shape, line.moved
+    ((2,), ('weight',))
+    """
 
     schema: ClassVar[str] = "landscape/seeded-line"
     count: ClassVar[int] = 1
@@ -93,7 +102,16 @@ class SeededLine(_Seeded):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeededPlane(_Seeded):
-    """A random plane kept as a recipe; made by `random_plane(objective, stored=False)`."""
+    """A random plane kept as a recipe; made by `random_plane(objective, stored=False)`.
+
+    >>> import landscape as ls, torch
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> objective = ls.Objective(torch.nn.Linear(3, 2), loss, (torch.ones(4, 3), torch.ones(4, 2)))
+    >>> plane = ls.random_plane(objective, stored=False)
+    >>> plane.norms.shape, plane.moved
+    ((2,), ('weight',))
+    """
 
     schema: ClassVar[str] = "landscape/seeded-plane"
     count: ClassVar[int] = 2
