@@ -80,6 +80,15 @@ def walk(
             None before the first.
 
     Source: Xing et al. 2018, "A Walk with SGD", arXiv:1802.08770.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> walk = ls.walk(objective, run, points=3)
+    >>> walk.loss.shape, walk.height.shape
+    ((8, 4), (8,))
     """
     if points < 2 or every < 1:
         raise ValueError(f"points must be at least 2 and every 1; got {points} and {every}.")

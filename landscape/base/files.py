@@ -24,12 +24,24 @@ _DAMAGE = (
     EOFError,
 )  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What asking for a lock says where there are none, as on some network file systems."""
 _SMALL = 1 << 24  # bytes of which nobody minds whether they are stored
 _TIGHTEST = 1100  # times smaller than what was compressed: more than deflate can
 
 
 class SchemaError(ValueError):
-    """A file or a group is not what it was taken for; the message says what was found."""
+    """A file or a group is not what it was taken for; the message says what was found.
+
+    >>> import pathlib
+    >>> import landscape as ls
+    >>> written = pathlib.Path("notes.h5").write_text("no HDF5")
+    >>> try:
+    ...     ls.load_results("notes.h5")
+    ... except SchemaError as error:
+    ...     print(str(error)[:40])
+    notes.h5 is not an HDF5 file (a .h5 writ
+    """
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -198,6 +210,9 @@ def being_written(path: str | os.PathLike[str]) -> bool:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         return False
 
 
@@ -246,7 +261,11 @@ def _locked(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:  # there, the rename alone keeps files whole
+            if error.errno not in NO_LOCKS:
+                raise
         yield
     finally:
         os.close(handle)

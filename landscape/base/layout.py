@@ -53,6 +53,19 @@ class Entry:
         """Where the tensor lies in the flat vector."""
         return slice(self.offset, self.offset + self.size)
 
+    def blocks(self, most: int = 2**20) -> Iterator[slice]:
+        """Rows, along the first axis, in parts of at most so many elements, or of one row."""
+        if not self.shape:
+            yield slice(0, 1)
+            return
+        each = max(1, most * self.shape[0] // max(1, self.size))
+        for start in range(0, self.shape[0], each):
+            yield slice(start, min(self.shape[0], start + each))
+
+    def rows(self, tensor: Any, rows: slice) -> Any:
+        """Rows of a tensor of this shape; one without axes is given whole."""
+        return tensor[rows] if self.shape else tensor
+
     def at(self, offset: int) -> Entry:
         """The same tensor at another place."""
         return replace(self, offset=offset)
@@ -66,6 +79,11 @@ class Layout:
     does not move is never perturbed either. A parameter used in several places (tied weights)
     appears once, under its first name. The tensors of a parametrized weight (weight norm) have
     the kind and the filter axis of the layer they belong to.
+
+    >>> import torch
+    >>> layout = Layout.of(torch.nn.Linear(2, 3))
+    >>> [(entry.name, entry.shape) for entry in layout], layout.size
+    ([('weight', (3, 2)), ('bias', (3,))], 9)
     """
 
     entries: tuple[Entry, ...]

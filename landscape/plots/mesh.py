@@ -27,6 +27,13 @@ def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> Path:
         ValueError: If the suffix is none of these.
         FileExistsError: If something else than a mesh of this kind is there.
         ImportError: If a ``.glb`` is wanted and trimesh is not installed.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> ls.write_mesh(ls.surface_mesh(surface), "surface.ply").name
+    'surface.ply'
     """
     path = expanded(path)
     if path.suffix not in _WRITERS:

@@ -72,6 +72,15 @@ def plot_results(
 
     Raises:
         ValueError: If nothing in `results` can be drawn, or a format or style is unknown.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> from pathlib import Path
+    >>> drawn = ls.plot_results({"surface/random": surface}, Path("figures"), formats=["png"])
+    >>> [figure.file.name for figure in drawn]
+    ['surface-random.png']
     """
     if not formats:
         raise ValueError(f"No format was given; choose of {', '.join(FORMATS)}.")

@@ -61,6 +61,14 @@ def surface_mesh(
     Raises:
         ValueError: If the metric is unknown, a path belongs to another plane or no value is
             finite.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> mesh = ls.surface_mesh(surface)
+    >>> mesh
+    Mesh(25 vertices, 32 triangles, 0 paths, 'loss')
     """
     metric = metric or surface.metrics[0]
     values = metric_of(surface, metric)

@@ -17,6 +17,7 @@ from landscape.base.log import LOG
 from landscape.base.runs.tables import check_scalar_name, refuse_existing, refuse_written
 from landscape.base.runs.writer import ROW_TYPES, RowType
 from landscape.base.shown import short
+from landscape.base.trackers import tracker_of
 from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
@@ -30,6 +31,7 @@ from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.steps import all_of
 from landscape.recording.stream import Stream
+from landscape.recording.tracking import Tracking
 from landscape.recording.watch import Watch
 
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
@@ -109,6 +111,9 @@ class Recorder:
             random generators are restored (with `random_state`). A new file is made when there is
             none.
         seed: Seed of the sketch.
+        log_to: An experiment tracker that is told the numbers while the run trains, up to ten
+            steps a second: ``wandb``, a `SummaryWriter`, …, see `landscape.log_to`. Neither the
+            training nor the recording waits for it; if it fails, one `NotTracked` warning says so.
         run: How the run is made, for example ``{"task": ..., "optimizer": "adam"}``;
             JSON-serialisable. The optimizer's class name and options are filled in when missing.
         overwrite: Replace an existing file.
@@ -125,6 +130,21 @@ class Recorder:
             for x, y in loader:
                 loss = step(x, y)
                 recorder.log(loss=loss)
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with ls.Recorder("run.h5", model, optimizer) as recorder:
+    ...     for _ in range(3):
+    ...         loss = model(torch.ones(4, 2)).square().mean()
+    ...         optimizer.zero_grad()
+    ...         loss.backward()
+    ...         optimizer.step()
+    ...         recorder.log(loss=loss)
+    >>> run = ls.Trajectory("run.h5")
+    >>> len(run), run.initial.shape
+    (4, (3,))
     """
 
     def __init__(
@@ -148,6 +168,7 @@ class Recorder:
         steps: int | None = None,
         resume: bool | int = False,
         seed: int = 0,
+        log_to: Any = None,
         run: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -185,6 +206,9 @@ class Recorder:
             gradient_histogram,
         )
         self._model, self._every, self._inner = model, every, inner
+        self._tracker = log_to
+        if log_to is not None:
+            tracker_of(log_to)
         called = " + ".join(type(o).__name__ for o in self._optimizers)
         options = {"options": options_of(self._optimizers[0])} if len(self._optimizers) == 1 else {}
         self._run = {"optimizer": called, "every": every, **options, **(run or {})}
@@ -288,7 +312,9 @@ class Recorder:
         except BaseException:
             listener.stop_listening()
             raise
-        listener.begin(Stream(writer, slots, measure, step=-1 if resumed is None else step))
+        tracking = None if self._tracker is None else Tracking(self._tracker)
+        last = -1 if resumed is None else step
+        listener.begin(Stream(writer, slots, measure, step=last, tracking=tracking))
         self._listener = listener
         atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self

@@ -31,6 +31,11 @@ class AdaptiveRate(Result):
         rectification: RAdam's factor r_t; NaN where ρ_t ≤ 4.
         settings: β₂, samples, seed.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> rate = ls.adaptive_rate_variance(steps=[10, 100], samples=2000)
+    >>> rate.step.tolist(), rate.simulated.shape
+    ([10, 100], (2,))
     """
 
     schema: ClassVar[str] = "landscape/adaptive-rate"

@@ -36,6 +36,19 @@ class Alignment(Result):
         layout: The model's layout as JSON.
         settings: Method, restarts, seed, sweeps.
         provenance: Software, command, time.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import landscape as ls
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> data = (torch.randn(32, 2), torch.randn(32, 1))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    >>> objective = ls.Objective(model, loss, data)
+    >>> a = objective.parameters()
+    >>> alignment = ls.align(objective, a, a)
+    >>> float(alignment.after), alignment.order.tolist()
+    (1.0, [0, 1, 2])
     """
 
     schema: ClassVar[str] = "landscape/alignment"

@@ -47,6 +47,15 @@ class CurvaturePath(Result):
         computed: False where a state was not measured yet.
         settings: Run, data, tolerance.
         provenance: Software, command, time, cost.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> path = ls.curvature_path(objective, run, every=4)
+    >>> path.step.tolist(), path.sharpness.round(3).tolist(), path.threshold.tolist()
+    ([0, 4, 8], [100.0, 100.0, 100.0], [200.0, 200.0, 200.0])
     """
 
     schema: ClassVar[str] = "landscape/curvature-path"

@@ -30,6 +30,11 @@ class Diagnosis(Result):
             threshold comes from (``source``), and what to draw (``plot``).
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> file = ls.record_run(ls.Run("function/quadratic", "gd", lr=0.03, steps=30), "gd.h5")
+    >>> ls.diagnose(ls.Trajectory(file)).standing_out  # its rate is above 2 / 100
+    ('divergence', 'high floor', 'rate too high', 'growing weights')
     """
 
     schema: ClassVar[str] = "landscape/diagnosis"

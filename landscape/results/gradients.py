@@ -31,6 +31,12 @@ class GradientHistogram(Result):
             and from the last edge on (not finite ones among them), shape (update, bin).
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> run = ls.Run("function/quadratic", "gd", lr=0.01, steps=8, gradient_histogram=True)
+    >>> histogram = ls.gradient_histogram(ls.Trajectory(ls.record_run(run, "gd.h5")))
+    >>> histogram.count.sum(axis=1).tolist()  # ten entries at every step
+    [10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]
     """
 
     schema: ClassVar[str] = "landscape/gradient-histogram"

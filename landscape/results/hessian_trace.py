@@ -25,6 +25,13 @@ class HessianTrace(Result):
         probes: Random vectors.
         settings: Seed, block, data, precision.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> trace = ls.hessian_trace(objective, probes=4)
+    >>> round(trace.value, 2)  # Σ h_i; exact, the Hessian being diagonal
+    248.18
     """
 
     schema: ClassVar[str] = "landscape/hessian-trace"

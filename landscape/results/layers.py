@@ -33,6 +33,13 @@ class LayerMetrics(Result):
         gradient_norm: Norm of the mini-batch gradient of that update; None where not recorded.
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> layers = ls.layer_metrics(run)
+    >>> layers.layers, layers.weight_norm.shape
+    (('x',), (1, 9))
     """
 
     schema: ClassVar[str] = "landscape/layers"

@@ -42,6 +42,13 @@ class PathMetrics(Result):
         layer_distance: ‖θ_s - θ_0‖ of each tensor.
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> path = ls.path_metrics(run)
+    >>> path.step.tolist(), path.distance.shape, path.distance[0].item()
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8], (9,), 0.0)
     """
 
     schema: ClassVar[str] = "landscape/path"

@@ -32,6 +32,16 @@ class Projection(Result):
         shown: Share of this run's squared distance from the origin that lies in the plane.
         settings: Plane, data.
         provenance: Software, command, time, hash of the plane.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> plane = ls.pca_plane(run)
+    >>> path = ls.project(run, plane, objective=objective)
+    >>> path.coordinates.shape, bool(path.residual.max() < 0.3)
+    ((9, 2), True)
     """
 
     schema: ClassVar[str] = "landscape/projection"

@@ -27,6 +27,13 @@ class SpectralDensity(Result):
         size: n, the number of eigenvalues.
         settings: Seed, block, data, precision.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> density = ls.spectral_density(objective, runs=2, steps=10)
+    >>> density.weight.sum(axis=1).round(6).tolist(), density.size
+    ([1.0, 1.0], 10)
     """
 
     schema: ClassVar[str] = "landscape/spectral-density"

@@ -44,6 +44,15 @@ class Walk(Result):
         bounds: First and last optimizer step of every window; windows may overlap.
         settings: Batch-norm policy, data, precision, whose batch-norm statistics.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> walk = ls.walk(objective, run, points=3)
+    >>> walk.loss.shape, walk.height.shape
+    ((8, 4), (8,))
     """
 
     schema: ClassVar[str] = "landscape/walk"

@@ -34,6 +34,15 @@ class WalkStatistics(Result):
         floor: Quartiles of the valley floor, shape (window, 3).
         settings: Confidence, tolerance of convexity (``convexity``), and the walk's.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> statistics = ls.walk_statistics(ls.walk(objective, run, points=5))
+    >>> dict(zip(statistics.properties, statistics.fraction[0].tolist()))
+    {'barrier': 0.0, 'convex': 1.0, 'interior minimum': 0.0}
     """
 
     schema: ClassVar[str] = "landscape/walk-statistics"

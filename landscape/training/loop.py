@@ -58,6 +58,11 @@ def record_run(
     Raises:
         ValueError: If the file holds another run, the training does not come to its states, or the
             optimizer fails, which a training that diverges is not; see `CheckedSteps`.
+
+    >>> import landscape as ls
+    >>> file = ls.record_run(ls.Run("function/rosenbrock", "adam", lr=0.1, steps=4), "adam.h5")
+    >>> len(ls.Trajectory(file))
+    5
     """
     run, path = run.resolved(), expanded(path)
     done = recorded_steps(path, run) if resume and path.exists() else 0

@@ -74,6 +74,14 @@ def curvature_map(
         Interrupted: On Ctrl-C; its `partial` is the unfinished map (go on with `units`).
 
     Source: Li et al. 2018, arXiv:1712.09913, section 6.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> spectrum = ls.hessian_spectrum(objective, top=2)
+    >>> found = ls.curvature_map(objective, ls.eigen_plane(spectrum), resolution=3)
+    >>> found.largest.round(3).tolist()[1], found.smallest.round(3).tolist()[1]
+    ([100.0, 100.0, 100.0], [1.0, 1.0, 1.0])
     """
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:

@@ -66,6 +66,15 @@ def curvature_path(
 
     Source: Cohen et al. 2021, arXiv:2103.00065, and 2022, arXiv:2207.14484; gradient share: Gur-Ari
     et al. 2018, arXiv:1812.04754; batch sharpness: Andreyev & Beneventano 2024, arXiv:2412.20553.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> path = ls.curvature_path(objective, run, every=4)
+    >>> path.step.tolist(), path.sharpness.round(3).tolist(), path.threshold.tolist()
+    ([0, 4, 8], [100.0, 100.0, 100.0], [200.0, 200.0, 200.0])
     """
     _check(objective, trajectory, every, top, tolerance, batch_size)
     top = min(top, objective.layout.size - 1) or 1

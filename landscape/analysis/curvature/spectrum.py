@@ -132,7 +132,8 @@ def extremes_of(
     try:
         return extremes(
             product or hessian.matvec, size, top=top, bottom=bottom, tolerance=tolerance, seed=seed,
-            start=start, most=most, room=room, ties=ties,
+            start=start, gradient=hessian.gradient if product is None else None, most=most,
+            room=room, ties=ties,
         )  # fmt: skip
     except FloatingPointError:
         raise ValueError(

@@ -47,6 +47,13 @@ def pca_plane(
 
     Raises:
         ValueError: If the runs have different layouts or hold fewer than three states together.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> plane = ls.pca_plane(run)
+    >>> bool(plane.explained.sum() > 0.9), plane.explained_null.shape
+    (True, (2,))
     """
     runs = [trajectories] if isinstance(trajectories, Trajectory) else list(trajectories)
     layout = _common_layout(runs)

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import h5py
 
-from landscape.base.files import SchemaError, expanded, opened
+from landscape.base.files import NO_LOCKS, SchemaError, expanded, opened
 
 _T = TypeVar("_T")
+_LATELY = 30.0  # seconds; a recorder commits every second in which it steps
 _TRIES, _WAIT = 40, 0.05  # seconds; a commit is made every second and takes a part of one
 
 
@@ -29,7 +30,7 @@ def read(path: str | os.PathLike[str], function: Callable[[h5py.File], _T]) -> _
             with opened(path) as file:
                 found = function(file)
         except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            if not is_written(path):
+            if before == _state(path) and not is_written(path):
                 if isinstance(error, SchemaError | FileNotFoundError):
                     raise
                 raise SchemaError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
@@ -41,7 +42,10 @@ def read(path: str | os.PathLike[str], function: Callable[[h5py.File], _T]) -> _
 
 
 def is_written(path: str | os.PathLike[str]) -> bool:
-    """Whether a recorder has the file open."""
+    """Whether a recorder has the file open.
+
+    Where files cannot be locked, as on some network file systems: whether it was written lately.
+    """
     try:
         import fcntl
     except ImportError:  # Windows, where recordings are not locked
@@ -51,9 +55,18 @@ def is_written(path: str | os.PathLike[str]) -> bool:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno in NO_LOCKS and _is_recent(path)
+    return False
+
+
+def _is_recent(path: str | os.PathLike[str]) -> bool:
+    try:
+        return abs(time.time() - os.stat(expanded(path)).st_mtime) < _LATELY
     except OSError:
         return False
-    return False
 
 
 def _state(path: str | os.PathLike[str]) -> tuple[int, int] | None:

@@ -65,6 +65,12 @@ class Trajectory:
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> len(run), run.initial.shape, run.final.shape
+    (9, (10,), (10,))
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

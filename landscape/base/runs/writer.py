@@ -60,6 +60,16 @@ class TrajectoryWriter:
     Raises:
         FileExistsError: If the file exists and `overwrite` is False.
         OSError: If it cannot be created.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from landscape.base.layout import Layout
+    >>> layout = Layout.of(torch.nn.Linear(2, 1))
+    >>> with TrajectoryWriter("mine.h5", layout) as writer:
+    ...     for step in range(3):
+    ...         writer.append_state(step, np.full(3, step, "float32"))
+    >>> len(Trajectory("mine.h5"))
+    3
     """
 
     def __init__(
