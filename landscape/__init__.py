@@ -142,6 +142,7 @@ _HOMES = {
     "evolution_frames": "plots.animate",
     "write_animation": "plots.animate",
     "explore": "explorer.build",
+    "gallery": "explorer.gallery",
     "log_to": "live.trackers",
     "NotTracked": "recording.tracking",
     "figure": "plots.interactive",

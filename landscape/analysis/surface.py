@@ -107,7 +107,7 @@ def loss_surface(
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
     restriction = objective.along(plane, buffers=buffers)
-    blank = _blank(objective, plane, alpha, beta, buffers)
+    blank = unmeasured(objective, plane, alpha, beta, buffers=buffers)
     check_shard(shard)
     if tolerance is not None or budget is not None:
         return measure_sparingly(
@@ -153,23 +153,24 @@ def loss_surface(
     )
 
 
-def _blank(
+def unmeasured(
     objective: Objective,
-    plane: Plane,
+    plane: Plane | SeededPlane,
     alpha: np.ndarray,
     beta: np.ndarray,
-    buffers: np.ndarray | None,
+    *,
+    buffers: np.ndarray | None = None,
 ) -> Surface:
-    """The surface before anything was measured."""
+    """A surface of which no point was measured yet, with the settings that it will have."""
     recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
-    size = len(objective.names), len(beta), len(alpha)
+    shape = (len(objective.names), len(beta), len(alpha))
     return Surface(
         alpha=alpha,
         beta=beta,
         metrics=objective.names,
-        values=np.full(size, np.nan),
-        standard_error=np.full(size, np.nan),
-        computed=np.zeros(size[1:], bool),
+        values=np.full(shape, np.nan),
+        standard_error=np.full(shape, np.nan),
+        computed=np.zeros(shape[1:], bool),
         gram=plane.gram,
         labels=plane.labels,
         explained=plane.explained,

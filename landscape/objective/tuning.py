@@ -111,7 +111,7 @@ class Tuning:
                 self._natures[key] = problem.metrics, problem.look(loan)
             return self._natures[key][1]
 
-    def programs(self, problem: Problem) -> dict:
+    def programs(self, problem: Problem) -> dict[Any, Any]:
         """What was compiled for these metrics."""
         with self._lock:
             return self._programs.setdefault(_key(problem), (problem.metrics, {}))[1]

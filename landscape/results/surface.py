@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -75,10 +75,10 @@ class Surface(Result):
     error: Float64[np.ndarray, "metric beta alpha"] | None = None
     trusted: Bool[np.ndarray, "beta alpha"] | None = None
     moments: Float64[np.ndarray, "moment row beta alpha"] | None = None
-    accuracy: dict | None = None
+    accuracy: dict[str, Any] | None = None
     rounding: Float64[np.ndarray, "beta alpha"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:

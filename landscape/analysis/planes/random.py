@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from landscape.analysis.planes.normalization import check_normalization, normalize
 from landscape.analysis.planes.seeded import recipe, still_tensors
 from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.vector import Vector, layout_of
-from landscape.objective.vectors.seeded import NORMALIZATIONS, Normalization
+from landscape.objective.vectors.seeded import Normalization
 from landscape.results.affine import Line, Plane, affine
 from landscape.results.seeded import SeededLine, SeededPlane
 
@@ -181,7 +182,7 @@ def _recipe(
 ) -> dict[str, Any]:
     if not hasattr(objective, "problem"):
         _parameters(objective)  # says what is expected
-    _check_normalization(normalization)
+    check_normalization(normalization)
     moved = _moved(objective.layout, ignore, select)
     _tell_still(
         still_tensors(objective, moved, normalization), sum(e.kind == "weight" for e in moved)
@@ -202,13 +203,6 @@ def _settings(
         "seed": seed,
     }
     return told if select is None else {**told, "select": select}
-
-
-def _check_normalization(name: str) -> None:
-    if name not in NORMALIZATIONS:
-        raise ValueError(
-            f"normalization must be one of {', '.join(map(repr, NORMALIZATIONS))}; not {name!r}."
-        )
 
 
 def _moved(layout: Layout, ignore: Sequence[Kind], select: str | None) -> list[Entry]:
@@ -237,7 +231,7 @@ def _random(
     ignore: Sequence[Kind],
     select: str | None,
 ) -> dict[str, Any]:
-    _check_normalization(normalization)
+    check_normalization(normalization)
     origin, layout = _placed(centre, layout)
     if origin.shape != (layout.size,):
         raise ValueError(f"The origin has shape {origin.shape}; the layout asks ({layout.size},).")
@@ -250,8 +244,7 @@ def _random(
             drawn = generator.standard_normal(entry.size)
             if entry.name in moved:
                 direction[entry.slice] = drawn
-        if normalization != "none":
-            _normalize(direction, origin, layout, normalization)
+        normalize(direction, origin, layout, normalization)
         directions.append(direction)
     _check_moved(directions[0], [e for e in layout if e.name in moved])
     labels = ["direction 1", "direction 2"][:count]
@@ -309,22 +302,3 @@ def _tell_still(still: Sequence[str], weights: int) -> None:
         f"them, as in a fresh low-rank adapter. {remedy}",
         stacklevel=5,
     )
-
-
-def _normalize(
-    direction: np.ndarray, origin: np.ndarray, layout: Layout, normalization: Normalization
-) -> None:
-    if normalization == "gaussian":
-        moved = origin[direction != 0].astype(np.float64)
-        direction *= np.linalg.norm(moved) / np.linalg.norm(direction)
-        return
-    for entry in layout:
-        tensor = direction[entry.slice].reshape(entry.shape)
-        if normalization == "filter":
-            mine = layout.filter_norms(entry, direction)
-            wanted = layout.filter_norms(entry, origin)
-        else:
-            mine = np.linalg.norm(direction[entry.slice])
-            wanted = np.linalg.norm(origin[entry.slice].astype(np.float64))
-        # An ignored tensor has norm zero and stays zero.
-        tensor *= np.divide(wanted, mine, out=np.zeros_like(wanted), where=np.asarray(mine) > 0)

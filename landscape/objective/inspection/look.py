@@ -222,7 +222,7 @@ def _changed(first: Aside, second: Aside) -> dict[nn.Module, set[str]]:
     return {module: names for module, names in found.items() if names}
 
 
-def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple:
+def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple[Any, ...]:
     """What two passes reached both: it was there before."""
     return tuple(first[key][0] for key in first if key in second)
 

@@ -63,9 +63,9 @@ class Work:
     sample: Batches
     check: Callable[[], None]
     rounding: torch.dtype = torch.float32
-    recalibration: list | None = None
+    recalibration: list[Any] | None = None
     threads: int = 1
-    programs: dict = field(default_factory=dict)
+    programs: dict[Any, Any] = field(default_factory=dict)
     nature: Nature = field(default_factory=Nature)
     begin: Callable[[int], None] = lambda batch: None
     making: Making = field(default=None)  # pyright: ignore[reportAssignmentType]
