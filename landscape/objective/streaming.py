@@ -38,13 +38,14 @@ def streams(problem: Problem, family: Family, strategy: str | None) -> bool:
         if reason := _unfit(problem):
             raise ValueError(f"strategy 'streamed' cannot be used here: {reason}.")
         return True
-    if strategy is not None or _unfit(problem):
+    if strategy is not None:
         return False
-    devices = {p.device for p in problem.model.parameters()}
     free = free_bytes(problem.device)
     vectors = 1 if type(family) is Family else 2 + len(family.directions)
     needed = vectors * problem.layout.size * problem.dtype.itemsize
-    return len(devices) > 1 or (free is not None and needed > _SHARE * free)
+    fits = free is None or needed <= _SHARE * free
+    together = len({p.device for p in problem.model.parameters()}) == 1
+    return not (fits and together) and not _unfit(problem)
 
 
 def _unfit(problem: Problem) -> str:

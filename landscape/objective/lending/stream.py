@@ -72,9 +72,10 @@ class Stream:
 
     def use(self, make: Make | None) -> None:
         """From now on parameters hold what this gives, while a module reads them; None: rest."""
+        if make is None or make is not self.make:
+            for each in self.parameters.values():
+                each.parameter.data = each.own if make is None else each.absent
         self.make = make
-        for each in self.parameters.values():
-            each.parameter.data = each.own if make is None else each.absent
         if make is not None and self._always:
             for each, values in zip(self._always, make(self._always), strict=True):
                 each.parameter.data = values

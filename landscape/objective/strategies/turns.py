@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Any
 
 Task = Callable[[], Any]
@@ -54,7 +55,7 @@ class Turns:
             BaseException: What the first of them, or `check`, raised.
         """
         threads = [
-            threading.Thread(target=self._pass, args=(i,), daemon=True)
+            threading.Thread(target=copy_context().run, args=(self._pass, i), daemon=True)
             for i in range(len(self._tasks))
         ]
         for thread in threads:

@@ -43,7 +43,7 @@ class Making:
         self.lost: dict[tuple[float, ...], dict[Any, tuple[float, float]]] = {}
         self._place: Any = None  # for which something is kept
         self._made: tuple[Any, list[Tensor]] | None = None
-        self._parts: dict[tuple[str, int, int | None], Tensor] = {}
+        self._parts: dict[Any, Tensor] = {}
 
     def __call__(self, read: Sequence[Streamed]) -> list[Tensor]:
         """The values of the parameters that a module reads, at the present point."""
@@ -68,10 +68,11 @@ class Making:
         if place is not self._place:
             self.forget()
         self._place = place
-        if self._made is None or self._made[0] != (self.point, rows):
+        key = self.point, rows, self.loan.change
+        if self._made is None or self._made[0] != key:
             self._made = None
             with torch.no_grad(), _disable_current_modes():
-                self._made = (self.point, rows), made()
+                self._made = key, made()
         return self._made[1]
 
     def forget(self) -> None:
@@ -137,7 +138,7 @@ class Making:
         self.lost[tuple(map(float, point))] = {"": (lost, moved)}
 
     def _part(self, k: int | None, each: Streamed, rows: slice) -> Tensor:
-        key = each.entry.name, rows.start, k
+        key = each.entry.name, rows.start, rows.stop, k
         if key in self._parts:
             return self._parts[key]
         found = self.family.part(k, each.entry, rows, each.own)
@@ -152,4 +153,4 @@ class Making:
         lost = (rounded.to(theta.dtype) - theta).square_().sum(dtype=torch.float64)
         moved = (theta - origin).square_().sum(dtype=torch.float64)
         known = self.lost.setdefault(self.point, {})
-        known[each.entry.name, rows.start] = float(lost), float(moved)
+        known[each.entry.name, rows.start, rows.stop] = float(lost), float(moved)
