@@ -66,7 +66,7 @@ def test_this_machine_is_answered_under_any_port(server, host):
                                   "127.0.0.1.nip.io:80", "localhost@evil.example"])  # fmt: skip
 def test_other_hosts_are_refused_also_with_the_token(server, host):
     for path in ("/", "/events", "/row"):
-        answer, body = ask(server, f"{path}?token={server.token}&run=0&step=1", host=host)
+        answer, body = ask(server, f"{path}?token={server.token}&run=SGD&step=1", host=host)
         assert answer.status == 403
         assert "only localhost is answered" in body
 
@@ -101,14 +101,14 @@ def test_it_is_only_read_from(server, method):
 
 
 def test_the_numbers_of_a_step_in_full(server):
-    address = f"/row?token={server.token}&run=0"
+    address = f"/row?token={server.token}&run=SGD"
     _, body = ask(server, f"{address}&step=2")
     assert json.loads(body)["loss"] == 2
     for query in ("&step=99", "&step=-1", "&step=x", "", "&step=1e9", f"&step={'9' * 400}"):
         answer, body = ask(server, address + query)
         assert answer.status == 404
         assert len(body) < 200
-    answer, _ = ask(server, address.replace("run=0", "run=7") + "&step=1")
+    answer, _ = ask(server, address.replace("run=SGD", "run=Adam") + "&step=1")
     assert answer.status == 404
 
 
