@@ -94,10 +94,17 @@ def test_no_path_leads_to_a_file(server, path):
     assert len(body) < 100
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "HEAD", "TRACE"])
 def test_it_is_only_read_from(server, method):
     answer, _ = ask(server, f"/?token={server.token}", method=method)
     assert answer.status == 501
+
+
+def test_what_nobody_measures_cannot_be_asked_for(server):
+    answer, body = ask(server, f"/measure?token={server.token}&what=walk", method="POST")
+    assert (answer.status, body) == (404, "start landscape watch with --measure to measure\n")
+    answer, _ = ask(server, f"/?token={server.token}", method="POST")
+    assert answer.status == 404
 
 
 def test_the_numbers_of_a_step_in_full(server):
