@@ -62,6 +62,20 @@ def test_a_thick_restart_comes_to_the_same_pairs():
     np.testing.assert_allclose(found.value, ends(np.linalg.eigvalsh(a), 3, 2), atol=1e-10)
 
 
+def test_a_gradient_shortens_the_way_and_hides_nothing():
+    values = np.r_[9.0, 5, 3, np.linspace(-0.5, 0.5, 400), -1]
+    a, turn = matrix_of(values), np.linalg.eigh(matrix_of(values))[1]
+    options = {"top": 3, "bottom": 1, "tolerance": 1e-6, "ties": False}
+    sought = turn[:, [0, -3, -2, -1]]
+    for gradient, most in ((1e-9 * sought.sum(axis=1), 0.99), (sought[:, 1], 1.3), (0 * a[0], 1)):
+        plain = extremes(lambda v: a @ v, len(a), **options)
+        found = extremes(lambda v: a @ v, len(a), gradient=gradient, **options)
+        np.testing.assert_allclose(found.value, [9, 5, 3, -1], atol=1e-10)
+        assert found.products <= most * plain.products
+    with pytest.raises(FloatingPointError, match="gradient"):
+        extremes(lambda v: a @ v, len(a), gradient=np.nan * a[0], **options)
+
+
 def test_no_ghosts_after_many_steps():
     values = np.r_[100.0, np.linspace(0, 1, 400)]
     a = matrix_of(values).astype(np.float32)

@@ -23,12 +23,13 @@ from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
 from landscape.results.projection import Projection
+from landscape.results.seeded import SeededPlane
 from landscape.results.surface import Surface
 
 
 def loss_surface(
     objective: Objective,
-    plane: Plane | None = None,
+    plane: Plane | SeededPlane | None = None,
     *,
     extent: Extent = 1.0,
     resolution: int | tuple[int, int] = 51,
@@ -88,6 +89,14 @@ def loss_surface(
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
     Source: Li et al. 2018, arXiv:1712.09913, section 4.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> middle = objective.at(objective.parameters()).mean.item()  # the model as it is
+    >>> abs(float(surface.loss[2, 2]) - middle) < 1e-6
+    True
     """
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
@@ -97,7 +106,7 @@ def loss_surface(
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
-    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
+    restriction = objective.along(plane, buffers=buffers)
     blank = unmeasured(objective, plane, alpha, beta, buffers=buffers)
     check_shard(shard)
     if tolerance is not None or budget is not None:
@@ -146,7 +155,7 @@ def loss_surface(
 
 def unmeasured(
     objective: Objective,
-    plane: Plane,
+    plane: Plane | SeededPlane,
     alpha: np.ndarray,
     beta: np.ndarray,
     *,
@@ -167,7 +176,7 @@ def unmeasured(
         explained=plane.explained,
         explained_null=plane.explained_null,
         settings=joined(plane.settings, objective.settings, recorded),
-        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
+        provenance=provenance(plane_hash=plane.digest),
     )
 
 
@@ -209,6 +218,14 @@ def merge_surfaces(parts: Sequence[Surface]) -> Surface:
 
     Raises:
         ValueError: If there is none, or they are of different measurements.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> halves = [ls.loss_surface(objective, resolution=3, shard=(part, 2)) for part in (0, 1)]
+    >>> whole = ls.merge_surfaces(halves)
+    >>> [part.computed.sum().item() for part in (*halves, whole)]
+    [5, 4, 9]
     """
     if not parts:
         raise ValueError("There is no surface to merge.")
@@ -227,4 +244,10 @@ def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:
     values[:, rows, columns] = found.mean
     errors[:, rows, columns] = found.standard_error
     computed[rows, columns] = found.computed
-    return replace(surface, values=values, standard_error=errors, computed=computed)
+    rounding = surface.rounding
+    if found.rounding is not None:
+        rounding = np.full(computed.shape, np.nan) if rounding is None else rounding.copy()
+        rounding[rows, columns] = found.rounding
+    return replace(
+        surface, values=values, standard_error=errors, computed=computed, rounding=rounding
+    )

@@ -85,7 +85,8 @@ def mesh(
     check_there([file])
     check_suffix(out, (".ply", ".obj", ".vtp", ".glb"), "A mesh")
     name, chosen, paths = _chosen(file, surface)
-    from landscape.plots.mesh import surface_mesh, write_mesh
+    from landscape.plots.mesh import write_mesh
+    from landscape.plots.triangulated import surface_mesh
 
     made = surface_mesh(chosen, paths=list(paths.values()), metric=metric, ceiling=ceiling)
     write_mesh(made, out)

@@ -63,6 +63,14 @@ def explore(
         ValueError: If there is nothing to draw, or a note or a scene cannot be shown.
         SchemaError: If a file holds no results.
         FileExistsError: If something else than a page is where the page is to be written.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> page = ls.explore(surface, "page.html")
+    >>> page
+    Page('page.html')
     """
     if plotlyjs is not None:
         warnings.warn(

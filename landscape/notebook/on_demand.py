@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-import anywidget
-import traitlets
-
 from landscape.analysis.on_demand import Request, measured_on_demand
 from landscape.analysis.planes.random import random_plane
+from landscape.base.distribution import install
 from landscape.base.result import Result
 from landscape.explorer.build import page_text
 from landscape.explorer.content import page_content
@@ -25,6 +23,12 @@ from landscape.results.affine import Plane
 from landscape.results.profile import Profile
 from landscape.results.recorded import named_results
 from landscape.results.surface import Surface
+
+try:
+    import anywidget
+    import traitlets
+except ImportError as error:
+    raise ImportError(f"ls.OnDemand needs anywidget ({error}): {install('notebook')}") from error
 
 
 class OnDemand(anywidget.AnyWidget):
@@ -48,9 +52,20 @@ class OnDemand(anywidget.AnyWidget):
         measured: What was measured so far, by name: ``surface/asked-1``, ``slice/asked-2``, …
         busy: Whether something is being measured.
 
-    Example::
+    Raises:
+        ImportError: If `anywidget` is not installed.
+        ValueError: If the first region is empty.
 
-        ls.OnDemand(objective)  # in a cell of its own
+    >>> import torch
+    >>> import landscape as ls
+    >>> from torch import nn
+    >>> model, x = nn.Linear(2, 1), torch.eye(2)
+    >>> objective = ls.Objective(model, lambda m, batch: m(batch[0]).square().mean(dim=1), (x,))
+    >>> widget = ls.OnDemand(objective, resolution=5)  # the last line of a cell
+    >>> widget.ask("slice", (0, 0, 1, 1))
+    >>> widget.wait()
+    >>> list(widget.measured)[-1]
+    'slice/asked-2'
     """
 
     _esm = files("landscape.notebook").joinpath("widget.js").read_text("utf-8")

@@ -132,6 +132,21 @@ class Recorder:
             for x, y in loader:
                 loss = step(x, y)
                 recorder.log(loss=loss)
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with ls.Recorder("run.h5", model, optimizer) as recorder:
+    ...     for _ in range(3):
+    ...         loss = model(torch.ones(4, 2)).square().mean()
+    ...         optimizer.zero_grad()
+    ...         loss.backward()
+    ...         optimizer.step()
+    ...         recorder.log(loss=loss)
+    >>> run = ls.Trajectory("run.h5")
+    >>> len(run), run.initial.shape
+    (4, (3,))
     """
 
     def __init__(

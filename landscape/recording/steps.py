@@ -31,7 +31,12 @@ Begin = Callable[[Any, tuple[Any, ...], dict[str, Any], bool], Arguments | None]
 
 
 class MovedUnseen(UserWarning):
-    """Weights moved in a way that the recording does not show; the message says which."""
+    """Weights moved in a way that the recording does not show; the message says which.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", MovedUnseen)  # a run that must be whole
+    """
 
 
 class Steps:

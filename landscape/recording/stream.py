@@ -32,7 +32,12 @@ _SPARE = 1 << 20  # bytes of disk left untouched
 
 
 class RecordingStopped(UserWarning):
-    """The file could not be written any more; training went on without being recorded."""
+    """The file could not be written any more; training went on without being recorded.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", RecordingStopped)  # stop the training as well
+    """
 
 
 class Stream:

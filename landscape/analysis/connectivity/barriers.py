@@ -75,6 +75,15 @@ def barriers(
             below three.
 
     Source: Frankle et al. 2020, arXiv:1912.05671; Entezari et al. 2022, arXiv:2110.06296.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> ends = [np.full(10, -1.0, "float32"), np.full(10, 1.0, "float32")]
+    >>> found = ls.barriers(objective, ends, names=["left", "right"], resolution=5)
+    >>> found.height("entezari2022").tolist()
+    [0.0]
     """
     if resolution < 3:
         raise ValueError(f"resolution counts both ends and must be at least 3; got {resolution}.")

@@ -17,6 +17,7 @@ import numpy as np
 Product = Callable[[np.ndarray], np.ndarray]
 
 _NOTHING = 1e-13  # of the largest product: a rest that is rounding only
+_SMALL = 1e-6  # of the largest product: a rest whose direction rounding has turned
 
 
 class Ritz(NamedTuple):
@@ -48,7 +49,7 @@ class Krylov:
         self._rest = np.zeros((0, size))  # R
         self._from = np.zeros((0, 0))  # C
         self.asymmetry = self._scale = 0.0
-        self._next = start
+        self._next, self._orthogonal = start, False
 
     @property
     def rows(self) -> np.ndarray:
@@ -62,7 +63,7 @@ class Krylov:
 
     def begin(self, vector: np.ndarray) -> None:
         """Go on from another vector; what was known stays known."""
-        self._next = vector
+        self._next, self._orthogonal = vector, False
 
     def grow(self) -> float:
         """One more vector, one more product; returns the length of what leaves the subspace.
@@ -100,7 +101,8 @@ class Krylov:
         new[0, m] = 1
         self._rest = np.concatenate([self._rest, image[None]])
         self._from = np.concatenate([self._from, new])
-        self._next = image
+        # What is left of an image was orthogonalised twice already, unless it is nearly nothing.
+        self._next, self._orthogonal = image, length > _SMALL * self._scale
         return length
 
     def ritz(self) -> Ritz:
@@ -132,7 +134,7 @@ class Krylov:
 
     def _orthonormal(self, vector: np.ndarray) -> np.ndarray:
         vector = np.array(vector, np.float64)
-        for _ in range(2):
+        for _ in range(0 if self._orthogonal else 2):
             vector /= np.linalg.norm(vector)
             vector -= (self.rows @ vector) @ self.rows
         return vector / np.linalg.norm(vector)

@@ -54,6 +54,7 @@ def extremes(
     tolerance: float,
     seed: int = 0,
     start: np.ndarray | None = None,
+    gradient: np.ndarray | None = None,
     most: int = 1000,
     room: int = 400,
     ties: bool = True,
@@ -69,6 +70,8 @@ def extremes(
             below 1e-4 of the largest |λ| (it is then known up to that: "zero within r").
         seed: Of the random vectors.
         start: Where to begin, such as an eigenvector of a neighbouring point; random otherwise.
+        gradient: Half of a random start: it leans towards both ends and saves up to a fifth of the
+            products. Never all of it, being blind to what the net's symmetries hide from it.
         most: Products at most; pairs that did not converge until then say so.
         room: Vectors kept at most; beyond it the subspace is compressed (thick restart).
         ties: Look for hidden copies: one Krylov sequence meets every multiple eigenvalue once.
@@ -78,12 +81,19 @@ def extremes(
 
     Raises:
         Stopped: On Ctrl-C.
-        FloatingPointError: If a product is not finite.
+        FloatingPointError: If a product or the gradient is not finite.
     """
     top = min(top, size)
     bottom = min(bottom, size - top)
     random = np.random.default_rng(seed)
-    space = Krylov(product, size, random.standard_normal(size) if start is None else start)
+    if start is None:
+        start = random.standard_normal(size)
+        length = 0.0 if gradient is None else float(np.linalg.norm(gradient))
+        if not np.isfinite(length):
+            raise FloatingPointError("the gradient is not finite")
+        if gradient is not None and length > 0:
+            start += np.linalg.norm(start) / length * gradient
+    space = Krylov(product, size, start)
     above = np.inf
     room = max(room, 2 * (top + bottom) + 10)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -132,7 +132,8 @@ def extremes_of(
     try:
         return extremes(
             product or hessian.matvec, size, top=top, bottom=bottom, tolerance=tolerance, seed=seed,
-            start=start, most=most, room=room, ties=ties,
+            start=start, gradient=hessian.gradient if product is None else None, most=most,
+            room=room, ties=ties,
         )  # fmt: skip
     except FloatingPointError:
         raise ValueError(
@@ -191,7 +192,7 @@ def _on_all(
 
 
 def _result(
-    hessian: Hessian, vector: np.ndarray, pairs: Pairs, top: int, settings: dict
+    hessian: Hessian, vector: np.ndarray, pairs: Pairs, top: int, settings: dict[str, Any]
 ) -> Spectrum:
     gradient = hessian.gradient
     along = pairs.vector @ gradient

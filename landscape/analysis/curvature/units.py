@@ -40,7 +40,7 @@ class Rows:
     def __init__(self, measured: PointByPoint) -> None:
         self.measured, self.names = measured, measured.names
 
-    def prepare(self, coordinates: np.ndarray) -> None:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> None:
         """Nothing has to be chosen before the first point."""
 
     def __call__(

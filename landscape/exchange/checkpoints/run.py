@@ -58,6 +58,15 @@ def import_checkpoints(
         ValueError: If there is no checkpoint, or they differ in names or shapes among
             themselves or from the model.
         FileExistsError: If `out` exists.
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> torch.save(model.state_dict(), "model.pt")
+    >>> run = ls.Trajectory(ls.import_checkpoints(["model.pt"], "one.h5", model=model))
+    >>> len(run), [entry.name for entry in run.layout]
+    (1, ['weight', 'bias'])
     """
     out = expanded(out)
     if not overwrite:

@@ -2,8 +2,8 @@
 
 import { say } from './actions.js';
 import { menu } from './controls.js';
+import { unpackedText } from './data.js';
 import { byId, el } from './dom.js';
-import { packedContent } from './packed.js';
 import { show } from './page.js';
 import { hashOf, onChange, state } from './state.js';
 
@@ -34,7 +34,7 @@ function makeMeasures(land) {
 }
 
 async function start() {
-  await show(...await packedContent());
+  await show(...await unpackedText(byId('content').textContent));
   const { lands } = globalThis.explorer;
   if (lands.length) makeMeasures(lands[0]);
   globalThis.explorer.inSight = () => inSight(lands[0]);

@@ -76,6 +76,18 @@ class SketchedPath:
 
     Attributes:
         points: The sketch of θ_t - θ_0 for every step t, shape (updates + 1, k).
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with ls.Recorder("run.h5", model, optimizer, sketch=8) as recorder:
+    ...     for _ in range(3):
+    ...         optimizer.zero_grad()
+    ...         model(torch.ones(4, 2)).square().mean().backward()
+    ...         optimizer.step()
+    >>> ls.SketchedPath(ls.Trajectory("run.h5")).points.shape
+    (4, 8)
     """
 
     def __init__(self, trajectory: Trajectory) -> None:
