@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
 from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
 from landscape.base.result import Result
@@ -80,6 +78,7 @@ def gallery(
         FileExistsError: If something else than a page is where a page is to be written.
 
     >>> import tempfile
+    >>> import numpy as np
     >>> import landscape as ls
     >>> nothing = np.full(2, np.nan)
     >>> path = ls.PathMetrics(
