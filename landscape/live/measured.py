@@ -45,7 +45,10 @@ class Measured:
                 for key, result in found.items()
                 if not isinstance(result, PathMetrics) and not key.startswith("unfinished/")
             }
-        content = page_content(sources)
+        try:
+            content = page_content(sources)
+        except ValueError:  # results that do not go together on one page
+            content = page_content({"": sources[""]})
         for run in content["runs"]:
             run["path"] = None
         content["sources"] = [s for s in content["sources"] if s["kind"] != "PathMetrics"]
