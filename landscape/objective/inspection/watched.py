@@ -139,7 +139,7 @@ class _Watching(Drawing):
         self.parameters = {id(p) for p in loan.model.parameters()}
         super().__init__(now.streams)
 
-    def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note the tensors of an operation, then run it."""
         self.now.enabled |= torch.is_grad_enabled()
         for tensor in _tensors((args, kwargs)):
@@ -186,7 +186,7 @@ def unread(loan: Loan, now: Pass) -> list[str]:
     ]
 
 
-def _written(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[Tensor]:
+def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
     schema = getattr(operation, "_schema", None)
     if schema is None:
         return

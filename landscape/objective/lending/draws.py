@@ -105,7 +105,7 @@ class Streams:
         for generator, state in self.held.values():
             generator.set_state(state)
 
-    def call(self, operation: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation of torch; one that draws gets a generator of these."""
         if torch.Tag.nondeterministic_seeded not in getattr(operation, "tags", ()):
             return operation(*args, **kwargs)
@@ -152,12 +152,16 @@ class Drawing(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """See an operation and run it."""
         return self.run(func, args, kwargs or {})
 
-    def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call an operation, with another generator when it draws."""
         if os.getpid() != self.streams.process:
             return func(*args, **kwargs)
