@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -98,7 +98,7 @@ def export_result(
     typer.echo(f"{out}: {name} of {file}")
 
 
-COMMANDS = {"import": import_files, "export": export_result}
+COMMANDS: dict[str, Any] = {"import": import_files, "export": export_result}
 
 
 def _import_checkpoints(
