@@ -18,11 +18,12 @@ from landscape.objective.objective import Objective
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
+from landscape.results.seeded import SeededLine
 
 
 def loss_line(
     objective: Objective,
-    lines: Line | Sequence[Line],
+    lines: Line | SeededLine | Sequence[Line | SeededLine],
     *,
     names: Sequence[str] | None = None,
     extent: tuple[float, float] = (-0.5, 1.5),
@@ -75,7 +76,7 @@ def loss_line(
     >>> profile.loss[0].round(3).tolist()  # ½ Σ h_i (1 - α)²
     [124.091, 31.023, 0.0]
     """
-    lines = [lines] if isinstance(lines, Line) else list(lines)
+    lines = list(lines) if isinstance(lines, Sequence) else [lines]
     names = [str(i + 1) for i in range(len(lines))] if names is None else list(names)
     if not lines or len(names) != len(lines):
         raise ValueError(f"Got {len(lines)} lines and {len(names)} names; give one name per line.")
@@ -112,6 +113,7 @@ def loss_line(
     done = np.all([line.computed for line in found], axis=0)
     if not done.any():
         raise ValueError(f"There are fewer units than shards: none is in {shard}; ask for fewer.")
+    shares = [line.rounding for line in found]
     return Profile(
         alpha=alpha[done],
         metrics=objective.names,
@@ -119,6 +121,13 @@ def loss_line(
         standard_error=np.stack([line.standard_error[:, done] for line in found]),
         names=tuple(names),
         label=lines[0].labels[0],
+        rounding=_stacked(shares, done),
         settings=settings,
         provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )
+
+
+def _stacked(shares: Sequence[np.ndarray | None], done: np.ndarray) -> np.ndarray | None:
+    """What rounding took on every line; None where one does not tell."""
+    known = [share[done] for share in shares if share is not None]
+    return np.stack(known) if known and len(known) == len(shares) else None

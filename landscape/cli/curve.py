@@ -18,7 +18,7 @@ class Training:
     """How the curve is trained."""
 
     bends: Annotated[int, typer.Option(help="Points between the ends that are trained.")] = 1
-    steps: Annotated[int, typer.Option(help="Steps of the optimizer.")] = 400
+    steps: Annotated[int, typer.Option(help="Steps of the optimizer.")] = 1000
     optimizer: Annotated[str, typer.Option(help="See landscape list optimizers.")] = "adam"
     lr: Annotated[float | None, typer.Option(help="Default: the optimizer's own.")] = None
     batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 128

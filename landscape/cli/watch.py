@@ -40,6 +40,8 @@ def watch(
             raise FileNotFoundError(f"{place}: no such folder, and no name of a run (.h5).")
         if place.name.endswith(".results.h5"):
             raise ValueError(f"{place} holds results, which do not grow: landscape explore {place}")
+    if hasattr(os, "nice"):
+        os.nice(19)  # the training comes first
     hub = Hub(places)
     try:
         server = LiveServer(hub, page_text("landscape", entry="live"), port=port,

@@ -105,16 +105,21 @@ class Restriction:
         shape = (len(problem.metrics), len(coordinates), SUMS)
         totals = torch.zeros(shape, dtype=torch.float64, device=problem.device)
         computed = np.zeros(len(coordinates), bool)
+        rounding: np.ndarray | None = None
         error, again, standing = None, False, Standing(problem.metrics.values())
         try:
-            with held_back() as check, working(problem, self.family, tuning, check) as work:
+            with (
+                held_back() as check,
+                working(problem, self.family, tuning, check, whole=False) as work,
+            ):
                 with arithmetic(problem.precision, problem.device):
                     choice = tuning.choice_for(problem, work, coordinates, progress)
                     seconds = tuning.seconds_per_point(problem.data.size)
                     if progress is not None and seconds is not None:
                         progress.expect(seconds)
                     self._measure(work, choice, coordinates, totals, computed, progress)
-                    work.place([0.0] * self.family.coordinates)
+                    rounding = work.making.rounding(coordinates)
+                    work.rest()
                     again = tuning.draws_later(problem, work.loan, standing)
                 if self.reduced and checks:
                     with arithmetic("single", problem.device):
@@ -125,7 +130,7 @@ class Restriction:
             return self(coordinates, checks=checks)
         check_weights(problem.names, totals, computed)
         found = self._evaluation(coordinates, totals, computed)
-        return replace(found, observed_error=error, shrunk=tuning.shrunk)
+        return replace(found, observed_error=error, shrunk=tuning.shrunk, rounding=rounding)
 
     def paired(
         self,
@@ -163,7 +168,7 @@ class Restriction:
 
     def gradient(self, point: np.ndarray) -> np.ndarray:
         """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
-        with self.lent() as work:
+        with self.lent(whole=True) as work:
             self.tuning.check_repeatable(self.problem, work)
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, self.tuning.batched(self.problem).batches()).cpu().numpy()
@@ -181,12 +186,15 @@ class Restriction:
         return self.problem.weight_decay / 2 * self.family.squared_norm(coordinates)
 
     @contextmanager
-    def lent(self) -> Iterator[Work]:
-        """Inside, the model is lent, in the problem's arithmetic; Ctrl-C waits for a safe place."""
+    def lent(self, *, whole: bool = False) -> Iterator[Work]:
+        """Inside, the model is lent, in the problem's arithmetic; Ctrl-C waits for a safe place.
+
+        Its parameters may come and go; `whole` asks for all of them at once.
+        """
         problem = self.problem
         with (
             held_back() as check,
-            working(problem, self.family, self.tuning, check) as work,
+            working(problem, self.family, self.tuning, check, whole=whole) as work,
             arithmetic(problem.precision, problem.device),
         ):
             yield work

@@ -25,6 +25,7 @@ from landscape.objective.strategies.promise import Promise
 from landscape.objective.strategies.remembered import key_of, remember
 from landscape.objective.strategies.repeatable import check_repeatable
 from landscape.objective.strategies.search import choose, plain_seconds, recall
+from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
 
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
@@ -68,6 +69,12 @@ class Tuning:
         self._device, self._lock = device, threading.RLock()
         self._natures: dict[tuple[int, ...], tuple[Mapping[str, Metric], Nature]] = {}
         self._programs: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
+
+    @property
+    def asked(self) -> str | None:
+        """The strategy that is settled: asked for, or chosen."""
+        with self._lock:
+            return self.strategy or (None if self.choice is None else self.choice.strategy)
 
     def use(self, choice: Choice | None) -> None:
         """Evaluate like this from now on; None chooses anew."""
@@ -142,6 +149,11 @@ class Tuning:
         self, problem: Problem, work: Work, coordinates: np.ndarray, progress: Progress | None
     ) -> Choice:
         data = self.batched(problem)
+        if work.loan.stream is not None:
+            if self.choice is None or self.choice.strategy != "streamed":
+                points = points_together(work, data)
+                self.choice = replace(self.plain, strategy="streamed", chunk=points)
+            return self.choice
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, data, coordinates) / data.size

@@ -33,7 +33,7 @@ def find_curve(
     *,
     kind: str = "bezier",
     bends: int = 1,
-    steps: int = 400,
+    steps: int = 1000,
     optimizer: str = "adam",
     lr: float | None = None,
     options: Mapping[str, Any] | None = None,

@@ -46,6 +46,20 @@ TaskName = Annotated[
         callback=names.check_task,
     ),
 ]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Instead of --task: folder of a language model of Hugging Face; with --text.",
+    ),
+]
+Text = Annotated[
+    Path | None,
+    typer.Option("--text", help="What it reads: a text, or a .jsonl file of texts."),
+]
+Tokens = Annotated[
+    int | None, typer.Option("--tokens", help="In a sequence; default: what it takes, at most 512.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", callback=known_device)]
 Seed = Annotated[int, typer.Option(help="Seed of random directions and subsets.")]
 Split = Annotated[
@@ -80,9 +94,34 @@ class Measuring:
     samples: Samples = None
     precision: Precision = None
     batch_norm: BatchNorm = "frozen"
+    model: Model = None
+    text: Text = None
+    tokens: Tokens = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether a language model is to be measured; its folder and its text are there, then.
+
+        Raises:
+            ValueError: If one of the two is missing, or a task is named too.
+            FileNotFoundError: If they are not there.
+        """
+        if self.model is None and self.text is None:
+            return False
+        if self.model is None or self.text is None:
+            raise ValueError("--model FOLDER and --text FILE go together; give both.")
+        if self.task is not None:
+            raise ValueError("Give --task, or --model with --text; not both.")
+        check_there([self.model, self.text])
+        return True
 
     def objective(self, runs: Sequence[Trajectory], *, device: str, seed: int = 0) -> Objective:
-        """The objective of these runs; see `build_objective`."""
+        """The objective of these runs, or around a language model; see `build_objective`."""
+        if self.reads:
+            assert self.model is not None
+            assert self.text is not None
+            read = self.model, self.text, self.tokens
+            return objective_of_texts(runs, *read, **self._chosen(device, seed))
         return build_objective(runs, self.task, **self._chosen(device, seed))
 
     def objective_of_checkpoint(
@@ -144,6 +183,12 @@ def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
     return out
 
 
+def beside(model: Path) -> Path:
+    """The results file of a language model: beside its folder, and called like it."""
+    folder = model.absolute()
+    return folder.with_name(f"{folder.name}.results.h5")
+
+
 def build_objective(
     runs: Sequence[Trajectory],
     task: str | None,
@@ -191,6 +236,30 @@ def build_objective(
         loaded, name, split=split, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
+
+
+def objective_of_texts(
+    runs: Sequence[Trajectory], model: Path, text: Path, tokens: int | None, **chosen: Any
+) -> Objective:
+    """The objective of a language model on a text, at the end of the first run if there is one.
+
+    Args:
+        runs: Of that model, or none.
+        model: Its folder.
+        text: What it reads.
+        tokens: In a sequence.
+        **chosen: As for `build_objective`.
+    """
+    from landscape.recording.restore import restore
+    from landscape.tasks.language import language_task
+
+    loaded = language_task(model, text, length=tokens)
+    for run in runs[:1]:
+        try:
+            restore(loaded.model, run, -1)
+        except ValueError as error:
+            raise SchemaError(f"{run.path} was not recorded from {model}: {error}") from error
+    return _objective(loaded, f"{model.name} on {text.name}", **chosen)
 
 
 def objective_of_checkpoint(

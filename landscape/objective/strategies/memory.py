@@ -44,7 +44,7 @@ def _widest(work: Work, batch: object) -> int:
     modules = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]  # take no hooks
     hooks = [module.register_forward_hook(watch) for module in modules]
     try:
-        work.place([0.0] * len(work.directions))
+        work.rest()
         next(iter(work.metrics.values()))(work.loan.model, batch)
     finally:
         for hook in hooks:

@@ -1,0 +1,159 @@
+"""Weights that are in the model only while a module reads them.
+
+Nothing is copied: right before a module's forward its tensors are made for the point that is
+measured, and right after it they are gone. The model's own storage is set aside and never written.
+In between a parameter is NaN everywhere, so what reads it unseen cannot give a wrong number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.base.layout import Entry, Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """A parameter that comes and goes.
+
+    Attributes:
+        entry: Its place in the layout.
+        parameter: It.
+        own: The model's own values.
+        absent: What it holds while nobody reads it: one NaN that looks like the whole.
+    """
+
+    entry: Entry
+    parameter: nn.Parameter
+    own: Tensor
+    absent: Tensor
+
+
+Make = Callable[[Sequence[Streamed]], Sequence[Tensor]]
+
+
+class Stream:
+    """The parameters of a lent model, placed module by module.
+
+    Args:
+        model: The model, with its own weights.
+        layout: Its trainable parameters.
+
+    Attributes:
+        make: Gives the values of the parameters that a module reads; None leaves the model's own
+            in place.
+        meet: Called with a module before its parameters are made; passes that take turns wait
+            there.
+    """
+
+    def __init__(self, model: nn.Module, layout: Layout) -> None:
+        named = dict(model.named_parameters())
+        self.parameters = {e.name: _streamed(e, named[e.name]) for e in layout}
+        self.make: Make | None = None
+        self.meet: Callable[[nn.Module], None] = lambda module: None
+        self._readers: dict[nn.Module, list[Streamed]] = {}
+        self._always: list[Streamed] = []
+        self._placed: list[tuple[nn.Parameter, Tensor, Tensor]] = []  # in use, what to put back
+
+    @property
+    def nested(self) -> bool:
+        """Whether some parameters stay while other modules run that place theirs."""
+        inner = (m for reader in self._readers for m in reader.modules() if m is not reader)
+        return bool(self._always) or any(module in self._readers for module in inner)
+
+    def use(self, make: Make | None) -> None:
+        """From now on parameters hold what this gives, while a module reads them; None: rest."""
+        self.make = make
+        for each in self.parameters.values():
+            each.parameter.data = each.own if make is None else each.absent
+        if make is not None and self._always:
+            for each, values in zip(self._always, make(self._always), strict=True):
+                each.parameter.data = values
+
+    @contextlib.contextmanager
+    def installed(self, readers: dict[str, list[nn.Module | None]]) -> Iterator[None]:
+        """Inside, modules place what they read.
+
+        Args:
+            readers: The modules that read each parameter; None: something outside of all.
+        """
+        for name, modules in readers.items():
+            for module in modules:
+                place = self._always if module is None else self._readers.setdefault(module, [])
+                place.append(self.parameters[name])
+        before = {m: m.__dict__.get("forward") for m in self._readers}
+        try:
+            for module, own in before.items():
+                module.__dict__["forward"] = _Placing(self, module, own)
+            yield
+        finally:
+            self.use(None)
+            for module, own in before.items():
+                if own is None:
+                    module.__dict__.pop("forward", None)
+                else:
+                    module.__dict__["forward"] = own
+            self._readers, self._always = {}, []
+
+    @contextlib.contextmanager
+    def placing(self, module: nn.Module) -> Iterator[None]:
+        """Inside, the parameters that a module reads are there."""
+        if self.make is None:
+            yield
+            return
+        self.meet(module)
+        start = len(self._placed)
+        try:
+            read = self._readers[module]
+            for each, values in zip(read, self.make(read), strict=True):
+                self._placed.append((each.parameter, values, each.parameter.data))
+                each.parameter.data = values
+            yield
+        finally:
+            while len(self._placed) > start:
+                parameter, _, before = self._placed.pop()
+                parameter.data = before
+
+    def leave(self) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
+        """Take what is placed out of the model, for another pass to run; see `come_back`."""
+        placed, self._placed = self._placed, []
+        for parameter, _, before in reversed(placed):
+            parameter.data = before
+        return placed
+
+    def come_back(self, placed: Iterable[tuple[nn.Parameter, Tensor, Tensor]]) -> None:
+        """Place again what `leave` took out."""
+        self._placed = list(placed)
+        for parameter, values, _ in self._placed:
+            parameter.data = values
+
+
+class _Placing:
+    """A forward that runs with the weights of the point; a copy of the module has its own."""
+
+    def __init__(self, stream: Stream, module: nn.Module, own: Any) -> None:
+        self._stream, self._module, self._own = stream, module, own
+        self._forward = module.forward if own is None else own
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._stream.placing(self._module):
+            return self._forward(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if self._own is not None:
+            return copy.deepcopy(self._own, memo)
+        copied = memo[id(self._module)]
+        return type(copied).forward.__get__(copied)
+
+
+def _streamed(entry: Entry, parameter: nn.Parameter) -> Streamed:
+    own = parameter.data
+    absent = torch.full((), torch.nan, dtype=own.dtype, device=own.device).expand(own.shape)
+    return Streamed(entry, parameter, own, absent)
