@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -43,9 +43,9 @@ class _Seeded(Result):
     probes: Float32[np.ndarray, "direction probe"]
     origin_probes: Float32[np.ndarray, " probe"]
     labels: Annotated[tuple[str, ...], "direction"]
-    tensors: dict
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    tensors: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     count: ClassVar[int]
     explained: ClassVar[None] = None
