@@ -76,6 +76,13 @@ def gallery(
         NotADirectoryError: If there is no such folder.
         ValueError: If nothing in it can be shown.
         FileExistsError: If something else than a page is where a page is to be written.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> ls.loss_surface(objective, resolution=3).save("data/mine.results.h5", "surface/random")
+    >>> ls.gallery("data", "site").name
+    'index.html'
     """
     folder, out = expanded(folder), expanded(out)
     if not folder.is_dir():

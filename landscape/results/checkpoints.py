@@ -115,7 +115,17 @@ class _Checkpoints(Result):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CheckpointLine(_Checkpoints):
-    """A line through checkpoints in files; made by `checkpoint_line`."""
+    """A line through checkpoints in files; made by `checkpoint_line`.
+
+    >>> import torch
+    >>> from safetensors.torch import save_file
+    >>> import landscape as ls
+    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
+    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
+    >>> line = ls.checkpoint_line("step0.safetensors", "step2.safetensors")
+    >>> line.gram.tolist()  # the squared distance
+    [[10.0]]
+    """
 
     schema: ClassVar[str] = "landscape/checkpoint-line"
     count: ClassVar[int] = 1
@@ -123,7 +133,17 @@ class CheckpointLine(_Checkpoints):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CheckpointPlane(_Checkpoints):
-    """A plane through checkpoints in files; made by `checkpoint_plane` and `checkpoint_pca`."""
+    """A plane through checkpoints in files; made by `checkpoint_plane` and `checkpoint_pca`.
+
+    >>> import torch
+    >>> from safetensors.torch import save_file
+    >>> import landscape as ls
+    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
+    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
+    >>> plane = ls.checkpoint_plane(*(f"step{step}.safetensors" for step in range(3)))
+    >>> plane.gram.tolist()
+    [[1.0, 1.0], [1.0, 10.0]]
+    """
 
     schema: ClassVar[str] = "landscape/checkpoint-plane"
     count: ClassVar[int] = 2

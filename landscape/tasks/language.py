@@ -43,6 +43,15 @@ def language_task(
         FileNotFoundError: If there is no such folder or file.
         ValueError: If it holds no causal language model or no tokenizer, or the text is empty.
         ImportError: If transformers is not installed.
+
+    >>> import pathlib
+    >>> import landscape as ls
+    >>> written = pathlib.Path("text.txt").write_text("A text, and a model that is not there.")
+    >>> try:
+    ...     ls.language_task("my-model", "text.txt")
+    ... except FileNotFoundError as error:
+    ...     print(str(error)[:8])
+    my-model
     """
     folder = _folder(model)
     texts, tokenizer = _texts(expanded(text)), _tokenizer(folder)

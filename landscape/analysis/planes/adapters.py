@@ -99,6 +99,22 @@ def adapter_plane(
 
     Raises:
         ValueError: If there is no trainable adapter, or it is merged.
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> class Adapted(torch.nn.Module):  # 3 x + B A x, with an adapter as loralib makes it
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.weight = torch.nn.Parameter(torch.full((1, 1), 3.0), requires_grad=False)
+    ...         self.lora_A = torch.nn.Parameter(torch.full((1, 1), 0.5))
+    ...         self.lora_B = torch.nn.Parameter(torch.full((1, 1), 2.0))
+    ...     def forward(self, x):
+    ...         return x @ self.weight.T + x @ self.lora_A.T @ self.lora_B.T
+    >>> def loss(model, batch):
+    ...     return model(batch[0])[:, 0]
+    >>> objective = ls.Objective(Adapted(), loss, (torch.ones(4, 1),))
+    >>> ls.adapter_plane(objective).directions.shape
+    (2, 2)
     """
     layout, model = objective.layout, objective.model
     up = _up(model, layout, None)
@@ -132,6 +148,20 @@ def merged_space(model: nn.Module) -> nn.Module:
 
     Raises:
         ValueError: If there is no adapter over weights in floating-point numbers, or it is merged.
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> class Adapted(torch.nn.Module):  # 3 x + B A x, with an adapter as loralib makes it
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.weight = torch.nn.Parameter(torch.full((1, 1), 3.0), requires_grad=False)
+    ...         self.lora_A = torch.nn.Parameter(torch.full((1, 1), 0.5))
+    ...         self.lora_B = torch.nn.Parameter(torch.full((1, 1), 2.0))
+    ...     def forward(self, x):
+    ...         return x @ self.weight.T + x @ self.lora_A.T @ self.lora_B.T
+    >>> whole = ls.merged_space(Adapted())
+    >>> [name for name, tensor in whole.named_parameters() if tensor.requires_grad]
+    ['weight']
     """
     _check_apart(model)
     bases = {id(weight) for weight in _bases(model)}

@@ -37,6 +37,15 @@ def checkpoint_line(start: Network, end: Network) -> CheckpointLine:
 
     Raises:
         ValueError: If they are of different models, or equal.
+
+    >>> import torch
+    >>> from safetensors.torch import save_file
+    >>> import landscape as ls
+    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
+    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
+    >>> line = ls.checkpoint_line("step0.safetensors", "step2.safetensors")
+    >>> line.gram.tolist()  # the squared distance
+    [[10.0]]
     """
     files, weights = _networks([start, end])
     return CheckpointLine(
@@ -67,6 +76,15 @@ def checkpoint_plane(
 
     Raises:
         ValueError: If they are of different models, or lie on one line.
+
+    >>> import torch
+    >>> from safetensors.torch import save_file
+    >>> import landscape as ls
+    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
+    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
+    >>> plane = ls.checkpoint_plane(*(f"step{step}.safetensors" for step in range(3)))
+    >>> plane.gram.tolist()
+    [[1.0, 1.0], [1.0, 10.0]]
     """
     if axes not in ("skew", "orthonormal"):
         raise ValueError(f"axes must be one of 'skew', 'orthonormal'; not {axes!r}.")
@@ -112,6 +130,15 @@ def checkpoint_pca(
     Raises:
         ValueError: If there are fewer than three, they are of different models or on one line, or
             the steps do not increase.
+
+    >>> import torch
+    >>> from safetensors.torch import save_file
+    >>> import landscape as ls
+    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
+    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
+    >>> plane = ls.checkpoint_pca([f"step{step}.safetensors" for step in range(3)])
+    >>> round(float(plane.explained.sum()), 6)  # three points lie in a plane
+    1.0
     """
     if origin not in ("mean", "initial", "final"):
         raise ValueError(f"origin must be one of 'mean', 'initial', 'final'; not {origin!r}.")
