@@ -155,7 +155,7 @@ def loss_surface(
 
 def unmeasured(
     objective: Objective,
-    plane: Plane,
+    plane: Plane | SeededPlane,
     alpha: np.ndarray,
     beta: np.ndarray,
     *,

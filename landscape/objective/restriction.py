@@ -225,6 +225,8 @@ class Restriction:
             )
             if (fitted.chunk, fitted.batch_size) != (way.chunk, way.batch_size):
                 self.tuning.fit(way, fitted)
+            if totals.is_cuda:
+                torch.cuda.synchronize(totals.device)  # the time that it took may be asked for
 
         begin, promise = 0, self.tuning.promise
         if promise is not None and promise.chosen is choice:
