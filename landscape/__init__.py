@@ -143,6 +143,7 @@ _HOMES = {
     "write_animation": "plots.animate",
     "explore": "explorer.build",
     "gallery": "explorer.gallery",
+    "OnDemand": "notebook.on_demand",
     "log_to": "live.trackers",
     "NotTracked": "recording.tracking",
     "figure": "plots.interactive",

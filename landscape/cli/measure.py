@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -210,4 +210,4 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     typer.echo(f"next: landscape plot {file}")
 
 
-COMMANDS = {"line": line, "walk": walk, "path": path}
+COMMANDS: dict[str, Any] = {"line": line, "walk": walk, "path": path}

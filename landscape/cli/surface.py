@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from landscape.analysis.planes.pca import pca_plane
-from landscape.analysis.planes.random import random_plane
 from landscape.base.progress import Interrupted
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.writing import Writing
@@ -278,6 +276,9 @@ def _add_path(file: Writing, run: Trajectory, plane: Plane, kind: str, **given: 
 def _plane(
     kind: str, runs: Sequence[Trajectory], objective: Objective, origin: str | None, seed: int
 ) -> Plane:
+    from landscape.analysis.planes.pca import pca_plane
+    from landscape.analysis.planes.random import random_plane
+
     if kind == "pca":
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
     if kind == "eigen":

@@ -49,6 +49,9 @@ class Tuning:
         promise: That the choice is faster, while that is not yet seen.
     """
 
+    batch_size: int | None
+    strategy: str | None
+
     def __init__(self, problem: Problem, *, strategy: str | None = None) -> None:
         data = problem.data
         self.strategy, self.batch_size = strategy, problem.batch_size
@@ -255,12 +258,12 @@ class Tuning:
             if choice is self.choice:
                 self.choice, self.promise = smaller, None
             else:
-                self.plain = smaller
+                self.plain: Choice = smaller
 
     def shrank(self, said: str) -> None:
         """Keep what a worker had to make smaller."""
         with self._lock:
-            self.shrunk = said or self.shrunk
+            self.shrunk: str = said or self.shrunk
 
     @property
     def evaluation(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -46,8 +46,8 @@ class _Checkpoints(Result):
     moved: Annotated[tuple[str, ...], "tensor"]
     explained: Float64[np.ndarray, " direction"] | None = None
     explained_null: Float64[np.ndarray, " direction"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     count: ClassVar[int]
     layout: ClassVar[None] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -44,9 +44,9 @@ class _Seeded(Result):
     probes: Float32[np.ndarray, "direction probe"]
     origin_probes: Float32[np.ndarray, " probe"]
     labels: Annotated[tuple[str, ...], "direction"]
-    tensors: dict
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    tensors: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     count: ClassVar[int]
     explained: ClassVar[None] = None
@@ -87,13 +87,12 @@ class _Seeded(Result):
 class SeededLine(_Seeded):
     """A random line kept as a recipe; made by `random_line(objective, stored=False)`.
 
-    >>> import landscape as ls, torch
-    >>> def loss(model, batch):
-    ...     return (model(batch[0]) - batch[1]).square().mean(1)
-    >>> objective = ls.Objective(torch.nn.Linear(3, 2), loss, (torch.ones(4, 3), torch.ones(4, 2)))
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
     >>> line = ls.random_line(objective, stored=False)
-    >>> line.norms.shape, line.moved
-    ((2,), ('weight',))
+    >>> type(line).__name__, ls.loss_line(objective, line, resolution=5).loss.shape
+    ('SeededLine', (1, 5))
     """
 
     schema: ClassVar[str] = "landscape/seeded-line"
@@ -104,13 +103,12 @@ class SeededLine(_Seeded):
 class SeededPlane(_Seeded):
     """A random plane kept as a recipe; made by `random_plane(objective, stored=False)`.
 
-    >>> import landscape as ls, torch
-    >>> def loss(model, batch):
-    ...     return (model(batch[0]) - batch[1]).square().mean(1)
-    >>> objective = ls.Objective(torch.nn.Linear(3, 2), loss, (torch.ones(4, 3), torch.ones(4, 2)))
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
     >>> plane = ls.random_plane(objective, stored=False)
-    >>> plane.norms.shape, plane.moved
-    ((2,), ('weight',))
+    >>> type(plane).__name__, ls.loss_surface(objective, plane, resolution=3).loss.shape
+    ('SeededPlane', (3, 3))
     """
 
     schema: ClassVar[str] = "landscape/seeded-plane"

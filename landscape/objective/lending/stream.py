@@ -56,7 +56,7 @@ class Stream:
 
     def __init__(self, model: nn.Module, layout: Layout) -> None:
         named = dict(model.named_parameters())
-        self.parameters = {e.name: _streamed(e, named[e.name]) for e in layout}
+        self.parameters: dict[str, Streamed] = {e.name: _streamed(e, named[e.name]) for e in layout}
         self.make: Make | None = None
         self.meet: Callable[[Any], None] = lambda place: None
         self._readers: dict[nn.Module, list[Streamed]] = {}

@@ -226,7 +226,7 @@ def _check_mean(work: Work, parts: _Cut, *, rebatch: bool) -> None:
                 "mean, or the pair (sum, number of samples)."
             )
         if rebatch:
-            weighed = " If it is a mean over tokens or labels, return (sum, weight); else"
+            weighed = " If it is a mean over tokens or weighted classes, return (sum, weight); else"
             raise ValueError(
                 f"{parts.name!r} depends on how samples are put into batches ({a.item():.6g} "
                 f"and {b.item():.6g} for two sizes).{weighed if scalar else ' Else'} give "

@@ -63,19 +63,16 @@ def streamed(work: Work) -> Iterator[Measure]:
                 if work.making.point != tuple(passes[index][0]):
                     work.place(passes[index][0])
 
-            def task(k: int) -> Tensor:
-                return values(first + k, *batches[k])
-
             work.making.shared = len(points) > 1
             if alone or len(passes) == 1:
                 found = []
                 for index, (_, k) in enumerate(passes):
                     work.check()
                     begin(index)
-                    found.append(task(k))
+                    found.append(values(first + k, *batches[k]))
                 return found
             turns = Turns(
-                [lambda k=k: task(k) for _, k in passes],
+                [lambda k=k: values(first + k, *batches[k]) for _, k in passes],
                 begin=begin,
                 leave=stream.leave,
                 come_back=stream.come_back,

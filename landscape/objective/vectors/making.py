@@ -34,12 +34,15 @@ class Making:
         lost: That, by point and block of rows: Σ (rounded - θ)² and Σ (θ - θ(0))².
     """
 
+    family: Family
+    loan: Loan
+
     def __init__(self, loan: Loan, family: Family) -> None:
         self.loan, self.family = loan, family
         self.point: tuple[float, ...] = ()
         self.shared = False
         own = () if loan.stream is None else (s.own for s in loan.stream.parameters.values())
-        self.counted = any(t.dtype.itemsize < loan.flat.dtype.itemsize for t in own)
+        self.counted: bool = any(t.dtype.itemsize < loan.flat.dtype.itemsize for t in own)
         self.lost: dict[tuple[float, ...], dict[Any, tuple[float, float]]] = {}
         self._place: Any = None  # for which something is kept
         self._made: tuple[Any, list[Tensor]] | None = None

@@ -41,6 +41,11 @@ class SeededVector:
             the norm of all of it under every name. Empty for ``none``.
     """
 
+    number: int
+    seed: int
+    moved: dict[str, Entry]
+    norms: dict[str, np.ndarray]
+
     def __init__(
         self,
         seed: int,
