@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.tasks.folders import find_data
+from landscape.tasks.llama import Tokenizer
 from landscape.tasks.stories import stories
 
 LENGTH, SEQUENCES, STEPS, BATCH, RATE = 64, 160, 80, 8, 2e-3
@@ -31,7 +32,7 @@ def main() -> None:
         print(f"Nothing drawn, for want of the trained model or the text. {error}")
         return
     sequences = 8 if script.smoke else SEQUENCES
-    plays = in_rows(tokenizer.encode(text[: 400 * sequences]))[: sequences + sequences // 4]
+    plays = in_rows(tokenizer, text)[: sequences + sequences // 4]
     train, held = plays[:sequences], plays[sequences:]
     base = {name: value.clone() for name, value in task.model.state_dict().items()}
     batch = 4 if script.smoke else BATCH
@@ -80,8 +81,10 @@ def main() -> None:
         script.save(figure, caption(profiles[0], profiles[1], surface, on_plays, tuned))
 
 
-def in_rows(tokens: list[int]) -> torch.Tensor:
-    """Tokens of a text as rows of one length."""
+def in_rows(tokenizer: Tokenizer, text: str) -> torch.Tensor:
+    """Tokens of the first speeches as rows of one length, some more than are needed."""
+    speeches = text[: 4 * LENGTH * SEQUENCES].split("\n\n")
+    tokens = [token for speech in speeches for token in tokenizer.encode(speech)]
     rows = len(tokens) // LENGTH
     return torch.tensor(tokens[: rows * LENGTH]).view(rows, LENGTH)
 
