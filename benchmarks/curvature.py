@@ -19,6 +19,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +40,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256, help="samples of W2 and W3")
     parser.add_argument("--steps", type=int, default=100, help="of training before")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--no-bottom", action="store_true", help="the top five alone")
+    parser.add_argument(
+        "--trained", type=Path, help="folder that keeps trained nets and exact values"
+    )
     parser.add_argument("--unchecked", action="store_true", help="no answer in double precision")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -47,15 +52,30 @@ def main() -> None:
         if name in ("W2", "W3"):
             data = work.data[0][: args.images], work.data[1][: args.images]
             work = Workload(work.name, work.what, work.model, work.loss, data, work.resolution)
-        train(work, args.steps)
+        train(work, args.steps, kept_at(work, args.steps, args.trained))
         print(f"\n{name}: {work.what}; {len(work.data[0])} samples, {args.steps} steps")
         products(work, args.rounds)
         with sdpa_kernel(SDPBackend.MATH):  # the peers do not choose a kernel that has derivatives
-            eigenvalues(work, args.rounds, peers=args.peers, check=not args.unchecked)
+            eigenvalues(
+                work, args.rounds, peers=args.peers, check=not args.unchecked,
+                bottom=not args.no_bottom, kept=kept_at(work, args.steps, args.trained),
+            )  # fmt: skip
 
 
-def train(work: Workload, steps: int) -> None:
+def kept_at(work: Workload, steps: int, folder: Path | None) -> Path | None:
+    """Where a trained net is kept."""
+    if folder is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{work.name}-{len(work.data[0])}-{steps}.pt"
+
+
+def train(work: Workload, steps: int, kept: Path | None = None) -> None:
     """Some steps of Adam, then evaluation mode, so that every candidate sees one function."""
+    if kept and kept.exists():
+        work.model.load_state_dict(torch.load(kept))
+        work.model.eval()
+        return
     for module in work.model.modules():
         if isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)  # GPT-2's; torch's own is 1
@@ -67,6 +87,8 @@ def train(work: Workload, steps: int) -> None:
         work.loss(work.model, batch).mean().backward()
         optimizer.step()
     work.model.eval()
+    if kept:
+        torch.save(work.model.state_dict(), kept)
 
 
 def seconds(run: Timed) -> tuple[float, np.ndarray]:
@@ -95,12 +117,23 @@ def products(work: Workload, rounds: int) -> None:
         print(f"  product, {name}: {statistics.median(values):.2f} gradients")
 
 
-def eigenvalues(work: Workload, rounds: int, *, peers: list[str], check: bool) -> None:
+def exact_values(work: Workload, kept: Path | None) -> np.ndarray:
+    """The top five at a residual of 1e-8 in double precision."""
+    file = kept and kept.with_suffix(".npy")
+    if file and file.exists():
+        return np.load(file)
+    double = ls.Objective(copy.deepcopy(work.model), work.loss, work.data, precision="double")
+    exact = ls.hessian_spectrum(double, top=TOP, bottom=0, tolerance=1e-8).value
+    if file:
+        np.save(file, exact)
+    return exact
+
+
+def eigenvalues(
+    work: Workload, rounds: int, *, peers: list[str], check: bool, bottom: bool, kept: Path | None
+) -> None:
     """The top five: seconds against every peer, error against double precision."""
-    exact = np.full(TOP, np.nan)
-    if check:
-        double = ls.Objective(copy.deepcopy(work.model), work.loss, work.data, precision="double")
-        exact = ls.hessian_spectrum(double, top=TOP, bottom=0, tolerance=1e-8).value
+    exact = exact_values(work, kept) if check else np.full(TOP, np.nan)
     runs: dict[str, Timed] = {}
     for peer in peers:
         runs |= PEERS[peer](work)
@@ -108,16 +141,17 @@ def eigenvalues(work: Workload, rounds: int, *, peers: list[str], check: bool) -
     objective = ls.Objective(work.model, work.loss, work.data)
     ls.hessian_spectrum(objective, top=1, bottom=0)  # what is looked at once
 
-    def ours(tolerance: float, bottom: int) -> Timed:
+    def ours(tolerance: float, low: int) -> Timed:
         def run() -> np.ndarray:
-            found = ls.hessian_spectrum(objective, top=TOP, bottom=bottom, tolerance=tolerance)
+            found = ls.hessian_spectrum(objective, top=TOP, bottom=low, tolerance=tolerance)
             print(f"    {found.products} products, residuals to {found.residual[:TOP].max():.1g}")
             return found.value[:TOP]
 
         return run
 
     runs["landscape, residual 1e-4"] = ours(1e-4, 0)
-    runs["landscape, residual 1e-3, and bottom 2"] = ours(1e-3, 2)
+    if bottom:
+        runs["landscape, residual 1e-3, and bottom 2"] = ours(1e-3, 2)
     spent: dict[str, list[float]] = {name: [] for name in runs}
     error = dict.fromkeys(runs, 0.0)
     for _ in range(rounds):

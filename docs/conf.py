@@ -36,6 +36,7 @@ nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress, which is over
 
 default_role = "code"
 autosummary_generate = True

@@ -63,7 +63,8 @@ def test_a_surface_along_eigenvectors_and_a_map_of_curvature(run):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--every 2 --trace", "--every goes with"),
+        ("--every 2 --tensors x", "--every measures all tensors"),
+        ("--every 2 --at first", "the state for --trace or --density"),
         ("--batch-size 3", "go with --every"),
         ("--at nowhere", "--at takes"),
         ("--processes 2", "go with --every"),

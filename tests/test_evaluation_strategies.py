@@ -71,6 +71,7 @@ SUITED = {
     "stacked": {"mlp", "residual", "dropout"},
     "compiled": {"mlp", "residual", "dropout"},
     "graphed": set(),  # needs a GPU
+    "streamed": set(WORKS),
 }
 
 

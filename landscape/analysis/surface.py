@@ -12,6 +12,7 @@ import numpy as np
 
 from landscape.analysis.planes.extent import Extent, box_of
 from landscape.analysis.planes.random import random_plane
+from landscape.analysis.several import most_case
 from landscape.analysis.sparing.surface import measure_sparingly
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
@@ -23,13 +24,15 @@ from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
 from landscape.results.projection import Projection
+from landscape.results.seeded import SeededPlane
 from landscape.results.surface import Surface
 
 
 def loss_surface(
     objective: Objective,
-    plane: Plane | None = None,
+    plane: Plane | SeededPlane | None = None,
     *,
+    directions: int | None = None,
     extent: Extent = 1.0,
     resolution: int | tuple[int, int] = 51,
     paths: Sequence[Projection] = (),
@@ -49,6 +52,9 @@ def loss_surface(
         objective: What to measure.
         plane: Where; default: two filter-normalized random directions (of `seed`) around the model
             as it is, `random_plane`.
+        directions: Instead of a plane: measure so many random planes, of the seeds `seed`,
+            `seed` + 1, ..., and give their mean and where 80 % of them lie; see
+            `landscape.analysis.several.most_case`. Not with `resume`, `units` or a shard.
         extent: ``r`` for [-r, r]², (α_min, α_max, β_min, β_max), or ``trajectory`` for the box
             around `paths` (by default around the runs the plane was made from), widened by
             `margin`.
@@ -97,6 +103,21 @@ def loss_surface(
     >>> abs(float(surface.loss[2, 2]) - middle) < 1e-6
     True
     """
+    if directions is not None:
+        if plane is not None or resume is not None or units is not None or shard != (0, 1):
+            raise ValueError("directions= makes its own planes, and measures them whole.")
+        if directions < 2:
+            raise ValueError(f"directions must be at least 2 planes; got {directions}.")
+        return most_case(
+            [
+                loss_surface(
+                    objective, random_plane(objective, seed=seed + k), extent=extent,
+                    resolution=resolution, engine=engine, buffers=buffers, tolerance=tolerance,
+                    budget=budget, seed=seed + k,
+                )
+                for k in range(directions)
+            ]
+        )  # fmt: skip
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
@@ -105,8 +126,8 @@ def loss_surface(
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
-    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
-    blank = _blank(objective, plane, alpha, beta, buffers)
+    restriction = objective.along(plane, buffers=buffers)
+    blank = unmeasured(objective, plane, alpha, beta, buffers=buffers)
     check_shard(shard)
     if tolerance is not None or budget is not None:
         return measure_sparingly(
@@ -152,29 +173,30 @@ def loss_surface(
     )
 
 
-def _blank(
+def unmeasured(
     objective: Objective,
-    plane: Plane,
+    plane: Plane | SeededPlane,
     alpha: np.ndarray,
     beta: np.ndarray,
-    buffers: np.ndarray | None,
+    *,
+    buffers: np.ndarray | None = None,
 ) -> Surface:
-    """The surface before anything was measured."""
+    """A surface of which no point was measured yet, with the settings that it will have."""
     recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
-    size = len(objective.names), len(beta), len(alpha)
+    shape = (len(objective.names), len(beta), len(alpha))
     return Surface(
         alpha=alpha,
         beta=beta,
         metrics=objective.names,
-        values=np.full(size, np.nan),
-        standard_error=np.full(size, np.nan),
-        computed=np.zeros(size[1:], bool),
+        values=np.full(shape, np.nan),
+        standard_error=np.full(shape, np.nan),
+        computed=np.zeros(shape[1:], bool),
         gram=plane.gram,
         labels=plane.labels,
         explained=plane.explained,
         explained_null=plane.explained_null,
         settings=joined(plane.settings, objective.settings, recorded),
-        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
+        provenance=provenance(plane_hash=plane.digest),
     )
 
 
@@ -242,4 +264,10 @@ def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:
     values[:, rows, columns] = found.mean
     errors[:, rows, columns] = found.standard_error
     computed[rows, columns] = found.computed
-    return replace(surface, values=values, standard_error=errors, computed=computed)
+    rounding = surface.rounding
+    if found.rounding is not None:
+        rounding = np.full(computed.shape, np.nan) if rounding is None else rounding.copy()
+        rounding[rows, columns] = found.rounding
+    return replace(
+        surface, values=values, standard_error=errors, computed=computed, rounding=rounding
+    )

@@ -52,8 +52,8 @@ class Result:
 
     schema: ClassVar[str]
     version: ClassVar[int] = 1
-    settings: dict
-    provenance: dict
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
 
     def __init_subclass__(cls) -> None:
         """Keep the representation of this class: that of a dataclass prints whole arrays."""

@@ -35,7 +35,7 @@ class Asked:
     density: Annotated[bool, typer.Option("--density", help="Also the density.")] = False
     every: Annotated[
         int | None,
-        typer.Option(help="Instead: sharpness at every n-th step, against its threshold."),
+        typer.Option(help="Sharpness at every n-th step, against its threshold."),
     ] = None
     batch: Annotated[
         int | None,
@@ -54,11 +54,10 @@ class Asked:
         Raises:
             ValueError: If options of one state and of a whole run are mixed.
         """
-        at_one = self.trace or self.density or self.tensors or self.at != "last"
-        if self.every is not None and at_one:
-            raise ValueError(
-                "--every goes with --top and --batch-size only; measure the rest apart."
-            )
+        if self.every is not None and self.tensors:
+            raise ValueError("--every measures all tensors; measure the block of --tensors apart.")
+        if self.every is not None and self.at != "last" and not (self.trace or self.density):
+            raise ValueError("With --every, --at is the state for --trace or --density; give one.")
         if self.every is None and (self.batch is not None or engines.units is not None):
             raise ValueError("--batch-size and --units go with --every.")
 
@@ -75,7 +74,8 @@ def curvature(
 ) -> None:
     """Measure the Hessian: its largest and smallest eigenvalues, trace and density.
 
-    With --every N the sharpness along the run, beside the threshold of its optimizer.
+    With --every N the sharpness along the run, beside the threshold of its optimizer; the state
+    --at is then only measured for its --trace or --density.
 
     Example: landscape curvature data/gd.h5 --every 50
     """
@@ -89,16 +89,16 @@ def curvature(
     objective = measuring.objective(trajectories, device=device, seed=seed)
     path = inputs.results_path(trajectories, out)
     for run in trajectories:
-        if asked.every is not None:
-            _along(
-                objective, run, path, every=asked.every, top=asked.top, tolerance=share or 1e-2,
-                batch=asked.batch, seed=seed, units=engines.units, engine=workers,
-            )  # fmt: skip
-        else:
+        if asked.every is None or asked.trace or asked.density:
             _at(
                 objective, run, _state(run, asked.at), path, top=asked.top, bottom=asked.bottom,
                 tolerance=share or 1e-3, seed=seed, tensors=asked.tensors, trace=asked.trace,
                 density=asked.density,
+            )  # fmt: skip
+        if asked.every is not None:
+            _along(
+                objective, run, path, every=asked.every, top=asked.top, tolerance=share or 1e-2,
+                batch=asked.batch, seed=seed, units=engines.units, engine=workers,
             )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ def plane_of_eigenvectors(objective: Objective, run: Trajectory, seed: int) -> P
     from landscape.analysis.curvature.spectrum import hessian_spectrum
 
     buffers = run.buffers(-1) if objective.batch_norm == "frozen" else None
+    say_cost(objective, run.final, _EACH, "eigenvectors")
     found = hessian_spectrum(
         objective, run.final, top=2, bottom=0, tolerance=1e-3, seed=seed, buffers=buffers
     )

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from landscape.analysis.planes.pca import pca_plane
-from landscape.analysis.planes.random import random_plane
 from landscape.base.progress import Interrupted
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.writing import Writing
@@ -21,6 +19,7 @@ from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import Workers, part_of
 from landscape.cli.options.measuring import Device, Measuring, Out, Seed
 from landscape.cli.options.records import expanded
+from landscape.cli.options.texts import beside
 from landscape.results.affine import Plane
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class SurfaceWorkers(Workers):
 @expanded
 def surface(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Recorded runs (.h5), or --checkpoint.")
+        list[Path] | None, typer.Argument(help="Recorded runs (.h5), --checkpoint, or --model.")
     ] = None,
     checkpoint: inputs.Checkpoint = None,
     key: inputs.Key = None,
@@ -108,6 +107,8 @@ def surface(
 
     Around one trained network: landscape surface --checkpoint model.pt --task parabola:task
 
+    Around a language model: landscape surface --model FOLDER --text FILE --tolerance 2%
+
     Ctrl-C keeps what was measured; the same command then measures the rest.
 
     Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
@@ -116,7 +117,7 @@ def surface(
     box = None if place.extent is None else _extent(place.extent)
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
-    out = _check_checkpoint(runs, checkpoint, place.plane, out)
+    out = _check_alone(runs, checkpoint, measuring, place.plane, out)
     trajectories = inputs.open_runs(runs or [])
     path = inputs.results_path(trajectories, out)
     device = workers.device(device)
@@ -162,18 +163,26 @@ def surface(
 COMMANDS = {"surface": surface}
 
 
-def _check_checkpoint(
-    runs: Sequence[Path] | None, checkpoint: Path | None, plane: str | None, out: Path | None
+def _check_alone(
+    runs: Sequence[Path] | None,
+    checkpoint: Path | None,
+    measuring: Measuring,
+    plane: str | None,
+    out: Path | None,
 ) -> Path | None:
-    """Runs or a checkpoint, and where the results of the latter go."""
-    if bool(runs) == (checkpoint is not None):
-        raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
-    if checkpoint is None:
+    """Where results go of a checkpoint or a language model, which are given instead of runs."""
+    model = measuring.model if measuring.reads else None
+    alone = checkpoint or (None if runs else model)
+    if bool(runs) == (alone is not None) or (model is not None and checkpoint is not None):
+        raise ValueError(
+            "Give recorded runs (.h5), or --checkpoint with --task, or --model with --text."
+        )
+    if alone is None:
         return out
-    check_there([checkpoint])
+    check_there([alone])
     if plane not in (None, "random"):
-        raise ValueError(f"plane must be random around a checkpoint; not {plane!r}.")
-    return out or checkpoint.with_name(f"{checkpoint.stem}.results.h5")
+        raise ValueError(f"plane must be random around a checkpoint or a model; not {plane!r}.")
+    return out or (beside(alone) if model else alone.with_name(f"{alone.stem}.results.h5"))
 
 
 def _say_cost(size: tuple[int, int], runs: Sequence[Trajectory], every: int) -> None:
@@ -267,6 +276,9 @@ def _add_path(file: Writing, run: Trajectory, plane: Plane, kind: str, **given: 
 def _plane(
     kind: str, runs: Sequence[Trajectory], objective: Objective, origin: str | None, seed: int
 ) -> Plane:
+    from landscape.analysis.planes.pca import pca_plane
+    from landscape.analysis.planes.random import random_plane
+
     if kind == "pca":
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
     if kind == "eigen":

@@ -47,6 +47,14 @@ def log_to(
         writer = SummaryWriter("logs")
         ls.log_to(writer, "data/adam.h5")  # numbers of every step
         ls.log_to(writer, "data/adam.results.h5", step=300)  # figures, and the page
+
+    >>> import landscape as ls
+    >>> class SummaryWriter:  # what of TensorBoard's is used here
+    ...     def add_scalar(self, name, value, step):
+    ...         print(name, value, step)
+    ...     add_image = add_text = add_scalar
+    >>> ls.log_to(SummaryWriter(), {"sharpness": 12.5}, step=40)
+    landscape/sharpness 12.5 40
     """
     bound = tracker_of(tracker)
     if every < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +21,14 @@ from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
 from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.problem import Problem
-from landscape.objective.second_order.hessian import Hessian
-from landscape.objective.second_order.hessian_at import hessian_of
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.chunks import measure_chunks
 from landscape.objective.strategies.work import Work
 from landscape.objective.tuning import Tuning
 from landscape.objective.working import working
+
+if TYPE_CHECKING:
+    from landscape.objective.second_order.hessian import Hessian
 
 
 class Restriction:
@@ -37,6 +39,10 @@ class Restriction:
         family: Where.
         tuning: How, as far as that is known.
     """
+
+    family: Family
+    problem: Problem
+    tuning: Tuning
 
     def __init__(self, problem: Problem, family: Family, tuning: Tuning) -> None:
         self.problem, self.family, self.tuning = problem, family, tuning
@@ -101,16 +107,21 @@ class Restriction:
         shape = (len(problem.metrics), len(coordinates), SUMS)
         totals = torch.zeros(shape, dtype=torch.float64, device=problem.device)
         computed = np.zeros(len(coordinates), bool)
+        rounding: np.ndarray | None = None
         error, again, standing = None, False, Standing(problem.metrics.values())
         try:
-            with held_back() as check, working(problem, self.family, tuning, check) as work:
+            with (
+                held_back() as check,
+                working(problem, self.family, tuning, check, whole=False) as work,
+            ):
                 with arithmetic(problem.precision, problem.device):
                     choice = tuning.choice_for(problem, work, coordinates, progress)
                     seconds = tuning.seconds_per_point(problem.data.size)
                     if progress is not None and seconds is not None:
                         progress.expect(seconds)
                     self._measure(work, choice, coordinates, totals, computed, progress)
-                    work.place([0.0] * self.family.coordinates)
+                    rounding = work.making.rounding(coordinates)
+                    work.rest()
                     again = tuning.draws_later(problem, work.loan, standing)
                 if self.reduced and checks:
                     with arithmetic("single", problem.device):
@@ -121,7 +132,7 @@ class Restriction:
             return self(coordinates, checks=checks)
         check_weights(problem.names, totals, computed)
         found = self._evaluation(coordinates, totals, computed)
-        return replace(found, observed_error=error, shrunk=tuning.shrunk)
+        return replace(found, observed_error=error, shrunk=tuning.shrunk, rounding=rounding)
 
     def paired(
         self,
@@ -159,7 +170,7 @@ class Restriction:
 
     def gradient(self, point: np.ndarray) -> np.ndarray:
         """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
-        with self.lent() as work:
+        with self.lent(whole=True) as work:
             self.tuning.check_repeatable(self.problem, work)
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, self.tuning.batched(self.problem).batches()).cpu().numpy()
@@ -168,6 +179,8 @@ class Restriction:
         self, point: np.ndarray, *, tensors: str | None = None
     ) -> AbstractContextManager[Hessian]:
         """∂² loss / ∂ θ² at one point with coordinates of shape (K,); see `Objective.hessian`."""
+        from landscape.objective.second_order.hessian_at import hessian_of
+
         return hessian_of(self.problem, self.family, self.tuning, point, tensors=tensors)
 
     def decay(self, coordinates: np.ndarray) -> np.ndarray:
@@ -177,12 +190,15 @@ class Restriction:
         return self.problem.weight_decay / 2 * self.family.squared_norm(coordinates)
 
     @contextmanager
-    def lent(self) -> Iterator[Work]:
-        """Inside, the model is lent, in the problem's arithmetic; Ctrl-C waits for a safe place."""
+    def lent(self, *, whole: bool = False) -> Iterator[Work]:
+        """Inside, the model is lent, in the problem's arithmetic; Ctrl-C waits for a safe place.
+
+        Its parameters may come and go; `whole` asks for all of them at once.
+        """
         problem = self.problem
         with (
             held_back() as check,
-            working(problem, self.family, self.tuning, check) as work,
+            working(problem, self.family, self.tuning, check, whole=whole) as work,
             arithmetic(problem.precision, problem.device),
         ):
             yield work
@@ -213,6 +229,8 @@ class Restriction:
             )
             if (fitted.chunk, fitted.batch_size) != (way.chunk, way.batch_size):
                 self.tuning.fit(way, fitted)
+            if totals.is_cuda:
+                torch.cuda.synchronize(totals.device)  # the time that it took may be asked for
 
         begin, promise = 0, self.tuning.promise
         if promise is not None and promise.chosen is choice:

@@ -276,8 +276,8 @@ def _plane(surface: Surface) -> str:
     kind = str(surface.settings.get("kind", "given"))
     plane = f"a plane {kind}" if kind.startswith(("through", "along")) else f"a {kind} plane"
     if kind == "random":
-        normalized = {"filter": "filter-normalized ", "layer": "layer-normalized "}
-        which = normalized.get(str(surface.settings.get("normalization")), "")
+        norms = str(surface.settings.get("normalization", "none"))
+        which = "" if norms == "none" else f"{norms}-normalized "
         plane = f"a random {which}plane around the network at (0, 0)"
     if surface.explained is not None:
         plane += f" that holds {surface.explained.sum():.0%} of the variation"

@@ -18,7 +18,12 @@ Rows = Sequence[tuple[int, Mapping[str, float]]]
 
 
 class NotTracked(UserWarning):
-    """The tracker failed; training and recording go on without it."""
+    """The tracker failed; training and recording go on without it.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", NotTracked)  # a run that must be seen by the tracker
+    """
 
 
 class Tracking:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -47,8 +47,8 @@ class AdaptiveRate(Result):
     first_order: Float64[np.ndarray, " step"]
     degrees: Float64[np.ndarray, " step"]
     rectification: Float64[np.ndarray, " step"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rectified(self) -> np.ndarray:

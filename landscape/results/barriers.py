@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -52,8 +52,8 @@ class Barriers(Result):
     metrics: Annotated[tuple[str, ...], "metric"]
     values: Float64[np.ndarray, "line metric alpha"]
     covariance: Float64[np.ndarray, "line metric alpha alpha_2"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def height(self, definition: Barrier, *, metric: str | None = None) -> np.ndarray:
         """The largest measured rise of each line, shape (line,).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -58,8 +58,8 @@ class CurvatureMap(Result):
     computed: Bool[np.ndarray, "beta alpha"]
     gram: Float64[np.ndarray, "direction direction_2"]
     labels: Annotated[tuple[str, ...], "direction"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ratio(self) -> np.ndarray:

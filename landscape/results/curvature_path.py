@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -84,8 +84,8 @@ class CurvaturePath(Result):
     batch_sharpness_error: Float64[np.ndarray, " state"]
     products: Float64[np.ndarray, " state"]
     computed: Bool[np.ndarray, " state"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def relative_sharpness(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -46,9 +46,9 @@ class Diagnosis(Result):
     error: Float64[np.ndarray, " check"]
     threshold: Float64[np.ndarray, " check"]
     found: Bool[np.ndarray, " check"]
-    told: dict
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    told: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def standing_out(self) -> tuple[str, ...]:

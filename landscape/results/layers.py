@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -52,8 +52,8 @@ class LayerMetrics(Result):
     update_norm: Float64[np.ndarray, "layer state"]
     learning_rate: Float64[np.ndarray, " state"]
     gradient_norm: Float64[np.ndarray, "layer state"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def update_to_weight(self) -> np.ndarray:

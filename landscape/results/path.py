@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -70,8 +70,8 @@ class PathMetrics(Result):
     layer_cosine: Float64[np.ndarray, "layer state"] | None = None
     layer_cosine_to_final: Float64[np.ndarray, "layer state"] | None = None
     layer_distance: Float64[np.ndarray, "layer state"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def angle(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -28,6 +28,8 @@ class Profile(Result):
         standard_error: Standard errors of `values`; 0 when the whole data set was used.
         names: One name per line, for legends.
         label: What alpha is, for the axis.
+        rounding: The share of the displacement from 0 that the parameters' own types rounded
+            away; None where nothing was, or nobody counted.
         settings: How the lines were chosen, batch-norm policy, data, precision.
         provenance: Software, command, time.
 
@@ -48,8 +50,9 @@ class Profile(Result):
     standard_error: Float64[np.ndarray, "line metric alpha"]
     names: Annotated[tuple[str, ...], "line"]
     label: str
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    rounding: Float64[np.ndarray, "line alpha"] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:

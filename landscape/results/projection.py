@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -54,5 +54,5 @@ class Projection(Result):
     loss: Float64[np.ndarray, " state"] | None = None
     in_plane_loss: Float64[np.ndarray, " state"] | None = None
     shown: float
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,8 @@ import numpy as np
 from landscape.base.files import opened
 from landscape.base.provenance import provenance
 from landscape.base.result import Result
-from landscape.base.runs.trajectory import SCHEMA, Trajectory
+from landscape.base.runs.format import SCHEMA
+from landscape.base.runs.trajectory import Trajectory
 from landscape.results.path import PathMetrics
 from landscape.results.registry import load_results
 

@@ -13,6 +13,7 @@ from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.affine import Line, Plane
 from landscape.results.alignment import Alignment
 from landscape.results.barriers import Barriers
+from landscape.results.checkpoints import CheckpointLine, CheckpointPlane
 from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.curve import Curve
@@ -23,6 +24,7 @@ from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
+from landscape.results.seeded import SeededLine, SeededPlane
 from landscape.results.soup import Soup
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
@@ -35,6 +37,8 @@ RESULTS: dict[str, type[Result]] = {
     for cls in (
         Line,
         Plane,
+        CheckpointLine,
+        CheckpointPlane,
         Surface,
         Profile,
         Walk,
@@ -54,6 +58,8 @@ RESULTS: dict[str, type[Result]] = {
         Soup,
         Alignment,
         Diagnosis,
+        SeededLine,
+        SeededPlane,
     )
 }
 

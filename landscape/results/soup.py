@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -53,9 +53,9 @@ class Soup(Result):
     kept: Bool[np.ndarray, " network"]
     uniform: float
     vector: Float[np.ndarray, " parameter"]
-    tensors: dict | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    tensors: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Give the vector its layout."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -43,8 +43,8 @@ class SpectralDensity(Result):
     known: Float64[np.ndarray, " pair"]
     known_residual: Float64[np.ndarray, " pair"]
     size: int
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def moment(self, power: int) -> tuple[float, float]:
         """Tr H^power as an estimate and its standard error over the runs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -71,8 +71,8 @@ class Spectrum(Result):
     loss: float
     gradient_norm: float
     lower_bound: float
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def sharpness(self) -> float:

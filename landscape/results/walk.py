@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -68,8 +68,8 @@ class Walk(Result):
     covariance: Float64[np.ndarray, "segment alpha alpha_2"] | None = None
     windows: Annotated[tuple[str, ...], "window"] | None = None
     bounds: Int64[np.ndarray, "window bound"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -58,5 +58,5 @@ class WalkStatistics(Result):
     height_error: Float64[np.ndarray, " window"] | None = None
     minimum_at: Float64[np.ndarray, "window quartile"]
     floor: Float64[np.ndarray, "window quartile"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)

@@ -203,7 +203,7 @@ def model_inputs(objective: Objective) -> tuple[tuple[Any, ...], dict[str, Any]]
     """What the loss gives to the model for a few samples."""
     caught: list[Any] = []
 
-    def keep(module: nn.Module, arguments: tuple, keywords: dict) -> None:
+    def keep(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         caught.append((arguments, keywords))
 
     twin = copy.deepcopy(objective.model).eval()

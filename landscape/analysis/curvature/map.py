@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def curvature_map(
     if buffers is not None:
         settings["buffers_hash"] = fingerprint(buffers)
 
-    def result(values: np.ndarray, computed: np.ndarray, cost: dict) -> CurvatureMap:
+    def result(values: np.ndarray, computed: np.ndarray, cost: dict[str, Any]) -> CurvatureMap:
         rows = np.array(values).reshape(len(_NAMES), up, across)
         known = np.array(computed).reshape(up, across)
         rows[:, 1::2], known[1::2] = rows[:, 1::2, ::-1], known[1::2, ::-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def curvature_path(
     kept = [*sorted(moments), *["recorded"] * trajectory.holds["second_moment"]]
     what = json.dumps(["path", settings, top, smallest, said, kept, condition.text])
 
-    def result(values: np.ndarray, computed: np.ndarray, cost: dict) -> CurvaturePath:
+    def result(values: np.ndarray, computed: np.ndarray, cost: dict[str, Any]) -> CurvaturePath:
         named = dict(zip(NUMBERS, values, strict=False))
         tables = values[len(NUMBERS) :].reshape(len(TABLES), top, len(shown)).swapaxes(1, 2)
         rates = _rates(trajectory, shown)

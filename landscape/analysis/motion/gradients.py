@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape.base.provenance import provenance
-from landscape.base.runs.trajectory import HISTOGRAM_BINS, HISTOGRAM_LOWEST
+from landscape.base.runs.format import HISTOGRAM_BINS, HISTOGRAM_LOWEST
 from landscape.results.gradients import GradientHistogram
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def plane_through(
         x, y = np.array([0, length, along]), np.array([0, 0, height])
         a_, b_ = names[:2] if names else ("the first", "the second point")
         labels = [f"distance from {a_} towards {b_}", "distance across"]
-    settings: dict = {
+    settings: dict[str, Any] = {
         "kind": "through three points",
         "box": [float(v) for v in (x.min(), x.max(), y.min(), y.max())],
     }

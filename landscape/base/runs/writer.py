@@ -17,6 +17,7 @@ from landscape.base.files import SchemaError, expanded
 from landscape.base.layout import Layout
 from landscape.base.provenance import provenance
 from landscape.base.runs.crashproof import CrashproofFile
+from landscape.base.runs.format import HISTOGRAM_BINS, SCHEMA
 from landscape.base.runs.tables import (
     Table,
     check_scalar_name,
@@ -25,7 +26,7 @@ from landscape.base.runs.tables import (
     refuse_existing,
     refuse_written,
 )
-from landscape.base.runs.trajectory import HISTOGRAM_BINS, SCHEMA, Trajectory
+from landscape.base.runs.trajectory import Trajectory
 
 RowType = Literal["float32", "float64", "float16-delta"]
 ROW_TYPES = get_args(RowType)
@@ -92,7 +93,7 @@ class TrajectoryWriter:
     ) -> None:
         if dtype not in ROW_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
-        self.path = expanded(path)
+        self.path: Path = expanded(path)
         if not overwrite:
             refuse_existing(self.path)
         refuse_written(self.path)

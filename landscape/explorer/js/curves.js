@@ -150,10 +150,12 @@ export function makeCurves(side, more) {
         return [run ? curveOf(run, line.alpha, y) : { name, colour: 'var(--ink)', dash: '-', x: line.alpha, y }];
       }), line.alpha[0], line.alpha[points - 1], { log });
     }
+    elsewhere = null;
     if (walkChart) drawWalk();
   }
 
-  /** The walk at the step; beside its windows the nearest one stays, greyed. */
+  /** The walk at the step; beside its windows the nearest one stays, greyed, as it was drawn. */
+  let elsewhere = null;
   function drawWalk() {
     const step = Math.floor(state.step);
     let at = step;
@@ -163,12 +165,14 @@ export function makeCurves(side, more) {
       const away = (window) => Math.max(window[0] - step, step - window[1], 0);
       const [from, to] = windows.reduce((best, window) => (away(window) < away(best) ? window : best));
       at = step < from ? from : to;
+      if (elsewhere === at) { walkChart.mark(step); return; }
       found = walkCurves(at);
     }
+    elsewhere = inside ? null : at;
     walkChart.panel.classList.toggle('elsewhere', !inside);
     walkChart.at = step;
     walkChart.empty = `not measured here, only at steps ${windows.map(([a, b]) => `${a}–${b}`).join(', ')}`;
-    walkChart.note.textContent = inside ? `relative to the loss at step ${step}` : `not measured at step ${step}; nearest: step ${at}`;
+    walkChart.note.textContent = inside ? `relative to the loss at step ${step}` : `not measured here; nearest: step ${at}`;
     const stride = Math.max(1, ...found.map((curve) => curve.stride));
     walkChart.show(found, at - WALK_BEFORE * stride, at + WALK_AFTER * stride, { y: found.length ? roundRange(found) : null });
   }

@@ -12,6 +12,17 @@ export let hasSteps = false;
 
 const KINDS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
 
+/**
+ * The content that a text packs (packing.py), and the columns that do not lie in it.
+ * @param {string} text @returns {Promise<[any, Uint8Array]>}
+ */
+export async function unpackedText(text) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const plain = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+  const length = new DataView(plain).getUint32(0, true);
+  return [JSON.parse(new TextDecoder().decode(new Uint8Array(plain, 4, length))), new Uint8Array(plain, 4 + length)];
+}
+
 /** Take over what a page shows; `bytes` holds the columns that do not lie in `given` itself. */
 export function load(given, bytes = new Uint8Array()) {
   const column = (packed) => (packed?.dtype ? unpacked(packed, bytes) : packed);

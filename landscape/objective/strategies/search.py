@@ -80,7 +80,11 @@ def choose(
         for name in STRATEGIES:
             slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
             hopeless = (name == "stacked" and slow) or trials.best.strategy == "linear"
-            if name not in ("sequential", "compiled", "graphed") and not hopeless and trials.more:
+            if (
+                name not in ("sequential", "compiled", "graphed", "streamed")
+                and not hopeless
+                and trials.more
+            ):
                 trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
     trials.share(free=free)
     if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":
