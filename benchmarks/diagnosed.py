@@ -58,7 +58,7 @@ CASES = {
     "dead rectifiers": Case("dead units", change="dead"),
     "unshuffled data": Case("order of the data", sorted=True),
     "decay of the wrong sign": Case("growing weights", decay=-0.05),
-    "half of the labels random": Case("high floor", noise=0.9),
+    "nine tenths of the labels random": Case("high floor", noise=0.9),
     "zero initialization": Case("still tensors", change="zero"),
 }
 

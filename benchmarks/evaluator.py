@@ -3,9 +3,11 @@
     python benchmarks/evaluator.py W1 W2 W3 W4 --repeats 5
 
 *Raw* is the fastest plain forward pass over the same data: evaluation mode, inference mode, loss,
-data in memory, best mini-batch size. Every implementation runs the same number of points in turn,
-round after round, and the table gives medians of time per point over raw, so that a machine whose
-speed drifts changes no ratio. Peers run as their documentation says, when they are installed
+data in memory, best mini-batch size. *Regret* is the time of what was chosen over that of the best
+of many ways, both measured again in turns (`--regret`). Choosing starts from nothing: what was
+chosen before is not looked up. Every implementation runs the same number of points in turn, round
+after round, and the table gives medians of time per point over raw, so that a machine whose speed
+drifts changes no ratio. Peers run as their documentation says, when they are installed
 (pip install ".[peers]").
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -23,11 +26,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from peers import Run, peers
+from regret import regret
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import WORKLOADS, Workload, workload
 
 import landscape as ls
+from landscape.objective.strategies.remembered import processor
 
+os.environ["LANDSCAPE_REMEMBER"] = "0"
 _REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -135,6 +141,7 @@ def benchmark(
     device: str,
     with_peers: bool,
     compiled: bool,
+    exhaust: bool,
     checkout: Path | None,
 ) -> dict:
     clock = time.perf_counter
@@ -181,7 +188,9 @@ def benchmark(
     rate = operations(work) / statistics.median(times["raw"]) / matrix_rate(device)
     once = total * statistics.median(times["raw"])
     assert objective.choice is not None
+    regretted = regret(work, objective.choice) if exhaust else None
     return {
+        "processor": processor() if device == "cpu" else torch.cuda.get_device_name(device),
         "work": f"{work.name}: {work.what}, {work.resolution}×{work.resolution}",
         "raw_seconds": statistics.median(times["raw"]),
         "raw_batch": size,
@@ -196,6 +205,7 @@ def benchmark(
         },
         "error": error_against_double(work, objective, plane),
         "choice": objective.choice.describe(),
+        "regret": regretted,
         "points_per_round": points,
         "repeats": repeats,
         "threads": torch.get_num_threads(),
@@ -212,6 +222,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--compiled", action="store_true", help="a row with torch.compile")
+    parser.add_argument("--regret", action="store_true", help="search all ways for the best")
     parser.add_argument("--tool-2018", type=Path, help="a checkout of the tool of Li et al.")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="write everything measured as JSON")
@@ -229,11 +240,12 @@ def main() -> None:
                 device=given.device,
                 with_peers=not given.no_peers,
                 compiled=given.compiled,
+                exhaust=given.regret,
                 checkout=given.tool_2018,
             )
         )
         last = found[-1]
-        print(last["work"])
+        print(f"{last['work']} on {last['processor']}")
         print(f"  raw {1e3 * last['raw_seconds']:.3f} ms per point, batches of {last['raw_batch']}")
         for key, ratio in last["ratios"].items():
             share = last["share_of_matrix_rate"][key]
@@ -241,6 +253,8 @@ def main() -> None:
         for key, ratio in last["ratios_with_choosing"].items():
             seconds = last["choosing_seconds"][key]
             print(f"  {key:24s} {ratio:6.2f} × raw with the {seconds:.2f} s of choosing")
+        if last["regret"]:
+            print(f"  {'regret':24s} {last['regret'][0]:6.2f} × the best: {last['regret'][1]}")
         print(f"  {'added memory':24s} {last['added_mib']} MiB")
         print(f"  error {last['error']:.1e}, {json.dumps(last['choice'])}", flush=True)
     if given.out:

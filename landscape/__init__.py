@@ -44,14 +44,25 @@ _HOMES = {
     "RayActors": "objective.workers.ray_actors",
     "Task": "tasks",
     "load_task": "tasks",
+    "language_task": "tasks.language",
     "Line": "results.affine",
     "Plane": "results.affine",
+    "SeededLine": "results.seeded",
+    "SeededPlane": "results.seeded",
     "random_line": "analysis.planes.random",
     "random_plane": "analysis.planes.random",
     "line_between": "analysis.planes.through",
     "line_along": "analysis.planes.through",
+    "adapter_line": "analysis.planes.adapters",
+    "adapter_plane": "analysis.planes.adapters",
+    "merged_space": "analysis.planes.adapters",
     "plane_through": "analysis.planes.through",
     "pca_plane": "analysis.planes.pca",
+    "CheckpointLine": "results.checkpoints",
+    "CheckpointPlane": "results.checkpoints",
+    "checkpoint_line": "analysis.planes.checkpoints",
+    "checkpoint_plane": "analysis.planes.checkpoints",
+    "checkpoint_pca": "analysis.planes.checkpoints",
     "Surface": "results.surface",
     "loss_surface": "analysis.surface",
     "merge_surfaces": "analysis.surface",
@@ -124,24 +135,32 @@ _HOMES = {
     "plot_results": "plots.results",
     "plot": "plots.anything",
     "render_surface": "plots.render",
-    "surface_mesh": "plots.mesh",
+    "surface_mesh": "plots.triangulated",
     "write_mesh": "plots.mesh",
     "walk_frames": "plots.animate",
     "orbit_frames": "plots.animate",
     "evolution_frames": "plots.animate",
     "write_animation": "plots.animate",
     "explore": "explorer.build",
+    "gallery": "explorer.gallery",
+    "OnDemand": "notebook.on_demand",
+    "log_to": "live.trackers",
+    "NotTracked": "recording.tracking",
     "figure": "plots.interactive",
 }
+
+_ROOMS = {"losses": "objective.losses"}  # modules with names of their own
 
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"landscape.{_ROOMS[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'landscape' has no attribute {name!r}")
     return getattr(importlib.import_module(f"landscape.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_ROOMS])

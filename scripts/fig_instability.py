@@ -58,7 +58,8 @@ def main() -> None:
             ax.set(xlabel="step k at which the copies part", ylabel=f"{metric} barrier")
             ax.set_xscale("symlog", linthresh=10)
             ax.set_ylim(bottom=0)
-        figure.axes[0].axhline(0.02, color="0.4", linestyle=":")
+        figure.axes[0].axhline(0.02, color="0.4", linestyle=":", label="2 %, stable below")
+        figure.axes[0].legend(handles=figure.axes[0].lines[-1:])
         figure.axes[1].legend()
         error = found["test"][1].mean(0)
         script.save(

@@ -111,8 +111,8 @@ class Script:
             self.results = ls.load_results(self.file)
         return self.results[name]
 
-    def save(self, figure: Figure, caption: str) -> None:
-        """Write the figure as PNG and PDF, and its caption beside them."""
+    def save(self, figure: Figure, caption: str, *, table: str = "") -> None:
+        """Write the figure as PNG and PDF, and its caption beside them, with a table if given."""
         for kind in ("png", "pdf"):
             path = self.figures / f"{self.name}.{kind}"
             save_figure(figure, path, results=self.results, title=caption)
@@ -122,7 +122,8 @@ class Script:
         took = f"Took {time.perf_counter() - STARTED:.0f} s."
         if not self.new and text.exists():  # only drawn again: what measuring took stays true
             took = text.read_text().splitlines()[-1]
-        text.write_text(f"{caption}\n{took}\n")
+        parts = (caption, f"\n{table}\n", took) if table else (caption, took)
+        text.write_text("\n".join(parts) + "\n")
         print(f"{self.figures / self.name}.png\n{caption}\n{took}")
 
 

@@ -26,6 +26,7 @@ EXPERIMENTS = {
     "decay": averages.decay,
     "swa": averages.swa,
     "curve": connectivity.curve,
+    "alignment": connectivity.alignment,
     "instability": connectivity.instability,
     "soup": connectivity.soup,
     "edge": edge.edge,

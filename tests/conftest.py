@@ -16,6 +16,7 @@ import pytest
 import landscape as ls
 
 mpl.use("Agg")
+os.environ["LANDSCAPE_REMEMBER"] = "0"  # what was chosen for others decides nothing here
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -140,11 +141,9 @@ def _chromium() -> str:
 def browser() -> Iterator[Any]:
     """One Chromium for the session, with WebGL in software."""
     api = pytest.importorskip("playwright.sync_api")
-    switches = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"]
-    switches += ["--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
     with api.sync_playwright() as playwright:
         path = _chromium()
-        running = playwright.chromium.launch(executable_path=path, args=switches)
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         running.chromium_path = path
         yield running
         running.close()

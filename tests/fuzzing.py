@@ -55,7 +55,7 @@ def read_results(path: Path) -> None:
 
 def read_li2018(path: Path) -> None:
     """What the 2018 tool wrote."""
-    from landscape.exchange.li2018.reader import read_all
+    from landscape.exchange.li2018.folder import read_all
 
     assert read_all([path])
 
@@ -119,7 +119,7 @@ def main() -> None:
     seed, first, last = map(int, sys.argv[3:6])
     import landscape.analysis
     import landscape.cli.describe
-    import landscape.exchange.li2018.reader  # noqa: F401
+    import landscape.exchange.li2018.folder  # noqa: F401
 
     warnings.simplefilter("error")
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it ends the program, whatever that does

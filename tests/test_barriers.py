@@ -162,27 +162,6 @@ def test_a_network_has_no_barrier_to_its_own_permutation(small):
     assert found.settings["alignment"] == "weights, each pair by itself"
 
 
-def test_alignment_lowers_a_barrier_and_repair_lowers_it_further():
-    task = ls.load_task("digits/mlp-32-32-relu")
-    objective = ls.Objective(task.model, task.loss, task.train, metrics=task.metrics)
-    ends = []
-    for seed in (1, 2):
-        model = ls.load_task("digits/mlp-32-32-relu", seed=seed).model
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
-        draw = torch.Generator().manual_seed(seed)
-        for _ in range(300):
-            index = torch.randint(len(task.train[0]), (128,), generator=draw)
-            optimizer.zero_grad()
-            task.loss(model, tuple(part[index] for part in task.train)).mean().backward()
-            optimizer.step()
-        ends.append(torch.cat([p.detach().reshape(-1) for p in model.parameters()]).numpy())
-    heights = [
-        float(ls.barriers(objective, ends, resolution=11, **how).refined("entezari2022")[0])
-        for how in ({}, {"align": "weights"}, {"align": "weights", "repair": True})
-    ]
-    assert heights[0] / 3 > heights[1] > heights[2] > 0
-
-
 def test_it_is_saved_with_its_names(tmp_path, small):
     objective, vectors = small
     found = ls.barriers(objective, vectors, names=("a", "b", "c"), resolution=4)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import landscape as ls
 
 
-def trained(path, *, lr=0.1, steps=60, freeze=False):
+def trained(path, *, lr=0.1, steps=60, freeze=False, spike=None):
     torch.manual_seed(0)
     x = torch.randn(256, 10)
     y = (x.sum(dim=1) > 0).long()
@@ -27,6 +27,8 @@ def trained(path, *, lr=0.1, steps=60, freeze=False):
             loss = F.cross_entropy(model(x[part]), y[part])
             optimizer.zero_grad()
             loss.backward()
+            for group in optimizer.param_groups:
+                group["lr"] = 30.0 if step == spike else group["lr"] and lr
             optimizer.step()
             recorder.log(loss=loss)
     return ls.Trajectory(path)
@@ -60,6 +62,13 @@ def test_what_is_ill_stands_out_with_its_number(tmp_path, name, settings):
     (line,) = (line for line in found.sentences() if line.startswith(f"{name}: "))
     assert "Try: " in line
     assert "threshold" in line
+
+
+def test_a_lone_spike_is_no_rate_that_is_too_high(tmp_path):
+    run = trained(tmp_path / "a.h5", steps=150, spike=75)
+    longest = run.scalars["update_norm"].max()
+    assert longest > 0.3 * (run.initial**2).sum() ** 0.5
+    assert "rate too high" not in ls.diagnose(run).standing_out
 
 
 def test_a_run_too_short_is_refused(tmp_path):

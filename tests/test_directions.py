@@ -300,7 +300,7 @@ class TestRefused:
 
     def test_unknown_options(self, tmp_path):
         vector, layout = np.ones(4, np.float32), vector_layout(4)
-        with pytest.raises(ValueError, match="'filter', 'layer', 'none'"):
+        with pytest.raises(ValueError, match="'filter', 'layer', 'gaussian', 'none'"):
             ls.random_plane(vector, layout, normalization="per tensor")
         with pytest.raises(ValueError, match="'mean', 'initial', 'final'"):
             ls.pca_plane(

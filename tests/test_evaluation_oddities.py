@@ -12,7 +12,7 @@ from test_objective_restoration import assert_unchanged, state_of
 from torch import nn
 
 import landscape as ls
-from landscape.objective.strategies import search
+from landscape.objective.strategies import search, trials
 
 
 def classify(model, batch):
@@ -31,7 +31,7 @@ def measured(model, loss, data, points=80, size=0.1, **options):
 def everything_is_tried(monkeypatch):
     monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     monkeypatch.setattr(search, "_SHARE", 1e3)
-    monkeypatch.setattr(search, "_CLIMB", 1e3)
+    monkeypatch.setattr(trials, "_CLIMB", 1e3)
 
 
 class Views(nn.Module):
@@ -236,7 +236,7 @@ def test_a_program_that_needs_too_much_memory_makes_room_for_a_smaller_one():
 
 
 def test_no_more_points_are_tried_than_fit(monkeypatch):
-    monkeypatch.setattr(search, "points_that_fit", lambda work, batch_size: 5)
+    monkeypatch.setattr(trials, "points_that_fit", lambda work, batch_size: 5)
     torch.manual_seed(0)
     data = (torch.randn(37, 12), torch.arange(37) % 5)
     _, objective = measured(nn.Linear(12, 5), classify, data, strategy="linear")

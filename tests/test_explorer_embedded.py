@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import explorer_sample as sample
 import pytest
+from conftest import BrowserPage
 
 import landscape as ls
 
@@ -69,4 +71,41 @@ def test_stepping_in_a_frame_throws_nothing(browser, shown, kind):
     page.wait_for_timeout(400)  # the address follows after 200 ms
     assert inner.evaluate("explorer.state.step") != first
     assert not problems
+    context.close()
+
+
+def test_a_page_that_holds_it_hands_over_new_content(browser, shown, tmp_path):
+    """More than the sixteen scenes that a browser allows at a time; the view stays where it was."""
+    new = {"surface/a": sample.surface(9, 7)}
+    for k, name in enumerate(("Adam", "SGD", "Lion")):
+        new |= {f"p/{k}": sample.projection(name, 0.2 * k), f"q/{k}": sample.path(name, 0.2 * k)}
+    text = ls.explore(new, tmp_path / "new.html", title="New").read_text("utf-8")
+    (packed,) = re.findall(r'id="content">([^<]+)<', text)
+    context = browser.new_context(offline=True, viewport={"width": 700, "height": 500})
+    page = BrowserPage(context.new_page())
+    page.inner.set_content(f"<!doctype html>{shown._repr_mimebundle_()['text/html']}")
+    page.frame_locator("iframe").locator("html[data-ready]").wait_for(timeout=120_000)
+    inner = page.frames[1]
+    inner.evaluate("explorer.setState({step: 7, view: '3d', camera: [10, 40, 2, 0, 0]})")
+
+    def handed(content):
+        page.evaluate("c => frames[0].postMessage({content: c}, '*')", content)
+        inner.wait_for_timeout(100)
+        return inner.evaluate(
+            """async () => { const frame = () => new Promise(requestAnimationFrame);
+            await frame(); await frame(); await Promise.all(explorer.lands.map((l) => l.drawing));
+            return document.querySelectorAll('*').length; }"""
+        )
+
+    nodes = [handed(packed) for _ in range(20)]
+    assert nodes[1] == nodes[-1]
+    assert inner.evaluate("explorer.runs.map((run) => run.name)") == ["SGD", "Adam", "Lion"]
+    assert inner.evaluate("document.getElementById('title').textContent") == "New"
+    view = inner.evaluate("[explorer.state.step, explorer.state.view, explorer.state.camera]")
+    assert view == [7, "3d", [10, 40, 2, 0, 0]]
+    assert inner.evaluate("explorer.lands.map((l) => l.scene.gl.isContextLost())") == [False]
+    assert inner.evaluate("explorer.lands[0].surface.alpha.length") == 9
+    handed("no content")
+    assert "No new content" in inner.evaluate("document.getElementById('say').textContent")
+    assert page.problems == []
     context.close()

@@ -288,7 +288,7 @@ def test_the_slider_is_within_three_tabs_and_the_landscape_has_a_name(browser_pa
     assert "paths of 3 runs" in name
     assert name.startswith("loss on surface/pca, from ")
     assert page.locator("#live").get_attribute("aria-live") == "polite"
-    assert "ends at" in page.locator("#panel-loss svg").get_attribute("aria-label")
+    assert "ends at" in page.locator("#panel-loss svg[role=img]").get_attribute("aria-label")
     page.locator("#step").focus()
     page.keyboard.press("ArrowLeft")
     page.until("document.getElementById('live').textContent.includes('At step 59')")

@@ -124,7 +124,7 @@ def test_windows_of_the_walk_are_bands_that_lead_there(page):
     page.evaluate("explorer.setState({step: 55})")
     page.settle()
     assert page.locator("#panel-walk.elsewhere").count() == 1
-    assert "not measured at step 55" in page.locator("#panel-walk .note").inner_text()
+    assert "not measured here; nearest: step 40" in page.locator("#panel-walk .note").inner_text()
     assert page.locator("#panel-walk .curve").count() == 3  # the nearest stay
     page.locator(".bands .window").click()
     page.settle()

@@ -17,6 +17,7 @@ from torch import nn
 
 import landscape as ls
 from landscape.cli import main
+from landscape.exchange.li2018 import folder as li2018_folder
 from landscape.exchange.li2018 import reader as li2018
 from landscape.exchange.li2018 import writer as li2018_export
 from landscape.results.affine import Line, Plane
@@ -308,20 +309,20 @@ def test_files_of_one_plane_belong_together(network, tmp_path):
     path = folder / "directions.h5_proj_cos.h5"
     with h5py.File(path, "w") as file:
         file["proj_xcoord"], file["proj_ycoord"] = [0.0, 1.0], [0.0, 1.0]
-    alone = li2018.read_all([small, large, path])
+    alone = li2018_folder.read_all([small, large, path])
     assert list(alone) == ["surface/pca", "surface/pca/4x2", "projection/pca/net"]
     assert np.isnan(alone["surface/pca"].gram).all()
-    known = li2018.read_all([path, small, directions], state=state)
+    known = li2018_folder.read_all([path, small, directions], state=state)
     assert list(known) == ["projection/pca/net", "surface/pca", "plane/pca"]
     plane = known["plane/pca"]
     np.testing.assert_array_equal(known["surface/pca"].gram, plane.gram)
     for found in (alone, known):
         hashes = {r.provenance["plane_hash"] for n, r in found.items() if "plane/" not in n}
         assert len(hashes) == 1
-    model_less = li2018.read_all([small, directions])["surface/pca"]
+    model_less = li2018_folder.read_all([small, directions])["surface/pca"]
     np.testing.assert_allclose(model_less.gram, plane.gram, rtol=1e-6)
     with pytest.raises(ls.SchemaError, match="Directions alone"):
-        li2018.read_all([directions])
+        li2018_folder.read_all([directions])
 
 
 def test_broken_files_are_named_and_left_out(tmp_path):
@@ -329,12 +330,12 @@ def test_broken_files_are_named_and_left_out(tmp_path):
     for name in ("one.h5", "two.h5"):
         h5py.File(tmp_path / name, "w").close()
     with pytest.warns(UserWarning, match=r"Left out: .*one\.h5.*two\.h5"):
-        found = li2018.read_all([tmp_path / "one.h5", good, tmp_path / "two.h5"])
+        found = li2018_folder.read_all([tmp_path / "one.h5", good, tmp_path / "two.h5"])
     assert list(found) == ["surface/given"]
     with pytest.warns(UserWarning, match=r"Left out: .*one\.h5.*two\.h5"):
-        assert list(li2018.read_all([tmp_path])) == ["surface/given"]
+        assert list(li2018_folder.read_all([tmp_path])) == ["surface/given"]
     with pytest.raises(ls.SchemaError, match=r"one\.h5.*two\.h5"):
-        li2018.read_all([tmp_path / "one.h5", tmp_path / "two.h5"])
+        li2018_folder.read_all([tmp_path / "one.h5", tmp_path / "two.h5"])
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

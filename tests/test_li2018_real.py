@@ -9,6 +9,7 @@ from torch import nn
 
 import landscape as ls
 from landscape.exchange.checkpoints.state import load_state
+from landscape.exchange.li2018 import folder as li2018_folder
 from landscape.exchange.li2018 import reader as li2018
 from landscape.plots.results import plot_results
 from landscape.results.affine import Plane
@@ -38,7 +39,7 @@ MNIST_DIRECTIONS = f"{MNIST}_states_xignore=biasbn_xnorm=filter_yignore=biasbn_y
 )  # fmt: skip
 def test_every_surface_is_read_and_drawn(real_file, file, shape, measured, x, y, tmp_path):
     path = real_file(file)
-    found = li2018.read_all([path])
+    found = li2018_folder.read_all([path])
     (result,) = found.values()
     assert (result.alpha[0], result.alpha[-1]) == x
     assert np.isfinite(result.loss).sum() == measured
@@ -55,7 +56,7 @@ def test_every_surface_is_read_and_drawn(real_file, file, shape, measured, x, y,
 
 def test_a_projected_path_lies_on_its_surface(real_file, tmp_path):
     files = [f"{SGD}_[-1.0,3.0,10]x[-1.0,1.0,10].h5", f"{SGD}_proj_cos.h5"]
-    found = li2018.read_all([real_file(f) for f in files])
+    found = li2018_folder.read_all([real_file(f) for f in files])
     assert list(found) == ["surface/pca", "projection/pca/net_model_epochs_sgd"]
     path = found["projection/pca/net_model_epochs_sgd"]
     assert path.coordinates.shape == (20, 2)
@@ -67,9 +68,11 @@ def test_a_projected_path_lies_on_its_surface(real_file, tmp_path):
 
 def test_two_files_that_the_tool_left_unfinished(real_file):
     with pytest.raises(ls.SchemaError, match="holds nothing"):
-        li2018.read_all([real_file(f"{ADADELTA}_proj_cos.h5")])
+        li2018_folder.read_all([real_file(f"{ADADELTA}_proj_cos.h5")])
     with pytest.raises(ls.SchemaError, match=r"51 x 51.*no losses"):
-        li2018.read_all([real_file(f"{ADADELTA}_proj_cos.h5_[-1.0,1.0,51]x[-1.0,1.0,51].h5")])
+        li2018_folder.read_all(
+            [real_file(f"{ADADELTA}_proj_cos.h5_[-1.0,1.0,51]x[-1.0,1.0,51].h5")]
+        )
 
 
 def test_a_stored_surface_is_recomputed_to_six_digits(real_file):

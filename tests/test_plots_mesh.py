@@ -10,7 +10,8 @@ import pytest
 from test_plots import make_path, make_surface
 
 import landscape as ls
-from landscape.plots.mesh import surface_mesh, write_mesh
+from landscape.plots.mesh import write_mesh
+from landscape.plots.triangulated import surface_mesh
 
 # 4 β by 3 α, no symmetry, no two values alike
 VALUES = np.exp(np.array([[0.0, 1, 2], [3, 5, 4], [6, 8, 7], [9, 10, 11]]))

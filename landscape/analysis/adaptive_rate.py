@@ -36,6 +36,11 @@ def adaptive_rate_variance(
 
     Source: Liu et al. 2020, "On the variance of the adaptive learning rate and beyond",
     arXiv:1908.03265, sections 3 and 4.
+
+    >>> import landscape as ls
+    >>> rate = ls.adaptive_rate_variance(steps=[10, 100], samples=2000)
+    >>> rate.step.tolist(), rate.simulated.shape
+    ([10, 100], (2,))
     """
     if steps is None:
         steps = np.geomspace(1, 2000, 40)

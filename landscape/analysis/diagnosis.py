@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from landscape.base.provenance import provenance
 from landscape.base.runs.trajectory import Trajectory
@@ -14,6 +15,7 @@ from landscape.results.diagnosis import Diagnosis
 
 _OURS = "calibrated on the runs of benchmarks/diagnosed.py"
 _FEWEST = 20  # updates below which nothing is said
+_LONG = 0.3  # of the length at the start: an update that is too long
 
 
 class Check(NamedTuple):
@@ -46,6 +48,11 @@ def diagnose(run: Trajectory) -> Diagnosis:
 
     Raises:
         ValueError: If the recorder measured no updates, or fewer than 20.
+
+    >>> import landscape as ls
+    >>> file = ls.record_run(ls.Run("function/quadratic", "gd", lr=0.03, steps=30), "gd.h5")
+    >>> ls.diagnose(ls.Trajectory(file)).standing_out  # its rate is above 2 / 100
+    ('divergence', 'high floor', 'rate too high', 'growing weights')
     """
     missing = [name for name in ("update_norm", "distance") if name not in run.scalars]
     if missing or run.updates < _FEWEST:
@@ -80,12 +87,12 @@ class _Seen:
     path: str
     loss: np.ndarray  # (updates,); empty where none was recorded
     agreement: np.ndarray  # cosine of consecutive gradients
-    largest_step: float  # over ‖θ_0‖
+    long_step: float  # what one update in a hundred exceeds, over ‖θ_0‖
     reach: float  # ‖θ_T - θ_0‖ / ‖θ_0‖
     growth: float  # ‖θ_T‖ / ‖θ_0‖
     weights: tuple[str, ...]
     moved: np.ndarray  # Σ ‖update‖ of each weight tensor
-    jumps: np.ndarray  # largest update of each over its norm at the start
+    jumps: np.ndarray  # largest update of each over its norm at the start, until one is long
     dead: np.ndarray  # share of its units that did not move in the second half
 
     @classmethod
@@ -104,12 +111,14 @@ class _Seen:
             for entry in entries
         ]
         known = np.nan_to_num(run.scalars["update_norm"], nan=0.0)
-        jumps = np.divide(steps.max(axis=0), size, out=np.full(len(size), np.nan), where=size > 0)
+        shares = np.divide(steps, size, out=np.full(steps.shape, np.nan), where=size > 0)
         return cls(
             str(run.path), run.scalars.get("loss", np.zeros(0)),
-            run.scalars.get("gradient_cosine", np.zeros(0)), float(known.max()) / start,
+            run.scalars.get("gradient_cosine", np.zeros(0)),
+            float(np.quantile(known, 0.99, method="higher")) / start,
             float(np.linalg.norm(last - first)) / start, float(np.linalg.norm(last)) / start,
-            tuple(entry.name for entry in entries), steps.sum(axis=0), jumps,
+            tuple(entry.name for entry in entries), steps.sum(axis=0),
+            _until_long(shares),
             np.array([np.mean(rows.reshape(len(rows), -1).max(axis=1) == 0) for rows in still]),
         )  # fmt: skip
 
@@ -134,9 +143,11 @@ def _checks(seen: _Seen) -> Iterator[Check]:
         _OURS, curve,
     )  # fmt: skip
     yield Check(
-        "rate too high", seen.largest_step, 0.0, 0.3, seen.largest_step > 0.3,
-        "the longest update over the length of all weights at the start",
-        "a learning rate 10 times lower, or a warm-up", _OURS, curve,
+        "rate too high", seen.long_step, 0.0, _LONG, seen.long_step > _LONG,
+        "what one update in a hundred exceeds, over the length of all weights at the start (a lone "
+        "spike that a run recovers from is no alarm)",
+        "a learning rate 10 times lower, or a warm-up",
+        "Lewkowycz et al. 2020, arXiv:2003.02218, for lone spikes; " + _OURS, curve,
     )  # fmt: skip
     slow = floor > 0.9 and agreement - 2 * error > 0.15 and seen.reach < 0.2
     yield Check(
@@ -198,29 +209,38 @@ def _jumping(seen: _Seen, tensors: str) -> Check:
     alone = len(known) > 1 and largest > 3 * known[-2]
     name = seen.weights[int(np.nanargmax(seen.jumps))] if len(known) else "none"
     return Check(
-        "tensors that move too much", largest, 0.0, 0.3, bool(alone and largest > 0.3),
+        "tensors that move too much", largest, 0.0, _LONG, bool(alone and largest > _LONG),
         f"the longest update of {name} over its length at the start, and three times that of any "
-        "other", "a lower rate for this tensor, or another initialization", _OURS, tensors,
+        "other up to there", "a lower rate for this tensor, or another initialization", _OURS,
+        tensors,
     )  # fmt: skip
 
 
 def _ordered(seen: _Seen, curve: str) -> Check:
-    """The largest autocorrelation of the detrended loss, beyond neighbouring steps."""
+    """The largest rank autocorrelation of the detrended loss, beyond neighbouring steps."""
     value = lag = np.nan
     count = len(seen.loss)
     if count >= 5 * _FEWEST and np.isfinite(seen.loss).all():
         level = np.log(np.maximum(seen.loss, np.finfo(float).tiny))
         rest = level - np.polyval(np.polyfit(np.arange(count), level, 3), np.arange(count))
         lags = np.arange(5, count // 3)
+        rest = rankdata(rest)  # Spearman's: a spike is one rank
         found = [float(np.corrcoef(rest[:-k], rest[k:])[0, 1]) for k in lags]
         low = int(np.argmin(found))  # a slow drift falls only; a period comes back
         best = low + int(np.argmax(found[low:]))
         value, lag = found[best], int(lags[best])
     return Check(
         "order of the data", value, 1 / np.sqrt(count) if count else np.nan, 0.4, value > 0.4,
-        f"autocorrelation of the loss over {lag} steps: it comes back", "shuffle the data", _OURS,
-        curve,
+        f"rank autocorrelation of the loss over {lag} steps: it comes back", "shuffle the data",
+        _OURS, curve,
     )  # fmt: skip
+
+
+def _until_long(shares: np.ndarray) -> np.ndarray:
+    """Each tensor's largest share until one passes `_LONG`: after an explosion all of them move."""
+    long = np.flatnonzero(np.nanmax(shares, axis=1, initial=0.0) > _LONG)
+    end = int(long[0]) + 1 if len(long) else len(shares)
+    return np.max(shares[:end], axis=0)
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:

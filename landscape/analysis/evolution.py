@@ -58,6 +58,14 @@ def surfaces_along(
         ValueError: If there is no step, or `extent` is ``trajectory``.
 
     Source: directions after Li et al. 2018, arXiv:1712.09913, section 4.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> run = ls.Trajectory(ls.record_run(ls.Run("digits/mlp", "adam", steps=4), "adam.h5"))
+    >>> surfaces = ls.surfaces_along(objective, run, steps=[0, 4], resolution=3)
+    >>> [surface.loss.shape for surface in surfaces]
+    [(3, 3), (3, 3)]
     """
     if not len(steps):
         raise ValueError("No step was given; name at least one.")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from landscape.analysis.places import Places
+from landscape.analysis.planes.random import random_line
 from landscape.analysis.segment import Ends, describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
@@ -18,12 +19,14 @@ from landscape.objective.objective import Objective
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
+from landscape.results.seeded import SeededLine
 
 
 def loss_line(
     objective: Objective,
-    lines: Line | Sequence[Line],
+    lines: Line | SeededLine | Sequence[Line | SeededLine] | None = None,
     *,
+    directions: int | None = None,
     names: Sequence[str] | None = None,
     extent: tuple[float, float] = (-0.5, 1.5),
     resolution: int = 101,
@@ -39,6 +42,9 @@ def loss_line(
     Args:
         objective: What to measure.
         lines: Where, for example `line_between(trajectory.initial, trajectory.final)`.
+        directions: Instead of lines: so many random directions around the model as it is, of the
+            seeds `seed`, `seed` + 1, ...; `Profile.band` and figures show their median and where
+            80 % of them lie ("most-case" landscapes, Chen et al. 2025, arXiv:2505.17646).
         names: One per line; default: numbers.
         extent: First and last coordinate.
         resolution: Number of points.
@@ -47,7 +53,7 @@ def loss_line(
             interpolated with the weights (and held beyond the ends). None uses the model's.
         tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
             its range along the line (5 to 95 %).
-        seed: Seed of the order of samples, with a tolerance.
+        seed: Seed of the order of samples, with a tolerance, and the first of `directions`.
         units: A folder that keeps what has been measured, unit by unit; after a crash the same
             call goes on where it stopped. Several machines may share it.
         engine: Whose workers measure, such as ``Processes(("cuda:0", "cuda:1"))``; None measures
@@ -66,8 +72,20 @@ def loss_line(
         Interrupted: On Ctrl-C; nothing is kept but in `units`.
 
     Source: Goodfellow et al. 2015, arXiv:1412.6544.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> line = ls.line_between(objective.parameters(), 0 * objective.parameters())
+    >>> profile = ls.loss_line(objective, line, extent=(0, 1), resolution=3)
+    >>> profile.loss[0].round(3).tolist()  # ½ Σ h_i (1 - α)²
+    [124.091, 31.023, 0.0]
     """
-    lines = [lines] if isinstance(lines, Line) else list(lines)
+    if (lines is None) == (directions is None):
+        raise ValueError("Give lines, or how many random directions=, and not both.")
+    if lines is None:
+        lines = [random_line(objective, seed=seed + k) for k in range(directions or 0)]
+    lines = list(lines) if isinstance(lines, Sequence) else [lines]
     names = [str(i + 1) for i in range(len(lines))] if names is None else list(names)
     if not lines or len(names) != len(lines):
         raise ValueError(f"Got {len(lines)} lines and {len(names)} names; give one name per line.")
@@ -104,6 +122,7 @@ def loss_line(
     done = np.all([line.computed for line in found], axis=0)
     if not done.any():
         raise ValueError(f"There are fewer units than shards: none is in {shard}; ask for fewer.")
+    shares = [line.rounding for line in found]
     return Profile(
         alpha=alpha[done],
         metrics=objective.names,
@@ -111,6 +130,13 @@ def loss_line(
         standard_error=np.stack([line.standard_error[:, done] for line in found]),
         names=tuple(names),
         label=lines[0].labels[0],
+        rounding=_stacked(shares, done),
         settings=settings,
         provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )
+
+
+def _stacked(shares: Sequence[np.ndarray | None], done: np.ndarray) -> np.ndarray | None:
+    """What rounding took on every line; None where one does not tell."""
+    known = [share[done] for share in shares if share is not None]
+    return np.stack(known) if known and len(known) == len(shares) else None

@@ -16,9 +16,12 @@ from landscape.base.provenance import fingerprint
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.objective import Objective
 from landscape.objective.policies.precision import REDUCED
+from landscape.objective.tuning import Tuning
+from landscape.objective.vectors.known import vectors_of
 from landscape.objective.workers.engine import Engine, Session
 from landscape.objective.workers.in_units import in_units, key_of
 from landscape.results.affine import Line
+from landscape.results.seeded import SeededLine
 
 
 class Places:
@@ -31,15 +34,19 @@ class Places:
         said: What tells this measurement from another; None where no folder keeps it.
     """
 
+    names: tuple[str, ...]
+    objective: Objective
+    tuning: Tuning
+
     def __init__(
         self,
         objective: Objective,
-        lines: Sequence[Line],
+        lines: Sequence[Line | SeededLine],
         buffers: Sequence[Ends | None],
         said: dict[str, Any] | None,
     ) -> None:
         self.objective, self.names, self.tuning = objective, objective.names, objective.tuning
-        self.reduced = objective.precision in REDUCED
+        self.reduced: bool = objective.precision in REDUCED
         self._lines, self._buffers, self._said = lines, buffers, said
         self._held: tuple[int, Any] = -1, None
 
@@ -108,10 +115,10 @@ class Places:
             found.append(Evaluation(self.names, values, errors, np.ones(len(alpha), bool)))
         return found
 
-    def prepare(self, coordinates: np.ndarray) -> None:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> None:
         """Choose how to evaluate these places, for all lines."""
         at, along_it = self._at(int(coordinates[0, 0]))
-        at.prepare(along_it(coordinates[:, 1]))
+        at.prepare(along_it(coordinates[:, 1]), progress)
 
     def __call__(
         self,
@@ -130,12 +137,13 @@ class Places:
         if self._held[0] != number:
             line = self._lines[number]
             ends = self._buffers[number]
-            self._held = number, along(self.objective, line.origin, line.directions, ends)
+            origin, directions = vectors_of(line, self.objective.problem)
+            self._held = number, along(self.objective, origin, directions, ends)
         return self._held[1]
 
     def _what(self, number: int) -> str:
         if self._said is None:
             return ""
         line, ends = self._lines[number], self._buffers[number]
-        hashed = fingerprint(line.origin, line.directions, *(ends or ()))
+        hashed = [line.digest, *([fingerprint(*ends)] if ends else ())]
         return json.dumps(["line", self._said, hashed])

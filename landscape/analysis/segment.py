@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +18,16 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 def along(
     objective: Objective,
-    origin: np.ndarray,
-    direction: np.ndarray,
+    origin: Any,
+    direction: Any,
     buffers: Ends | None = None,
 ) -> tuple[Restriction, Callable[[np.ndarray], np.ndarray]]:
     """The objective on the line origin + α · direction.
 
     Args:
         objective: What to measure.
-        origin: Shape (P,).
-        direction: Shape (1, P).
+        origin: Shape (P,), or a vector that is not held; None: the model's own weights.
+        direction: Shape (1, P), or a sequence of one vector that is not held.
         buffers: Floating-point buffers at α = 0 and 1, interpolated between and held constant
             beyond (a variance must stay positive); None leaves buffers to the objective.
 

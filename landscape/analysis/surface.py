@@ -12,6 +12,7 @@ import numpy as np
 
 from landscape.analysis.planes.extent import Extent, box_of
 from landscape.analysis.planes.random import random_plane
+from landscape.analysis.several import most_case
 from landscape.analysis.sparing.surface import measure_sparingly
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
@@ -23,13 +24,15 @@ from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
 from landscape.results.projection import Projection
+from landscape.results.seeded import SeededPlane
 from landscape.results.surface import Surface
 
 
 def loss_surface(
     objective: Objective,
-    plane: Plane | None = None,
+    plane: Plane | SeededPlane | None = None,
     *,
+    directions: int | None = None,
     extent: Extent = 1.0,
     resolution: int | tuple[int, int] = 51,
     paths: Sequence[Projection] = (),
@@ -49,6 +52,9 @@ def loss_surface(
         objective: What to measure.
         plane: Where; default: two filter-normalized random directions (of `seed`) around the model
             as it is, `random_plane`.
+        directions: Instead of a plane: measure so many random planes, of the seeds `seed`,
+            `seed` + 1, ..., and give their mean and where 80 % of them lie; see
+            `landscape.analysis.several.most_case`. Not with `resume`, `units` or a shard.
         extent: ``r`` for [-r, r]², (α_min, α_max, β_min, β_max), or ``trajectory`` for the box
             around `paths` (by default around the runs the plane was made from), widened by
             `margin`.
@@ -88,7 +94,30 @@ def loss_surface(
         Interrupted: On Ctrl-C; its `partial` is the unfinished surface, for `resume`.
 
     Source: Li et al. 2018, arXiv:1712.09913, section 4.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> middle = objective.at(objective.parameters()).mean.item()  # the model as it is
+    >>> abs(float(surface.loss[2, 2]) - middle) < 1e-6
+    True
     """
+    if directions is not None:
+        if plane is not None or resume is not None or units is not None or shard != (0, 1):
+            raise ValueError("directions= makes its own planes, and measures them whole.")
+        if directions < 2:
+            raise ValueError(f"directions must be at least 2 planes; got {directions}.")
+        return most_case(
+            [
+                loss_surface(
+                    objective, random_plane(objective, seed=seed + k), extent=extent,
+                    resolution=resolution, engine=engine, buffers=buffers, tolerance=tolerance,
+                    budget=budget, seed=seed + k,
+                )
+                for k in range(directions)
+            ]
+        )  # fmt: skip
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
@@ -97,22 +126,8 @@ def loss_surface(
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
-    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
-    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
-    blank = Surface(
-        alpha=alpha,
-        beta=beta,
-        metrics=objective.names,
-        values=np.full((len(objective.names), up, across), np.nan),
-        standard_error=np.full((len(objective.names), up, across), np.nan),
-        computed=np.zeros((up, across), bool),
-        gram=plane.gram,
-        labels=plane.labels,
-        explained=plane.explained,
-        explained_null=plane.explained_null,
-        settings=joined(plane.settings, objective.settings, recorded),
-        provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
-    )
+    restriction = objective.along(plane, buffers=buffers)
+    blank = unmeasured(objective, plane, alpha, beta, buffers=buffers)
     check_shard(shard)
     if tolerance is not None or budget is not None:
         return measure_sparingly(
@@ -158,6 +173,33 @@ def loss_surface(
     )
 
 
+def unmeasured(
+    objective: Objective,
+    plane: Plane | SeededPlane,
+    alpha: np.ndarray,
+    beta: np.ndarray,
+    *,
+    buffers: np.ndarray | None = None,
+) -> Surface:
+    """A surface of which no point was measured yet, with the settings that it will have."""
+    recorded = {} if buffers is None else {"buffers": f"recorded, {fingerprint(buffers)}"}
+    shape = (len(objective.names), len(beta), len(alpha))
+    return Surface(
+        alpha=alpha,
+        beta=beta,
+        metrics=objective.names,
+        values=np.full(shape, np.nan),
+        standard_error=np.full(shape, np.nan),
+        computed=np.zeros(shape[1:], bool),
+        gram=plane.gram,
+        labels=plane.labels,
+        explained=plane.explained,
+        explained_null=plane.explained_null,
+        settings=joined(plane.settings, objective.settings, recorded),
+        provenance=provenance(plane_hash=plane.digest),
+    )
+
+
 def _warn_if_flat(surface: Surface) -> None:
     """Say that a surface is exactly flat: what its directions move has no effect on the loss."""
     values = surface.loss[surface.computed]
@@ -196,6 +238,14 @@ def merge_surfaces(parts: Sequence[Surface]) -> Surface:
 
     Raises:
         ValueError: If there is none, or they are of different measurements.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> halves = [ls.loss_surface(objective, resolution=3, shard=(part, 2)) for part in (0, 1)]
+    >>> whole = ls.merge_surfaces(halves)
+    >>> [part.computed.sum().item() for part in (*halves, whole)]
+    [5, 4, 9]
     """
     if not parts:
         raise ValueError("There is no surface to merge.")
@@ -214,4 +264,10 @@ def _filled(surface: Surface, points: np.ndarray, found: Evaluation) -> Surface:
     values[:, rows, columns] = found.mean
     errors[:, rows, columns] = found.standard_error
     computed[rows, columns] = found.computed
-    return replace(surface, values=values, standard_error=errors, computed=computed)
+    rounding = surface.rounding
+    if found.rounding is not None:
+        rounding = np.full(computed.shape, np.nan) if rounding is None else rounding.copy()
+        rounding[rows, columns] = found.rounding
+    return replace(
+        surface, values=values, standard_error=errors, computed=computed, rounding=rounding
+    )

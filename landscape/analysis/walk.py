@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,16 +80,20 @@ def walk(
             None before the first.
 
     Source: Xing et al. 2018, "A Walk with SGD", arXiv:1802.08770.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> walk = ls.walk(objective, run, points=3)
+    >>> walk.loss.shape, walk.height.shape
+    ((8, 4), (8,))
     """
     if points < 2 or every < 1:
         raise ValueError(f"points must be at least 2 and every 1; got {points} and {every}.")
     bounds = bounds_of(trajectory.steps, windows, length)
-    segments = segments_in(trajectory.steps, bounds)[::every]
-    if not len(segments):
-        raise ValueError(
-            f"No recorded segment lies in {windows}; {trajectory.path} holds steps "
-            f"{trajectory.steps[0]} to {trajectory.steps[-1]}."
-        )
+    segments = _segments(trajectory, windows, bounds, every)
     measured = Segments(objective, trajectory, np.linspace(0, 1, points + 1))
     session = None if engine is None else Session(engine)
     folder = None if units is None else Path(units)
@@ -97,44 +102,30 @@ def walk(
     told["buffers"] = describe_buffers(objective, recorded=measured.recorded)
 
     def measure(which: Sequence[int], some: np.ndarray | None, name: str = "") -> Found:
-        where, what = np.array(which, np.float64)[:, None], ""
-        if folder is not None:
-            hashed = None if some is None else fingerprint(some)
-            what = json.dumps([*measured.said(which), told, hashed])
+        """A search is quick: every part makes it for itself, and says nothing."""
+        about: dict[str, Any] = {"shard": shard, "progress": progress}
+        if name:
+            about = {"shard": (0, 1), "progress": None}
+        place = None if folder is None else folder / name
         try:
-            rows = in_units(
-                measured,
-                where,
-                some,
-                key=key_of(where, what),
-                folder=None if folder is None else folder / name,
-                engine=session,
-                shard=(0, 1) if name else shard,
-                progress=None if name else progress,
-            )
+            return _evaluations(measured, which, some, told, place, engine=session, **about)
         except Interrupted as stop:
-            raise Interrupted({} if name else measured.evaluations(which, stop.partial)) from None
-        return measured.evaluations(which, rows)
+            raise Interrupted({} if name else stop.partial) from None
 
     def look(which: Sequence[int], some: np.ndarray | None) -> Found:
         return measure(which, some, "search-all" if some is None else f"search-{len(some)}")
 
     def result(found: Found) -> Walk:
         done = np.array(sorted(found))
-        part, parts = objective.on(samples), [found[s] for s in done.tolist()]
-        return Walk(
-            name=trajectory.name,
-            optimizer=str(trajectory.run.get("optimizer", "")),
-            step=trajectory.steps[done],
-            next_step=trajectory.steps[done + 1],
+        return _walk(
+            trajectory,
+            done,
+            [found[segment] for segment in done.tolist()],
             alpha=measured.alpha,
             metrics=objective.names,
-            values=np.stack([segment.mean for segment in parts]),
-            standard_error=np.stack([segment.standard_error for segment in parts]),
-            covariance=np.stack([s.covariance for s in parts if s.covariance is not None]),
             windows=None if windows is None else tuple(name_of(w) for w in windows),
             bounds=None if windows is None else np.array(bounds),
-            settings={**part.settings, **told},
+            settings={**objective.on(samples).settings, **told},
             provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
         )
 
@@ -157,3 +148,54 @@ def walk(
     if not found:
         raise ValueError(f"There are fewer units than shards: none is in {shard}; ask for fewer.")
     return result(found)
+
+
+def _segments(
+    trajectory: Trajectory,
+    windows: Sequence[Window] | None,
+    bounds: list[tuple[int, int]],
+    every: int,
+) -> np.ndarray:
+    found = segments_in(trajectory.steps, bounds)[::every]
+    if not len(found):
+        raise ValueError(
+            f"No recorded segment lies in {windows}; {trajectory.path} holds steps "
+            f"{trajectory.steps[0]} to {trajectory.steps[-1]}."
+        )
+    return found
+
+
+def _evaluations(
+    measured: Segments,
+    which: Sequence[int],
+    some: np.ndarray | None,
+    told: dict[str, Any],
+    folder: Path | None,
+    **about: Any,
+) -> Found:
+    """Segments by number, on some samples; of an interruption, those that were finished."""
+    where, what = np.array(which, np.float64)[:, None], ""
+    if folder is not None:
+        hashed = None if some is None else fingerprint(some)
+        what = json.dumps([*measured.said(which), told, hashed])
+    try:
+        rows = in_units(measured, where, some, key=key_of(where, what), folder=folder, **about)
+    except Interrupted as stop:
+        raise Interrupted(measured.evaluations(which, stop.partial)) from None
+    return measured.evaluations(which, rows)
+
+
+def _walk(
+    trajectory: Trajectory, done: np.ndarray, parts: Sequence[Evaluation], **fields: Any
+) -> Walk:
+    """The walk over segments that begin in the states `done`."""
+    return Walk(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        step=trajectory.steps[done],
+        next_step=trajectory.steps[done + 1],
+        values=np.stack([segment.mean for segment in parts]),
+        standard_error=np.stack([segment.standard_error for segment in parts]),
+        covariance=np.stack([s.covariance for s in parts if s.covariance is not None]),
+        **fields,
+    )

@@ -29,6 +29,15 @@ def walk_statistics(
 
     Source: the claims are those of Xing et al. 2018, arXiv:1802.08770; the interval is that of
     Wilson 1927, J. Am. Stat. Assoc. 22.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> statistics = ls.walk_statistics(ls.walk(objective, run, points=5))
+    >>> dict(zip(statistics.properties, statistics.fraction[0].tolist()))
+    {'barrier': 0.0, 'convex': 1.0, 'interior minimum': 0.0}
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1; got {confidence}.")

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,26 @@ _DAMAGE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError,
     EOFError,
 )  # fmt: skip
+_CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What asking for a lock says where there are none, as on some network file systems."""
 _SMALL = 1 << 24  # bytes of which nobody minds whether they are stored
 _TIGHTEST = 1100  # times smaller than what was compressed: more than deflate can
 
 
 class SchemaError(ValueError):
-    """A file or a group is not what it was taken for; the message says what was found."""
+    """A file or a group is not what it was taken for; the message says what was found.
+
+    >>> import pathlib
+    >>> import landscape as ls
+    >>> written = pathlib.Path("notes.h5").write_text("no HDF5")
+    >>> try:
+    ...     ls.load_results("notes.h5")
+    ... except SchemaError as error:
+    ...     print(str(error)[:40])
+    notes.h5 is not an HDF5 file (a .h5 writ
+    """
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -96,8 +109,8 @@ def check_stored(data: h5py.Dataset) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator[h5py.File]:
-    """Open a copy of `path` (or a new file), without `name`, for writing; it takes its place.
+def replacing(path: str | os.PathLike[str], *names: str) -> Iterator[h5py.File]:
+    """Open a copy of `path` (or a new file), without groups, for writing; it takes its place.
 
     What stays is carried over into a new file beside it, so that a file does not grow for being
     written again. Two processes that save into one folder wait for each other. After an exception
@@ -113,9 +126,9 @@ def replacing(path: str | os.PathLike[str], name: str | None = None) -> Iterator
     with _locked(path.parent):
         try:
             if path.exists():
-                _copy(path, partial, name)
+                _copy(path, partial, names)
             with _written(path), h5py.File(partial, "r+" if path.exists() else "w") as file:
-                if name is not None and name in file:
+                for name in (name for name in names if name in file):
                     for place in _own(file, name):
                         if place in file:
                             del file[place]
@@ -154,8 +167,8 @@ def remove(path: str | os.PathLike[str], name: str) -> None:
         pass
 
 
-def _copy(path: Path, partial: Path, name: str | None) -> None:
-    """Make `partial` a copy of `path` without `name`, or with it where it cannot be left out."""
+def _copy(path: Path, partial: Path, names: Sequence[str]) -> None:
+    """Make `partial` a copy of `path` without groups, or with what cannot be left out."""
     if not path.stat().st_mode & 0o222:
         raise PermissionError(f"{path} is read-only; make it writable, or save in another file.")
     with opened(path) as old:
@@ -164,11 +177,11 @@ def _copy(path: Path, partial: Path, name: str | None) -> None:
                 f"{path} is a recorded run, which is never changed; save results in another file."
             )
         carried = False
-        if (
-            name is not None and name in old
-        ):  # without it, appending wastes nothing and bytes are copied faster
+        # Without any, appending wastes nothing and bytes are copied faster.
+        if held := [name for name in names if name in old]:
             with contextlib.suppress(CannotCarryError):
-                carry_over(old, partial, without=_own(old, name))
+                left = [place for name in held for place in _own(old, name)]
+                carry_over(old, partial, without=left)
                 carried = True
     if not carried:
         shutil.copyfile(path, partial)
@@ -198,6 +211,9 @@ def being_written(path: str | os.PathLike[str]) -> bool:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         return False
 
 
@@ -232,7 +248,12 @@ def _why_unreadable(path: Path, error: OSError) -> str:
     with open(path, "rb") as handle:
         head = handle.read(8)
     if head != b"\x89HDF\r\n\x1a\n":
-        return f"{path} is not an HDF5 file (a .h5 written by this package is expected)."
+        said = f"{path} is not an HDF5 file (a .h5 written by this package is expected)."
+        if path.suffix in _CHECKPOINTS:
+            said += (
+                f" A checkpoint: landscape surface --checkpoint {path.name} --task FILE:FUNCTION."
+            )
+        return said
     said = " ".join(str(error).split())
     return f"{path} is damaged or cut short and cannot be opened ({said})."
 
@@ -246,7 +267,11 @@ def _locked(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:  # there, the rename alone keeps files whole
+            if error.errno not in NO_LOCKS:
+                raise
         yield
     finally:
         os.close(handle)

@@ -7,17 +7,17 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from landscape.base.kinds import Kind, check_real, filter_axis_of, kind_of
 from landscape.base.names import paired_names
 from landscape.base.shown import short
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-Kind = Literal["weight", "bias", "norm"]
 _ORIGINAL = re.compile(r"(?:(.*)\.)?parametrizations\.\w+\.original\d*")
 
 
@@ -53,6 +53,19 @@ class Entry:
         """Where the tensor lies in the flat vector."""
         return slice(self.offset, self.offset + self.size)
 
+    def blocks(self, most: int = 2**20) -> Iterator[slice]:
+        """Rows, along the first axis, in parts of at most so many elements, or of one row."""
+        if not self.shape:
+            yield slice(0, 1)
+            return
+        each = max(1, most * self.shape[0] // max(1, self.size))
+        for start in range(0, self.shape[0], each):
+            yield slice(start, min(self.shape[0], start + each))
+
+    def rows(self, tensor: Any, rows: slice) -> Any:
+        """Rows of a tensor of this shape; one without axes is given whole."""
+        return tensor[rows] if self.shape else tensor
+
     def at(self, offset: int) -> Entry:
         """The same tensor at another place."""
         return replace(self, offset=offset)
@@ -66,6 +79,11 @@ class Layout:
     does not move is never perturbed either. A parameter used in several places (tied weights)
     appears once, under its first name. The tensors of a parametrized weight (weight norm) have
     the kind and the filter axis of the layer they belong to.
+
+    >>> import torch
+    >>> layout = Layout.of(torch.nn.Linear(2, 3))
+    >>> [(entry.name, entry.shape) for entry in layout], layout.size
+    ([('weight', (3, 2)), ('bias', (3,))], 9)
     """
 
     entries: tuple[Entry, ...]
@@ -121,7 +139,7 @@ class Layout:
                 continue
             if not (trainable or parameter.is_floating_point()):
                 continue
-            _check_real(name, parameter)
+            check_real(name, parameter)
             owner = modules[name.rpartition(".")[0]]
             dimensions = parameter.dim()
             if layer := _ORIGINAL.fullmatch(name):
@@ -132,8 +150,8 @@ class Layout:
                     name,
                     tuple(parameter.shape),
                     0,
-                    _kind(owner, dimensions),
-                    _filter_axis(owner) if parameter.dim() >= 2 else 0,
+                    kind_of(owner, dimensions),
+                    filter_axis_of(owner) if parameter.dim() >= 2 else 0,
                     tuple(aliases[id(parameter)][1:]),
                 )
             )
@@ -282,33 +300,3 @@ def _entry(stored: Any) -> Entry:
     if min(shape, default=0) < 0 or not 0 <= axis < max(2, len(shape)) or math.prod(shape) >= 2**62:
         raise ValueError(f"shape {str(shape)[:80]} and filter axis {axis}")
     return Entry(stored["name"], shape, int(stored["offset"]), stored["kind"], axis, tuple(aliases))
-
-
-def _check_real(name: str, parameter: Tensor) -> None:
-    if type(parameter).__name__ == "UninitializedParameter":
-        raise ValueError(
-            f"The parameter {name} has no shape yet; run the model once on a batch, so that its "
-            "lazy modules are made."
-        )
-    if parameter.is_complex():
-        raise ValueError(
-            f"The trainable parameter {name} is complex, and a flat vector holds real numbers; "
-            "keep torch.view_as_real(...) of it as the parameter and use torch.view_as_complex in "
-            "forward, or freeze it with requires_grad_(False)."
-        )
-
-
-def _classes(owner: nn.Module) -> list[str]:
-    """Names of the module's class and of those it was derived from."""
-    return [cls.__name__ for cls in type(owner).__mro__]
-
-
-def _kind(owner: nn.Module, dimensions: int) -> Kind:
-    # BatchNorm2d, LlamaRMSNorm; not NormedLinear
-    if any(re.search(r"[Nn]orm(\dd)?($|[A-Z_])", name) for name in _classes(owner)):
-        return "norm"
-    return "weight" if dimensions >= 2 else "bias"
-
-
-def _filter_axis(owner: nn.Module) -> int:
-    return int(any("ConvTranspose" in name or name == "Conv1D" for name in _classes(owner)))

@@ -50,6 +50,15 @@ class Progress:
             text = f"{self._what}: {self._total:,} {self._unit}s × {duration(each)}{beside}"
             LOG.info("%s: about %s", text, duration(self._expected))
 
+    def say(self, what: str) -> None:
+        """Say what is being done before the first unit: beside the bar; in a log now and then."""
+        now = time.perf_counter()
+        if not self._bar.disable:
+            self._bar.set_postfix_str(what, refresh=now - self._began > 0.5)
+        elif now - self._said > (_WORTH_SAYING if self._said == self._began else _BETWEEN_LINES):
+            LOG.info("%s: %s, %s so far", self._what, what, duration(now - self._began))
+            self._said = now
+
     def only(self, total: int) -> None:
         """Count to another total: part of the work is elsewhere, or was done before."""
         self._total = self._bar.total = total
@@ -63,6 +72,8 @@ class Progress:
 
     def advance(self, count: int = 1) -> None:
         """Count finished units."""
+        if not self._done and not self._bar.disable:
+            self._bar.set_postfix_str("", refresh=False)
         self._bar.update(count)
         self._done += count
         now = time.perf_counter()
@@ -111,6 +122,10 @@ class Interrupted(KeyboardInterrupt):
     Attributes:
         partial: What had been measured until then, as the interrupted function would return it;
             None when that is nothing.
+
+    >>> stopped = Interrupted(partial=[1, 2])
+    >>> stopped.partial
+    [1, 2]
     """
 
     def __init__(self, partial: Any = None) -> None:

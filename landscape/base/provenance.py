@@ -6,7 +6,8 @@ import datetime
 import hashlib
 import platform
 import sys
-from functools import cache
+import time
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,12 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 def _commit() -> str | None:
     try:
-        return commit_of(Path.cwd())
+        return _commit_of(Path.cwd(), int(time.monotonic()))
     except OSError:  # the folder is gone
         return None
+
+
+@lru_cache(maxsize=1)
+def _commit_of(folder: Path, second: int) -> str | None:
+    """Asked once a second: small results come in thousands."""
+    return commit_of(folder)

@@ -43,6 +43,8 @@ HELP = {  # module: name and a short help of each of its commands
         "explore": "Write one offline page that links every panel to one step slider.",
         "info": "Say what a file holds, where it came from, and whether it is complete.",
     },
+    "gallery": {"gallery": "Write a site about all that lies in a folder: index, pages, filters."},
+    "watch": {"watch": "Show runs on a page while they are recorded."},
     "scenes": {
         "render": "Draw a surface as a shaded relief, with the paths on its plane.",
         "mesh": "Write a surface and its paths as a mesh, for ParaView, Blender and the like.",
@@ -57,9 +59,9 @@ HELP = {  # module: name and a short help of each of its commands
         "data": "Download data sets.",
     },
 }
-PANELS = {  # of the help; what is named nowhere measures
+PANELS: dict[str, tuple[str, ...]] = {  # of the help; what is named nowhere measures
     "Start": ("demo", "record", "import", "list", "data", "help"),
-    "Look": ("plot", "explore", "info", "diagnose", "render", "animate"),
+    "Look": ("plot", "explore", "watch", "gallery", "info", "diagnose", "render", "animate"),
     "Exchange": ("merge", "mesh", "export"),
 }
 HELP_ITSELF = "Explain a command: landscape help surface."
@@ -124,7 +126,7 @@ _OPTIONS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Commands,
     name="landscape",
     help="What did the optimizer walk through? Record a run, measure the loss around it, look.",

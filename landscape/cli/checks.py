@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
 
 from landscape.base.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from landscape.base.runs.trajectory import Trajectory
 
 _OTHER = {  # suffix: what ends so
     ".png": "a picture", ".pdf": "a figure", ".svg": "a figure", ".html": "a page",
@@ -27,6 +33,13 @@ def check_there(paths: Sequence[Path]) -> Sequence[Path]:
             meant = did_you_mean(path.name, beside)
             raise FileNotFoundError(f"{path}: no such file.{meant}")
     return paths
+
+
+def say_live(run: Trajectory) -> None:
+    """Say of a run that is still being recorded how far it is: what follows is up to there."""
+    if run.live:
+        step = run.steps[0] + run.updates
+        typer.echo(f"{run.path}: still being recorded, step {step:,}", err=True)
 
 
 def check_suffix(path: Path | None, allowed: tuple[str, ...], what: str) -> None:

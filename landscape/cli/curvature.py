@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,20 +11,10 @@ import numpy as np
 import typer
 
 from landscape.base.progress import Interrupted, duration
-from landscape.cli.options import engine as engines
 from landscape.cli.options import measuring as inputs
-from landscape.cli.options.device import chosen_device
-from landscape.cli.options.measuring import (
-    BatchNorm,
-    Device,
-    Out,
-    Precision,
-    Runs,
-    Samples,
-    Seed,
-    Split,
-    TaskName,
-)
+from landscape.cli.options.engine import Engines
+from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
+from landscape.cli.options.records import expanded
 
 if TYPE_CHECKING:
     from landscape.base.runs.trajectory import Trajectory
@@ -33,43 +24,52 @@ if TYPE_CHECKING:
 _EACH = 8  # products that a pair takes, roughly
 
 
-def curvature(
-    runs: Runs,
-    at: Annotated[str, typer.Option(help="State: first, last, or an optimizer step.")] = "last",
-    top: Annotated[int, typer.Option(help="Largest eigenvalues.")] = 5,
-    bottom: Annotated[int, typer.Option(help="Smallest eigenvalues.")] = 2,
-    trace: Annotated[bool, typer.Option("--trace", help="Also the trace, per tensor.")] = False,
-    density: Annotated[bool, typer.Option("--density", help="Also the density.")] = False,
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the Hessian."""
+
+    at: Annotated[str, typer.Option(help="State: first, last, or an optimizer step.")] = "last"
+    top: Annotated[int, typer.Option(help="Largest eigenvalues.")] = 5
+    bottom: Annotated[int, typer.Option(help="Smallest eigenvalues.")] = 2
+    trace: Annotated[bool, typer.Option("--trace", help="Also the trace, per tensor.")] = False
+    density: Annotated[bool, typer.Option("--density", help="Also the density.")] = False
     every: Annotated[
         int | None,
         typer.Option(help="Sharpness at every n-th step, against its threshold."),
-    ] = None,
+    ] = None
     batch: Annotated[
         int | None,
         typer.Option("--batch-size", help="With --every: batch sharpness over batches this large."),
-    ] = None,
+    ] = None
     tensors: Annotated[
         str | None, typer.Option(help="Only the block of tensors that this expression names.")
-    ] = None,
+    ] = None
     tolerance: Annotated[
         str | None, typer.Option(help="Residual accepted; default 0.1 % of each, 1 % with --every.")
-    ] = None,
+    ] = None
+
+    def check(self, engines: Engines) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ValueError: If options of one state and of a whole run are mixed.
+        """
+        if self.every is not None and self.tensors:
+            raise ValueError("--every measures all tensors; measure the block of --tensors apart.")
+        if self.every is not None and self.at != "last" and not (self.trace or self.density):
+            raise ValueError("With --every, --at is the state for --trace or --density; give one.")
+        if self.every is None and (self.batch is not None or engines.units is not None):
+            raise ValueError("--batch-size and --units go with --every.")
+
+
+@expanded
+def curvature(
+    runs: Runs,
+    asked: Asked = Asked(),
     out: Out = None,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = None,
-    batch_norm: BatchNorm = "frozen",
+    measuring: Measuring = Measuring(),  # noqa: B008
     device: Device = "auto",
-    processes: engines.Count = 1,
-    devices: engines.Devices = None,
-    engine: engines.Name = "processes",
-    ray_address: engines.Address = None,
-    gpus_per_worker: engines.Share = 0.0,
-    units: Annotated[
-        str | None,
-        typer.Option(help="With --every: folder that keeps finished states."),
-    ] = None,
+    engines: Engines = Engines(),  # noqa: B008
     seed: Seed = 0,
 ) -> None:
     """Measure the Hessian: its largest and smallest eigenvalues, trace and density.
@@ -79,36 +79,26 @@ def curvature(
 
     Example: landscape curvature data/gd.h5 --every 50
     """
-    if every is not None and tensors:
-        raise ValueError("--every measures all tensors; measure the block of --tensors apart.")
-    if every is not None and at != "last" and not (trace or density):
-        raise ValueError("With --every, --at is the state for --trace or --density; give one.")
-    if every is None and (batch is not None or units is not None):
-        raise ValueError("--batch-size and --units go with --every.")
-    share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
-    device = devices.partition(",")[0] if devices else chosen_device(device)
-    workers = engines.chosen_engine(
-        engine, count=processes, devices=devices, device=device, address=ray_address,
-        share=gpus_per_worker,
-    )  # fmt: skip
-    if every is None and workers is not None:
-        raise ValueError("Several processes go with --every; one state is measured by one.")
+    asked.check(engines)
+    share = None if asked.tolerance is None else inputs.share(asked.tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
-    objective = inputs.build_objective(
-        trajectories, task, split=data, device=device, seed=seed, samples=samples,
-        precision=precision, batch_norm=batch_norm,
-    )  # fmt: skip
+    device = engines.device(device)
+    workers = engines.chosen(device)
+    if asked.every is None and workers is not None:
+        raise ValueError("Several processes go with --every; one state is measured by one.")
+    objective = measuring.objective(trajectories, device=device, seed=seed)
     path = inputs.results_path(trajectories, out)
     for run in trajectories:
-        if every is None or trace or density:
+        if asked.every is None or asked.trace or asked.density:
             _at(
-                objective, run, _state(run, at), path, top=top, bottom=bottom,
-                tolerance=share or 1e-3, seed=seed, tensors=tensors, trace=trace, density=density,
+                objective, run, _state(run, asked.at), path, top=asked.top, bottom=asked.bottom,
+                tolerance=share or 1e-3, seed=seed, tensors=asked.tensors, trace=asked.trace,
+                density=asked.density,
             )  # fmt: skip
-        if every is not None:
+        if asked.every is not None:
             _along(
-                objective, run, path, every=every, top=top, tolerance=share or 1e-2, batch=batch,
-                seed=seed, units=units, engine=workers,
+                objective, run, path, every=asked.every, top=asked.top, tolerance=share or 1e-2,
+                batch=asked.batch, seed=seed, units=engines.units, engine=workers,
             )  # fmt: skip
 
 

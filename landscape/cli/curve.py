@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from landscape.cli.options import measuring as inputs
-from landscape.cli.options.measuring import (
-    BatchNorm,
-    Device,
-    Out,
-    Precision,
-    Samples,
-    Seed,
-    Split,
-    TaskName,
-)
+from landscape.cli.options.measuring import Device, Measuring, Out, Seed
+from landscape.cli.options.records import expanded
 
 
+@dataclass(frozen=True)
+class Training:
+    """How the curve is trained."""
+
+    bends: Annotated[int, typer.Option(help="Points between the ends that are trained.")] = 1
+    steps: Annotated[int, typer.Option(help="Steps of the optimizer.")] = 1000
+    optimizer: Annotated[str, typer.Option(help="See landscape list optimizers.")] = "adam"
+    lr: Annotated[float | None, typer.Option(help="Default: the optimizer's own.")] = None
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 128
+    record: Annotated[Path | None, typer.Option(help="Record the bends as a run (.h5).")] = None
+
+
+@expanded
 def curve(
     first: Annotated[Path, typer.Argument(help="A recorded run; its last state is one end.")],
     second: Annotated[Path, typer.Argument(help="Another.")],
     kind: Annotated[str, typer.Option(help="bezier, or chain of straight pieces.")] = "bezier",
-    bends: Annotated[int, typer.Option(help="Points between the ends that are trained.")] = 1,
-    steps: Annotated[int, typer.Option(help="Steps of the optimizer.")] = 400,
-    optimizer: Annotated[str, typer.Option(help="See landscape list optimizers.")] = "adam",
-    lr: Annotated[float | None, typer.Option(help="Default: the optimizer's own.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 128,
-    record: Annotated[Path | None, typer.Option(help="Record the bends as a run (.h5).")] = None,
+    training: Training = Training(),
     resolution: Annotated[int, typer.Option(help="Points on a side of the surface; 0: none.")] = 31,
     out: Out = None,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = None,
-    batch_norm: BatchNorm = "recalibrated",
+    measuring: Measuring = Measuring(batch_norm="recalibrated"),  # noqa: B008
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -55,24 +52,18 @@ def curve(
     from landscape.training.curve import find_curve
 
     file = inputs.results_path(runs, out)
-    objective = inputs.build_objective(
-        runs, task, split=data, device=device, seed=seed, samples=samples,
-        precision=precision, batch_norm=batch_norm,
-    )  # fmt: skip
+    objective = measuring.objective(runs, device=device, seed=seed)
     a, b = (run.final for run in runs)
     names = run_names(runs)
-    found = find_curve(
-        objective, a, b, kind=kind, bends=bends, steps=steps, optimizer=optimizer, lr=lr,
-        batch_size=batch_size, seed=seed, record=record,
-    )  # fmt: skip
+    found = find_curve(objective, a, b, kind=kind, seed=seed, **asdict(training))
     found.save(file, f"curve/{kind}")
     by_t, by_length = (curve_profile(objective, found, by=by) for by in ("parameter", "length"))
     by_t.save(file, f"line/{kind}")
     by_length.save(file, f"line/{kind}-by-length")
     chord = by_t.provenance["chord"]
     typer.echo(
-        f"{file}: curve/{kind}, {steps} steps of {optimizer}; {by_t.provenance['length']:.4g} long "
-        f"where the straight line is {chord:.4g}"
+        f"{file}: curve/{kind}, {training.steps} steps of {training.optimizer}; "
+        f"{by_t.provenance['length']:.4g} long where the straight line is {chord:.4g}"
     )
     for m, metric in enumerate(by_t.metrics):
         way, line = by_t.values[:, m]

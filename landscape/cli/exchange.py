@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -53,10 +53,13 @@ def import_files(
     """Make a run of checkpoints, or read another program's measurements, to go on with here.
 
     Checkpoints become the states of one run, in the order of the number that tells their names
-    apart, else in the order given. Files of the 2018 tool find each other by their names: keep the
+    apart, else in the order given. Folders of language models of Hugging Face say themselves which
+    of their tensors are parameters. Files of the 2018 tool find each other by their names: keep the
     names and the folder they came in.
 
     Example: landscape import checkpoints/epoch_*.pt --out data/mine.h5
+
+    Example: landscape import pythia-70m/step*/ --out data/pythia.h5
 
     Example: landscape import --format li2018 nets/PCA_weights/*.h5 --out data/theirs.results.h5
     """
@@ -98,7 +101,7 @@ def export_result(
     typer.echo(f"{out}: {name} of {file}")
 
 
-COMMANDS = {"import": import_files, "export": export_result}
+COMMANDS: dict[str, Any] = {"import": import_files, "export": export_result}
 
 
 def _import_checkpoints(
@@ -108,7 +111,7 @@ def _import_checkpoints(
     from landscape.exchange.checkpoints.run import import_checkpoints
     from landscape.tasks import load_task
 
-    model = None if task is None else load_task(task, seed=0).model
+    model = _language_model(files) if task is None else load_task(task, seed=0).model
     settings = {} if task is None else {"task": task}
     run = Trajectory(
         import_checkpoints(files, out, model=model, key=key, run=settings, overwrite=overwrite)
@@ -120,8 +123,22 @@ def _import_checkpoints(
     )
 
 
+def _language_model(files: list[Path]) -> Any:
+    """The language model that all of these folders say they hold, without weights; None: none."""
+    from landscape.tasks.language import is_language_model, load_language_model
+
+    folders = [p for f in files for p in (f, *(sorted(f.iterdir()) if f.is_dir() else ()))]
+    folders = [folder for folder in folders if folder.is_dir()]
+    found = next((folder for folder in folders if is_language_model(folder)), None)
+    try:
+        return None if found is None else load_language_model(found, empty=True)
+    except ImportError as error:
+        typer.echo(f"{error} Without it, names and shapes tell what a parameter is.", err=True)
+        return None
+
+
 def _import_li2018(files: list[Path], out: Path, checkpoint: Path | None) -> None:
-    from landscape.exchange.li2018.reader import read_all
+    from landscape.exchange.li2018.folder import read_all
     from landscape.results.registry import load_results
 
     state = None

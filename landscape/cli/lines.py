@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landscape.analysis.planes.random import random_line
 from landscape.analysis.planes.through import line_along, line_between
 from landscape.base.runs.trajectory import Trajectory
+from landscape.cli.checks import check_there
 from landscape.results.affine import Line
 
 if TYPE_CHECKING:
+    from landscape.cli.options.measuring import Measuring
     from landscape.objective.objective import Objective
     from landscape.results.profile import Profile
     from landscape.results.walk import Walk
@@ -53,6 +56,40 @@ def lines_of(
     held = [(a.buffers(i), b.buffers(j)) for (a, i), (b, j) in ends]
     buffers = [(p, q) for p, q in held if p is not None and q is not None]
     return lines, names, buffers if len(buffers) == len(lines) else None
+
+
+def check_line(
+    runs: Sequence[Path] | None, to: Sequence[Path] | None, measuring: Measuring, kind: str
+) -> None:
+    """Refuse options that name no line, or two.
+
+    Raises:
+        ValueError: If runs and networks are given, or neither.
+        FileNotFoundError: If a network is not there.
+    """
+    check_there(to or [])
+    alone = measuring.model is not None and not runs
+    if to and not alone:
+        raise ValueError("--to goes with --model and without runs: the line between two networks.")
+    if not runs and not alone:
+        raise ValueError("Give recorded runs (.h5), or --model FOLDER with --text FILE.")
+    if alone and not to and kind != "random":
+        raise ValueError(
+            f"Around one network there are lines of --kind random, not {kind}; or give --to the "
+            "folder of another."
+        )
+
+
+def lines_to(start: Path, ends: Sequence[Path]) -> tuple[list[Any], list[str], None]:
+    """The lines from one network to others, which stay in their files, and their names."""
+    from landscape.analysis.planes.checkpoints import checkpoint_line
+
+    here = start.absolute().name
+    return (
+        [checkpoint_line(start, end) for end in ends],
+        [f"{here} to {end.absolute().name}" for end in ends],
+        None,
+    )
 
 
 def _ends(

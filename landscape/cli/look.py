@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from landscape.cli.checks import check_folder, check_suffix, check_there
+from landscape.cli.checks import check_folder, check_suffix, check_there, say_live
 
 Files = Annotated[
     list[Path], typer.Argument(help="Results files (.results.h5), or recorded runs (.h5).")
@@ -89,9 +89,19 @@ def explore(
 
     if plotlyjs is not None:
         typer.echo("--plotlyjs does nothing any more: the page draws by itself. Leave it out.")
-    shown: Any = shown_of(files[0]) if len(files) == 1 else list(files)
+    shown: Any = shown_of(files[0]) if len(files) == 1 else _several(files)
     page = build_page(shown, out, title=title, description=description)
     say_page(page, open_)
+
+
+def _several(files: list[Path]) -> list[Path]:
+    from landscape.base.runs.reading import is_written
+    from landscape.base.runs.trajectory import Trajectory
+
+    for file in files:
+        if is_written(file):
+            say_live(Trajectory(file))
+    return files
 
 
 def info(
@@ -119,12 +129,14 @@ def shown_of(file: Path) -> dict[str, Any]:
 
     if not is_run(file):
         return named_results(file)
+    run = Trajectory(file)
+    say_live(run)
     try:
-        return named_results(file)
+        return named_results(run)
     except ValueError:  # recorded without numbers of every step, or imported
         from landscape.analysis.motion.path import path_metrics
 
-        return {f"path/{file.stem}": path_metrics(Trajectory(file))}
+        return {f"path/{file.stem}": path_metrics(run)}
 
 
 def say_page(page: Path, open_: bool) -> None:
@@ -136,4 +148,4 @@ def say_page(page: Path, open_: bool) -> None:
         webbrowser.open(page.absolute().as_uri())
 
 
-COMMANDS = {"plot": plot, "explore": explore, "info": info}
+COMMANDS: dict[str, Any] = {"plot": plot, "explore": explore, "info": info}

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
 
 from landscape.base.progress import Interrupted
-from landscape.cli.lines import lines_of, said_of, said_of_walk
+from landscape.cli.checks import check_there
+from landscape.cli.lines import check_line, lines_of, lines_to, said_of, said_of_walk
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import GO_ON, Workers
 from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
 from landscape.cli.options.records import expanded
+from landscape.cli.options.texts import beside
 
 
-@expanded
-def line(
-    runs: Runs,
+@dataclass(frozen=True)
+class Direction:
+    """Which lines."""
+
+    to: Annotated[
+        list[Path] | None,
+        typer.Option("--to", help="Instead of runs: from --model to this one; may be repeated."),
+    ] = None
     kind: Annotated[
         Literal["initial-final", "between", "random", "update", "gradient"],
         typer.Option(
@@ -27,16 +36,25 @@ def line(
             "end; update: along each run's update after --step; gradient: down the gradient of "
             "the whole data at --step, in steps of the learning rate recorded there.",
         ),
-    ] = "initial-final",
-    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20,
-    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0,
+    ] = "initial-final"
+    seeds: Annotated[int, typer.Option(help="Number of random directions.")] = 20
+    step: Annotated[int, typer.Option(help="Step whose update or gradient is followed.")] = 0
     points: Annotated[
         str | None,
         typer.Option(
             help="Steps A,B (or first, last) that `between` joins: of the first run, and "
             "of each other run or, alone, of the same."
         ),
+    ] = None
+
+
+@expanded
+def line(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Recorded runs (.h5), or --model.", callback=check_there),
     ] = None,
+    direction: Direction = Direction(),
     resolution: Annotated[int, typer.Option(help="Points along the line.")] = 101,
     extent: Annotated[
         str | None,
@@ -56,22 +74,37 @@ def line(
 
     Recorded batch-norm statistics are interpolated with the weights between recorded states.
 
+    Between language models: landscape line --model FOLDER --to FOLDER --text FILE
+
     Example: landscape line data/adam.h5
     """
+    check_line(runs, direction.to, measuring, direction.kind)
     first, last = inputs.numbers(
-        extent or ("-1,1" if kind == "random" else "-0.5,1.5"), 2, "--extent"
+        extent or ("-1,1" if direction.kind == "random" else "-0.5,1.5"), 2, "--extent"
     )
     share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
-    trajectories = inputs.open_runs(runs)
+    trajectories = inputs.open_runs(runs or [])
     device = workers.device(device)
     given = workers.given(device)
-    path = inputs.results_path(trajectories, out)
+    model = None if runs else measuring.model
+    path = inputs.results_path(trajectories, out or (beside(model) if model else None))
     from landscape.analysis.line import loss_line
 
     objective = measuring.objective(trajectories, device=device, seed=seed)
-    lines, names, buffers = lines_of(
-        kind, trajectories, objective, seed=seed, seeds=seeds, step=step, points=points
-    )
+    kind = "between" if direction.to else direction.kind
+    if direction.to:
+        assert model is not None
+        lines, names, buffers = lines_to(model, direction.to)
+    else:
+        lines, names, buffers = lines_of(
+            kind,
+            trajectories,
+            objective,
+            seed=seed,
+            seeds=direction.seeds,
+            step=direction.step,
+            points=direction.points,
+        )
     profile = loss_line(
         objective,
         lines,
@@ -177,4 +210,4 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     typer.echo(f"next: landscape plot {file}")
 
 
-COMMANDS = {"line": line, "walk": walk, "path": path}
+COMMANDS: dict[str, Any] = {"line": line, "walk": walk, "path": path}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -13,12 +14,63 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.cli import names
 from landscape.cli.checks import check_data_file, check_there
 from landscape.cli.options.measuring import Device
+from landscape.cli.options.records import expanded
+
+if TYPE_CHECKING:
+    from landscape.training.run import Run
 
 Settings = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Argument of it; may be repeated.")
 ]
 
 
+@dataclass(frozen=True)
+class Training:
+    """How a task is trained; what `Run` is made of."""
+
+    option: Settings = None
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", "--learning-rate", help="Learning rate; default: the optimizer's."),
+    ] = None
+    schedule: Annotated[
+        str, typer.Option(help="Learning-rate schedule; see `landscape list schedules`.")
+    ] = "constant"
+    schedule_option: Settings = None
+    steps: Annotated[int, typer.Option("--steps", help="Optimizer steps.")] = 400
+    batch_size: Annotated[int, typer.Option(help="Samples per step (gd takes all).")] = 128
+    final_batch_size: Annotated[
+        int | None, typer.Option(help="Let the batch double up to this size.")
+    ] = None
+    base_batch_size: Annotated[
+        int | None, typer.Option(help="Scale --lr linearly from this batch size.")
+    ] = None
+    average: Annotated[
+        str | None, typer.Option(help="swa or ema: also record a running average.")
+    ] = None
+    average_option: Settings = None
+    gradient_histogram: Annotated[
+        bool, typer.Option("--gradient-histogram", help="Count sizes of the gradient's entries.")
+    ] = False
+    optimizer_state: Annotated[
+        bool,
+        typer.Option("--optimizer-state", help="Also the second moments (Adam, RMSprop, ...)."),
+    ] = False
+    every: Annotated[int, typer.Option(help="Record every n-th state.")] = 1
+    seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0
+    name: Annotated[str | None, typer.Option(help="Name in legends.")] = None
+
+    def run(self, task: str, optimizer: str) -> Run:
+        """The run of a task with an optimizer."""
+        from landscape.training.run import Run
+
+        given = asdict(self)
+        for name in ("option", "schedule_option", "average_option"):
+            given[f"{name}s"] = _settings(given.pop(name))
+        return Run(task, optimizer, **given)
+
+
+@expanded
 def record(
     context: typer.Context,
     task: Annotated[
@@ -35,37 +87,7 @@ def record(
             autocompletion=names.optimizers,
         ),
     ] = None,
-    option: Settings = None,
-    lr: Annotated[
-        float | None,
-        typer.Option("--lr", "--learning-rate", help="Learning rate; default: the optimizer's."),
-    ] = None,
-    schedule: Annotated[
-        str, typer.Option(help="Learning-rate schedule; see `landscape list schedules`.")
-    ] = "constant",
-    schedule_option: Settings = None,
-    steps: Annotated[int, typer.Option("--steps", help="Optimizer steps.")] = 400,
-    batch_size: Annotated[int, typer.Option(help="Samples per step (gd takes all).")] = 128,
-    final_batch_size: Annotated[
-        int | None, typer.Option(help="Let the batch double up to this size.")
-    ] = None,
-    base_batch_size: Annotated[
-        int | None, typer.Option(help="Scale --lr linearly from this batch size.")
-    ] = None,
-    average: Annotated[
-        str | None, typer.Option(help="swa or ema: also record a running average.")
-    ] = None,
-    average_option: Settings = None,
-    gradient_histogram: Annotated[
-        bool, typer.Option("--gradient-histogram", help="Count sizes of the gradient's entries.")
-    ] = False,
-    optimizer_state: Annotated[
-        bool,
-        typer.Option("--optimizer-state", help="Also the second moments (Adam, RMSprop, ...)."),
-    ] = False,
-    every: Annotated[int, typer.Option(help="Record every n-th state.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of initialization and data order.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name in legends.")] = None,
+    training: Training = Training(),
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="File to create; default: data/OPTIMIZER.h5."),
@@ -107,25 +129,7 @@ def record(
         run = Run.stored(again, task=task)
         out = out or again.with_name(f"{again.stem}-again.h5")
     else:
-        run = Run(
-            str(task),
-            str(optimizer),
-            lr,
-            steps,
-            batch_size,
-            every,
-            seed,
-            name,
-            options=_settings(option),
-            schedule=schedule,
-            schedule_options=_settings(schedule_option),
-            final_batch_size=final_batch_size,
-            base_batch_size=base_batch_size,
-            average=average,
-            average_options=_settings(average_option),
-            gradient_histogram=gradient_histogram,
-            optimizer_state=optimizer_state,
-        )
+        run = training.run(str(task), str(optimizer))
     run = run.resolved()
     path = out or Path("data") / f"{run.optimizer}.h5"
     record_run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,7 +85,8 @@ def mesh(
     check_there([file])
     check_suffix(out, (".ply", ".obj", ".vtp", ".glb"), "A mesh")
     name, chosen, paths = _chosen(file, surface)
-    from landscape.plots.mesh import surface_mesh, write_mesh
+    from landscape.plots.mesh import write_mesh
+    from landscape.plots.triangulated import surface_mesh
 
     made = surface_mesh(chosen, paths=list(paths.values()), metric=metric, ceiling=ceiling)
     write_mesh(made, out)
@@ -149,4 +150,4 @@ def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Proje
     )
 
 
-COMMANDS = {"render": render, "mesh": mesh, "animate": animate}
+COMMANDS: dict[str, Any] = {"render": render, "mesh": mesh, "animate": animate}

@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from landscape.analysis.planes.pca import pca_plane
-from landscape.analysis.planes.random import random_plane
-from landscape.base.files import remove
 from landscape.base.progress import Interrupted
 from landscape.base.runs.trajectory import Trajectory
+from landscape.base.writing import Writing
 from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
 from landscape.cli.checks import check_there
 from landscape.cli.eigen import map_curvature, plane_of_eigenvectors, said_of_axes
-from landscape.cli.options import engine as engines
 from landscape.cli.options import measuring as inputs
-from landscape.cli.options.device import chosen_device
-from landscape.cli.options.measuring import (
-    BatchNorm,
-    Device,
-    Out,
-    Precision,
-    Samples,
-    Seed,
-    Split,
-    TaskName,
-)
+from landscape.cli.options.engine import Workers, part_of
+from landscape.cli.options.measuring import Device, Measuring, Out, Seed
+from landscape.cli.options.records import expanded
+from landscape.cli.options.texts import beside
 from landscape.results.affine import Plane
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
+    from landscape.results.surface import Surface
 
 
-def surface(
-    runs: Annotated[
-        list[Path] | None, typer.Argument(help="Recorded runs (.h5), or --checkpoint.")
-    ] = None,
-    checkpoint: inputs.Checkpoint = None,
-    key: inputs.Key = None,
+@dataclass(frozen=True)
+class Place:
+    """Which plane, and how much of it."""
+
     plane: Annotated[
         Literal["pca", "random", "eigen"] | None,
         typer.Option(
@@ -49,48 +39,64 @@ def surface(
             "eigen: along the Hessian's two largest eigenvectors). Default: pca, or random where "
             "there are fewer than three states.",
         ),
-    ] = None,
-    resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51",
+    ] = None
+    resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51"
     extent: Annotated[
         str | None,
         typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
-    ] = None,
+    ] = None
     origin: Annotated[
         Literal["mean", "initial", "final"] | None,
         typer.Option(help="Point at (0, 0) for pca.", case_sensitive=False),
-    ] = None,
-    every: Annotated[int, typer.Option(help="Show every n-th state of the paths.")] = 1,
-    out: Out = None,
-    task: TaskName = None,
-    data: Split = "train",
-    samples: Samples = None,
-    precision: Precision = None,
-    batch_norm: BatchNorm = "frozen",
-    device: Device = "auto",
-    processes: engines.Count = 1,
-    devices: engines.Devices = None,
-    engine: engines.Name = "processes",
-    ray_address: engines.Address = None,
-    gpus_per_worker: engines.Share = 0.0,
-    units: Annotated[
-        str | None,
-        typer.Option(help="Folder that keeps finished points, so that a crash loses nothing."),
-    ] = None,
-    shard: Annotated[
-        str,
-        typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
-    ] = "1/1",
+    ] = None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What error is accepted, if any."""
+
     tolerance: Annotated[
         str | None,
         typer.Option(
             help="Accept an error of this share of the surface's range, such as 1%: saves samples "
             "and points, and says what error was observed."
         ),
-    ] = None,
+    ] = None
     budget: Annotated[
         float | None,
         typer.Option(help="Instead: the smallest error that so many passes over the data give."),
+    ] = None
+
+    @property
+    def share(self) -> float | None:
+        """The tolerance as a share of one."""
+        return None if self.tolerance is None else inputs.share(self.tolerance, "--tolerance")
+
+
+@dataclass(frozen=True)
+class SurfaceWorkers(Workers):
+    """Who measures which part; parts can also be merged afterwards."""
+
+    shard: Annotated[
+        str,
+        typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
+    ] = "1/1"
+
+
+@expanded
+def surface(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Recorded runs (.h5), --checkpoint, or --model.")
     ] = None,
+    checkpoint: inputs.Checkpoint = None,
+    key: inputs.Key = None,
+    place: Place = Place(),
+    every: Annotated[int, typer.Option(help="Show every n-th state of the paths.")] = 1,
+    out: Out = None,
+    measuring: Measuring = Measuring(),  # noqa: B008
+    device: Device = "auto",
+    workers: SurfaceWorkers = SurfaceWorkers(),
+    accuracy: Accuracy = Accuracy(),
     curvature: Annotated[
         bool,
         typer.Option("--curvature", help="Instead: λmax, λmin of the Hessian (--resolution 15)."),
@@ -101,79 +107,118 @@ def surface(
 
     Around one trained network: landscape surface --checkpoint model.pt --task parabola:task
 
+    Around a language model: landscape surface --model FOLDER --text FILE --tolerance 2%
+
     Ctrl-C keeps what was measured; the same command then measures the rest.
 
     Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
     """
-    size, part = inputs.grid_size(resolution), engines.part_of(shard)
-    share = None if tolerance is None else inputs.share(tolerance, "--tolerance")
-    box = None if extent is None else _extent(extent)
+    size, part, share = inputs.grid_size(place.resolution), part_of(workers.shard), accuracy.share
+    box = None if place.extent is None else _extent(place.extent)
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
-    if bool(runs) == (checkpoint is not None):
-        raise ValueError("Give recorded runs (.h5), or --checkpoint FILE with --task; not both.")
-    if checkpoint is not None:
-        check_there([checkpoint])
-        if plane not in (None, "random"):
-            raise ValueError(f"plane must be random around a checkpoint; not {plane!r}.")
-        out = out or checkpoint.with_name(f"{checkpoint.stem}.results.h5")
+    out = _check_alone(runs, checkpoint, measuring, place.plane, out)
     trajectories = inputs.open_runs(runs or [])
     path = inputs.results_path(trajectories, out)
-    device = devices.partition(",")[0] if devices else chosen_device(device)
-    workers = engines.chosen_engine(
-        engine, count=processes, devices=devices, device=device, address=ray_address,
-        share=gpus_per_worker,
-    )  # fmt: skip
-    plane = plane or ("pca" if sum(map(len, trajectories)) > 2 else "random")
-    box = box or (1.0 if plane == "random" else "trajectory")
-    measuring = {
-        "split": data, "device": device, "seed": seed, "samples": samples,
-        "precision": precision, "batch_norm": batch_norm,
+    device = workers.device(device)
+    engine = workers.chosen(device)
+    kind = place.plane or ("pca" if sum(map(len, trajectories)) > 2 else "random")
+    box = box or (1.0 if kind == "random" else "trajectory")
+    if checkpoint is None:
+        objective = measuring.objective(trajectories, device=device, seed=seed)
+    else:
+        objective = measuring.objective_of_checkpoint(checkpoint, key, device=device, seed=seed)
+    plane = _plane(kind, trajectories, objective, place.origin, seed)
+    given: dict[str, Any] = {
+        "extent": box, "resolution": size, "seed": seed, "units": workers.units, "engine": engine,
+        "shard": part,
     }  # fmt: skip
+    if curvature:
+        map_curvature(objective, plane, path, kind, **given)
+        return
+    if accuracy.tolerance is None and accuracy.budget is None:
+        propose_tolerance(objective, plane, size)
+    _say_cost(size, trajectories, every)
+    given |= {"tolerance": share, "budget": accuracy.budget}
+    measured = _measured(objective, plane, trajectories, path, kind, **given)
+    with Writing(path) as file:
+        file.add(plane, f"plane/{kind}")
+        if not _whole(measured):
+            file.add(measured, f"unfinished/{kind}")
+            _say_part(path, measured, workers)
+            return
+        _add_whole(file, path, kind, measured)
+        if kind == "eigen":
+            typer.echo(f"  {said_of_axes(objective, plane)}")
+        for sentence in said_of_accuracy(measured):
+            typer.echo(f"  {sentence}")
+        for run in trajectories:
+            kept = workers.folder(f"paths/{inputs.run_key(run)}")
+            _add_path(
+                file, run, plane, kind, objective=objective, every=every, units=kept, engine=engine
+            )
+    typer.echo(f"next: landscape explore {path} --open")
+
+
+COMMANDS = {"surface": surface}
+
+
+def _check_alone(
+    runs: Sequence[Path] | None,
+    checkpoint: Path | None,
+    measuring: Measuring,
+    plane: str | None,
+    out: Path | None,
+) -> Path | None:
+    """Where results go of a checkpoint or a language model, which are given instead of runs."""
+    model = measuring.model if measuring.reads else None
+    alone = checkpoint or (None if runs else model)
+    if bool(runs) == (alone is not None) or (model is not None and checkpoint is not None):
+        raise ValueError(
+            "Give recorded runs (.h5), or --checkpoint with --task, or --model with --text."
+        )
+    if alone is None:
+        return out
+    check_there([alone])
+    if plane not in (None, "random"):
+        raise ValueError(f"plane must be random around a checkpoint or a model; not {plane!r}.")
+    return out or (beside(alone) if model else alone.with_name(f"{alone.stem}.results.h5"))
+
+
+def _say_cost(size: tuple[int, int], runs: Sequence[Trajectory], every: int) -> None:
+    if states := sum(-(-len(t) // every) for t in runs):
+        typer.echo(
+            f"surface: {size[0] * size[1]:,} points of the plane, then {states:,} states of the "
+            "runs, which take as long each",
+            err=True,
+        )
+
+
+def _measured(
+    objective: Objective,
+    plane: Plane,
+    runs: Sequence[Trajectory],
+    path: Path,
+    kind: str,
+    **given: Any,
+) -> Surface:
+    """The surface, or what of it this shard measures; Ctrl-C leaves it in the file."""
     from landscape.analysis.motion.projection import project
     from landscape.analysis.surface import loss_surface
     from landscape.results.surface import Surface
 
-    if checkpoint is None:
-        objective = inputs.build_objective(trajectories, task, **measuring)
-    else:
-        objective = inputs.objective_of_checkpoint(checkpoint, task, key, **measuring)
-    found = _plane(plane, trajectories, objective, origin, seed)
-    name = f"surface/{plane}"
-    if curvature:
-        map_curvature(
-            objective, found, path, plane, extent=box, resolution=size, seed=seed, units=units,
-            engine=workers, shard=part,
-        )  # fmt: skip
-        return
-    unfinished = f"unfinished/{plane}"
-    boxed = plane == "random" and box == "trajectory"
-    paths = [project(t, found) for t in trajectories] if boxed else []
+    boxed = kind == "random" and given["extent"] == "trajectory"
     # Units hold what was measured before, but for the points that shards within a tolerance share.
-    goes_on = tolerance is not None or (units is None and part == (0, 1))
-    if tolerance is None and budget is None:
-        propose_tolerance(objective, found, size)
-    if states := sum(-(-len(t) // every) for t in trajectories):
-        points = size[0] * size[1]
-        typer.echo(
-            f"surface: {points:,} points of the plane, then {states:,} states of the runs, which "
-            "take as long each",
-            err=True,
-        )
+    alone = given["units"] is None and given["shard"] == (0, 1)
+    goes_on = given["tolerance"] is not None or alone
+    unfinished = f"unfinished/{kind}"
     try:
-        measured = loss_surface(
+        return loss_surface(
             objective,
-            found,
-            extent=box,
-            resolution=size,
-            paths=paths,
+            plane,
+            paths=[project(run, plane) for run in runs] if boxed else [],
             resume=Surface.find(path, unfinished) if goes_on else None,
-            units=units,
-            engine=workers,
-            shard=part,
-            tolerance=share,
-            budget=budget,
-            seed=seed,
+            **given,
         )
     except Interrupted as stop:
         scouted = stop.partial.samples is not None and stop.partial.samples.any()
@@ -184,48 +229,56 @@ def surface(
             f"are in {path}; the same command measures the rest."
         )
         raise typer.Exit(130) from None
-    sparing = measured.moments is not None
-    if sparing or (measured.accuracy is None and not measured.computed.all()):
-        found.save(path, f"plane/{plane}")
-        measured.save(path, unfinished)
-        next_ = ["landscape merge puts them together"] if units is None or sparing else []
-        next_ += ["the same command without --shard finishes"] if units or sparing else []
-        typer.echo(
-            f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
-            f"{shard}; when the other parts are done, {' and '.join(next_)}."
-        )
-        return
-    found.save(path, f"plane/{plane}")
-    measured.save(path, name)
+
+
+def _whole(measured: Surface) -> bool:
+    return measured.moments is None and (
+        measured.accuracy is not None or bool(measured.computed.all())
+    )
+
+
+def _say_part(path: Path, measured: Surface, workers: Workers) -> None:
+    sparing, units = measured.moments is not None, workers.units
+    next_ = ["landscape merge puts them together"] if units is None or sparing else []
+    next_ += ["the same command without --shard finishes"] if units or sparing else []
+    typer.echo(
+        f"{path}: {int(measured.computed.sum())} of {measured.computed.size} points, part "
+        f"{workers.shard}; when the other parts are done, {' and '.join(next_)}."
+    )
+
+
+def _add_whole(file: Writing, path: Path, kind: str, measured: Surface) -> None:
+    """A whole surface takes the place of what was unfinished of it."""
+    from landscape.results.surface import Surface
+
+    unfinished = f"unfinished/{kind}"
+    file.add(measured, f"surface/{kind}")
     left = Surface.find(path, unfinished)
     if left is not None and left.moments is not None and (why := left.differences(measured)):
         typer.echo(f"{path}: {unfinished} stays, it is of another measurement ({why})")
     else:
-        remove(path, unfinished)
-    typer.echo(f"{path}: {name}, {size[0]}x{size[1]} points")
-    if plane == "eigen":
-        typer.echo(f"  {said_of_axes(objective, found)}")
-    for sentence in said_of_accuracy(measured):
-        typer.echo(f"  {sentence}")
-    for trajectory in trajectories:
-        kept = None if units is None else Path(units) / "paths" / inputs.run_key(trajectory)
-        shown = project(
-            trajectory, found, objective=objective, every=every, units=kept, engine=workers
-        )
-        shown.save(path, f"projection/{plane}/{inputs.run_key(trajectory)}")
-        typer.echo(
-            f"  {trajectory.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
-            f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
-        )
-    typer.echo(f"next: landscape explore {path} --open")
+        file.remove(unfinished)
+    across, up = len(measured.alpha), len(measured.beta)
+    typer.echo(f"{path}: surface/{kind}, {across}x{up} points")
 
 
-COMMANDS = {"surface": surface}
+def _add_path(file: Writing, run: Trajectory, plane: Plane, kind: str, **given: Any) -> None:
+    from landscape.analysis.motion.projection import project
+
+    shown = project(run, plane, **given)
+    file.add(shown, f"projection/{kind}/{inputs.run_key(run)}")
+    typer.echo(
+        f"  {run.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
+        f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
+    )
 
 
 def _plane(
     kind: str, runs: Sequence[Trajectory], objective: Objective, origin: str | None, seed: int
 ) -> Plane:
+    from landscape.analysis.planes.pca import pca_plane
+    from landscape.analysis.planes.random import random_plane
+
     if kind == "pca":
         return pca_plane(runs, origin=origin)  # pyright: ignore[reportArgumentType]
     if kind == "eigen":

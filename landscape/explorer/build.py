@@ -63,6 +63,14 @@ def explore(
         ValueError: If there is nothing to draw, or a note or a scene cannot be shown.
         SchemaError: If a file holds no results.
         FileExistsError: If something else than a page is where the page is to be written.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> page = ls.explore(surface, "page.html")
+    >>> page
+    Page('page.html')
     """
     if plotlyjs is not None:
         warnings.warn(
@@ -83,26 +91,42 @@ def explore(
         "marks": [[_step(step), str(note)] for step, note in sorted((notes or {}).items())],
         "story": told(automatic_story(sources, content) if story is None else story),
     }
-    here = files("landscape.explorer")
-    code = f"\n'use strict';\n{program()}"
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
-    parts = {
-        "POLICY": "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; "
-        f"media-src blob:; base-uri 'none'; form-action 'none'; script-src 'sha256-{digest}'",
-        "TITLE": html.escape(heading),
-        "STYLE": here.joinpath("explorer.css").read_text("utf-8"),
-        "PICTURE": _without_scripts(heading, sources),
-        "PROGRAM": code,
-        "CONTENT": packed_content(content),
-    }
-    template = here.joinpath("template.html").read_text("utf-8")
-    page = re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], template)
+    picture = _without_scripts(heading, sources)
+    page = page_text(heading, content=packed_content(content), picture=picture)
     out = expanded(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     partial.write_text(page, "utf-8", newline="\n")
     os.replace(partial, out)
     return Page(out)
+
+
+def page_text(heading: str, *, content: str = "", picture: str = "", entry: str = "file") -> str:
+    """The page around its content.
+
+    Args:
+        heading: Its title.
+        content: What it shows, packed; empty where it comes later.
+        picture: What is shown where no scripts run.
+        entry: The module that starts it: ``file`` shows what the page holds and asks the network
+            for nothing, ``live`` asks the server that it came from.
+    """
+    here = files("landscape.explorer")
+    code = f"\n'use strict';\n{program(entry)}"
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
+    asking = "connect-src 'self'; " if entry == "live" else ""
+    parts = {
+        "POLICY": "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"media-src blob:; base-uri 'none'; form-action 'none'; {asking}"
+        f"script-src 'sha256-{digest}'",
+        "TITLE": html.escape(heading),
+        "STYLE": here.joinpath("explorer.css").read_text("utf-8"),
+        "PICTURE": picture,
+        "PROGRAM": code,
+        "CONTENT": content,
+    }
+    template = here.joinpath("template.html").read_text("utf-8")
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: parts[match[1]], template)
 
 
 def _beside(results: object) -> Path:

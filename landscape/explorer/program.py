@@ -8,7 +8,7 @@ from importlib.resources import files
 _IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+)\.js';\n", re.MULTILINE)
 
 
-def program(entry: str = "page") -> str:
+def program(entry: str = "file") -> str:
     """One module that does what `entry` and all that it imports do.
 
     Names are imported as they are exported and no two modules define the same one, so leaving out

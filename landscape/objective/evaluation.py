@@ -27,6 +27,8 @@ class Evaluation:
             points), from `Restriction.paired`; None from other calls.
         each: What `Restriction.paired` saw of single samples on a subset, shape (metrics, points,
             samples); None on the whole data set and from other calls.
+        rounding: The share of the displacement from the origin that the parameters' own types
+            rounded away, shape (points,); None where they are as wide as the sums.
     """
 
     metrics: tuple[str, ...]
@@ -37,6 +39,7 @@ class Evaluation:
     shrunk: str = ""
     covariance: np.ndarray | None = None
     each: np.ndarray | None = None
+    rounding: np.ndarray | None = None
 
     def __repr__(self) -> str:
         means = zip(self.metrics, self.mean, strict=True)

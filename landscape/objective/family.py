@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.base.layout import Layout
+from landscape.base.layout import Entry, Layout
 from landscape.objective.matched import matched_buffers, matched_parameters
 from landscape.objective.problem import Problem
 
@@ -46,6 +47,15 @@ class Family:
     def place(self, out: Tensor, point: Sequence[float]) -> None:
         """Write the parameters at a point into a vector of shape (P,)."""
         combine(out, self.origin, self.directions, point)
+
+    def part(self, k: int | None, entry: Entry, rows: slice, own: Tensor) -> Tensor:
+        """Rows of one tensor of direction k, or of the origin; `own` are the model's."""
+        vector = self.origin if k is None else self.directions[k]
+        return entry.rows(vector[entry.slice].view(entry.shape), rows)
+
+    def held(self, problem: Problem) -> Family:
+        """The same, held in memory on the device where it is measured."""
+        return self
 
     def place_buffers(self, out: Tensor, own: Tensor, point: Sequence[float]) -> None:
         """Write the buffers at a point into a vector of shape (B,); `own` are the model's."""
@@ -86,9 +96,8 @@ def family_of(
         directions = np.zeros((0, problem.layout.size))
     origin = matched_parameters(problem, origin, moves=False)
     directions = matched_parameters(problem, directions, moves=True)
-    start = matched_buffers(problem, buffers, moves=False)
-    moving = matched_buffers(problem, buffer_directions, moves=True)
-    _check_shapes(problem, origin, directions, start, moving)
+    _check_shapes(problem, origin, directions)
+    start, moving = held_buffers(problem, buffers, buffer_directions, len(directions))
     products = None
     if problem.weight_decay is not None:
         span = np.concatenate([origin[None], directions]).astype(np.float64)
@@ -101,40 +110,60 @@ def family_of(
         problem.layout,
         held(origin),
         held(directions),
-        None if start is None else held(start),
-        None if moving is None else held(moving),
+        start,
+        moving,
         products,
     )
 
 
-def combine(out: Tensor, origin: Tensor, directions: Tensor, point: Sequence[float]) -> None:
-    """Out = origin + Σ c_k · direction_k, in place, over the coordinates that both have."""
+def held_buffers(
+    problem: Problem, buffers: np.ndarray | None, directions: np.ndarray | None, count: int
+) -> tuple[Tensor | None, Tensor | None]:
+    """Recorded buffers and how they move, held in the order of a problem's model.
+
+    Args:
+        problem: Whose buffers they are.
+        buffers: Shape (B,), or None.
+        directions: Shape (count or more, B), or None.
+        count: Of the directions of the parameters.
+
+    Raises:
+        ValueError: If they belong to another model.
+    """
+    start = matched_buffers(problem, buffers, moves=False)
+    moving = matched_buffers(problem, directions, moves=True)
+    size = problem.buffers_layout.size
+    if start is not None and start.shape != (size,):
+        raise ValueError(f"The model has {size} buffer values; got {start.shape}.")
+    if moving is not None and (moving.ndim != 2 or moving.shape[1] != size or len(moving) < count):
+        raise ValueError(
+            f"buffer_directions have shape {moving.shape}; expected {(count, size)}, or "
+            "more rows for coordinates that move buffers only."
+        )
+    options: Any = {"dtype": problem.dtype, "device": problem.device}
+    return (
+        None if start is None else torch.as_tensor(np.array(start), **options),
+        None if moving is None else torch.as_tensor(np.array(moving), **options),
+    )
+
+
+def combine(
+    out: Tensor, origin: Tensor, directions: Iterable[Tensor], point: Sequence[float]
+) -> None:
+    """Out = origin + Σ c_k · direction_k, in place, over the coordinates that are not zero."""
     so_far = origin
     for direction, c in zip(directions, point, strict=False):
+        if not c:
+            continue
         so_far = torch.add(so_far, direction, alpha=float(c), out=out)
     if so_far is origin:
         out.copy_(origin)
 
 
-def _check_shapes(
-    problem: Problem,
-    origin: np.ndarray,
-    directions: np.ndarray,
-    buffers: np.ndarray | None,
-    moving: np.ndarray | None,
-) -> None:
-    size, held = problem.layout.size, problem.buffers_layout.size
+def _check_shapes(problem: Problem, origin: np.ndarray, directions: np.ndarray) -> None:
+    size = problem.layout.size
     if origin.shape != (size,) or directions.ndim != 2 or directions.shape[1] != size:
         raise ValueError(
             f"The model has {size} trainable parameters; the origin has shape {origin.shape} "
             f"and the directions {directions.shape}. They belong to another model."
-        )
-    if buffers is not None and buffers.shape != (held,):
-        raise ValueError(f"The model has {held} buffer values; got {buffers.shape}.")
-    if moving is not None and (
-        moving.ndim != 2 or moving.shape[1] != held or len(moving) < len(directions)
-    ):
-        raise ValueError(
-            f"buffer_directions have shape {moving.shape}; expected {(len(directions), held)}, or "
-            "more rows for coordinates that move buffers only."
         )

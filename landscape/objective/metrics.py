@@ -80,10 +80,11 @@ def sums(name: str, value: Any, samples: int) -> Tensor:
     if _single(value, samples):
         total = value.reshape(()).double() * samples
         return _six(total, math.nan, samples, math.nan, math.nan, samples)
-    if len(value) == samples or isinstance(samples, Uncounted):
-        each, count = value.double(), len(value)
+    if value.shape[0] == samples or isinstance(samples, Uncounted):
+        each = value.double()
         total = each.sum()
-        return _six(total, each @ each, count, total, count, count)
+        count = torch.full_like(total, value.shape[0])
+        return torch.stack([total, each @ each, count, total, count, count])
     raise ValueError(f"{name!r} returned {said(value)} for a batch of {samples} samples; {REMEDY}.")
 
 

@@ -7,9 +7,9 @@ runs the model. Weights are always computed from the origin, never by accumulati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,11 +25,15 @@ from landscape.objective.matched import matched_parameters
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
 from landscape.objective.policies.precision import Precision
-from landscape.objective.problem import problem_of
+from landscape.objective.problem import Problem, problem_of
 from landscape.objective.restriction import Restriction
-from landscape.objective.second_order.hessian import Hessian
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.tuning import Tuning, check_strategy
+from landscape.objective.vectors.family import lazy_family_of
+from landscape.objective.vectors.lazy import LazyVector, any_lazy
+
+if TYPE_CHECKING:
+    from landscape.objective.second_order.hessian import Hessian
 
 __all__ = ["Evaluation", "Objective", "Restriction", "subset_of"]
 
@@ -66,7 +70,8 @@ class Objective:
             trainable parameters and ``loss + weight decay``.
         batch_size: Samples per forward pass; None finds a good one by timing.
         strategy: How points are evaluated, a name in `STRATEGIES` of
-            `landscape.objective.strategies.choice`; None chooses by timing the real work.
+            `landscape.objective.strategies.choice`; None chooses by timing the real work. A choice
+            is remembered in the user's cache folder, unless ``LANDSCAPE_REMEMBER=0`` is set.
             No strategy changes a result beyond rounding, but for bitwise equal numbers give both
             `strategy` and `batch_size`.
         samples: Measure on a fixed random subset of this size.
@@ -110,7 +115,7 @@ class Objective:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         check_strategy(strategy)
-        self.problem = problem_of(
+        self.problem: Problem = problem_of(
             model,
             loss,
             data,
@@ -125,7 +130,7 @@ class Objective:
             common_random_numbers=common_random_numbers,
             settings=settings,
         )
-        self.tuning = Tuning(self.problem, strategy=strategy)
+        self.tuning: Tuning = Tuning(self.problem, strategy=strategy)
 
     def __repr__(self) -> str:
         return short(
@@ -212,8 +217,8 @@ class Objective:
 
     def restrict(
         self,
-        origin: np.ndarray,
-        directions: np.ndarray,
+        origin: np.ndarray | LazyVector | None,
+        directions: np.ndarray | Sequence[LazyVector],
         *,
         buffers: np.ndarray | None = None,
         buffer_directions: np.ndarray | None = None,
@@ -224,8 +229,8 @@ class Objective:
         order by name; plain arrays are taken to be in it.
 
         Args:
-            origin: Shape (P,).
-            directions: Shape (K, P); K may be zero.
+            origin: Shape (P,), or a vector that is not held; None: the model's own weights.
+            directions: Shape (K, P); K may be zero. Or vectors that are not held.
             buffers: Flat floating-point buffers to evaluate with, shape (B,); None uses the
                 model's own.
             buffer_directions: How the buffers move with the coordinates, shape (K, B), for
@@ -235,8 +240,33 @@ class Objective:
         Raises:
             ValueError: If the shapes do not fit the model.
         """
-        family = family_of(self.problem, origin, directions, buffers, buffer_directions)
+        made: Any = lazy_family_of if any_lazy(origin, directions) else family_of
+        family = made(self.problem, origin, directions, buffers, buffer_directions)
         return Restriction(self.problem, family, self.tuning)
+
+    def along(
+        self,
+        place: Any,
+        *,
+        buffers: np.ndarray | None = None,
+        buffer_directions: np.ndarray | None = None,
+    ) -> Restriction:
+        """The objective on a line or a plane of any kind: held, seeded, or read from files.
+
+        Args:
+            place: A `Line`, `Plane`, or one whose vectors are made while they are measured.
+            buffers: As for `restrict`.
+            buffer_directions: As for `restrict`.
+
+        Raises:
+            ValueError: If it belongs to another model.
+        """
+        from landscape.objective.vectors.known import vectors_of  # which reads files
+
+        origin, directions = vectors_of(place, self.problem)
+        return self.restrict(
+            origin, directions, buffers=buffers, buffer_directions=buffer_directions
+        )
 
     def subset(self, samples: int, *, seed: int = 0) -> Objective:
         """The same objective on so many of the held samples; a larger subset holds a smaller."""

@@ -147,7 +147,7 @@ class Problem:
             return self._looked(loan)
 
     def _looked(self, loan: Loan) -> Nature:
-        size, common = _LOOK, self.common_random_numbers
+        size, common = _LOOK if loan.stream is None else 1, self.common_random_numbers
         whole, most = self.data.batches(most=1)[0]
         while True:
             few, samples = self.data.batches(size, most=size)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +21,14 @@ from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
 from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.problem import Problem
-from landscape.objective.second_order.hessian import Hessian
-from landscape.objective.second_order.hessian_at import hessian_of
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.chunks import measure_chunks
 from landscape.objective.strategies.work import Work
 from landscape.objective.tuning import Tuning
 from landscape.objective.working import working
+
+if TYPE_CHECKING:
+    from landscape.objective.second_order.hessian import Hessian
 
 
 class Restriction:
@@ -37,6 +39,10 @@ class Restriction:
         family: Where.
         tuning: How, as far as that is known.
     """
+
+    family: Family
+    problem: Problem
+    tuning: Tuning
 
     def __init__(self, problem: Problem, family: Family, tuning: Tuning) -> None:
         self.problem, self.family, self.tuning = problem, family, tuning
@@ -61,10 +67,11 @@ class Restriction:
         """The same points with other metrics, without weight decay."""
         return Restriction(self.problem.measured_by(metrics), self.family, self.tuning)
 
-    def prepare(self, coordinates: np.ndarray) -> Choice:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> Choice:
         """Choose how to evaluate these points now, rather than when they are first measured."""
+        coordinates = np.asarray(coordinates, np.float64)
         with self.lent() as work:
-            return self.tuning.choice_for(self.problem, work, np.asarray(coordinates, np.float64))
+            return self.tuning.choice_for(self.problem, work, coordinates, progress)
 
     def __call__(
         self,
@@ -100,16 +107,21 @@ class Restriction:
         shape = (len(problem.metrics), len(coordinates), SUMS)
         totals = torch.zeros(shape, dtype=torch.float64, device=problem.device)
         computed = np.zeros(len(coordinates), bool)
+        rounding: np.ndarray | None = None
         error, again, standing = None, False, Standing(problem.metrics.values())
         try:
-            with held_back() as check, working(problem, self.family, tuning, check) as work:
+            with (
+                held_back() as check,
+                working(problem, self.family, tuning, check, whole=False) as work,
+            ):
                 with arithmetic(problem.precision, problem.device):
-                    choice = tuning.choice_for(problem, work, coordinates)
+                    choice = tuning.choice_for(problem, work, coordinates, progress)
                     seconds = tuning.seconds_per_point(problem.data.size)
                     if progress is not None and seconds is not None:
                         progress.expect(seconds)
                     self._measure(work, choice, coordinates, totals, computed, progress)
-                    work.place([0.0] * self.family.coordinates)
+                    rounding = work.making.rounding(coordinates)
+                    work.rest()
                     again = tuning.draws_later(problem, work.loan, standing)
                 if self.reduced and checks:
                     with arithmetic("single", problem.device):
@@ -120,7 +132,7 @@ class Restriction:
             return self(coordinates, checks=checks)
         check_weights(problem.names, totals, computed)
         found = self._evaluation(coordinates, totals, computed)
-        return replace(found, observed_error=error, shrunk=tuning.shrunk)
+        return replace(found, observed_error=error, shrunk=tuning.shrunk, rounding=rounding)
 
     def paired(
         self,
@@ -158,7 +170,7 @@ class Restriction:
 
     def gradient(self, point: np.ndarray) -> np.ndarray:
         """∂ loss / ∂ θ, over all parameters, at one point with coordinates of shape (K,)."""
-        with self.lent() as work:
+        with self.lent(whole=True) as work:
             self.tuning.check_repeatable(self.problem, work)
             work.place(np.asarray(point, np.float64).tolist())
             return gradient_of(work, self.tuning.batched(self.problem).batches()).cpu().numpy()
@@ -167,6 +179,8 @@ class Restriction:
         self, point: np.ndarray, *, tensors: str | None = None
     ) -> AbstractContextManager[Hessian]:
         """∂² loss / ∂ θ² at one point with coordinates of shape (K,); see `Objective.hessian`."""
+        from landscape.objective.second_order.hessian_at import hessian_of
+
         return hessian_of(self.problem, self.family, self.tuning, point, tensors=tensors)
 
     def decay(self, coordinates: np.ndarray) -> np.ndarray:
@@ -176,12 +190,15 @@ class Restriction:
         return self.problem.weight_decay / 2 * self.family.squared_norm(coordinates)
 
     @contextmanager
-    def lent(self) -> Iterator[Work]:
-        """Inside, the model is lent, in the problem's arithmetic; Ctrl-C waits for a safe place."""
+    def lent(self, *, whole: bool = False) -> Iterator[Work]:
+        """Inside, the model is lent, in the problem's arithmetic; Ctrl-C waits for a safe place.
+
+        Its parameters may come and go; `whole` asks for all of them at once.
+        """
         problem = self.problem
         with (
             held_back() as check,
-            working(problem, self.family, self.tuning, check) as work,
+            working(problem, self.family, self.tuning, check, whole=whole) as work,
             arithmetic(problem.precision, problem.device),
         ):
             yield work
@@ -196,18 +213,34 @@ class Restriction:
         progress: Progress | None,
     ) -> None:
         """Fill in totals and the mask; which sizes fitted is remembered."""
-        fitted = measure_chunks(
-            work,
-            self.tuning.batched(self.problem),
-            choice,
-            coordinates,
-            totals,
-            computed,
-            rebatch=self.problem.batch_norm == "frozen" and not work.nature.draws,
-            progress=progress,
-        )
-        if (fitted.chunk, fitted.batch_size) != (choice.chunk, choice.batch_size):
-            self.tuning.fit(choice, fitted)
+        data = self.tuning.batched(self.problem)
+        rebatch = self.problem.batch_norm == "frozen" and not work.nature.draws
+
+        def measure(way: Choice, part: slice) -> None:
+            fitted = measure_chunks(
+                work,
+                data,
+                way,
+                coordinates[part],
+                totals[:, part],
+                computed[part],
+                rebatch=rebatch,
+                progress=progress,
+            )
+            if (fitted.chunk, fitted.batch_size) != (way.chunk, way.batch_size):
+                self.tuning.fit(way, fitted)
+            if totals.is_cuda:
+                torch.cuda.synchronize(totals.device)  # the time that it took may be asked for
+
+        begin, promise = 0, self.tuning.promise
+        if promise is not None and promise.chosen is choice:
+            begin = promise.check(measure, len(coordinates))
+            if self.tuning.promise is not promise:  # memory was short
+                choice = self.tuning.choice or choice
+            elif promise.checked:
+                choice = self.tuning.proven()
+        if begin < len(coordinates):
+            measure(choice, slice(begin, None))
 
     def _spot_check(
         self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int

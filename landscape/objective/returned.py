@@ -16,6 +16,7 @@ count of correct answers is refused. So is everything else.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -67,9 +68,15 @@ class Canonical:
     def __call__(self, model: nn.Module, batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         """The value of a batch."""
         value = canonical(self.name, self.metric(model, renewed(batch)), batch)
-        if isinstance(value, tuple) or value.device.type != "cpu":
+        if isinstance(value, tuple) or value.device.type != "cpu" or not _accelerated():
             return value
         return value.to(next(model.parameters()).device)  # a number has no device
+
+
+@functools.cache
+def _accelerated() -> bool:
+    """Whether a model may be elsewhere than in the memory of the processor."""
+    return torch.accelerator.is_available()
 
 
 def in_canonical_form(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
@@ -96,6 +103,8 @@ def canonical(name: str, value: Any, batch: Any = None) -> Tensor | tuple[Tensor
     Raises:
         ValueError: If the value has none of the documented forms.
     """
+    if type(value) is Tensor and value.ndim == 1 and value.dtype.is_floating_point:
+        return value
     if isinstance(value, SumAndWeight):
         return SumAndWeight(*_pair(name, value))
     if (loss := loss_of(value)) is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
 from landscape.objective.free_memory import out_of_memory
 from landscape.objective.inspection.look import Nature, look_again
@@ -20,10 +21,14 @@ from landscape.objective.metrics import Metric
 from landscape.objective.policies.precision import arithmetic
 from landscape.objective.problem import Problem
 from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
+from landscape.objective.strategies.promise import Promise
+from landscape.objective.strategies.remembered import key_of, remember
 from landscape.objective.strategies.repeatable import check_repeatable
-from landscape.objective.strategies.search import choose, plain_seconds
+from landscape.objective.strategies.search import choose, plain_seconds, recall
+from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
 
+_OF_THIS_PROCESS = ("_lock", "_natures", "_programs", "_readers")
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
 
 
@@ -41,7 +46,11 @@ class Tuning:
         choice: How points are evaluated; None before there was enough work to choose for.
         plain: How single points, and those before a choice, are evaluated.
         shrunk: What was made smaller because memory was short, or nothing.
+        promise: That the choice is faster, while that is not yet seen.
     """
+
+    batch_size: int | None
+    strategy: str | None
 
     def __init__(self, problem: Problem, *, strategy: str | None = None) -> None:
         data = problem.data
@@ -53,17 +62,26 @@ class Tuning:
         self._looked_at_all = False
         self._seconds: float | None = None  # of such a pass
         self._chosen_on = self._most = data.size
+        self.promise: Promise | None = None
+        self._key = ""
         self._empty(problem.device)
 
     def _empty(self, device: torch.device) -> None:
         self._device, self._lock = device, threading.RLock()
         self._natures: dict[tuple[int, ...], tuple[Mapping[str, Metric], Nature]] = {}
         self._programs: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
+        self._readers: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
+
+    @property
+    def asked(self) -> str | None:
+        """The strategy that is settled: asked for, or chosen."""
+        with self._lock:
+            return self.strategy or (None if self.choice is None else self.choice.strategy)
 
     def use(self, choice: Choice | None) -> None:
         """Evaluate like this from now on; None chooses anew."""
         with self._lock:
-            self.choice = choice
+            self.choice, self.promise = choice, None
 
     def allowed(self, held: Choice) -> Choice | None:
         """A choice of another process with sizes that this one has; None if it may not be used."""
@@ -98,20 +116,33 @@ class Tuning:
                 self._natures[key] = problem.metrics, problem.look(loan)
             return self._natures[key][1]
 
-    def programs(self, problem: Problem) -> dict:
+    def programs(self, problem: Problem) -> dict[Any, Any]:
         """What was compiled for these metrics."""
         with self._lock:
             return self._programs.setdefault(_key(problem), (problem.metrics, {}))[1]
 
-    def choice_for(self, problem: Problem, work: Work, coordinates: np.ndarray) -> Choice:
+    def readers(self, problem: Problem) -> dict[str, Any]:
+        """Which modules read which parameters, once that was seen for these metrics."""
+        with self._lock:
+            return self._readers.setdefault(_key(problem), (problem.metrics, {}))[1]
+
+    def choice_for(
+        self,
+        problem: Problem,
+        work: Work,
+        coordinates: np.ndarray,
+        progress: Progress | None = None,
+    ) -> Choice:
         """How to evaluate these points: chosen once, when there is enough work to pay for it."""
         with self._lock:
             self._asked += len(coordinates) * problem.data.size if len(coordinates) > 1 else 0
             while True:
                 try:
                     self.check_repeatable(problem, work)
-                    several = len(coordinates) > 1
-                    return self._chosen(problem, work, coordinates) if several else self.plain
+                    several = len(coordinates) > 1 or work.loan.stream is not None
+                    if not several:
+                        return self.plain
+                    return self._chosen(problem, work, coordinates, progress)
                 except (RuntimeError, MemoryError) as error:
                     data = self.batched(problem)
                     before = data.batch_size
@@ -121,27 +152,60 @@ class Tuning:
                     smaller = (min(before, data.size) + 1) // 2
                     self.fit(self.plain, replace(self.plain, batch_size=smaller))
 
-    def _chosen(self, problem: Problem, work: Work, coordinates: np.ndarray) -> Choice:
+    def _chosen(
+        self, problem: Problem, work: Work, coordinates: np.ndarray, progress: Progress | None
+    ) -> Choice:
         data = self.batched(problem)
-        fixed = problem.batch_norm != "frozen" or not data.joined or work.nature.draws
+        if work.loan.stream is not None:
+            if self.choice is None or self.choice.strategy != "streamed":
+                points = points_together(work, data)
+                self.choice = replace(self.plain, strategy="streamed", chunk=points)
+            return self.choice
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, data, coordinates) / data.size
             if self.strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
-                given = fixed or self.batch_size is not None
-                self._chosen_on = data.size
-                self.choice = choose(
-                    work,
-                    data,
-                    coordinates,
-                    seconds=self._seconds * data.size,
-                    strategy=self.strategy,
-                    batch_size=data.batch_size if given else None,
-                )
+                self._choose(problem, work, coordinates, progress)
         together = self.choice is not None and self.choice.strategy in CHUNKED
         if together and self.strategy is None and not work.fixed_buffers:
             return self.plain  # points measured together share their buffers
         return self.choice or self.plain
+
+    def _choose(
+        self, problem: Problem, work: Work, coordinates: np.ndarray, progress: Progress | None
+    ) -> None:
+        """Choose as before for such work, or by timing; keep the choice for the next time."""
+        data = self.batched(problem)
+        fixed = problem.batch_norm != "frozen" or not data.joined or work.nature.draws
+        size = data.batch_size if fixed or self.batch_size is not None else None
+        seconds = data.size * (self._seconds or 0)
+        self._key = key_of(work, data, len(coordinates), (self.strategy, size))
+        self.choice = recall(self._key, work, data, coordinates, batch_size=size)
+        if self.choice is None:
+            self.choice = choose(
+                work,
+                data,
+                coordinates,
+                seconds=seconds,
+                strategy=self.strategy,
+                batch_size=size,
+                progress=progress,
+            )
+            remember(self._key, self.choice)
+        self._chosen_on = data.size
+        if self.strategy is None:
+            points = max(len(coordinates), self._asked // data.size)
+            self.promise = Promise(self.choice, self.plain, seconds, points)
+
+    def proven(self) -> Choice:
+        """What to go on with, once the choice's promise was checked; a broken one is forgotten."""
+        with self._lock:
+            assert self.promise is not None
+            if not self.promise.kept:
+                self.choice = self.promise.plain
+                remember(self._key, self.choice)
+            self.promise = None
+            return self.choice or self.plain
 
     def check_repeatable(self, problem: Problem, work: Work) -> None:
         """Refuse, once, a model or loss that gives another number when it is asked again."""
@@ -175,7 +239,7 @@ class Tuning:
                         found = look_again(loan, problem.metrics, batch, nature, common=common)
                         if found is not nature:
                             self._natures[_key(problem)] = problem.metrics, found
-                            self.choice, self._repeatable = None, False
+                            self.choice, self.promise, self._repeatable = None, None, False
                             standing.put_back()
                             return True
             except ValueError:
@@ -192,14 +256,14 @@ class Tuning:
                 f"{smaller.batch_size} of {choice.batch_size}: more did not fit"
             )
             if choice is self.choice:
-                self.choice = smaller
+                self.choice, self.promise = smaller, None
             else:
-                self.plain = smaller
+                self.plain: Choice = smaller
 
     def shrank(self, said: str) -> None:
         """Keep what a worker had to make smaller."""
         with self._lock:
-            self.shrunk = said or self.shrunk
+            self.shrunk: str = said or self.shrunk
 
     @property
     def evaluation(self) -> dict[str, Any]:
@@ -219,8 +283,9 @@ class Tuning:
     def __getstate__(self) -> dict[str, Any]:
         """What other processes are sent: no lock, nothing compiled, nothing seen of this model."""
         state = {**self.__dict__, "_device": torch.empty(0, device=self._device)}
-        return {k: v for k, v in state.items() if k not in ("_lock", "_natures", "_programs")} | {
-            "_kind": self._device.type
+        return {k: v for k, v in state.items() if k not in _OF_THIS_PROCESS} | {
+            "_kind": self._device.type,
+            "promise": None,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from landscape.objective.family import Family
 from landscape.objective.inspection.guarded import guard
@@ -12,12 +12,18 @@ from landscape.objective.lending.reach import left_as_found
 from landscape.objective.policies.batchnorm import norms_of
 from landscape.objective.problem import Problem
 from landscape.objective.strategies.work import Work
+from landscape.objective.streaming import placed_by_modules, streams
 from landscape.objective.tuning import Tuning
 
 
 @contextmanager
 def working(
-    problem: Problem, family: Family, tuning: Tuning, check: Callable[[], None]
+    problem: Problem,
+    family: Family,
+    tuning: Tuning,
+    check: Callable[[], None],
+    *,
+    whole: bool = True,
 ) -> Iterator[Work]:
     """Inside, the model is lent, and its metrics are called with the care that they need.
 
@@ -26,11 +32,15 @@ def working(
         family: The points.
         tuning: What is known of evaluating it.
         check: Called between batches; raises to stop.
+        whole: Whether all parameters have to be there at once, as a derivative needs them; else
+            they may come and go.
 
     Raises:
         ValueError: If the metrics cannot be measured.
         RuntimeError: If the model is lent already.
     """
+    streamed = not whole and streams(problem, family, tuning.asked)
+    family = family if streamed else family.held(problem)
     with (
         borrowed(
             problem.model,
@@ -39,6 +49,7 @@ def working(
             device=problem.device,
             dtype=problem.dtype,
             native=problem.precision == "native",
+            streamed=streamed,
         ) as loan,
         left_as_found(problem.metrics.values()),
     ):
@@ -47,14 +58,21 @@ def working(
                 norm.training = True
         nature, seed = tuning.nature(problem, loan), problem.common_random_numbers
         data = tuning.batched(problem)
-        with guard(problem.model, problem.metrics, nature, seed=seed or 0) as (metrics, begin):
+        known = tuning.readers(problem)
+        # A batch size that was asked for may be the only one that the loss can take.
+        sample = data.batches(problem.batch_size or 2, most=2)
+        with (
+            guard(problem.model, problem.metrics, nature, seed=seed or 0) as (metrics, begin),
+            placed_by_modules(loan, nature, metrics, problem.data, known)
+            if streamed
+            else nullcontext(),
+        ):
             yield Work(
                 loan,
                 metrics,
                 family,
                 own_buffers=loan.buffers.clone(),
-                # A batch size that was asked for may be the only one that the loss can take.
-                sample=data.batches(problem.batch_size or 2, most=2),
+                sample=sample,
                 check=check,
                 rounding=problem.rounding,
                 programs=tuning.programs(problem),

@@ -30,6 +30,13 @@ class MuonAdamW(Around):
 
     Raises:
         ValueError: If a hyper-parameter is out of range or torch is older than 2.9.
+
+    >>> w = torch.nn.Parameter(torch.zeros(2, 2))
+    >>> optimizer = MuonAdamW([w], lr=0.1)
+    >>> w.grad = torch.diag(torch.tensor([5.0, 0.1]))
+    >>> optimizer.step()  # both singular values of the step are near each other
+    >>> (w[0, 0] / w[1, 1]).item() < 2
+    True
     """
 
     def __init__(

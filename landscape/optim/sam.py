@@ -35,7 +35,21 @@ class SAM(Around):
 
     Raises:
         ValueError: If a hyper-parameter is out of range.
+
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> optimizer = SAM(torch.optim.SGD([w], lr=0.5), rho=0.1)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     (w**2 / 2).sum().backward()
+    ...     return w**2 / 2
+    >>> loss = optimizer.step(closure)  # the gradient at 1 + 0.1 is 1.1
+    >>> round(w.item(), 3)
+    0.45
     """
+
+    adaptive: bool
+    eta: float
+    rho: float
 
     def __init__(
         self, inner: Optimizer, *, rho: float = 0.05, adaptive: bool = False, eta: float = 0.01

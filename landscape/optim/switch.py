@@ -49,6 +49,14 @@ class AdamToSGD(Optimizer):
 
     Raises:
         ValueError: If a hyper-parameter is out of range.
+
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> optimizer = AdamToSGD([w], lr=0.1, switch_at=1, sgd_lr=0.5)
+    >>> for _ in range(2):  # Adam's first step is its rate; then w - 0.5 g
+    ...     w.grad = torch.tensor([0.2])
+    ...     optimizer.step()
+    >>> round(w.item(), 4)
+    0.89
     """
 
     def __init__(

@@ -14,6 +14,11 @@ def plot_adaptive_rate(rate: AdaptiveRate, *, ax: Axes | None = None) -> Axes:
     Args:
         rate: What to draw.
         ax: Where to draw; default: new axes.
+
+    >>> import landscape as ls
+    >>> ax = ls.plot_adaptive_rate(ls.adaptive_rate_variance(steps=[10, 100], samples=500))
+    >>> ax.get_xlabel()
+    'step'
     """
     ax = axes_or_new(ax)
     adam, radam = look("adam"), look("radam")

@@ -48,6 +48,17 @@ def walk_frames(
 
     Raises:
         ValueError: If there is no path, or one belongs to another plane.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> plane = ls.pca_plane(run)
+    >>> surface = ls.loss_surface(objective, plane, extent="trajectory", resolution=5)
+    >>> frames = list(ls.walk_frames(surface, [ls.project(run, plane)], count=2))
+    >>> len(frames), frames[0].shape[-1]
+    (2, 3)
     """
     if not paths:
         raise ValueError("No path was given; pass at least one Projection.")
@@ -84,7 +95,15 @@ def orbit_frames(
     pixels: int = 500,
     colormap: str = "landscape",
 ) -> Iterator[Frame]:
-    """The relief of a surface, seen from all around; the last frame leads back to the first."""
+    """The relief of a surface, seen from all around; the last frame leads back to the first.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> len(list(ls.orbit_frames(surface, count=2, pixels=60)))
+    2
+    """
     for azimuth in np.arange(count) * 360 / count - 60:
         figure = Figure(figsize=(pixels / 100, 0.75 * pixels / 100), dpi=100)
         ax = figure.add_axes((0, 0, 1, 1))
@@ -118,6 +137,14 @@ def evolution_frames(
 
     Raises:
         ValueError: If the numbers of surfaces and names differ, or there is none.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> run = ls.Trajectory(ls.record_run(ls.Run("digits/mlp", "adam", steps=4), "adam.h5"))
+    >>> surfaces = ls.surfaces_along(objective, run, steps=[0, 4], resolution=3)
+    >>> len(list(ls.evolution_frames(surfaces)))
+    2
     """
     metric = metric or next((surface.metrics[0] for surface in surfaces), "loss")
     names = [_centre(surface, metric) for surface in surfaces] if names is None else names
@@ -159,6 +186,13 @@ def write_animation(
         ValueError: If the suffix is neither, or there is no frame.
         FileExistsError: If something else than a film of this kind is there.
         FileNotFoundError: If an MP4 is wanted and ffmpeg is not installed.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> ls.write_animation(ls.orbit_frames(surface, count=2, pixels=60), "turn.gif").name
+    'turn.gif'
     """
     path = expanded(path)
     if path.suffix not in (".gif", ".mp4"):

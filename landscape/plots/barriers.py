@@ -30,6 +30,15 @@ def plot_barriers(
 
     Raises:
         ValueError: If the definition or the metric is unknown.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> ends = [np.full(10, -1.0, "float32"), np.full(10, 1.0, "float32")]
+    >>> found = ls.barriers(objective, ends, names=["left", "right"], resolution=5)
+    >>> [text.get_text() for text in ls.plot_barriers(found).get_xticklabels()]
+    ['left', 'right']
     """
     metric = metric or barriers.metrics[0]
     values = barriers.matrix(definition, metric=metric)

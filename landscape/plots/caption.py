@@ -6,10 +6,13 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscape.plots.venues import small_text
+
+_ROUNDED = 0.05  # of a displacement
 
 
 def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:
@@ -40,6 +43,22 @@ def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:
     if "step" in settings:
         parts.append("the plane moves: its centre is the state of each step")
     return " · ".join(parts)
+
+
+def rounded_away(rounding: np.ndarray | None) -> str:
+    """What is said where narrow weights rounded away more than 5 % of a displacement.
+
+    >>> rounded_away(np.array([0.0, 0.02, 0.3]))
+    ' · rounding of the weights took over 5 % of the way to 1 of 3 points (at most 30 %)'
+    """
+    shares = np.zeros(0) if rounding is None else np.nan_to_num(rounding).ravel()
+    many = int((shares > _ROUNDED).sum())
+    if not many:
+        return ""
+    return (
+        f" · rounding of the weights took over {100 * _ROUNDED:.0f} % of the way to {many} of "
+        f"{len(shares)} points (at most {100 * shares.max():.0f} %)"
+    )
 
 
 def write_above(ax: Axes, text: str) -> None:

@@ -38,6 +38,15 @@ def plot_curvature_map(
 
     Raises:
         ValueError: If the quantity is unknown.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> spectrum = ls.hessian_spectrum(objective, top=2)
+    >>> found = ls.curvature_map(objective, ls.eigen_plane(spectrum), resolution=3)
+    >>> ax = ls.plot_curvature_map(found, quantity="largest")
+    >>> ax.get_xlabel()
+    'u₁ (λ1 = 100)'
     """
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}; not {quantity!r}.")

@@ -24,6 +24,13 @@ def plot_density(
         density: What to draw.
         width: Standard deviation of the smoothing; default: 1/100 of the range.
         ax: Where to draw; default: new axes.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> density = ls.spectral_density(objective, runs=2, steps=10)
+    >>> ls.plot_density(density).get_xlabel()
+    'eigenvalue of the Hessian'
     """
     ax = axes_or_new(ax)
     held = density.node[density.weight > 1e-12]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_rgb
 
 from landscape.base.distribution import install
 from landscape.plots.ground import colormap_of
-
-if TYPE_CHECKING:
-    from landscape.plots.mesh import Mesh
+from landscape.plots.triangulated import Mesh
 
 # Without a material glTF means bare metal, which viewers show almost black.
 _LIT = {

@@ -27,6 +27,12 @@ def plot_gradient_histogram(
         most: Share that is darkest; default: the largest there is.
         bar: Whether to draw the colour bar.
         ax: Where to draw; default: new axes.
+
+    >>> import landscape as ls
+    >>> run = ls.Run("function/quadratic", "gd", lr=0.01, steps=8, gradient_histogram=True)
+    >>> histogram = ls.gradient_histogram(ls.Trajectory(ls.record_run(run, "gd.h5")))
+    >>> ls.plot_gradient_histogram(histogram).get_ylabel()
+    '|gradient|'
     """
     ax = axes_or_new(ax)
     share, edge = histogram.share[:, 1:-1], histogram.edge

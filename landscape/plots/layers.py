@@ -41,6 +41,12 @@ def plot_layers(
 
     Raises:
         ValueError: If the quantity is unknown, or no tensor's name contains `only`.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> ls.plot_layers(ls.layer_metrics(run)).get_ylabel()
+    '‖update‖ / ‖weights‖'
     """
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}; not {quantity!r}.")

@@ -45,6 +45,12 @@ def plot_path(
 
     Raises:
         ValueError: If there is no run or the quantity is unknown.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> ls.plot_path(ls.path_metrics(run), quantity="distance").get_ylabel()
+    '‖θ − θ₀‖'
     """
     paths = [paths] if isinstance(paths, PathMetrics) else list(paths)
     if not paths:

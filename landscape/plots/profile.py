@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from landscape.plots.caption import conditions, write_above
+from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.style import Look, axes_or_new, looks
 from landscape.results.profile import Profile
 
@@ -32,6 +32,14 @@ def plot_profile(profile: Profile, *, metric: str | None = None, ax: Axes | None
 
     Raises:
         ValueError: If the metric is unknown.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> line = ls.line_between(objective.parameters(), 0 * objective.parameters())
+    >>> profile = ls.loss_line(objective, line, extent=(0, 1), resolution=3)
+    >>> ls.plot_profile(profile).get_ylabel()
+    'loss'
     """
     metric = metric or profile.metrics[0]
     if metric not in profile.metrics:
@@ -58,9 +66,9 @@ def plot_profile(profile: Profile, *, metric: str | None = None, ax: Axes | None
     ax.set_xlim(profile.alpha[0], profile.alpha[-1])
     ax.set_xlabel(f"{profile.label} (0: start, 1: end)" if between else profile.label)
     ax.set_ylabel(metric + _mark_beyond(ax, profile.alpha, values, beyond))
-    write_above(
-        ax, conditions({k: v for k, v in profile.settings.items() if k != "kind" or v == "random"})
-    )
+    told = {k: v for k, v in profile.settings.items() if k != "kind" or v == "random"}
+    text = conditions(told) + rounded_away(profile.rounding)
+    write_above(ax, text.removeprefix(" · "))
     if len(profile.names) > 1:
         ax.legend()
     return ax

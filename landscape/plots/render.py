@@ -64,6 +64,14 @@ def render_surface(
     Raises:
         ValueError: If the metric is unknown, a path belongs to another plane, no value is finite,
             `floor` is above the smallest, or `log` is asked for values that are not positive.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> ax = ls.render_surface(surface, pixels=80)
+    >>> len(ax.images)
+    1
     """
     metric = metric or surface.metrics[0]
     for path in paths:

@@ -72,6 +72,15 @@ def plot_results(
 
     Raises:
         ValueError: If nothing in `results` can be drawn, or a format or style is unknown.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> from pathlib import Path
+    >>> drawn = ls.plot_results({"surface/random": surface}, Path("figures"), formats=["png"])
+    >>> [figure.file.name for figure in drawn]
+    ['surface-random.png']
     """
     if not formats:
         raise ValueError(f"No format was given; choose of {', '.join(FORMATS)}.")
@@ -267,8 +276,8 @@ def _plane(surface: Surface) -> str:
     kind = str(surface.settings.get("kind", "given"))
     plane = f"a plane {kind}" if kind.startswith(("through", "along")) else f"a {kind} plane"
     if kind == "random":
-        normalized = {"filter": "filter-normalized ", "layer": "layer-normalized "}
-        which = normalized.get(str(surface.settings.get("normalization")), "")
+        norms = str(surface.settings.get("normalization", "none"))
+        which = "" if norms == "none" else f"{norms}-normalized "
         plane = f"a random {which}plane around the network at (0, 0)"
     if surface.explained is not None:
         plane += f" that holds {surface.explained.sum():.0%} of the variation"

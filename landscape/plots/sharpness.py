@@ -32,6 +32,15 @@ def plot_sharpness(
 
     Raises:
         ValueError: If there is nothing to draw.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> path = ls.curvature_path(objective, run, every=4)
+    >>> ls.plot_sharpness(path).get_ylabel()
+    'sharpness (dashed: threshold)'
     """
     shown = [paths] if isinstance(paths, CurvaturePath) else list(paths)
     if not shown:
@@ -60,6 +69,15 @@ def plot_gradient_share(
     Args:
         paths: What to draw.
         ax: Where to draw; default: new axes.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> path = ls.curvature_path(objective, run, every=4)
+    >>> ls.plot_gradient_share(path).get_ylabel()
+    'share of the gradient'
     """
     shown = [paths] if isinstance(paths, CurvaturePath) else list(paths)
     if not shown:
@@ -85,6 +103,15 @@ def plot_predicted_change(path: CurvaturePath, *, ax: Axes | None = None) -> Axe
 
     Raises:
         ValueError: If no update was measured.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> path = ls.curvature_path(objective, run, every=4)
+    >>> ls.plot_predicted_change(path).get_xlabel()
+    'predicted change of the loss'
     """
     known = np.isfinite(path.predicted) & np.isfinite(path.measured)
     if not known.any():

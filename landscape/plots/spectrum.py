@@ -23,6 +23,12 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
     Args:
         spectrum: What to draw.
         ax: Where to draw; default: new axes.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> ls.plot_spectrum(ls.hessian_spectrum(objective, top=2)).get_ylabel()
+    'eigenvalue of the Hessian'
     """
     ax = axes_or_new(ax)
     place = np.arange(len(spectrum.value))

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Transform
 
 from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
-from landscape.plots.caption import conditions, write_above
+from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
 from landscape.plots.ground import colormap_of
 from landscape.plots.levels import HUGE, contour_levels, labelled
@@ -71,6 +71,13 @@ def plot_surface(
 
     Raises:
         ValueError: If the metric is unknown or a path belongs to another plane.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> ls.plot_surface(surface).get_xlabel()
+    'direction 1'
     """
     metric = metric or surface.metrics[0]
     values = metric_of(surface, metric)
@@ -220,6 +227,7 @@ def _finish(ax: Axes, surface: Surface, metric: str) -> None:
         notes += f" · axes at {np.degrees(np.arccos(cosine)):.0f}°"
     if (factor := stretched(surface)) != 1:
         notes += f" · drawn {_short(factor)} times as tall as it is"
+    notes += rounded_away(surface.rounding)
     errors = surface.provenance.get("observed_error")
     error = errors.get(metric) if isinstance(errors, dict) else None
     write_above(ax, (conditions(surface.settings, error=error) + notes).removeprefix(" · "))

@@ -45,6 +45,15 @@ def plot_walk(
         ValueError: If there is no walk, or the metric is unknown.
 
     Source: Xing et al. 2018, "A Walk with SGD", arXiv:1802.08770, figures 1 and 2.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> walk = ls.walk(objective, run, points=3)
+    >>> ls.plot_walk(walk).get_ylabel()
+    'loss'
     """
     walks = [walks] if isinstance(walks, Walk) else list(walks)
     if not walks:

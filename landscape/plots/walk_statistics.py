@@ -20,6 +20,15 @@ def plot_walk_statistics(statistics: WalkStatistics, *, ax: Axes | None = None) 
     Args:
         statistics: What to draw.
         ax: Where to draw; default: new axes.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> statistics = ls.walk_statistics(ls.walk(objective, run, points=5))
+    >>> ls.plot_walk_statistics(statistics).get_ylabel()
+    'share of segments'
     """
     ax = axes_or_new(ax)
     count = len(statistics.properties)

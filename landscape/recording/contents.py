@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from landscape.base.layout import Layout
-from landscape.base.runs.trajectory import HISTOGRAM_BINS, NoStateError
+from landscape.base.runs.format import HISTOGRAM_BINS
+from landscape.base.runs.trajectory import NoStateError
 from landscape.base.runs.writer import RowType, TrajectoryWriter
 from landscape.recording.numbers.motion import NAMES
 from landscape.recording.numbers.random_state import random_state

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import weakref
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +19,7 @@ from landscape.base.log import LOG
 from landscape.base.runs.tables import check_scalar_name, refuse_existing, refuse_written
 from landscape.base.runs.writer import ROW_TYPES, RowType
 from landscape.base.shown import short
+from landscape.base.trackers import tracker_of
 from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
@@ -26,12 +29,15 @@ from landscape.recording.numbers.number import one_number
 from landscape.recording.numbers.sketch import Sketch
 from landscape.recording.second_moment import SecondMoments
 from landscape.recording.selection import Selection, selected_layout
+from landscape.recording.size import Size
 from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.steps import all_of
 from landscape.recording.stream import Stream
+from landscape.recording.tracking import Tracking
 from landscape.recording.watch import Watch
 
+_OPEN: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 
 
@@ -109,6 +115,9 @@ class Recorder:
             random generators are restored (with `random_state`). A new file is made when there is
             none.
         seed: Seed of the sketch.
+        log_to: An experiment tracker that is told the numbers while the run trains, up to ten
+            steps a second: ``wandb``, a `SummaryWriter`, …, see `landscape.log_to`. Neither the
+            training nor the recording waits for it; if it fails, one `NotTracked` warning says so.
         run: How the run is made, for example ``{"task": ..., "optimizer": "adam"}``;
             JSON-serialisable. The optimizer's class name and options are filled in when missing.
         overwrite: Replace an existing file.
@@ -125,7 +134,24 @@ class Recorder:
             for x, y in loader:
                 loss = step(x, y)
                 recorder.log(loss=loss)
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with ls.Recorder("run.h5", model, optimizer) as recorder:
+    ...     for _ in range(3):
+    ...         loss = model(torch.ones(4, 2)).square().mean()
+    ...         optimizer.zero_grad()
+    ...         loss.backward()
+    ...         optimizer.step()
+    ...         recorder.log(loss=loss)
+    >>> run = ls.Trajectory("run.h5")
+    >>> len(run), run.initial.shape
+    (4, (3,))
     """
+
+    path: Path
 
     def __init__(
         self,
@@ -148,6 +174,7 @@ class Recorder:
         steps: int | None = None,
         resume: bool | int = False,
         seed: int = 0,
+        log_to: Any = None,
         run: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -185,10 +212,13 @@ class Recorder:
             gradient_histogram,
         )
         self._model, self._every, self._inner = model, every, inner
+        self._tracker = log_to
+        if log_to is not None:
+            tracker_of(log_to)
         called = " + ".join(type(o).__name__ for o in self._optimizers)
         options = {"options": options_of(self._optimizers[0])} if len(self._optimizers) == 1 else {}
         self._run = {"optimizer": called, "every": every, **options, **(run or {})}
-        self.size = self._contents.size(every=every, steps=steps)
+        self.size: Size = self._contents.size(every=every, steps=steps)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start
         self._process = os.getpid()
@@ -288,8 +318,11 @@ class Recorder:
         except BaseException:
             listener.stop_listening()
             raise
-        listener.begin(Stream(writer, slots, measure, step=-1 if resumed is None else step))
+        tracking = None if self._tracker is None else Tracking(self._tracker)
+        last = -1 if resumed is None else step
+        listener.begin(Stream(writer, slots, measure, step=last, tracking=tracking))
         self._listener = listener
+        _OPEN.add(self)
         atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
 
@@ -303,6 +336,7 @@ class Recorder:
         """
         if self._listener is not None and self._process == os.getpid():  # not in a forked child
             self._listener.close(complete=complete)
+            _OPEN.discard(self)
             atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
@@ -312,3 +346,12 @@ class Recorder:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self.close(complete=kind is None)
+
+
+def recorder_of(model: nn.Module) -> Recorder | None:
+    """A recorder that records this model, or another one with some of its parameters, now."""
+    mine = set(map(id, model.parameters()))
+    for recorder in list(_OPEN):
+        if mine & set(map(id, recorder._model.parameters())):
+            return recorder
+    return None

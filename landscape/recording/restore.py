@@ -40,6 +40,17 @@ def restore(
 
     Example:
         ``landscape.restore(model, landscape.Trajectory("data/adam.h5"), 100)``
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> torch.save(model.state_dict(), "model.pt")
+    >>> run = ls.Trajectory(ls.import_checkpoints(["model.pt"], "one.h5", model=model))
+    >>> other = torch.nn.Linear(2, 1)
+    >>> ls.restore(other, run)
+    >>> bool((other.weight == model.weight).all())
+    True
     """
     index = _index(trajectory, step)
     stored = _stored(trajectory, index)

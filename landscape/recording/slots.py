@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from landscape.base.layout import Layout
 _MEMORY = 512 << 20  # bytes of all slots together, unless the fewest possible need more
 _VIEWS = 1 << 14  # tensors that all slots together are seen as, unless again
 _MOST, _FEWEST = 512, 4  # one is filled, one measured, one written, one compared with
+_TOGETHER = 32  # of so many that there may be, one is made beside each that is needed
 
 
 class Flat:
@@ -24,17 +25,29 @@ class Flat:
     Args:
         vector: The vector, shape (P,).
         layout: Where each tensor lies in it.
+        views: The tensors in it, where they are made already.
     """
 
-    def __init__(self, vector: Tensor, layout: Layout) -> None:
+    def __init__(
+        self, vector: Tensor, layout: Layout, views: Sequence[Tensor] | None = None
+    ) -> None:
         self.vector = vector
-        self._views = [vector[entry.slice].view(entry.shape) for entry in layout]
-        self._zero = vector.new_zeros(())
+        made = (vector[entry.slice].view(entry.shape) for entry in layout)
+        self._views = list(made if views is None else views)
+        self._zero: Tensor | None = None
+
+    @classmethod
+    def rows(cls, matrix: Tensor, layout: Layout) -> list[Flat]:
+        """One for each row of a matrix, made together: views take longer than copies."""
+        count = len(matrix)
+        views = [matrix[:, e.slice].view(count, *e.shape).unbind() for e in layout]
+        of_each = zip(*views, strict=True) if views else [()] * count
+        return [cls(v, layout, parts) for v, parts in zip(matrix.unbind(), of_each, strict=True)]
 
     @torch.no_grad()
     def read(self, tensors: Iterable[Tensor | None]) -> Tensor:
         """Copy tensors in (None: zeros), in the order of the layout; returns the vector."""
-        given = [self._zero if t is None else t for t in tensors]
+        given = [self._zeros() if t is None else t for t in tensors]
         if len(given) != len(self._views):
             raise ValueError(f"{len(self._views)} tensors are recorded; got {len(given)}.")
         if any(t.is_sparse for t in given):
@@ -42,6 +55,11 @@ class Flat:
         # One call, so that the interpreter is let go of once and not for every tensor.
         torch._foreach_copy_(self._views, given)  # pyright: ignore[reportPrivateImportUsage]
         return self.vector
+
+    def _zeros(self) -> Tensor:
+        if self._zero is None:
+            self._zero = self.vector.new_zeros(())
+        return self._zero
 
     def moved(self, tensors: Iterable[Tensor]) -> list[int]:
         """Which of the tensors differ, by a bit or more, from what was read of them."""
@@ -128,11 +146,14 @@ class Slots:
         made: How many there are.
     """
 
+    staged: Mapping[str, Staged]
+    made: int
+
     def __init__(self, staged: Mapping[str, Staged], *, pinned: bool) -> None:
         self.staged, self._pinned = staged, pinned
         size = sum(part.bytes for part in staged.values())
         views = sum(len(part.layout) for part in staged.values())
-        self.most = max(_FEWEST, min(_MOST, _VIEWS // views, _MEMORY // size))
+        self.most: int = max(_FEWEST, min(_MOST, _VIEWS // views, _MEMORY // size))
         self.made = 0
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
 
@@ -140,21 +161,26 @@ class Slots:
         """A free slot; waits until there is one when no more may be made."""
         if self.made == self.most or not self._free.empty():
             return self._free.get()
-        self.made += 1
-        return self.new()
+        count = min(max(1, self.most // _TOGETHER), self.most - self.made)
+        self.made += count
+        first, *others = self._make(count)
+        for slot in others:
+            self._free.put(slot)
+        return first
 
     def new(self) -> Slot:
         """A slot that is none of those used again and again."""
+        return self._make(1)[0]
+
+    def _make(self, count: int) -> list[Slot]:
         options: Any = {"device": "cpu", "pin_memory": self._pinned}  # whatever the default is
+        found: list[dict[str, Flat]] = [{} for _ in range(count)]
         with torch.inference_mode(False):
-            vectors = {
-                name: torch.empty(part.layout.size, dtype=part.dtype, **options)
-                for name, part in self.staged.items()
-            }
-        return Slot(
-            {name: Flat(vector, self.staged[name].layout) for name, vector in vectors.items()},
-            {name: vector.numpy() for name, vector in vectors.items()},
-        )
+            for name, part in self.staged.items():
+                room = torch.empty((count, part.layout.size), dtype=part.dtype, **options)
+                for parts, flat in zip(found, Flat.rows(room, part.layout), strict=True):
+                    parts[name] = flat
+        return [Slot(p, {name: flat.vector.numpy() for name, flat in p.items()}) for p in found]
 
     def give_back(self, slot: Slot) -> None:
         """Declare a slot empty."""

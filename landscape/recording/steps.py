@@ -31,7 +31,12 @@ Begin = Callable[[Any, tuple[Any, ...], dict[str, Any], bool], Arguments | None]
 
 
 class MovedUnseen(UserWarning):
-    """Weights moved in a way that the recording does not show; the message says which."""
+    """Weights moved in a way that the recording does not show; the message says which.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", MovedUnseen)  # a run that must be whole
+    """
 
 
 class Steps:
@@ -65,7 +70,7 @@ class Steps:
         moved: Callable[[], bool],
         present: Callable[[], Iterable[Tensor]],
     ) -> None:
-        self.optimizers = list(optimizers)
+        self.optimizers: list[Any] = list(optimizers)
         self._numbers = {id(o): number for number, o in enumerate(self.optimizers)}
         self._parameters = {id(p) for p in parameters}
         self._begin, self._end, self._moved, self._present = begin, end, moved, present

@@ -18,20 +18,26 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from landscape.base.runs.writer import TrajectoryWriter
 from landscape.recording.measure import Measure, Row
 from landscape.recording.slots import Slot, Slots, Step
+from landscape.recording.tracking import Tracking
 
 COMMIT_SECONDS = 1.0  # steps are gathered for so long, then measured, written and committed
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
 class RecordingStopped(UserWarning):
-    """The file could not be written any more; training went on without being recorded."""
+    """The file could not be written any more; training went on without being recorded.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", RecordingStopped)  # stop the training as well
+    """
 
 
 class Stream:
@@ -42,6 +48,7 @@ class Stream:
         slots: What steps come in.
         measure: Makes the numbers of each step.
         step: The last step that the file already holds.
+        tracking: Told the numbers of the steps that were committed.
 
     Attributes:
         committed: Number of the last step that a kill cannot take any more; -1 before the first.
@@ -55,9 +62,11 @@ class Stream:
         measure: Measure,
         *,
         step: int = -1,
+        tracking: Tracking | None = None,
     ) -> None:
         self._writer, self._measure = writer, measure
-        self._slots = slots
+        self._slots, self._tracking = slots, tracking
+        self._untold: list[tuple[int, Mapping[str, float]]] = []
         self._batch = max(2, slots.most // 8)  # steps after which slots come free
         self._stored = [name for name in slots.staged if name != "gradient"]
         self._bytes = sum(slots.staged[name].bytes for name in self._stored)
@@ -102,6 +111,8 @@ class Stream:
         self._wake.set()
         for thread in self._threads:
             thread.join()
+        if self._tracking is not None:
+            self._tracking.close()
 
     def _measure_steps(self) -> None:
         request: threading.Event | bool | None = False
@@ -197,6 +208,8 @@ class Stream:
                 self._writer.append_state(step.number, random_state=step.random_state, **parts)
             if step.number and not step.late:
                 self._writer.append_update(*rows[step.number])
+                if self._tracking is not None:
+                    self._untold.append((step.number, rows[step.number][0]))
             self._written = step.number
 
     def _commit(self) -> None:
@@ -207,7 +220,10 @@ class Stream:
         if status is None or (status.st_dev, status.st_ino) != self._identity:
             raise OSError("the file was deleted or replaced")
         self._writer.commit()
-        self.committed = self._written
+        self.committed: int = self._written
+        if self._tracking is not None and self._untold:
+            self._tracking.put(self._untold)
+            self._untold = []
 
     def _close(self) -> None:
         (self._writer.close if self._complete else self._writer.abort)()

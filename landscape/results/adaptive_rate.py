@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -31,6 +31,11 @@ class AdaptiveRate(Result):
         rectification: RAdam's factor r_t; NaN where ρ_t ≤ 4.
         settings: β₂, samples, seed.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> rate = ls.adaptive_rate_variance(steps=[10, 100], samples=2000)
+    >>> rate.step.tolist(), rate.simulated.shape
+    ([10, 100], (2,))
     """
 
     schema: ClassVar[str] = "landscape/adaptive-rate"
@@ -42,8 +47,8 @@ class AdaptiveRate(Result):
     first_order: Float64[np.ndarray, " step"]
     degrees: Float64[np.ndarray, " step"]
     rectification: Float64[np.ndarray, " step"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rectified(self) -> np.ndarray:

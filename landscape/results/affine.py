@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from landscape.base.layout import Entry, Layout
-from landscape.base.provenance import provenance
+from landscape.base.provenance import fingerprint, provenance
 from landscape.base.result import Result
 from landscape.base.vector import Vector, layout_of
 
@@ -40,9 +40,9 @@ class _Affine(Result):
     labels: Annotated[tuple[str, ...], "direction"]
     explained: Float64[np.ndarray, " direction"] | None = None
     explained_null: Float64[np.ndarray, " direction"] | None = None
-    tensors: dict | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    tensors: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     count: ClassVar[int]
 
@@ -80,6 +80,11 @@ class _Affine(Result):
     def layout(self) -> Layout | None:
         """Names, shapes and kinds of the tensors in the vectors; None when not known."""
         return layout_of(self.origin)
+
+    @property
+    def digest(self) -> str:
+        """A short text that tells these vectors from others."""
+        return fingerprint(self.origin, self.directions)
 
     def matched(self, vector: np.ndarray) -> np.ndarray:
         """A vector in the order of this line or plane, as `Layout.matched` gives it."""
@@ -132,7 +137,15 @@ class _Affine(Result):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Line(_Affine):
-    """An origin and one direction."""
+    """An origin and one direction.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> line = ls.random_line(objective, seed=1)
+    >>> line.directions.shape, line.labels
+    ((1, 8970), ('direction 1',))
+    """
 
     schema: ClassVar[str] = "landscape/line"
     count: ClassVar[int] = 1
@@ -140,7 +153,15 @@ class Line(_Affine):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plane(_Affine):
-    """An origin and two directions."""
+    """An origin and two directions.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> plane = ls.random_plane(objective)
+    >>> plane.directions.shape, plane.gram.shape
+    ((2, 8970), (2, 2))
+    """
 
     schema: ClassVar[str] = "landscape/plane"
     count: ClassVar[int] = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -36,6 +36,19 @@ class Alignment(Result):
         layout: The model's layout as JSON.
         settings: Method, restarts, seed, sweeps.
         provenance: Software, command, time.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import landscape as ls
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> data = (torch.randn(32, 2), torch.randn(32, 1))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    >>> objective = ls.Objective(model, loss, data)
+    >>> a = objective.parameters()
+    >>> alignment = ls.align(objective, a, a)
+    >>> float(alignment.after), alignment.order.tolist()
+    (1.0, [0, 1, 2])
     """
 
     schema: ClassVar[str] = "landscape/alignment"
@@ -51,8 +64,8 @@ class Alignment(Result):
     after: float
     function_error: float
     layout: str
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def vector(self) -> Vector:

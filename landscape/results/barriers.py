@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -33,6 +33,15 @@ class Barriers(Result):
             make; 0 on the whole data set, NaN for a metric that does not tell samples apart.
         settings: Data, precision, batch-norm policy, whose buffers, alignment, repair.
         provenance: Software, command, time, number of evaluations.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> ends = [np.full(10, -1.0, "float32"), np.full(10, 1.0, "float32")]
+    >>> found = ls.barriers(objective, ends, names=["left", "right"], resolution=5)
+    >>> found.height("entezari2022").tolist()
+    [0.0]
     """
 
     schema: ClassVar[str] = "landscape/barriers"
@@ -43,8 +52,8 @@ class Barriers(Result):
     metrics: Annotated[tuple[str, ...], "metric"]
     values: Float64[np.ndarray, "line metric alpha"]
     covariance: Float64[np.ndarray, "line metric alpha alpha_2"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def height(self, definition: Barrier, *, metric: str | None = None) -> np.ndarray:
         """The largest measured rise of each line, shape (line,).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -34,6 +34,14 @@ class CurvatureMap(Result):
         labels: What the axes are.
         settings: Plane, tolerance, data, batch-norm policy, precision.
         provenance: Software, command, time, cost, hash of the plane.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> spectrum = ls.hessian_spectrum(objective, top=2)
+    >>> found = ls.curvature_map(objective, ls.eigen_plane(spectrum), resolution=3)
+    >>> found.largest.round(3).tolist()[1], found.smallest.round(3).tolist()[1]
+    ([100.0, 100.0, 100.0], [1.0, 1.0, 1.0])
     """
 
     schema: ClassVar[str] = "landscape/curvature-map"
@@ -50,8 +58,8 @@ class CurvatureMap(Result):
     computed: Bool[np.ndarray, "beta alpha"]
     gram: Float64[np.ndarray, "direction direction_2"]
     labels: Annotated[tuple[str, ...], "direction"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ratio(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -47,6 +47,15 @@ class CurvaturePath(Result):
         computed: False where a state was not measured yet.
         settings: Run, data, tolerance.
         provenance: Software, command, time, cost.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> path = ls.curvature_path(objective, run, every=4)
+    >>> path.step.tolist(), path.sharpness.round(3).tolist(), path.threshold.tolist()
+    ([0, 4, 8], [100.0, 100.0, 100.0], [200.0, 200.0, 200.0])
     """
 
     schema: ClassVar[str] = "landscape/curvature-path"
@@ -75,8 +84,8 @@ class CurvaturePath(Result):
     batch_sharpness_error: Float64[np.ndarray, " state"]
     products: Float64[np.ndarray, " state"]
     computed: Bool[np.ndarray, " state"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def relative_sharpness(self) -> np.ndarray:

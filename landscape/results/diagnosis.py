@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -30,6 +30,11 @@ class Diagnosis(Result):
             threshold comes from (``source``), and what to draw (``plot``).
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> file = ls.record_run(ls.Run("function/quadratic", "gd", lr=0.03, steps=30), "gd.h5")
+    >>> ls.diagnose(ls.Trajectory(file)).standing_out  # its rate is above 2 / 100
+    ('divergence', 'high floor', 'rate too high', 'growing weights')
     """
 
     schema: ClassVar[str] = "landscape/diagnosis"
@@ -41,9 +46,9 @@ class Diagnosis(Result):
     error: Float64[np.ndarray, " check"]
     threshold: Float64[np.ndarray, " check"]
     found: Bool[np.ndarray, " check"]
-    told: dict
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    told: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def standing_out(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -31,6 +31,12 @@ class GradientHistogram(Result):
             and from the last edge on (not finite ones among them), shape (update, bin).
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> run = ls.Run("function/quadratic", "gd", lr=0.01, steps=8, gradient_histogram=True)
+    >>> histogram = ls.gradient_histogram(ls.Trajectory(ls.record_run(run, "gd.h5")))
+    >>> histogram.count.sum(axis=1).tolist()  # ten entries at every step
+    [10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]
     """
 
     schema: ClassVar[str] = "landscape/gradient-histogram"
@@ -40,8 +46,8 @@ class GradientHistogram(Result):
     step: Int64[np.ndarray, " update"]
     edge: Float64[np.ndarray, " edge"]
     count: Float64[np.ndarray, "update bin"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that bins and edges belong together."""

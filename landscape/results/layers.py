@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -33,6 +33,13 @@ class LayerMetrics(Result):
         gradient_norm: Norm of the mini-batch gradient of that update; None where not recorded.
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> layers = ls.layer_metrics(run)
+    >>> layers.layers, layers.weight_norm.shape
+    (('x',), (1, 9))
     """
 
     schema: ClassVar[str] = "landscape/layers"
@@ -45,8 +52,8 @@ class LayerMetrics(Result):
     update_norm: Float64[np.ndarray, "layer state"]
     learning_rate: Float64[np.ndarray, " state"]
     gradient_norm: Float64[np.ndarray, "layer state"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def update_to_weight(self) -> np.ndarray:

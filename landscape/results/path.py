@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -42,6 +42,13 @@ class PathMetrics(Result):
         layer_distance: ‖θ_s - θ_0‖ of each tensor.
         settings: Which run.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> path = ls.path_metrics(run)
+    >>> path.step.tolist(), path.distance.shape, path.distance[0].item()
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8], (9,), 0.0)
     """
 
     schema: ClassVar[str] = "landscape/path"
@@ -63,8 +70,8 @@ class PathMetrics(Result):
     layer_cosine: Float64[np.ndarray, "layer state"] | None = None
     layer_cosine_to_final: Float64[np.ndarray, "layer state"] | None = None
     layer_distance: Float64[np.ndarray, "layer state"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def angle(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -28,8 +28,18 @@ class Profile(Result):
         standard_error: Standard errors of `values`; 0 when the whole data set was used.
         names: One name per line, for legends.
         label: What alpha is, for the axis.
+        rounding: The share of the displacement from 0 that the parameters' own types rounded
+            away; None where nothing was, or nobody counted.
         settings: How the lines were chosen, batch-norm policy, data, precision.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> line = ls.line_between(objective.parameters(), 0 * objective.parameters())
+    >>> profile = ls.loss_line(objective, line, extent=(0, 1), resolution=3)
+    >>> profile.loss[0].round(3).tolist()  # ½ Σ h_i (1 - α)²
+    [124.091, 31.023, 0.0]
     """
 
     schema: ClassVar[str] = "landscape/profile"
@@ -40,8 +50,9 @@ class Profile(Result):
     standard_error: Float64[np.ndarray, "line metric alpha"]
     names: Annotated[tuple[str, ...], "line"]
     label: str
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    rounding: Float64[np.ndarray, "line alpha"] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -32,6 +32,16 @@ class Projection(Result):
         shown: Share of this run's squared distance from the origin that lies in the plane.
         settings: Plane, data.
         provenance: Software, command, time, hash of the plane.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> plane = ls.pca_plane(run)
+    >>> path = ls.project(run, plane, objective=objective)
+    >>> path.coordinates.shape, bool(path.residual.max() < 0.3)
+    ((9, 2), True)
     """
 
     schema: ClassVar[str] = "landscape/projection"
@@ -44,5 +54,5 @@ class Projection(Result):
     loss: Float64[np.ndarray, " state"] | None = None
     in_plane_loss: Float64[np.ndarray, " state"] | None = None
     shown: float
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)

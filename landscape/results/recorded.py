@@ -12,7 +12,8 @@ import numpy as np
 from landscape.base.files import opened
 from landscape.base.provenance import provenance
 from landscape.base.result import Result
-from landscape.base.runs.trajectory import SCHEMA, Trajectory
+from landscape.base.runs.format import SCHEMA
+from landscape.base.runs.trajectory import Trajectory
 from landscape.results.path import PathMetrics
 from landscape.results.registry import load_results
 
@@ -78,6 +79,12 @@ def recorded_path(trajectory: Trajectory) -> PathMetrics:
 
     Raises:
         ValueError: If the recorder measured no updates.
+
+    >>> import landscape as ls
+    >>> every_fourth = ls.Run("function/quadratic", "gd", lr=0.01, steps=8, every=4)
+    >>> run = ls.Trajectory(ls.record_run(every_fourth, "gd.h5"))
+    >>> len(run), len(ls.recorded_path(run).step)
+    (3, 9)
     """
     missing = [name for name in _ONLINE if name not in trajectory.scalars]
     if missing:

@@ -13,6 +13,7 @@ from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.affine import Line, Plane
 from landscape.results.alignment import Alignment
 from landscape.results.barriers import Barriers
+from landscape.results.checkpoints import CheckpointLine, CheckpointPlane
 from landscape.results.curvature_map import CurvatureMap
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.curve import Curve
@@ -23,6 +24,7 @@ from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
+from landscape.results.seeded import SeededLine, SeededPlane
 from landscape.results.soup import Soup
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
@@ -35,6 +37,8 @@ RESULTS: dict[str, type[Result]] = {
     for cls in (
         Line,
         Plane,
+        CheckpointLine,
+        CheckpointPlane,
         Surface,
         Profile,
         Walk,
@@ -54,6 +58,8 @@ RESULTS: dict[str, type[Result]] = {
         Soup,
         Alignment,
         Diagnosis,
+        SeededLine,
+        SeededPlane,
     )
 }
 
@@ -63,6 +69,14 @@ def load_results(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         SchemaError: If the file is not HDF5, holds no result, or one of a newer version.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> surface.save("mine.results.h5", "surface/random")
+    >>> list(ls.load_results("mine.results.h5"))
+    ['surface/random']
     """
     with opened(path) as file:
         if "schema" in file.attrs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -33,6 +33,14 @@ class Soup(Result):
         tensors: The layout of the vector, where it is known.
         settings: Held-out data, precision, batch-norm policy.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> soup = ls.greedy_soup(objective, [np.full(10, v, "float32") for v in (-1.0, 1.2, 9.0)])
+    >>> soup.order.tolist(), soup.kept.tolist(), round(soup.vector[0].item(), 3)
+    ([0, 1, 2], [True, True, False], 0.1)
     """
 
     schema: ClassVar[str] = "landscape/soup"
@@ -45,9 +53,9 @@ class Soup(Result):
     kept: Bool[np.ndarray, " network"]
     uniform: float
     vector: Float[np.ndarray, " parameter"]
-    tensors: dict | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    tensors: dict[str, Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Give the vector its layout."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -27,6 +27,13 @@ class SpectralDensity(Result):
         size: n, the number of eigenvalues.
         settings: Seed, block, data, precision.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> density = ls.spectral_density(objective, runs=2, steps=10)
+    >>> density.weight.sum(axis=1).round(6).tolist(), density.size
+    ([1.0, 1.0], 10)
     """
 
     schema: ClassVar[str] = "landscape/spectral-density"
@@ -36,8 +43,8 @@ class SpectralDensity(Result):
     known: Float64[np.ndarray, " pair"]
     known_residual: Float64[np.ndarray, " pair"]
     size: int
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def moment(self, power: int) -> tuple[float, float]:
         """Tr H^power as an estimate and its standard error over the runs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -45,6 +45,12 @@ class Spectrum(Result):
             largest eigenvalue on all data is not below it. NaN where it was not measured.
         settings: Tolerance, seed, block, data, batch-norm policy, precision.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> ls.hessian_spectrum(objective, top=2, bottom=1).value.round(2).tolist()
+    [100.0, 59.95, 1.0]
     """
 
     schema: ClassVar[str] = "landscape/spectrum"
@@ -65,8 +71,8 @@ class Spectrum(Result):
     loss: float
     gradient_norm: float
     lower_bound: float
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def sharpness(self) -> float:

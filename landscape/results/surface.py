@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -47,6 +47,15 @@ class Surface(Result):
             samples' means and deviations.
         accuracy: How the error was kept and what was observed; see
             `landscape.analysis.sparing.surface`. None without a tolerance.
+        rounding: The share of the displacement from the centre that the parameters' own types
+            rounded away, ‖rounded - θ‖ / ‖θ - θ(0)‖; None where nothing was, or nobody counted.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> surface = ls.loss_surface(objective, resolution=5)
+    >>> surface.loss.shape, surface.alpha.tolist()
+    ((5, 5), [-1.0, -0.5, 0.0, 0.5, 1.0])
     """
 
     schema: ClassVar[str] = "landscape/surface"
@@ -66,9 +75,10 @@ class Surface(Result):
     error: Float64[np.ndarray, "metric beta alpha"] | None = None
     trusted: Bool[np.ndarray, "beta alpha"] | None = None
     moments: Float64[np.ndarray, "moment row beta alpha"] | None = None
-    accuracy: dict | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    accuracy: dict[str, Any] | None = None
+    rounding: Float64[np.ndarray, "beta alpha"] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:
@@ -108,6 +118,8 @@ class Surface(Result):
             new = np.asarray(other.samples) > np.asarray(self.samples)
             for name in ("measured", "samples", "moments"):
                 held[name] = np.where(new, getattr(other, name), getattr(self, name))
+        if self.rounding is not None and other.rounding is not None:
+            held["rounding"] = np.where(new, other.rounding, self.rounding)
         return replace(
             self,
             values=np.where(new, other.values, self.values),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -44,6 +44,15 @@ class Walk(Result):
         bounds: First and last optimizer step of every window; windows may overlap.
         settings: Batch-norm policy, data, precision, whose batch-norm statistics.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> walk = ls.walk(objective, run, points=3)
+    >>> walk.loss.shape, walk.height.shape
+    ((8, 4), (8,))
     """
 
     schema: ClassVar[str] = "landscape/walk"
@@ -59,8 +68,8 @@ class Walk(Result):
     covariance: Float64[np.ndarray, "segment alpha alpha_2"] | None = None
     windows: Annotated[tuple[str, ...], "window"] | None = None
     bounds: Int64[np.ndarray, "window bound"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self) -> np.ndarray:

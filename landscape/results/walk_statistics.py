@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -34,6 +34,15 @@ class WalkStatistics(Result):
         floor: Quartiles of the valley floor, shape (window, 3).
         settings: Confidence, tolerance of convexity (``convexity``), and the walk's.
         provenance: Software, command, time.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> statistics = ls.walk_statistics(ls.walk(objective, run, points=5))
+    >>> dict(zip(statistics.properties, statistics.fraction[0].tolist()))
+    {'barrier': 0.0, 'convex': 1.0, 'interior minimum': 0.0}
     """
 
     schema: ClassVar[str] = "landscape/walk-statistics"
@@ -49,5 +58,5 @@ class WalkStatistics(Result):
     height_error: Float64[np.ndarray, " window"] | None = None
     minimum_at: Float64[np.ndarray, "window quartile"]
     floor: Float64[np.ndarray, "window quartile"]
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)

@@ -55,6 +55,10 @@ def load_task(name: str, *, seed: int = 0) -> Task:
     Raises:
         ValueError: If the name is unknown or the function does not return a `Task`.
         FileNotFoundError: If the data set is not on this computer.
+
+    >>> task = load_task("digits/mlp")
+    >>> len(task.train[0]), sum(p.numel() for p in task.model.parameters())
+    (1498, 8970)
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

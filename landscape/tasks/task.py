@@ -39,6 +39,13 @@ class Task:
         train: Training data: a tuple or dict of tensors that share their first dimension.
         test: Test data of the same form, or None.
         metrics: Further metrics by name.
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> ls.Task(model=torch.nn.Linear(3, 1), loss=loss, train=(torch.ones(8, 3), torch.ones(8, 1)))
+    Task(Linear of 4 parameters, loss)
     """
 
     model: nn.Module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -35,8 +36,9 @@ class CheckedSteps:
         self._named = dict(named)
         self._weights = [weight for _, weight in named]
         self._every = LATE if any(weight.is_cuda for weight in self._weights) else 1
-        self._sound = _moderate(self._weights).all()
-        self._broken = torch.zeros(len(named), dtype=torch.bool, device=self._sound.device)
+        self._sound = _all_finite(_norms(self._weights))
+        self._seen: list[Tensor] = []  # losses and norms of gradients since the last step
+        self._steps: list[tuple[list[Tensor], list[Tensor]]] = []  # these, norms of weights after
         self._count = 0
 
     def step(self, closure: Callable[[], Tensor]) -> Tensor:
@@ -49,7 +51,7 @@ class CheckedSteps:
         def looked_at() -> Tensor:
             loss = closure()
             gradients = [w.grad for w in self._weights if w.grad is not None]
-            self._sound = self._sound & loss.isfinite() & _moderate(gradients).all()
+            self._seen += [loss.detach(), *_norms(gradients)]
             return loss
 
         self._count += 1
@@ -63,9 +65,8 @@ class CheckedSteps:
             if not isinstance(error, LinAlgError) and "overflow" not in str(error):
                 raise
             raise ValueError(self._failed(error)) from error
-        after = _moderate(self._weights)
-        self._broken |= self._sound & ~after
-        self._sound = after.all()
+        self._steps.append((self._seen, _norms(self._weights)))
+        self._seen = []
         if self._count % self._every == 0:
             self.check()
         return loss
@@ -76,16 +77,25 @@ class CheckedSteps:
         Raises:
             ValueError: If the optimizer broke a tensor.
         """
-        if not self._broken.any():
+        steps, self._steps = self._steps, []
+        if not steps:
             return
-        for name, broken in zip(self._named, self._broken.tolist(), strict=True):
-            if broken and not self._named[name].isfinite().all():
+        if _all_finite(steps[-1][1]):  # all there is to see, nearly always
+            self._sound = True
+            return
+        broken: set[str] = set()
+        for seen, weights in steps:
+            finite = _finite(weights)
+            if self._sound and all(_finite(seen)):
+                broken |= {n for n, fine in zip(self._named, finite, strict=True) if not fine}
+            self._sound = all(finite)
+        for name in self._named:
+            if name in broken and not self._named[name].isfinite().all():
                 raise ValueError(
                     f"{self._name} made {name} infinite or NaN by step {self._count}, though the "
                     "loss, gradients and weights before were finite; give it a smaller learning "
                     "rate or other options, or take another optimizer."
                 )
-        self._broken.zero_()
 
     def _failed(self, error: Exception) -> str:
         """What an optimizer that raised was doing."""
@@ -103,9 +113,16 @@ class CheckedSteps:
         )
 
 
-def _moderate(tensors: Iterable[Tensor]) -> Tensor:
-    """For each tensor whether the sum of its squares is finite."""
+def _norms(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Their norms, which are infinite where the sum of squares is beyond the largest number."""
     dense = [t.detach().coalesce().values() if t.is_sparse else t.detach() for t in tensors]
-    if not dense:
-        return torch.ones(0, dtype=torch.bool)
-    return torch.stack(torch._foreach_norm(dense)).isfinite()  # pyright: ignore[reportPrivateImportUsage]
+    return list(torch._foreach_norm(dense)) if dense else []  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _finite(numbers: list[Tensor]) -> list[bool]:
+    return [bool(number.isfinite().all()) for number in numbers]
+
+
+def _all_finite(norms: list[Tensor]) -> bool:
+    """Whether all are, by a single look where their sum is finite as well."""
+    return not norms or math.isfinite(torch.stack(norms).sum()) or all(_finite(norms))

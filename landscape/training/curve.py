@@ -33,7 +33,7 @@ def find_curve(
     *,
     kind: str = "bezier",
     bends: int = 1,
-    steps: int = 400,
+    steps: int = 1000,
     optimizer: str = "adam",
     lr: float | None = None,
     options: Mapping[str, Any] | None = None,
@@ -76,6 +76,15 @@ def find_curve(
         Interrupted: On Ctrl-C; its `partial` is the curve so far.
 
     Source: Garipov et al. 2018, arXiv:1802.10026, section 3.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> a, b = np.full(10, -1.0, "float32"), np.full(10, 1.0, "float32")
+    >>> curve = ls.find_curve(objective, a, b, steps=5)
+    >>> curve.points.shape, bool((curve.at(0.0) == a).all())
+    ((3, 10), True)
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; not {kind!r}.")
@@ -117,13 +126,12 @@ def find_curve(
         recorder = Recorder(record, trained.recorded, chosen, every=every, run=told,
                             overwrite=overwrite)  # fmt: skip
     batches = _batches(objective, None if entry.full_batch else batch_size, seed)
-    places = np.random.default_rng(seed)
+    places = weights_at(kind, bends + 2, np.random.default_rng(seed).random(steps)).tolist()
     checked = CheckedSteps(optimizer, chosen, trained, needs_closure=entry.closure)
     with recorder as listening, Progress(f"{kind} curve", steps, unit="step") as progress:
         try:
             with steps_of(objective) as lent:
-                for step in range(steps):
-                    weights = weights_at(kind, bends + 2, places.random(1))[0].tolist()
+                for step, weights in enumerate(places):
                     batch = next(batches)
                     losses.append(checked.step(trained.closure(lent, weights, batch, step)))
                     if listening is not None:

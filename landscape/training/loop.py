@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from landscape.base.files import expanded
 from landscape.base.progress import Progress
@@ -58,6 +58,11 @@ def record_run(
     Raises:
         ValueError: If the file holds another run, the training does not come to its states, or the
             optimizer fails, which a training that diverges is not; see `CheckedSteps`.
+
+    >>> import landscape as ls
+    >>> file = ls.record_run(ls.Run("function/rosenbrock", "adam", lr=0.1, steps=4), "adam.h5")
+    >>> len(ls.Trajectory(file))
+    5
     """
     run, path = run.resolved(), expanded(path)
     done = recorded_steps(path, run) if resume and path.exists() else 0
@@ -74,26 +79,17 @@ def record_run(
         scheduler = build_schedule(
             run.schedule, optimizer, steps=run.steps, options=run.schedule_options
         )
-    average = None
-    if run.average is not None:
-        check_options(f"average {run.average}", run.average_options, ("start", "decay"))
-        trained = [p for p in model.parameters() if p.requires_grad]
-        average = WeightAverage(run.average, trained, **run.average_options)
+    average = _average(run, model)
     steps = CheckedSteps(run.optimizer, optimizer, model, needs_closure=entry.closure)
     order = _Order(data.size, run.seed)
-    settings = {
-        **asdict(run),
-        "batch_size": batch_size,
-        "device": str(device),
-        "train_samples": data.size,
-    }
+    told = {"batch_size": batch_size, "device": str(device), "train_samples": data.size}
     model.train()
     recorder = Recorder(
         path,
         model,
         optimizer,
         every=run.every,
-        run=settings,
+        run={**asdict(run), **told},
         overwrite=overwrite,
         steps=run.steps,
         resume=done if resume else False,
@@ -140,6 +136,14 @@ def _begun(recorder: Recorder, step: int) -> Recorder:
             f"{recorder.path} cannot be resumed: repeated up to step {step}, the training does not "
             f"come to what was recorded ({error})"
         ) from error
+
+
+def _average(run: Run, model: nn.Module) -> WeightAverage | None:
+    if run.average is None:
+        return None
+    check_options(f"average {run.average}", run.average_options, ("start", "decay"))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return WeightAverage(run.average, trained, **run.average_options)
 
 
 def _evaluation(

@@ -49,6 +49,12 @@ def record_runs(
     Raises:
         ValueError: If a run is impossible; nothing has been recorded then.
         FileExistsError: If something else is at the place of a run; nothing has been recorded.
+
+    >>> import landscape as ls
+    >>> names = ("adam", "lamb")
+    >>> runs = {f"{name}.h5": ls.Run("function/rosenbrock", name, steps=4) for name in names}
+    >>> [path.name for path, new in ls.record_runs(runs)]
+    ['adam.h5', 'lamb.h5']
     """
     for run in runs.values():
         run.resolved()

@@ -44,6 +44,12 @@ def outcomes(paths: Iterable[str | os.PathLike[str]]) -> list[Outcome]:
     Raises:
         ValueError: If a file does not name a task of this package; a file never decides which
             code is imported.
+
+    >>> import landscape as ls
+    >>> file = ls.record_run(ls.Run("digits/mlp", "adam", steps=2), "adam.h5")
+    >>> (found,) = ls.outcomes([file])
+    >>> sorted(found.train)
+    ['error', 'loss']
     """
     objectives: dict[str, list[Objective]] = {}
     found = []
@@ -74,7 +80,13 @@ def outcomes(paths: Iterable[str | os.PathLike[str]]) -> list[Outcome]:
 
 
 def outcome_table(found: Iterable[Outcome]) -> str:
-    """The outcomes as a Markdown table, the lowest training loss first; errors in per cent."""
+    """The outcomes as a Markdown table, the lowest training loss first; errors in per cent.
+
+    >>> import landscape as ls
+    >>> file = ls.record_run(ls.Run("digits/mlp", "adam", steps=2), "adam.h5")
+    >>> print(ls.outcome_table(ls.outcomes([file])).splitlines()[0])
+    | run | lr | steps | train loss | train error % | test loss | test error % |
+    """
     rows = sorted(found, key=lambda o: np.nan_to_num(o.train["loss"], nan=np.inf))
     lines = [
         "| run | lr | steps | train loss | train error % | test loss | test error % |",

@@ -45,6 +45,10 @@ class Run:
             as the parameters.
         threads: Processor threads of torch, on which the last bits depend; None takes the present
             number.
+
+    >>> import landscape as ls
+    >>> ls.Run("digits/mlp", "adam", steps=300).optimizer
+    'adam'
     """
 
     task: str

@@ -131,6 +131,13 @@ def build_schedule(
 
     Raises:
         ValueError: If the name or an option is unknown or out of range.
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    >>> schedule = ls.build_schedule("warmup", optimizer, steps=10, options={"warmup": 4})
+    >>> optimizer.param_groups[0]["lr"], schedule.get_last_lr()
+    (0.25, [0.25])
     """
     options = dict(options or {})
     if name == "one-cycle":

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 import landscape as ls
-from landscape.exchange.li2018 import reader as li2018
+from landscape.exchange.li2018 import folder as li2018_folder
 from landscape.exchange.li2018.writer import write
 from landscape.results.surface import Surface
 from strangers.situation import Verdict, refuses, situation
@@ -489,7 +489,7 @@ def other_metrics(folder: Path) -> Verdict:
             file[name], file["note"] = np.arange(6.0).reshape(2, 3), "of a fork"
     h5py.File(folder / "stopped.h5", "w").close()
     with pytest.warns(UserWarning, match=r"Left out: .*stopped\.h5 holds nothing"):
-        found = li2018.read_all([folder])
+        found = li2018_folder.read_all([folder])
     metrics = {n: r.metrics for n, r in found.items() if isinstance(r, Surface)}
     assert metrics == {
         "surface/given-entropy": ("entropy",),

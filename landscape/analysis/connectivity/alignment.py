@@ -116,6 +116,18 @@ def align_many(
 
     Raises:
         ValueError: As `align`, or if `to` names no network.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import landscape as ls
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> data = (torch.randn(32, 2), torch.randn(32, 1))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    >>> objective = ls.Objective(model, loss, data)
+    >>> a = objective.parameters()
+    >>> [float(found.after) for found in ls.align_many(objective, [a, a])]
+    [1.0, 1.0]
     """
     check_method(method, restarts)
     mean = to == "mean"
@@ -178,7 +190,7 @@ def model_inputs(objective: Objective) -> tuple[tuple[Any, ...], dict[str, Any]]
     """What the loss gives to the model for a few samples."""
     caught: list[Any] = []
 
-    def keep(module: nn.Module, arguments: tuple, keywords: dict) -> None:
+    def keep(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         caught.append((arguments, keywords))
 
     twin = copy.deepcopy(objective.model).eval()
@@ -193,8 +205,8 @@ def model_inputs(objective: Objective) -> tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def tensors_of(vector: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
-    """The tensors of a flat vector, in double precision."""
-    plain = np.asarray(vector, dtype=np.float64)
+    """The tensors of a flat vector."""
+    plain = np.asarray(vector)
     return {e.name: plain[e.slice].reshape(e.shape) for e in layout}
 
 
@@ -226,7 +238,7 @@ def _aligned(
     a, b = objective.matched(a), objective.matched(b)
     first, second = tensors_of(a, layout), tensors_of(b, layout)
     if orders is None and method == "weights":
-        orders, _, sweeps = match_weights(first, second, groups, restarts=restarts, seed=seed)
+        orders, sweeps = match_weights(first, second, groups, restarts=restarts, seed=seed)
     elif orders is None:
         scores = correlations(objective, a, b, groups, buffers)
         orders = {g.name: assigned(scores[g.name]) for g in groups}
@@ -278,14 +290,15 @@ def _to_mean(
         settled = True
         for k in range(len(given)):
             others = [m for j, m in enumerate(moved) if j != k]
-            mean = {n: np.mean([o[n] for o in others], axis=0) for n in given[k]}
+            mean = {
+                n: np.stack([o[n] for o in others]).astype(np.float64).mean(0) for n in given[k]
+            }
             more = restarts if turn == 0 else 0
-            step, reached, _ = match_weights(mean, moved[k], groups, restarts=more, seed=seed)
-            before = inner_product(mean, moved[k])
-            if reached > before + 1e-12 * abs(before):
+            step, _ = match_weights(mean, moved[k], groups, restarts=more, seed=seed)
+            closer, before = ordered(moved[k], groups, step), inner_product(mean, moved[k])
+            if inner_product(mean, closer) > before + 1e-12 * abs(before):
                 orders[k] = {n: orders[k][n][step[n]] for n in step}
-                moved[k] = ordered(given[k], groups, orders[k])
-                settled = False
+                moved[k], settled = closer, False
         if settled:
             break
     return orders

@@ -11,6 +11,7 @@ import numpy as np
 
 from landscape.analysis.connectivity.alignment import Method
 from landscape.analysis.connectivity.alignment import align as match
+from landscape.analysis.connectivity.families import EXPECTATION, family_of
 from landscape.analysis.connectivity.repair import repair as repaired
 from landscape.analysis.segment import describe_buffers
 from landscape.base.progress import Interrupted, Progress
@@ -75,6 +76,15 @@ def barriers(
             below three.
 
     Source: Frankle et al. 2020, arXiv:1912.05671; Entezari et al. 2022, arXiv:2110.06296.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> ends = [np.full(10, -1.0, "float32"), np.full(10, 1.0, "float32")]
+    >>> found = ls.barriers(objective, ends, names=["left", "right"], resolution=5)
+    >>> found.height("entezari2022").tolist()
+    [0.0]
     """
     if resolution < 3:
         raise ValueError(f"resolution counts both ends and must be at least 3; got {resolution}.")
@@ -97,7 +107,7 @@ def barriers(
         except Interrupted:
             raise Interrupted from None
     values, covariance = (np.stack(part) for part in zip(*lines, strict=True))
-    policy = {"alignment": _described(align), "repair": repair}
+    policy = {"alignment": _described(objective, align), "repair": repair}
     return Barriers(
         names=tuple(network.name for network in found),
         pair=pairs,
@@ -225,7 +235,8 @@ def _aligner(objective: Objective, align: Align | None) -> Callable[[_Network, _
     return permuted
 
 
-def _described(align: Align | None) -> str:
+def _described(objective: Objective, align: Align | None) -> str:
     if align is None:
         return "none"
-    return f"{align if isinstance(align, str) else 'given'}, each pair by itself"
+    how = f"{align if isinstance(align, str) else 'given'}, each pair by itself"
+    return f"{how}; {EXPECTATION}" if family_of(objective.model) else how

@@ -41,6 +41,16 @@ def curve_profile(
         ValueError: If statistics of batch norms would be wrong, or an option is none.
 
     Source: Garipov et al. 2018, arXiv:1802.10026, table 2 (min, max, and mean over the curve).
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> a, b = np.full(10, -1.0, "float32"), np.full(10, 1.0, "float32")
+    >>> curve = ls.find_curve(objective, a, b, steps=5)
+    >>> profile = ls.curve_profile(objective, curve, resolution=3)
+    >>> profile.names, profile.values.shape
+    (('curve', 'straight line'), (2, 1, 3))
     """
     if by not in ("parameter", "length"):
         raise ValueError(f"by must be one of 'parameter', 'length'; not {by!r}.")
@@ -95,6 +105,16 @@ def project_curve(
 
     Returns:
         A path for `plot_surface`; its steps count the places.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> a, b = np.full(10, -1.0, "float32"), np.full(10, 1.0, "float32")
+    >>> curve = ls.find_curve(objective, a, b, steps=5)
+    >>> plane = ls.plane_through(a, b, curve.bends[0] + np.arange(10, dtype="float32"))
+    >>> ls.project_curve(curve, plane, resolution=5).coordinates.shape
+    (5, 2)
     """
     t = np.linspace(0, 1, resolution)
     located = [plane.coordinates(curve.at(float(place))) for place in t]

@@ -46,6 +46,19 @@ def repair(objective: Objective, a: np.ndarray, b: np.ndarray, alpha: np.ndarray
         ValueError: If the model has batch norm, or no hidden layer has a bias.
 
     Source: Jordan et al. 2023, arXiv:2211.08403.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import landscape as ls
+    >>> def loss(model, batch):
+    ...     return (model(batch[0]) - batch[1]).square().mean(1)
+    >>> data = (torch.randn(32, 2), torch.randn(32, 1))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    >>> objective = ls.Objective(model, loss, data)
+    >>> a = objective.parameters()
+    >>> mended = ls.repair(objective, a, -a, np.array([0.0, 0.5]))
+    >>> mended.shape, np.allclose(mended[0], a, atol=1e-6)
+    ((2, 13), True)
     """
     if norms_of(objective.model):
         raise ValueError(

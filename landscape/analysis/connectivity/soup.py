@@ -70,6 +70,14 @@ def greedy_soup(
         The soup; with n networks 2 n points are measured.
 
     Source: Wortsman et al. 2022, arXiv:2203.05482, recipe 1.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> import numpy as np
+    >>> soup = ls.greedy_soup(objective, [np.full(10, v, "float32") for v in (-1.0, 1.2, 9.0)])
+    >>> soup.order.tolist(), soup.kept.tolist(), round(soup.vector[0].item(), 3)
+    ([0, 1, 2], [True, True, False], 0.1)
     """
     names = [str(k) for k in range(1, len(vectors) + 1)] if names is None else list(names)
     if not len(vectors) or len(names) != len(vectors):
@@ -122,6 +130,12 @@ def task_plane(
         names: What the two tasks are called.
 
     Source: Ilharco et al. 2023, arXiv:2212.04089.
+
+    >>> import numpy as np
+    >>> import landscape as ls
+    >>> base, first, second = np.zeros(3), np.array([1.0, 0, 0]), np.array([0, 2.0, 0])
+    >>> ls.task_plane(base, first, second).directions.tolist()
+    [[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
     """
     plane = plane_through(base, first, second, names=("base", *names))
     labels = [f"λ₁ of {names[0]}", f"λ₂ of {names[1]}"]

@@ -48,6 +48,13 @@ def spectral_density(
         Interrupted: On Ctrl-C; its `partial` has the finished runs (None: there is none).
 
     Source: Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> density = ls.spectral_density(objective, runs=2, steps=10)
+    >>> density.weight.sum(axis=1).round(6).tolist(), density.size
+    ([1.0, 1.0], 10)
     """
     if runs < 1 or steps < 1:
         raise ValueError(f"runs and steps must be at least 1; got {runs} and {steps}.")

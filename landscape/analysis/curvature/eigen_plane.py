@@ -34,6 +34,13 @@ def eigen_plane(spectrum: Spectrum, i: int = 0, j: int = 1) -> Plane:
 
     Raises:
         ValueError: If there is no such pair, or both are the same.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> plane = ls.eigen_plane(ls.hessian_spectrum(objective, top=2))
+    >>> abs(plane.directions).argmax(axis=1).tolist()  # the two largest h are the last two
+    [9, 8]
     """
     count = len(spectrum.value)
     for place in (i, j):
@@ -69,6 +76,13 @@ def second_differences(
 
     Raises:
         ValueError: If the plane has no box of its own.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> plane = ls.eigen_plane(ls.hessian_spectrum(objective, top=2))
+    >>> [round(value) for value in ls.second_differences(objective, plane)]
+    [100, 60]
     """
     box = plane.settings.get("box")
     if box is None:

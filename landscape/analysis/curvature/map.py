@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,6 +74,14 @@ def curvature_map(
         Interrupted: On Ctrl-C; its `partial` is the unfinished map (go on with `units`).
 
     Source: Li et al. 2018, arXiv:1712.09913, section 6.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> spectrum = ls.hessian_spectrum(objective, top=2)
+    >>> found = ls.curvature_map(objective, ls.eigen_plane(spectrum), resolution=3)
+    >>> found.largest.round(3).tolist()[1], found.smallest.round(3).tolist()[1]
+    ([100.0, 100.0, 100.0], [1.0, 1.0, 1.0])
     """
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
@@ -91,7 +99,7 @@ def curvature_map(
     if buffers is not None:
         settings["buffers_hash"] = fingerprint(buffers)
 
-    def result(values: np.ndarray, computed: np.ndarray, cost: dict) -> CurvatureMap:
+    def result(values: np.ndarray, computed: np.ndarray, cost: dict[str, Any]) -> CurvatureMap:
         rows = np.array(values).reshape(len(_NAMES), up, across)
         known = np.array(computed).reshape(up, across)
         rows[:, 1::2], known[1::2] = rows[:, 1::2, ::-1], known[1::2, ::-1]

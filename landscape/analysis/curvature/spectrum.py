@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -192,7 +192,7 @@ def _on_all(
 
 
 def _result(
-    hessian: Hessian, vector: np.ndarray, pairs: Pairs, top: int, settings: dict
+    hessian: Hessian, vector: np.ndarray, pairs: Pairs, top: int, settings: dict[str, Any]
 ) -> Spectrum:
     gradient = hessian.gradient
     along = pairs.vector @ gradient

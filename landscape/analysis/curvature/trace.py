@@ -49,6 +49,13 @@ def hessian_trace(
     Raises:
         ValueError: If the spectrum is of another point, or there are too few probes.
         Interrupted: On Ctrl-C.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("function/quadratic")  # ½ Σ h_i x_i², h from 1 to 100, at x = 1
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> trace = ls.hessian_trace(objective, probes=4)
+    >>> round(trace.value, 2)  # Σ h_i; exact, the Hessian being diagonal
+    248.18
     """
     if probes < 2:
         raise ValueError(f"probes must be at least 2, for an error; got {probes}.")

@@ -35,12 +35,17 @@ class PointByPoint(Protocol):
 class Rows:
     """A `PointByPoint` in the shape that units and workers know: points -> means."""
 
+    reduced: bool
+    tuning: None
+    measured: PointByPoint
+    names: tuple[str, ...]
+
     tuning, reduced = None, False
 
     def __init__(self, measured: PointByPoint) -> None:
         self.measured, self.names = measured, measured.names
 
-    def prepare(self, coordinates: np.ndarray) -> None:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> None:
         """Nothing has to be chosen before the first point."""
 
     def __call__(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape.base.provenance import provenance
-from landscape.base.runs.trajectory import HISTOGRAM_BINS, HISTOGRAM_LOWEST
+from landscape.base.runs.format import HISTOGRAM_BINS, HISTOGRAM_LOWEST
 from landscape.results.gradients import GradientHistogram
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ def gradient_histogram(trajectory: Trajectory) -> GradientHistogram:
         ValueError: If none were counted.
 
     Source: Liu et al. 2020, arXiv:1908.03265, figure 2.
+
+    >>> import landscape as ls
+    >>> run = ls.Run("function/quadratic", "gd", lr=0.01, steps=8, gradient_histogram=True)
+    >>> histogram = ls.gradient_histogram(ls.Trajectory(ls.record_run(run, "gd.h5")))
+    >>> histogram.count.sum(axis=1).tolist()  # ten entries at every step
+    [10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0]
     """
     counts = trajectory.gradient_histogram
     if counts is None:

@@ -25,6 +25,13 @@ def layer_metrics(trajectory: Trajectory, *, device: str | None = None) -> Layer
 
     Returns:
         One value per tensor and state.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> layers = ls.layer_metrics(run)
+    >>> layers.layers, layers.weight_norm.shape
+    (('x',), (1, 9))
     """
     sums = moments(trajectory, device=device)
     gradient = None

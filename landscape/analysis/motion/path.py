@@ -29,6 +29,13 @@ def path_metrics(trajectory: Trajectory, *, device: str | None = None) -> PathMe
 
     Source: Xing et al. 2018, arXiv:1802.08770 (their figures use the cosine of consecutive
     gradients and the distance; the cosine of updates is the same for plain SGD).
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> path = ls.path_metrics(run)
+    >>> path.step.tolist(), path.distance.shape, path.distance[0].item()
+    ([0, 1, 2, 3, 4, 5, 6, 7, 8], (9,), 0.0)
     """
     sums = moments(trajectory, device=device)
     updates, distances = np.sqrt(sums.update), np.sqrt(sums.distance)

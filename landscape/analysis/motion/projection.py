@@ -64,6 +64,16 @@ def project(
             measurement, or no state is in the shard.
         RuntimeError: If workers failed three times at the same states.
         Interrupted: On Ctrl-C; nothing is kept but in `units`.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> task = ls.load_task("function/quadratic")
+    >>> objective = ls.Objective(task.model, task.loss, task.train)
+    >>> plane = ls.pca_plane(run)
+    >>> path = ls.project(run, plane, objective=objective)
+    >>> path.coordinates.shape, bool(path.residual.max() < 0.3)
+    ((9, 2), True)
     """
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")

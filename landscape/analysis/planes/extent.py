@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from landscape.results.affine import Plane
+from landscape.results.seeded import SeededPlane
 
 if TYPE_CHECKING:
     from landscape.results.projection import Projection
@@ -16,7 +17,7 @@ Extent = float | tuple[float, float, float, float] | Literal["trajectory"]
 
 
 def box_of(
-    plane: Plane, extent: Extent, paths: Sequence[Projection], margin: float
+    plane: Plane | SeededPlane, extent: Extent, paths: Sequence[Projection], margin: float
 ) -> tuple[float, ...]:
     """(α_min, α_max, β_min, β_max) of an extent; the arguments are those of `loss_surface`."""
     if extent == "trajectory":

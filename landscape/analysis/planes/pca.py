@@ -47,18 +47,17 @@ def pca_plane(
 
     Raises:
         ValueError: If the runs have different layouts or hold fewer than three states together.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> plane = ls.pca_plane(run)
+    >>> bool(plane.explained.sum() > 0.9), plane.explained_null.shape
+    (True, (2,))
     """
     runs = [trajectories] if isinstance(trajectories, Trajectory) else list(trajectories)
-    if not runs:
-        raise ValueError("No run was given; pass at least one Trajectory.")
+    layout = _common_layout(runs)
     origin = origin or ("final" if len(runs) == 1 else "mean")
-    layout = runs[0].layout
-    for run in runs[1:]:
-        try:
-            layout.pieces(run.layout)
-        except ValueError as error:
-            problem = layout.differences(run.layout)
-            raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
     rows = [_thinned(run, max(2, max_states // len(runs))) for run in runs]
     count = sum(len(r) for r in rows)
     if count < 3:
@@ -112,6 +111,20 @@ def pca_plane(
         explained=values[:2] / (weights * np.diag(gram)).sum(),
         explained_null=null,
     )
+
+
+def _common_layout(runs: Sequence[Trajectory]) -> Layout:
+    """The first run's layout, by whose names those of the others are found."""
+    if not runs:
+        raise ValueError("No run was given; pass at least one Trajectory.")
+    layout = runs[0].layout
+    for run in runs[1:]:
+        try:
+            layout.pieces(run.layout)
+        except ValueError as error:
+            problem = layout.differences(run.layout)
+            raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
+    return layout
 
 
 def random_walk_shares(

@@ -11,22 +11,28 @@ states) are never rescaled.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from landscape.base.layout import Kind, Layout
+from landscape.analysis.planes.normalization import check_normalization, normalize
+from landscape.analysis.planes.seeded import recipe, still_tensors
+from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.vector import Vector, layout_of
+from landscape.objective.vectors.seeded import Normalization
 from landscape.results.affine import Line, Plane, affine
+from landscape.results.seeded import SeededLine, SeededPlane
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
 
-Normalization = Literal["filter", "layer", "none"]
+_HELD = 2**25  # parameters up to which directions are held in memory unless it is asked otherwise
 
 
+@overload
 def random_plane(
     origin: np.ndarray | Objective,
     layout: Layout | None = None,
@@ -34,7 +40,30 @@ def random_plane(
     seed: int = 0,
     normalization: Normalization = "filter",
     ignore: Sequence[Kind] = ("bias", "norm"),
-) -> Plane:
+    select: str | None = None,
+    stored: Literal[True] | None = None,
+) -> Plane: ...
+@overload
+def random_plane(
+    origin: Objective,
+    layout: Layout | None = None,
+    *,
+    seed: int = 0,
+    normalization: Normalization = "filter",
+    ignore: Sequence[Kind] = ("bias", "norm"),
+    select: str | None = None,
+    stored: Literal[False],
+) -> SeededPlane: ...
+def random_plane(
+    origin: np.ndarray | Objective,
+    layout: Layout | None = None,
+    *,
+    seed: int = 0,
+    normalization: Normalization = "filter",
+    ignore: Sequence[Kind] = ("bias", "norm"),
+    select: str | None = None,
+    stored: bool | None = None,
+) -> Plane | SeededPlane:
     """Two random directions around a point (Li et al. 2018, arXiv:1712.09913).
 
     The two are drawn independently and, as in the paper, not orthogonalised.
@@ -51,15 +80,38 @@ def random_plane(
             Default: the objective's, or the one that the vector knows (a recorded state does).
         seed: Seed of the directions.
         normalization: ``filter``: each filter of a direction gets the norm of the origin's
-            filter; ``layer``: the same for whole tensors; ``none``: raw normal numbers.
+            filter; ``layer``: the same for whole tensors; ``gaussian``: a direction gets the
+            norm of all weights that it moves; ``none``: raw normal numbers.
         ignore: Kinds of parameters whose entries are zero.
+        select: A regular expression: move only the tensors whose names it finds, for example
+            ``"layers.3."``; the others stay where they are.
+        stored: False keeps a seed instead of vectors: the plane takes the memory of a few norms,
+            its directions are made tensor by tensor while it is measured, and its origin is the
+            model itself (`SeededPlane`). The default does so for models of more than 33 million
+            parameters, of which a held plane would take several copies. The two kinds draw
+            different numbers from a seed.
 
     Returns:
         The plane; one unit along an axis changes every filter by its own norm.
+
+    Raises:
+        ValueError: If an option is unknown, nothing would be moved, or a plane that is not stored
+            is asked for around a vector.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> plane = ls.random_plane(objective)
+    >>> plane.directions.shape, plane.gram.shape
+    ((2, 8970), (2, 2))
     """
-    return Plane(**_random(origin, layout, 2, seed, normalization, ignore))
+    options = {"seed": seed, "normalization": normalization, "ignore": ignore, "select": select}
+    if _is_recipe(origin, layout, stored):
+        return SeededPlane(**_recipe(origin, 2, **options))
+    return Plane(**_random(origin, layout, 2, **options))
 
 
+@overload
 def random_line(
     origin: np.ndarray | Objective,
     layout: Layout | None = None,
@@ -67,45 +119,136 @@ def random_line(
     seed: int = 0,
     normalization: Normalization = "filter",
     ignore: Sequence[Kind] = ("bias", "norm"),
-) -> Line:
-    """One random direction around a point; arguments as for `random_plane`."""
-    return Line(**_random(origin, layout, 1, seed, normalization, ignore))
+    select: str | None = None,
+    stored: Literal[True] | None = None,
+) -> Line: ...
+@overload
+def random_line(
+    origin: Objective,
+    layout: Layout | None = None,
+    *,
+    seed: int = 0,
+    normalization: Normalization = "filter",
+    ignore: Sequence[Kind] = ("bias", "norm"),
+    select: str | None = None,
+    stored: Literal[False],
+) -> SeededLine: ...
+def random_line(
+    origin: np.ndarray | Objective,
+    layout: Layout | None = None,
+    *,
+    seed: int = 0,
+    normalization: Normalization = "filter",
+    ignore: Sequence[Kind] = ("bias", "norm"),
+    select: str | None = None,
+    stored: bool | None = None,
+) -> Line | SeededLine:
+    """One random direction around a point; arguments as for `random_plane`.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> line = ls.random_line(objective, seed=1)
+    >>> line.directions.shape, line.labels
+    ((1, 8970), ('direction 1',))
+    """
+    options = {"seed": seed, "normalization": normalization, "ignore": ignore, "select": select}
+    if _is_recipe(origin, layout, stored):
+        return SeededLine(**_recipe(origin, 1, **options))
+    return Line(**_random(origin, layout, 1, **options))
+
+
+def _is_recipe(centre: np.ndarray | Objective, layout: Layout | None, stored: bool | None) -> bool:
+    """Whether directions are kept as a recipe."""
+    if isinstance(centre, np.ndarray) or layout is not None:
+        if stored is False:
+            raise ValueError(
+                "Directions that are not stored have the model itself as their origin; pass the "
+                "objective alone, random_plane(objective, stored=False)."
+            )
+        return False
+    size = getattr(getattr(centre, "layout", None), "size", 0)
+    return stored is False or (stored is None and size > _HELD)
+
+
+def _recipe(
+    objective: Any,
+    count: int,
+    *,
+    seed: int,
+    normalization: Normalization,
+    ignore: Sequence[Kind],
+    select: str | None,
+) -> dict[str, Any]:
+    if not hasattr(objective, "problem"):
+        _parameters(objective)  # says what is expected
+    check_normalization(normalization)
+    moved = _moved(objective.layout, ignore, select)
+    _tell_still(
+        still_tensors(objective, moved, normalization), sum(e.kind == "weight" for e in moved)
+    )
+    settings = _settings(seed, normalization, ignore, select) | {"stored": False}
+    return recipe(
+        objective, moved, count, seed=seed, normalization=normalization, settings=settings
+    )
+
+
+def _settings(
+    seed: int, normalization: Normalization, ignore: Sequence[Kind], select: str | None
+) -> dict[str, Any]:
+    told = {
+        "kind": "random",
+        "normalization": normalization,
+        "ignored": list(ignore),
+        "seed": seed,
+    }
+    return told if select is None else {**told, "select": select}
+
+
+def _moved(layout: Layout, ignore: Sequence[Kind], select: str | None) -> list[Entry]:
+    """The tensors that directions move."""
+    try:
+        found = [e for e in layout if select is None or re.search(select, e.name)]
+    except re.error as error:
+        raise ValueError(f"select={select!r} is no regular expression: {error}.") from None
+    moved = [entry for entry in found if entry.kind not in ignore and entry.size]
+    if not moved:
+        some = ", ".join(e.name for e in list(layout)[:3])
+        raise ValueError(
+            f"select={select!r} with ignore={list(ignore)} leaves no tensor to move; the model's "
+            f"are {some}, …"
+        )
+    return moved
 
 
 def _random(
     centre: np.ndarray | Objective,
     layout: Layout | None,
     count: int,
+    *,
     seed: int,
     normalization: Normalization,
     ignore: Sequence[Kind],
+    select: str | None,
 ) -> dict[str, Any]:
-    if normalization not in ("filter", "layer", "none"):
-        raise ValueError(
-            f"normalization must be one of 'filter', 'layer', 'none'; not {normalization!r}."
-        )
+    check_normalization(normalization)
     origin, layout = _placed(centre, layout)
     if origin.shape != (layout.size,):
         raise ValueError(f"The origin has shape {origin.shape}; the layout asks ({layout.size},).")
+    moved = {entry.name for entry in _moved(layout, ignore, select)}
     generator = np.random.default_rng(seed)
     directions = []
     for _ in range(count):
         direction = np.zeros(layout.size)
         for entry in layout:
             drawn = generator.standard_normal(entry.size)
-            if entry.kind not in ignore:
+            if entry.name in moved:
                 direction[entry.slice] = drawn
-        if normalization != "none":
-            _normalize(direction, origin, layout, normalization)
+        normalize(direction, origin, layout, normalization)
         directions.append(direction)
-    _check_moved(directions[0], layout, ignore)
-    settings = {
-        "kind": "random",
-        "normalization": normalization,
-        "ignored": list(ignore),
-        "seed": seed,
-    }
+    _check_moved(directions[0], [e for e in layout if e.name in moved])
     labels = ["direction 1", "direction 2"][:count]
+    settings = _settings(seed, normalization, ignore, select)
     return affine(Vector(origin, layout), directions, labels, settings)
 
 
@@ -132,10 +275,15 @@ def _parameters(centre: Objective) -> np.ndarray:
     return vector
 
 
-def _check_moved(direction: np.ndarray, layout: Layout, ignore: Sequence[Kind]) -> None:
+def _check_moved(direction: np.ndarray, moved: Sequence[Entry]) -> None:
     """Say which tensors a direction leaves where they are though it should move them."""
-    moved = [e for e in layout if e.kind == "weight" and e.kind not in ignore and e.size]
-    still = [entry.name for entry in moved if not direction[entry.slice].any()]
+    weights = [e for e in moved if e.kind == "weight"]
+    still = [entry.name for entry in weights if not direction[entry.slice].any()]
+    _tell_still(still, len(weights))
+
+
+def _tell_still(still: Sequence[str], weights: int) -> None:
+    """Say which of so many weights are zero and stay so."""
     if not still:
         return
     names = f"{', '.join(still[:4])}{', …' if len(still) > 4 else ''}"
@@ -143,29 +291,14 @@ def _check_moved(direction: np.ndarray, layout: Layout, ignore: Sequence[Kind]) 
         "Train first, use normalization='none', or take a plane through trained states "
         "(pca_plane, plane_through)."
     )
-    if len(still) == len(moved):
+    if len(still) == weights:
         raise ValueError(
             f"All weights are zero ({names}), and normalized directions leave zero weights where "
             f"they are. {remedy}"
         )
     warnings.warn(
-        f"{len(still)} of {len(moved)} weights are zero and the normalized directions do not move "
+        f"{len(still)} of {weights} weights are zero and the normalized directions do not move "
         f"them ({names}): the surface shows the others only, and is flat where these multiply "
         f"them, as in a fresh low-rank adapter. {remedy}",
-        stacklevel=4,
+        stacklevel=5,
     )
-
-
-def _normalize(
-    direction: np.ndarray, origin: np.ndarray, layout: Layout, normalization: Normalization
-) -> None:
-    for entry in layout:
-        tensor = direction[entry.slice].reshape(entry.shape)
-        if normalization == "filter":
-            mine = layout.filter_norms(entry, direction)
-            wanted = layout.filter_norms(entry, origin)
-        else:
-            mine = np.linalg.norm(direction[entry.slice])
-            wanted = np.linalg.norm(origin[entry.slice].astype(np.float64))
-        # An ignored tensor has norm zero and stays zero.
-        tensor *= np.divide(wanted, mine, out=np.zeros_like(wanted), where=np.asarray(mine) > 0)

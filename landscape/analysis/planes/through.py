@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,14 @@ Axes = Literal["skew", "orthonormal"]
 
 
 def line_between(start: np.ndarray, end: np.ndarray) -> Line:
-    """The straight line with `start` at 0 and `end` at 1 (Goodfellow et al., arXiv:1412.6544)."""
+    """The straight line with `start` at 0 and `end` at 1 (Goodfellow et al., arXiv:1412.6544).
+
+    >>> import numpy as np
+    >>> import landscape as ls
+    >>> line = ls.line_between(np.array([1.0, 1.0]), np.array([4.0, 5.0]))
+    >>> line.directions.tolist(), line.gram.item()
+    ([[3.0, 4.0]], 25.0)
+    """
     return Line(**affine(start, [_difference(start, end)], ["α"], {"kind": "between two points"}))
 
 
@@ -22,6 +29,12 @@ def line_along(origin: np.ndarray, direction: np.ndarray, *, label: str = "α") 
     """The line through `origin` along `direction`, which is not rescaled.
 
     With ``-lr * gradient`` one unit is a gradient step, with an update it is that update.
+
+    >>> import numpy as np
+    >>> import landscape as ls
+    >>> line = ls.line_along(np.zeros(2), np.array([3.0, 4.0]), label="gradient steps")
+    >>> line.gram.item(), line.labels
+    (25.0, ('gradient steps',))
     """
     return Line(**affine(origin, [direction.astype(np.float64)], [label], {"kind": "along"}))
 
@@ -71,7 +84,7 @@ def plane_through(
         x, y = np.array([0, length, along]), np.array([0, 0, height])
         a_, b_ = names[:2] if names else ("the first", "the second point")
         labels = [f"distance from {a_} towards {b_}", "distance across"]
-    settings: dict = {
+    settings: dict[str, Any] = {
         "kind": "through three points",
         "box": [float(v) for v in (x.min(), x.max(), y.min(), y.max())],
     }

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -134,6 +135,21 @@ def _measure(
         allowed, attempt = allowed / _STRICTER, attempt + 1
 
 
+def _told(found: Check, checks: Sequence[Any], attempts: int) -> dict[str, Any]:
+    """What comparing with all samples at random points found."""
+    names = ("median", "95 %", "largest")
+    return {
+        "points": len(found.points),
+        "at": found.points.tolist(),
+        "values": [[_number(v) for v in row] for row in found.values],
+        "beyond": found.beyond(attempts),
+        **{
+            name: [_number(v) for v in column]
+            for name, column in zip(names, zip(*checks, strict=True), strict=True)
+        },
+    }
+
+
 def _finished(
     blank: Surface,
     samples: Samples,
@@ -174,18 +190,7 @@ def _finished(
         "seed": blank.settings["order_seed"],
         "span": [float(v) for v in filled.span],
         "stated": [_number(v) for v in stated],
-        "check": {
-            "points": len(found.points),
-            "at": found.points.tolist(),
-            "values": [[_number(v) for v in row] for row in found.values],
-            "beyond": found.beyond(attempts),
-            **{
-                name: [_number(v) for v in column]
-                for name, column in zip(
-                    ("median", "95 %", "largest"), zip(*checks, strict=True), strict=True
-                )
-            },
-        },
+        "check": _told(found, checks, attempts),
         "attempts": attempts,
         "reached": reached,
         "decay": filled.decay,
@@ -203,10 +208,7 @@ def _finished(
         error=error,
         trusted=trusted,
         accuracy=accuracy,
-        provenance={
-            **blank.provenance,
-            "evaluation": at.tuning.evaluation,
-        },
+        provenance={**blank.provenance, "evaluation": at.tuning.evaluation},
     )
 
 

@@ -59,6 +59,9 @@ def checked_scalars(file: h5py.File, updates: int) -> dict[str, np.ndarray]:
     """Name to values of the numbers recorded at every update."""
     if "scalars" not in file:
         return {}
+    if isinstance(file.get("scalars"), h5py.Group):  # the very first files: a column by itself
+        columns = {name: f"scalars/{name}" for name in members(file, "scalars")}
+        return {name: checked_rows(file, c, updates, ())[:updates] for name, c in columns.items()}
     table, names = dataset(file, "scalars"), dataset(file, "scalar_names")
     if table.ndim != 2 or names.ndim != 1 or names.dtype.kind != "S":
         raise SchemaError(f"{file.filename}: the scalars are not a table; the file is damaged.")

@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from landscape.base.files import NO_LOCKS
+
 _END = slice(40, 48)  # where an HDF5 superblock of version 0 says how long the file is
 _CHUNK_INDEX = b"TREE\x01"  # how a node of an index of chunks begins; its level follows
 _LARGE = 16384  # bytes; writes of this size are rows, which never change
@@ -190,6 +192,10 @@ def _lock(handle: int) -> None:
             if tries == 1:
                 raise
             time.sleep(_WAIT)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return
         else:
             return
 
@@ -198,4 +204,5 @@ def _unlock(handle: int) -> None:
     with contextlib.suppress(ImportError):
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_UN)
+        with contextlib.suppress(OSError):  # where there are none
+            fcntl.flock(handle, fcntl.LOCK_UN)

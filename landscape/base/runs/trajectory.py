@@ -1,61 +1,11 @@
-"""Trajectories: the parameters an optimizer visited, one HDF5 file per run.
-
-Format, versions 1 and 2
-------------------------
-The root group MUST have the attributes `schema` = ``landscape/trajectory``, `version` and
-`complete` (1 once the recording was closed, 0 before). Where a type below is float32, it MAY be
-float64, for models in double precision; the version is 2 then, and else 1. It MUST hold
-
-    n_committed    int64 (2,)        how many states and how many updates are valid
-    parameters     float32 (S, P)    row s: the flat parameter vector of state s;
-                   or float16 (S, P) its difference from `origin`
-    step           int64 (S,)        the optimizer step after which state s was taken; 0 = before
-                                     the first step; strictly increasing
-    layout         text              JSON: name, shape, offset, kind of every tensor in a row
-
-and MAY hold
-
-    origin         float32 (P,)      with float16 rows: what they are differences from
-    buffers        float32 (S, B)    floating-point buffers (running statistics) of state s
-    buffers_layout text              JSON, like `layout`
-    beside         float32 (S, A)    tensors of state s that move beside the model's parameters
-    beside_layout  text              JSON, like `layout`
-    frozen         float32 (F,)      the parameters that were not trained, the same at every state
-    frozen_layout  text              JSON, like `layout`
-    evaluation     float32 (S, P)    the parameters that would be evaluated at state s, where they
-                                     differ from the stepped ones (averages, slow weights)
-    random_state   uint8 (S, R)      random generators at state s, see `recording.random_state`;
-                                     zeros where they are not known
-    second_moment  float32 (S, P)    what the optimizer held at state s as running mean of squared
-                                     gradients; NaN where it held none
-    scalars        float64 (U, C)    row u: numbers about update u + 1, for example the mini-batch
-                                     loss before that update, or the learning rate; NaN where
-                                     one was not given; ``outside`` is 1 where no optimizer step
-                                     led to the state; ``optimizer_step``: how many updates its
-                                     second moments have seen after this one
-    scalar_names   bytes (C,)        what the columns of `scalars` are called, UTF-8; columns with
-                                     an empty name are to be ignored
-    layers/NAME    float64 (U, T)    the same for each of the T tensors of `layout`
-    sketch         float32 (U, k)    row u: random projection of θ_{u+1} - θ_0; the root attribute
-                                     `sketch` = (k, seed) fixes it, see `recording.sketch`
-    gradient_histogram               float32 (U, 64), row u: how many entries g of the gradient of
-                                     update u + 1 have |g| < 2^-47 (bin 0), 2^(b-48) ≤ |g| <
-                                     2^(b-47) (bin b), 2^15 ≤ |g| or not finite (bin 63); NaN
-                                     where they were not counted
-    run            text              JSON: how the run was made (task, optimizer, seed, ...)
-    provenance     text              JSON: versions, command, time
-
-Readers MUST ignore rows at and beyond `n_committed`; data sets may be longer. Writers append rows,
-flush, raise `n_committed`, and flush again, so that a killed process leaves a readable file
-without torn rows; one that resumes first lowers `n_committed` to what it keeps. A closed file is
-changed only when its run is resumed. `parameters` is chunked (1, ceil(P / ceil(P / 65536))) and
-not compressed.
-"""
+"""Trajectories: the parameters an optimizer visited, one HDF5 file per run; see `format`."""
 
 from __future__ import annotations
 
+import copy
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import h5py
@@ -74,6 +24,7 @@ from landscape.base.runs.checked import (
     stored_layout,
     table_of_json,
 )
+from landscape.base.runs.format import HISTOGRAM_BINS, SCHEMA, VERSION
 from landscape.base.runs.reading import is_written, read
 from landscape.base.shown import brief, picture_of, table
 from landscape.base.vector import Vector
@@ -81,11 +32,8 @@ from landscape.base.vector import Vector
 if TYPE_CHECKING:
     import pandas
 
-SCHEMA = "landscape/trajectory"
-VERSION = 2  # the latest that is known
 _REAL = ("float32", "float64")
 _MAY = ("buffers", "beside", "evaluation", "random_state", "second_moment", "gradient_histogram")
-HISTOGRAM_BINS, HISTOGRAM_LOWEST = 64, -47  # of `gradient_histogram`; bin 1 begins at 2^-47
 
 
 class NoStateError(SchemaError):
@@ -119,37 +67,51 @@ class Trajectory:
 
     Raises:
         SchemaError: If the file is not a trajectory, is damaged, or is from a newer version.
+
+    >>> import landscape as ls
+    >>> recorded = ls.Run("function/quadratic", "gd", lr=0.01, steps=8)  # ½ Σ h_i x_i²
+    >>> run = ls.Trajectory(ls.record_run(recorded, "gd.h5"))
+    >>> len(run), run.initial.shape, run.final.shape
+    (9, (10,), (10,))
     """
 
+    updates: int
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = expanded(path)
+        self.path: Path = expanded(path)
         self._place = self.path.absolute()  # also when the program goes to another folder
         self._open = ExitStack()
         self._file: h5py.File | None = None
         self.live = False
-        read(self.path, self._read_head)
+        vars(self).update(vars(read(self.path, self._head, _same_head)))
         if not len(self):
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
 
+    def _head(self, file: h5py.File) -> Trajectory:
+        """A copy of this, filled with what the file says at the moment."""
+        found = copy.copy(self)
+        found._read_head(file)
+        return found
+
     def _read_head(self, file: h5py.File) -> None:
         check_schema(file, SCHEMA, VERSION)
         self._identity = self._present_identity()
-        self.complete = bool(file.attrs.get("complete", 0))
-        self.live = not self.complete and is_written(self.path)
-        self.run = table_of_json(file, "run")
-        self.provenance = table_of_json(file, "provenance")
-        self.layout = stored_layout(file, "layout")
-        self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
-        self.beside_layout = stored_layout(file, "beside_layout", "[]")
-        self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
+        self.complete: bool = bool(file.attrs.get("complete", 0))
+        self.live: bool = not self.complete and is_written(self.path)
+        self.run: dict[str, Any] = table_of_json(file, "run")
+        self.provenance: dict[str, Any] = table_of_json(file, "provenance")
+        self.layout: Layout = stored_layout(file, "layout")
+        self.buffers_layout: Layout = stored_layout(file, "buffers_layout", "[]")
+        self.beside_layout: Layout = stored_layout(file, "beside_layout", "[]")
+        self.frozen_layout: Layout = stored_layout(file, "frozen_layout", "[]")
         if self.frozen_layout.size:
             checked_rows(file, "frozen", self.frozen_layout.size, (), _REAL)
         states, self.updates = checked_counts(file)
         self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
-        self.scalars = checked_scalars(file, self.updates)
-        self.layer_scalars = tuple(members(file, "layers"))
+        self.scalars: dict[str, np.ndarray] = checked_scalars(file, self.updates)
+        self.layer_scalars: tuple[str, ...] = tuple(members(file, "layers"))
         for name in self.layer_scalars:
             checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
         size = self.layout.size
@@ -328,7 +290,11 @@ class Trajectory:
         if (self.live or self._file is None) and self._present_identity() != self._identity:
             raise SchemaError(f"{self.path} was replaced after it was opened; open it again.")
         if self.live:  # what HDF5 keeps of an open file grows old
-            return read(self._place, lambda file: dataset(file, name)[key])
+            return read(
+                self._place,
+                lambda file: (checked_counts(file), dataset(file, name)[key]),
+                lambda one, other: other[0] > one[0] and _equal(one[1], other[1]),
+            )[1]
         if self._file is None:
             self._file = self._open.enter_context(opened(self._place))
         with damage_told(self.path):
@@ -352,3 +318,15 @@ class Trajectory:
         if stored.dtype != np.float16:
             return stored
         return self._data("origin", columns) + stored.astype(np.float32)
+
+
+def _same_head(one: Trajectory, other: Trajectory) -> bool:
+    """Whether a later read, after a commit, found what an earlier one found, as far as it goes."""
+    columns = [(one.steps, other.steps[: len(one)])]
+    columns += [(c, other.scalars[n][: one.updates]) for n, c in one.scalars.items()]
+    risen = (len(other), other.updates) > (len(one), one.updates)
+    return risen and all(_equal(a, b) for a, b in columns)
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")

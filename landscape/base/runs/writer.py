@@ -17,6 +17,7 @@ from landscape.base.files import SchemaError, expanded
 from landscape.base.layout import Layout
 from landscape.base.provenance import provenance
 from landscape.base.runs.crashproof import CrashproofFile
+from landscape.base.runs.format import HISTOGRAM_BINS, SCHEMA
 from landscape.base.runs.tables import (
     Table,
     check_scalar_name,
@@ -25,7 +26,7 @@ from landscape.base.runs.tables import (
     refuse_existing,
     refuse_written,
 )
-from landscape.base.runs.trajectory import HISTOGRAM_BINS, SCHEMA, Trajectory
+from landscape.base.runs.trajectory import Trajectory
 
 RowType = Literal["float32", "float64", "float16-delta"]
 ROW_TYPES = get_args(RowType)
@@ -59,6 +60,16 @@ class TrajectoryWriter:
     Raises:
         FileExistsError: If the file exists and `overwrite` is False.
         OSError: If it cannot be created.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from landscape.base.layout import Layout
+    >>> layout = Layout.of(torch.nn.Linear(2, 1))
+    >>> with TrajectoryWriter("mine.h5", layout) as writer:
+    ...     for step in range(3):
+    ...         writer.append_state(step, np.full(3, step, "float32"))
+    >>> len(Trajectory("mine.h5"))
+    3
     """
 
     def __init__(
@@ -82,7 +93,7 @@ class TrajectoryWriter:
     ) -> None:
         if dtype not in ROW_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
-        self.path = expanded(path)
+        self.path: Path = expanded(path)
         if not overwrite:
             refuse_existing(self.path)
         refuse_written(self.path)
@@ -149,6 +160,7 @@ class TrajectoryWriter:
         layers = self._file.get("layers")
         held = [f"layers/{name}" for name in layers] if isinstance(layers, h5py.Group) else []
         self._layers = [*held, *({"sketch", "gradient_histogram"} & set(self._file))]
+        self._held = set(self._file)
         self._committed = self._data("n_committed")
         self._states, self._updates = (int(n) for n in self._committed[()])
         half = "origin" in self._file and self._states > 0
@@ -206,7 +218,7 @@ class TrajectoryWriter:
             ("random_state", random_state, 0),  # resumed without
             ("second_moment", second_moment, math.nan),
         ):
-            if values is None and name in self._file:
+            if values is None and name in self._held:
                 table = self._table(name)
                 table.write_row(row, np.full(table.shape[1], unknown))
         self._disk.check()

@@ -44,8 +44,8 @@ GO_ON = "when all parts are done, the same command without --shard puts them tog
 
 
 @dataclass(frozen=True)
-class Workers:
-    """Who measures which part, and where it is kept."""
+class Engines:
+    """Who measures, and where what is finished is kept."""
 
     processes: Count = 1
     devices: Devices = None
@@ -53,11 +53,28 @@ class Workers:
     ray_address: Address = None
     gpus_per_worker: Share = 0.0
     units: Units = None
-    shard: Shard = "1/1"
 
     def device(self, name: str) -> str:
         """The device of this process, where ``--device`` says `name`."""
         return self.devices.partition(",")[0] if self.devices else chosen_device(name)
+
+    def chosen(self, device: str) -> Engine | None:
+        """The engine that is asked for; None is this process, which has this device."""
+        return chosen_engine(
+            self.engine, count=self.processes, devices=self.devices, device=device,
+            address=self.ray_address, share=self.gpus_per_worker,
+        )  # fmt: skip
+
+    def folder(self, part: str | None = None) -> Path | None:
+        """Where what is finished is kept, of one of several measurements if `part` names it."""
+        return None if self.units is None else Path(self.units) / (part or "")
+
+
+@dataclass(frozen=True)
+class Workers(Engines):
+    """The same, and which part they measure."""
+
+    shard: Shard = "1/1"
 
     def given(self, device: str, *, part: str | None = None) -> dict[str, Any]:
         """The arguments `units`, `engine` and `shard` of what measures.
@@ -72,12 +89,7 @@ class Workers:
         shard = part_of(self.shard)
         if self.units is None and shard != (0, 1):
             raise ValueError("--shard needs --units, a folder in which the parts come together.")
-        engine = chosen_engine(
-            self.engine, count=self.processes, devices=self.devices, device=device,
-            address=self.ray_address, share=self.gpus_per_worker,
-        )  # fmt: skip
-        folder = None if self.units is None else Path(self.units) / (part or "")
-        return {"units": folder, "engine": engine, "shard": shard}
+        return {"units": self.folder(part), "engine": self.chosen(device), "shard": shard}
 
 
 def chosen_engine(

@@ -13,8 +13,9 @@ import typer
 from landscape.base.files import SchemaError, opened
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli import names
-from landscape.cli.checks import check_data_file, check_there
+from landscape.cli.checks import check_data_file, check_there, say_live
 from landscape.cli.options.device import known_device
+from landscape.cli.options.texts import Model, Text, Tokens, is_language_model
 
 if TYPE_CHECKING:
     from landscape.analysis.windows import Window
@@ -80,13 +81,35 @@ class Measuring:
     samples: Samples = None
     precision: Precision = None
     batch_norm: BatchNorm = "frozen"
+    model: Model = None
+    text: Text = None
+    tokens: Tokens = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether a language model is to be measured; see `is_language_model`."""
+        return is_language_model(self.model, self.text, self.task)
 
     def objective(self, runs: Sequence[Trajectory], *, device: str, seed: int = 0) -> Objective:
-        """The objective of these runs; see `build_objective`."""
-        return build_objective(
-            runs, self.task, split=self.data, device=device, seed=seed, samples=self.samples,
-            precision=self.precision, batch_norm=self.batch_norm,
-        )  # fmt: skip
+        """The objective of these runs, or around a language model; see `build_objective`."""
+        if self.reads:
+            assert self.model is not None
+            assert self.text is not None
+            read = self.model, self.text, self.tokens
+            return objective_of_texts(runs, *read, **self._chosen(device, seed))
+        return build_objective(runs, self.task, **self._chosen(device, seed))
+
+    def objective_of_checkpoint(
+        self, checkpoint: Path, key: str | None, *, device: str, seed: int = 0
+    ) -> Objective:
+        """The objective at one trained network; see `objective_of_checkpoint`."""
+        return objective_of_checkpoint(checkpoint, self.task, key, **self._chosen(device, seed))
+
+    def _chosen(self, device: str, seed: int) -> dict[str, Any]:
+        return {
+            "split": self.data, "device": device, "seed": seed, "samples": self.samples,
+            "precision": self.precision, "batch_norm": self.batch_norm,
+        }  # fmt: skip
 
 
 def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
@@ -104,6 +127,8 @@ def open_runs(paths: Sequence[Path]) -> list[Trajectory]:
         except ValueError as error:
             problem = runs[0].layout.differences(run.layout)
             raise ValueError(f"{run.path} was recorded from another model: {problem}.") from error
+    for run in runs:
+        say_live(run)
     return runs
 
 
@@ -180,6 +205,30 @@ def build_objective(
         loaded, name, split=split, device=device, seed=seed, samples=samples,
         precision=precision, batch_norm=batch_norm,
     )  # fmt: skip
+
+
+def objective_of_texts(
+    runs: Sequence[Trajectory], model: Path, text: Path, tokens: int | None, **chosen: Any
+) -> Objective:
+    """The objective of a language model on a text, at the end of the first run if there is one.
+
+    Args:
+        runs: Of that model, or none.
+        model: Its folder.
+        text: What it reads.
+        tokens: In a sequence.
+        **chosen: As for `build_objective`.
+    """
+    from landscape.recording.restore import restore
+    from landscape.tasks.language import language_task
+
+    loaded = language_task(model, text, length=tokens)
+    for run in runs[:1]:
+        try:
+            restore(loaded.model, run, -1)
+        except ValueError as error:
+            raise SchemaError(f"{run.path} was not recorded from {model}: {error}") from error
+    return _objective(loaded, f"{model.name} on {text.name}", **chosen)
 
 
 def objective_of_checkpoint(

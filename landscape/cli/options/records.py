@@ -13,7 +13,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """A command with one option per field of the parameters that are annotated with a record.
 
     A record is a dataclass whose fields are annotated as options; it is given where it stands
-    among the parameters.
+    among the parameters, and its default says those of the options.
     """
     hints = get_type_hints(command, include_extras=True)
     records = {n: t for n, t in hints.items() if dataclasses.is_dataclass(t)}
@@ -24,8 +24,13 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
             continue
         kinds = get_type_hints(records[name], include_extras=True)
         parameters += [
-            inspect.Parameter(f.name, parameter.kind, default=f.default, annotation=kinds[f.name])
-            for f in dataclasses.fields(records[name])
+            inspect.Parameter(
+                field.name,
+                parameter.kind,
+                default=getattr(parameter.default, field.name),
+                annotation=kinds[field.name],
+            )
+            for field in dataclasses.fields(records[name])
         ]
 
     @functools.wraps(command)

@@ -10,12 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from landscape.base.checkpoint_files import is_called_like_a_buffer
 from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.names import plain_name
-
-_BUFFERS = re.compile(
-    r"(.*\.)?(running_mean|running_var|inv_freq|masked_bias|(attn_|causal_|attention_)?mask|_[uv])"
-)
+from landscape.objective.vectors.renamed import renamed
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,8 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
     """
     trained, frozen, buffers = Layout.of(model), Layout.of_frozen(model), Layout.of_buffers(model)
     real = {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
+    saved = {new: old for old, new in renamed(model, real).items()}
+    real = {new: real[old] for new, old in saved.items()}
     theirs = _layout(real)
     pairs = Layout.joined((*trained, *frozen, *buffers)).pairs(theirs)
     if any(entry.name not in pairs for entry in trained):
@@ -66,7 +66,7 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
             f"others; name the one to take, for example key={key!r} (--key)."
         )
     _check_tied((*trained, *frozen), pairs, real, prefix)
-    inside = [n for n in more if plain_name(n).startswith(prefix)]
+    inside = [n for n in more if plain_name(n).startswith(prefix) and not _ignored(model, n)]
     if inside:
         raise ValueError(
             f"The checkpoint is of another model: it holds {len(inside)} tensors that the model "
@@ -76,8 +76,14 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
         trained,
         Layout.joined(e for e in buffers if e.name in pairs),
         Layout.joined(e for e in frozen if e.name in pairs),
-        {name: entry.name for name, entry in pairs.items()},
+        {name: saved[entry.name] for name, entry in pairs.items()},
     )
+
+
+def _ignored(model: nn.Module, name: str) -> bool:
+    """Whether a tensor is one that earlier versions of a Hugging Face model computed and saved."""
+    told = getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()
+    return is_called_like_a_buffer(name) or any(re.search(pattern, name) for pattern in told)
 
 
 def _check_tied(
@@ -116,7 +122,7 @@ def guessed_content(path: Path, state: Mapping[str, Tensor]) -> Content:
                 "buffer, give the model as well (model=model, or --task)."
             )
     kept = distinct(state)
-    buffers = {name: tensor for name, tensor in kept.items() if _BUFFERS.fullmatch(name)}
+    buffers = {name: tensor for name, tensor in kept.items() if is_called_like_a_buffer(name)}
     parameters = {name: tensor for name, tensor in kept.items() if name not in buffers}
     if not parameters:
         raise ValueError(f"{path} holds no floating-point tensor that is a parameter.")

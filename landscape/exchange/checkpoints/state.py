@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape.base.checkpoint_files import weight_files
 from landscape.base.distribution import install
 from landscape.base.files import expanded
 from landscape.exchange.checkpoints.sharded import is_sharded, load_sharded
@@ -20,10 +21,6 @@ from landscape.exchange.checkpoints.sharded import is_sharded, load_sharded
 _USUAL_NAMES = ("state_dict", "model_state_dict", "model_state", "model", "net")
 _SUFFIXES = (".pt", ".pth", ".th", ".t7", ".ckpt", ".bin", ".tar", ".safetensors")
 _WRAPPERS = ("module.", "_orig_mod.")  # DataParallel, torch.compile
-_WEIGHTS = (
-    "model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin",
-    "diffusion_pytorch_model.safetensors",
-)  # fmt: skip
 _BESIDE = re.compile(r"(optim|scheduler|lr_sched|scaler|rng_state|random_states|training_args)")
 
 
@@ -70,7 +67,7 @@ def load_state(path: str | os.PathLike[str], *, key: str | None = None) -> dict[
 def is_checkpoint(path: Path) -> bool:
     """Whether `path` looks like something `load_state` reads."""
     if path.is_dir():
-        return is_sharded(path) or bool(_weight_files(path))
+        return is_sharded(path) or bool(weight_files(path))
     return path.suffix in _SUFFIXES
 
 
@@ -82,31 +79,17 @@ def is_model_file(path: Path) -> bool:
 def _folder_state(path: Path, key: str | None) -> dict[str, Tensor]:
     if is_sharded(path):
         return load_sharded(path, _USUAL_NAMES, key)
-    files = _weight_files(path)
+    files = weight_files(path)
     if not files:
         raise ValueError(
             f"{path} is a folder without weights; give one checkpoint file, or a folder with "
             "model.safetensors, pytorch_model.bin or a torch.distributed.checkpoint in it."
         )
-    parts = re.search(r"-of-(\d+)\.", files[0].name)
-    if parts and int(parts[1]) != len(files):
-        raise ValueError(f"{path} holds {len(files)} of the {int(parts[1])} files of its weights.")
     state: dict[str, Tensor] = {}
     for file in files:
         content = _safetensors(file) if file.suffix == ".safetensors" else _loaded(file)
         state.update(_model_state(file, content, None))
     return state if key is None else dict(_keyed(path, state, key))
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The weights in a Hugging Face checkpoint, which may be spread over several files."""
-    for name in _WEIGHTS:
-        stem, _, suffix = name.partition(".")
-        if (folder / name).is_file():
-            return [folder / name]
-        if parts := sorted(folder.glob(f"{stem}-*-of-*.{suffix}")):
-            return parts
-    return []
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

@@ -35,8 +35,9 @@ export class Chart {
     this.options = options;
     this.note = el('span', { class: 'note' }, options.note ?? '');
     this.svg = svg('svg', { role: 'img', 'aria-label': options.title });
+    this.moving = svg('svg', { class: 'moving', 'aria-hidden': 'true' }); // a layer of its own: what stands is not painted again
     this.tip = el('div', { class: 'tip', hidden: true });
-    this.box = el('div', { class: `plot${options.scrub ? ' scrub' : ''}` }, this.svg, this.tip);
+    this.box = el('div', { class: `plot${options.scrub ? ' scrub' : ''}` }, this.svg, this.moving, this.tip);
     this.panel = el('section', { class: 'panel', id: `panel-${options.id}` },
       el('header', {}, el('h2', {}, options.title), this.note, exportButtons(options.title, () => this.picture())),
       this.box);
@@ -87,8 +88,10 @@ export class Chart {
     const [width, height, u] = this.sizes;
     this.x = null;
     if (!width || !height) return;
-    this.svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
-    this.svg.replaceChildren();
+    for (const layer of [this.svg, this.moving]) {
+      layer.setAttribute('viewBox', `0 0 ${width} ${height}`);
+      layer.replaceChildren();
+    }
     this.margin = { left: 46 * u, right: 10 * u, top: 6 * u, bottom: (this.options.bare ? 6 : 20) * u };
     const { left, right, top, bottom } = this.margin;
     const range = this.range ?? extentOf(this.series.map((s) => s.y), this.log);
@@ -122,12 +125,13 @@ export class Chart {
       this.svg.append(svg('line', { class: 'mark', x1: this.x(step), x2: this.x(step), y1: top, y2: height - bottom }), svg('text', { class: 'mark-note', x: this.x(step) + 3, y: top + 9 * u }, note));
     }
     this.cursorLine = svg('line', { class: 'cursor', y1: top, y2: height - bottom, visibility: 'hidden' });
-    this.svg.append(this.cursorLine, curves);
+    this.moving.append(this.cursorLine);
+    this.svg.append(curves);
     if (this.options.scrub) {
       for (const s of this.series.filter((t) => !(t.faint || t.thin) || t.alone)) {
         const dot = svg('circle', { class: 'dot', 'data-run': s.run?.index, r: 3.5 * u, style: `fill:${s.colour}` });
         this.dots.push([dot, s]);
-        this.svg.append(dot);
+        this.moving.append(dot);
       }
       this.cursor(state.step);
     } else if (this.at !== undefined) this.mark(this.at);
@@ -184,8 +188,8 @@ export class Chart {
     }).filter(Boolean);
     if (!rows.length) return;
     const label = this.options.scrub ? `step ${Math.floor(value)}` : `${this.options.xLabel ?? 'x'} ${short(value)}`;
-    showTip(this.tip, this.box, event, [el('b', {}, label), ...rows.map(([s, , v]) =>
-      el('div', { class: 'row' }, el('i', { style: `background:${s.colour}` }), el('span', {}, s.name), el('span', { class: 'number' }, this.options.tipText?.(v) ?? short(v, 4))))]);
+    showTip(this.tip, this.box, event, [el('b', {}, label), ...rows.map(([s, at, v]) =>
+      el('div', { class: 'row' }, el('i', { style: `background:${s.colour}` }), el('span', {}, s.run?.path?.span > 1 ? `${s.name}, step ${at}` : s.name), el('span', { class: 'number' }, this.options.tipText?.(v) ?? short(v, 4))))]);
   }
 
   /** What the curves say, in words. */
@@ -199,6 +203,6 @@ export class Chart {
   }
 
   picture() {
-    return { width: this.box.clientWidth, height: this.box.clientHeight, layers: [this.svg], title: this.options.title };
+    return { width: this.box.clientWidth, height: this.box.clientHeight, layers: [this.svg, this.moving], title: this.options.title };
   }
 }

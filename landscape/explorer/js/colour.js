@@ -75,11 +75,18 @@ export function shareColour(t) {
 /** [red, green, blue], each 0 … 1. */
 export const rgb = channels;
 
-export const themeColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const themeColours = new Map();
+
+/** A colour of the theme by its name in the style sheet; asked for once, since asking costs a layout. */
+export function themeColour(name) {
+  if (!themeColours.has(name)) themeColours.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return themeColours.get(name);
+}
 
 export function applyTheme() {
   const root = document.documentElement;
   root.dataset.theme = isDark() ? 'dark' : 'light';
+  themeColours.clear();
   root.style.setProperty('--halo', HALO[root.dataset.theme]);
   for (const run of runs) root.style.setProperty(`--run-${run.index}`, runColour(run));
 }

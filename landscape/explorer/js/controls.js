@@ -1,7 +1,7 @@
 // Controls that follow the state: segments, switches, choices, menus.
 
 import { el } from './dom.js';
-import { onChange, setState, state, toggle } from './state.js';
+import { onChange, onWindow, setState, state, toggle } from './state.js';
 
 /** Buttons of which one is pressed. */
 export function segment(label, field, choices, choose = (value) => setState({ [field]: value })) {
@@ -24,7 +24,7 @@ export function switchButton(id, field, label, title, attributes = {}) {
 /** A button that opens a list of more. */
 export function menu(label, title, ...children) {
   const box = el('details', { class: 'menu' }, el('summary', { class: 'tool', 'aria-label': title, title }, label), el('div', { class: 'menu-body' }, ...children));
-  addEventListener('pointerdown', (event) => { if (!box.contains(event.target)) box.open = false; });
+  onWindow('pointerdown', (event) => { if (!box.contains(event.target)) box.open = false; });
   box.addEventListener('keydown', (event) => { if (event.key === 'Escape') { box.open = false; event.stopPropagation(); } });
   return box;
 }

@@ -1,14 +1,14 @@
 // The curves beside and below the landscape: loss, angles, distance, walk, and more when recorded.
 
 import { Chart, curveOf } from './chart.js';
-import { firstStep, lastStep, lines, pathOf, runs, stateAt, surfaces, walkWindows } from './data.js';
+import { firstStep, lastStep, lines, pathOf, runs, stateAt, stepsOf, surfaces, walkWindows } from './data.js';
 import { short, tickText } from './format.js';
 import { makePanels } from './panels.js';
 import { isVisible, onChange, state, visibleRuns } from './state.js';
 
 /** One curve per visible run from a column of its path. */
 const columnCurves = (name) => () => visibleRuns()
-  .filter((run) => run.path).map((run) => curveOf(run, run.path.step, run.path[name]));
+  .filter((run) => run.path).map((run) => curveOf(run, stepsOf(run.path, name), run.path[name]));
 
 const known = (name) => runs.some((run) => run.path && run.path[name].some(Number.isFinite));
 
@@ -25,7 +25,7 @@ function manyScales(name) {
 
 function lossCurves() {
   return visibleRuns().flatMap((run) => {
-    const faint = run.path && curveOf(run, run.path.step, run.path.losses, { faint: Boolean(run.measured) });
+    const faint = run.path && curveOf(run, stepsOf(run.path, 'losses'), run.path.losses, { faint: Boolean(run.measured) });
     return [faint, run.measured && curveOf(run, run.measured.step, run.measured.loss)].filter(Boolean);
   }).sort((a, b) => Number(Boolean(b.faint)) - Number(Boolean(a.faint)));
 }
@@ -40,14 +40,14 @@ const stepCurves = () => [
     present: () => known('cosine'), curves: columnCurves('angle'), note: () => '90° = unrelated',
   },
   { id: 'distance', title: 'Distance from initialization', place: 'side', present: () => known('distance'), curves: columnCurves('distance'), note: () => '‖θ−θ₀‖' },
-  { id: 'lr', title: 'Learning rate', place: 'more', logarithmic: manyScales('learning_rate'), present: () => known('learning_rate'), curves: columnCurves('learning_rate'), note: () => '' },
-  { id: 'update', title: 'Length of updates', place: 'more', logarithmic: manyScales('update_norm'), present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
+  { id: 'lr', title: 'Learning rate', place: 'more', logarithmic: () => manyScales('learning_rate'), present: () => known('learning_rate'), curves: columnCurves('learning_rate'), note: () => '' },
+  { id: 'update', title: 'Length of updates', place: 'more', logarithmic: () => manyScales('update_norm'), present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
 ].filter((panel) => panel.present());
 
 /** With two runs left: the first minus the second at the steps that both have. */
 function differences() {
   const [a, b] = visibleRuns();
-  const of = (run) => run.measured ?? (run.path && { step: run.path.step, loss: run.path.losses });
+  const of = (run) => run.measured ?? (run.path && { step: stepsOf(run.path, 'losses'), loss: run.path.losses });
   const [one, other] = [of(a), of(b)];
   if (!one?.loss || !other?.loss) return [];
   const [x, y] = [[], []];
@@ -55,6 +55,7 @@ function differences() {
     const j = stateAt(other.step, step);
     if (j >= 0 && other.step[j] === step) { x.push(step); y.push(one.loss[i] - other.loss[j]); }
   });
+  if (!x.length) return [];
   return [{ name: `${a.short} − ${b.short}`, colour: 'var(--ink)', dash: '-', x, y }];
 }
 
@@ -134,7 +135,7 @@ export function makeCurves(side, more) {
 
   function drawAll() {
     const log = state.scale === 'log';
-    for (const { panel, chart } of charts) chart.show(panel.curves(), ...limits(), { log: panel.logarithmic || (panel.scaled && log) });
+    for (const { panel, chart } of charts) chart.show(panel.curves(), ...limits(), { log: panel.logarithmic?.() || (panel.scaled && log) });
     for (const { curves, chart } of pairs) {
       const found = visibleRuns().length === 2 ? curves() : [];
       chart.panel.hidden = !found.length;
@@ -149,10 +150,12 @@ export function makeCurves(side, more) {
         return [run ? curveOf(run, line.alpha, y) : { name, colour: 'var(--ink)', dash: '-', x: line.alpha, y }];
       }), line.alpha[0], line.alpha[points - 1], { log });
     }
+    elsewhere = null;
     if (walkChart) drawWalk();
   }
 
-  /** The walk at the step; beside its windows the nearest one stays, greyed. */
+  /** The walk at the step; beside its windows the nearest one stays, greyed, as it was drawn. */
+  let elsewhere = null;
   function drawWalk() {
     const step = Math.floor(state.step);
     let at = step;
@@ -162,18 +165,20 @@ export function makeCurves(side, more) {
       const away = (window) => Math.max(window[0] - step, step - window[1], 0);
       const [from, to] = windows.reduce((best, window) => (away(window) < away(best) ? window : best));
       at = step < from ? from : to;
+      if (elsewhere === at) { walkChart.mark(step); return; }
       found = walkCurves(at);
     }
+    elsewhere = inside ? null : at;
     walkChart.panel.classList.toggle('elsewhere', !inside);
     walkChart.at = step;
     walkChart.empty = `not measured here, only at steps ${windows.map(([a, b]) => `${a}–${b}`).join(', ')}`;
-    walkChart.note.textContent = inside ? `relative to the loss at step ${step}` : `not measured at step ${step}; nearest: step ${at}`;
+    walkChart.note.textContent = inside ? `relative to the loss at step ${step}` : `not measured here; nearest: step ${at}`;
     const stride = Math.max(1, ...found.map((curve) => curve.stride));
     walkChart.show(found, at - WALK_BEFORE * stride, at + WALK_AFTER * stride, { y: found.length ? roundRange(found) : null });
   }
 
   onChange((changed) => {
-    if (['hidden', 'scale', 'range', 'marks', 'surface', 'size'].some((name) => changed.has(name))) drawAll();
+    if (['hidden', 'scale', 'range', 'marks', 'surface', 'size', 'data'].some((name) => changed.has(name))) drawAll();
     else if (changed.has('step')) {
       for (const { chart } of [...charts, ...pairs]) chart.cursor(state.step);
       if (walkChart) drawWalk();

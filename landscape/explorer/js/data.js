@@ -12,6 +12,17 @@ export let hasSteps = false;
 
 const KINDS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
 
+/**
+ * The content that a text packs (packing.py), and the columns that do not lie in it.
+ * @param {string} text @returns {Promise<[any, Uint8Array]>}
+ */
+export async function unpackedText(text) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const plain = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+  const length = new DataView(plain).getUint32(0, true);
+  return [JSON.parse(new TextDecoder().decode(new Uint8Array(plain, 4, length))), new Uint8Array(plain, 4 + length)];
+}
+
 /** Take over what a page shows; `bytes` holds the columns that do not lie in `given` itself. */
 export function load(given, bytes = new Uint8Array()) {
   const column = (packed) => (packed?.dtype ? unpacked(packed, bytes) : packed);
@@ -30,6 +41,11 @@ export function load(given, bytes = new Uint8Array()) {
   lines = given.lines.map(columns);
   barriers = (given.barriers ?? []).map(columns);
   panels = Object.fromEntries(Object.entries(given.panels ?? {}).map(([name, parts]) => [name, parts.map(columns)]));
+  measureSpan();
+}
+
+/** Between which steps anything is known. */
+function measureSpan() {
   const recorded = [
     ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
     ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),
@@ -55,8 +71,45 @@ function unpacked({ dtype, data, at, shape }, bytes) {
 
 function withAngles(path) {
   if (path) path.angle = path.cosine.map((c) => (Math.acos(Math.max(-1, Math.min(1, c))) * 180) / Math.PI);
+  if (path?.steps) path.steps.angle = path.steps.cosine;
   return path;
 }
+
+const GROWING = ['losses', 'cosine', 'distance', 'update_norm', 'learning_rate'];
+
+/** The path of a run that is watched, before its first step: every column has steps of its own. */
+export const growingPath = () => ({
+  step: new Int32Array(), span: 1, steps: Object.fromEntries(GROWING.map((name) => [name, new Int32Array()])),
+  ...Object.fromEntries(GROWING.map((name) => [name, new Float32Array()])),
+});
+
+/** Put what is new behind the first `from` numbers of each column; with `anew` the others are gone. */
+export function extendPath(path, { anew, columns, first, last, span }) {
+  if (anew) Object.assign(path, growingPath(), { exact: null });
+  for (const [name, { from, step, value }] of Object.entries(columns)) {
+    path.steps[name] = joined(path.steps[name].subarray(0, from), numbersOf(step));
+    path[name] = joined(path[name].subarray(0, from), numbersOf(value));
+  }
+  Object.assign(path, { step: Int32Array.from(last > first ? [first, last] : []), span, from: {} });
+  withAngles(path);
+  measureSpan();
+}
+
+/** Numbers that came by themselves. */
+export const numbersOf = (packed) => unpacked(packed, null);
+
+function joined(one, two) {
+  const both = new one.constructor(one.length + two.length);
+  both.set(one);
+  both.set(two, one.length);
+  return both;
+}
+
+/** The steps of a column of a run. */
+export const stepsOf = (columns, name) => columns.steps?.[name] ?? columns.step;
+
+/** Every step at which a run has a number. */
+export const allSteps = (columns) => (columns.steps ? Object.values(columns.steps).flatMap((steps) => [...steps]) : [...columns.step]);
 
 /** Index of the last state at or before `step`; -1 before the first. */
 export function stateAt(steps, step) {
@@ -79,8 +132,10 @@ export function nearest(values, value) {
 
 /** Value of a column at the last state at or before `step`; undefined where there is none yet. */
 export function valueAt(columns, name, step) {
-  const index = columns?.[name] ? stateAt(columns.step, step) : -1;
-  if (index < 0) return undefined;
+  if (columns?.exact?.step === step) return columns.exact[name];
+  const steps = columns?.[name] ? stepsOf(columns, name) : [];
+  const index = stateAt(steps, step);
+  if (index < 0 || (columns.span > 1 && steps[index] < step && index + 1 < steps.length)) return undefined; // not kept
   columns.from ??= {};
   columns.from[name] ??= columns[name].findIndex(Number.isFinite);
   return columns.from[name] >= 0 && index >= columns.from[name] ? columns[name][index] : undefined;

@@ -1,6 +1,6 @@
 // Pictures and clips of the landscape, pictures of panels, and the curves as CSV.
 
-import { content, firstStep, lastStep, pathOf, stateAt, surfaces } from './data.js';
+import { allSteps, content, firstStep, lastStep, pathOf, stateAt, stepsOf, surfaces } from './data.js';
 import { el, svg } from './dom.js';
 import { runColour, themeColour } from './colour.js';
 import { markerPath } from './markers.js';
@@ -56,7 +56,8 @@ export function landCanvas(land, scale) {
     land.scene.draw(land.view, land.layer, width, height, scale, land.thickness);
     context.drawImage(land.ground, 0, 0, width, height);
   }
-  land.pen(pen);
+  land.penFixed(pen);
+  land.penMoving(pen, !land.scene);
   land.paint();
   return canvas;
 }
@@ -74,7 +75,8 @@ export function landSvg(land) {
     land.scene.draw(land.view, land.layer, width, height, 2, land.thickness);
     pen.image(land.ground, 0, 0, width, height);
   }
-  land.pen(pen, !space);
+  land.penFixed(pen, !space);
+  land.penMoving(pen, !space);
   land.paint();
   const whole = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height: height + top, viewBox: `0 0 ${width} ${height + top}` },
     svg('rect', { width, height: height + top, fill: themeColour('paper') }), head, body);
@@ -116,13 +118,13 @@ export async function saveLand(land, format) {
 
 /** Film a land while `player` plays the chosen range once; resolves to the clip (WebM). */
 export async function filmLand(land, player) {
-  const [width, height] = [land.stage.clientWidth, land.stage.clientHeight].map((v) => 2 * Math.round(v / 2));
-  const canvas = el('canvas', { width: 2 * width, height: 2 * height });
+  const [width, height] = [land.over.width, land.over.height].map((v) => 2 * Math.round(v / 2)); // as sharp as the screen
+  const canvas = el('canvas', { width, height });
   const context = canvas.getContext('2d');
   const compose = () => {
     context.fillStyle = themeColour('paper');
     context.fillRect(0, 0, canvas.width, canvas.height);
-    for (const layer of land.scene ? [land.ground, land.over] : [land.over]) context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+    for (const layer of [...(land.scene ? [land.ground] : []), land.fixed, land.over]) context.drawImage(layer, 0, 0, canvas.width, canvas.height);
   };
   const type = ['video/webm;codecs=vp9', 'video/webm;codecs=vp8', 'video/webm'].find((t) => MediaRecorder.isTypeSupported(t));
   if (!type) throw new Error('this browser cannot record WebM');
@@ -165,10 +167,10 @@ export function curvesCsv() {
   for (const run of visibleRuns()) {
     const plane = pathOf(surfaces[state.surface], run);
     const at = (columns, name, step) => {
-      const index = columns?.[name] ? stateAt(columns.step, step) : -1;
-      return index >= 0 && columns.step[index] === step ? csvNumber(columns[name][index]) : '';
+      const index = columns?.[name] ? stateAt(stepsOf(columns, name), step) : -1;
+      return index >= 0 && stepsOf(columns, name)[index] === step ? csvNumber(columns[name][index]) : '';
     };
-    const steps = [...new Set([run.path, run.measured, plane].flatMap((columns) => (columns ? [...columns.step] : [])))].sort((a, b) => a - b);
+    const steps = [...new Set([run.path, run.measured, plane].flatMap((columns) => (columns ? allSteps(columns) : [])))].sort((a, b) => a - b);
     for (const step of steps) {
       rows.push([quoted(run.name), step, at(run.measured, 'loss', step), at(run.path, 'losses', step), at(plane, 'inPlane', step), at(plane, 'residual', step),
         ...['cosine', 'distance', 'update_norm', 'learning_rate'].map((name) => at(run.path, name, step))]);

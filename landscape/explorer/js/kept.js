@@ -1,32 +1,11 @@
 // A picture of the ground with its depth, kept while nothing but the paths moves.
 
-import { programOf } from './webgl.js';
-
 const SAMPLES = 4;
-
-const KEPT_VERTEX = `
-void main() {
-  gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0.0, 1.0);
-}`;
-
-const KEPT_FRAGMENT = `
-uniform sampler2D picture;
-uniform highp sampler2D depth;
-out vec4 colour;
-void main() {
-  ivec2 at = ivec2(gl_FragCoord.xy);
-  colour = texelFetch(picture, at, 0);
-  gl_FragDepth = texelFetch(depth, at, 0).r;
-}`;
 
 export class KeptGround {
   /** @type {string | null} */ size = null;
   constructor(gl) {
     this.gl = gl;
-    const { program, uniforms } = programOf(gl, KEPT_VERTEX, KEPT_FRAGMENT);
-    this.program = program;
-    this.uniforms = uniforms;
-    this.array = gl.createVertexArray();
     this.smooth = gl.createFramebuffer();
     this.plain = gl.createFramebuffer();
     this.key = null;
@@ -59,7 +38,7 @@ export class KeptGround {
     this.depth = texture(gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT);
   }
 
-  /** Have `draw` called when `key` or the size changed; then show what it drew, depth and all. */
+  /** Have `draw` called when `key` or the size changed; then show what it drew. Its depth is in `depth`. */
   show(key, width, height, draw) {
     const { gl } = this;
     const samples = width * height > 6e6 ? 0 : Math.min(SAMPLES, gl.getParameter(gl.MAX_SAMPLES));
@@ -77,19 +56,9 @@ export class KeptGround {
       this.key = key;
     }
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.disable(gl.BLEND);
-    gl.enable(gl.DEPTH_TEST);
-    gl.depthMask(true);
-    gl.depthFunc(gl.ALWAYS);
-    gl.useProgram(this.program);
-    [this.picture, this.depth].forEach((texture, unit) => {
-      gl.activeTexture(gl.TEXTURE0 + unit);
-      gl.bindTexture(gl.TEXTURE_2D, texture);
-    });
-    gl.uniform1i(this.uniforms.picture, 0);
-    gl.uniform1i(this.uniforms.depth, 1);
-    gl.activeTexture(gl.TEXTURE0);
-    gl.bindVertexArray(this.array);
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    gl.clear(gl.COLOR_BUFFER_BIT); // or the browser clears a shown canvas itself, at the next line that is drawn
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, this.plain);
+    gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
   }
 }

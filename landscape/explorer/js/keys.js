@@ -2,7 +2,7 @@
 
 import { isDark } from './colour.js';
 import { firstStep, hasSteps, lastStep, nearest, runs } from './data.js';
-import { goTo, onlyRun, setState, state, toggle, toggleRun } from './state.js';
+import { goTo, onWindow, onlyRun, setState, state, toggle, toggleRun } from './state.js';
 
 export function makeKeys(player, lands, act) {
   const actions = {
@@ -27,7 +27,7 @@ export function makeKeys(player, lands, act) {
     '?': act.help,
     i: act.notes,
   };
-  addEventListener('keydown', (event) => {
+  onWindow('keydown', (event) => {
     const target = /** @type {Element} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
     if (target.closest('select, input:not([type=range]), textarea')) return;

@@ -2,38 +2,43 @@
 
 import { boxOf, namedCamera, viewOf, wrapped } from './camera.js';
 import { content, nearest, surfaces } from './data.js';
-import { el, reducedMotion } from './dom.js';
+import { el } from './dom.js';
 import { drawFlat } from './flat.js';
+import { Follower } from './follow.js';
 import { terrainOf } from './field.js';
 import { short } from './format.js';
 import { listen } from './gestures.js';
 import { isoline, isovalues, labelPlaces } from './isolines.js';
-import { drawOverlay } from './overlay.js';
+import { drawFixed, drawMoving } from './overlay.js';
 import { RunLayer } from './paths.js';
-import { CanvasPen } from './pen.js';
+import { penOn } from './pen.js';
 import { groundUnder } from './picking.js';
 import { groundTip, runTip, showTip } from './tip.js';
 import { Scene } from './scene.js';
-import { goTo, setState, state } from './state.js';
-import { hasWebGL } from './webgl.js';
+import { goTo, inFrame, setState, state } from './state.js';
+import { hasWebGL, isSoftware } from './webgl.js';
 
-const TILT_MS = 600;
-const FOLLOW_MS = 70;
 const REACH = { mouse: 9, pen: 12, touch: 20 };
 
 export class Land {
   /** Set by lands.js: another surface than the state's or why there is none, colours, what it says. */
-  given = null; refused = null; bar = null; clear = null; say = null; onPaint = null;
+  given = null; refused = null; bar = null; clear = null; say = null; onPaint = null; end = null;
+
+  follower = new Follower();
+
+  /** What layout said, until a size changes; and for what view the fixed canvas was drawn. */
+  extent = null; room = null; still = null;
 
   /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
   constructor(parent, field) {
     this.field = field;
     this.layer = new RunLayer();
     this.ground = el('canvas', { class: 'ground', 'aria-hidden': 'true' });
+    this.fixed = el('canvas', { class: 'fixed', 'aria-hidden': 'true' });
     this.over = el('canvas', { class: 'runs', 'aria-hidden': 'true' });
     this.tip = el('div', { class: 'tip', hidden: true });
     this.said = el('p', { class: 'hint', role: 'status' });
-    this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.over, this.tip, this.said);
+    this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.fixed, this.over, this.tip, this.said);
     this.section = el('section', { class: 'land', 'aria-label': field === 'surface' ? 'landscape' : 'second landscape' }, this.stage);
     parent.append(this.section);
     if (hasWebGL()) {
@@ -42,12 +47,13 @@ export class Land {
     }
     this.focus = null;
     this.cursor = null;
-    this.camera = null;
     this.stage.addEventListener('pointermove', (event) => this.hover(event));
     this.stage.addEventListener('pointerleave', (event) => { if (event.pointerType !== 'touch') this.tip.hidden = true; });
     listen(this.stage, this);
     new ResizeObserver(() => this.resize()).observe(this.stage);
   }
+
+  get camera() { return this.follower.camera; }
 
   get surface() { return this.given ?? surfaces[state[this.field]]; }
 
@@ -63,6 +69,7 @@ export class Land {
     this.terrain = terrainOf(this.surface, this.metric, this.given ? 'linear' : state.scale, state.clip);
     this.box = boxOf(this.surface);
     this.oblique = namedCamera('oblique', this.terrain);
+    this.still = null;
     this.isolines = this.terrain.empty ? [] : isovalues(this.terrain).map((value) => {
       const height = this.terrain.height(value);
       const lines = isoline(this.terrain.field, height);
@@ -93,58 +100,30 @@ export class Land {
     return { azimuth, elevation, tilt: space ? 1 : 0, zoom, panX, panY };
   }
 
-  /** Move to the wanted camera: at once, or damped, the tilt in its own time. */
-  follow(now) {
-    const goal = this.wanted();
-    const jump = !this.camera || reducedMotion.matches;
-    if (jump) { this.camera = goal; return true; }
-    const passed = Math.min(250, now - (this.then ?? now - 16));
-    this.then = now;
-    if (this.tilting?.to !== goal.tilt) this.tilting = goal.tilt === this.camera.tilt ? { to: goal.tilt } : { to: goal.tilt, from: { ...this.camera }, start: now };
-    if (this.tilting.from) {
-      const t = Math.min(1, (now - this.tilting.start) / TILT_MS);
-      const eased = t * t * (3 - 2 * t);
-      for (const name of Object.keys(goal)) this.camera[name] = this.tilting.from[name] + eased * (name === 'azimuth' ? wrapped(goal[name] - this.tilting.from[name]) : goal[name] - this.tilting.from[name]);
-      if (t < 1) return false;
-      this.tilting = { to: goal.tilt };
-    }
-    const share = 1 - Math.exp(-passed / FOLLOW_MS);
-    let rest = 0;
-    for (const name of Object.keys(goal)) {
-      const way = name === 'azimuth' ? wrapped(goal[name] - this.camera[name]) : goal[name] - this.camera[name];
-      const size = name === 'zoom' ? goal.zoom : name === 'azimuth' || name === 'elevation' ? 90 : 1;
-      rest = Math.max(rest, Math.abs(way) / size);
-      this.camera[name] += share * way;
-    }
-    if (rest < 4e-4) this.camera = goal;
-    return rest < 4e-4;
-  }
-
   /** Draw what moves: once now, and on while the camera is under way. */
   render() {
     if (!this.terrain || this.waiting) return;
     this.drawing ??= new Promise((done) => { this.done = done; });
     this.waiting = true;
-    requestAnimationFrame((now) => {
+    inFrame((now) => {
       this.waiting = false;
-      const still = this.follow(now);
+      const still = this.follower.follow(this.wanted(), now);
       this.paint();
-      if (still) { this.then = undefined; this.done(); this.drawing = null; } else this.render();
+      if (still) { this.done(); this.drawing = null; } else this.render();
     });
   }
 
   paint() {
-    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    this.extent ??= [this.stage.clientWidth, this.stage.clientHeight]; // layout is asked for only when it changed
+    const [width, height] = this.extent;
     if (!width || !height) return;
     const dots = Math.min(2, Math.max(1, devicePixelRatio));
     this.measure(width, height);
-    this.scene?.draw(this.view, this.layer, width, height, dots, this.thickness);
-    const [w, h] = [Math.round(width * dots), Math.round(height * dots)];
-    if (this.over.width !== w || this.over.height !== h) Object.assign(this.over, { width: w, height: h });
-    const context = this.over.getContext('2d');
-    context.setTransform(dots, 0, 0, dots, 0, 0);
-    context.clearRect(0, 0, width, height);
-    this.pen(new CanvasPen(context));
+    this.scene?.draw(this.view, this.pensPaths ? null : this.layer, width, height, dots, this.thickness);
+    const still = [...this.view.matrix(width, height), width, height, dots, this.size, ...Object.values(this.frame)].join();
+    if (this.still !== still) this.penFixed(penOn(this.fixed, width, height, dots));
+    this.still = still;
+    this.penMoving(penOn(this.over, width, height, dots));
     this.bar?.step();
     this.onPaint?.();
   }
@@ -153,10 +132,10 @@ export class Land {
   measure(width, height) {
     const { tilt } = this.camera;
     const inset = (flat, space) => flat + tilt * (space - flat);
-    this.room ??= this.clear?.() ?? { top: 0, bottom: 0, size: 11 }; // layout is asked for only when it changed
+    this.room ??= this.clear?.() ?? { top: 0, bottom: 0, size: 11 };
     const { top, bottom, size } = this.room;
     this.size = size;
-    this.thickness = 1.5 * Math.max(1, size / 12);
+    this.thickness = (state.talk === 'on' ? 2.1 : 1.5) * Math.max(1, size / 11.5);
     this.pane = { x: 0, y: 0, width, height };
     const sides = inset(1.2, 3.6) * this.size;
     this.frame = { x: sides, y: top + inset(0.6, 1.8) * this.size, width: width - 2 * sides, height: height - top - bottom - inset(2.4, 5.4) * this.size };
@@ -164,18 +143,24 @@ export class Land {
     this.layer.step(state.step, this.view, { x: 0, y: top, width, height: height - top });
   }
 
-  /** Everything that is not the scene; without WebGL also the ground and the paths. */
-  pen(pen, whole = !this.scene) {
-    if (whole) {
-      drawFlat(pen, this, this.view);
-      this.layer.drawFlat(pen, this.view, this.thickness);
-    }
-    drawOverlay(pen, this, this.view);
+  /** Whether a pen draws the paths: in the map, where WebGL would be no faster; a film takes the scene whole. */
+  get pensPaths() { return !this.scene || (isSoftware() && this.view.tilt === 0 && !this.onPaint); }
+
+  /** What stands while the camera does; without WebGL also the ground. */
+  penFixed(pen, ground = !this.scene) {
+    if (ground) drawFlat(pen, this, this.view);
+    drawFixed(pen, this, this.view);
+  }
+
+  /** What moves with the steps. */
+  penMoving(pen, paths = this.pensPaths) {
+    if (paths) this.layer.drawFlat(pen, this.view, this.thickness);
+    drawMoving(pen, this, this.view);
   }
 
   /** The stage or what stands over it changed its size. */
   resize() {
-    this.room = null;
+    [this.room, this.extent] = [null, null];
     if (this.terrain) this.render();
   }
 

@@ -34,6 +34,7 @@ function dress(land) {
   };
   const watcher = new ResizeObserver(() => land.resize());
   for (const over of [byId('over'), document.querySelector('.story')].filter(Boolean)) watcher.observe(over);
+  land.end = () => { watcher.disconnect(); land.scene?.end(); };
   land.dressed = () => {
     if (surface) surface.value = state[land.field];
     if (metric) {

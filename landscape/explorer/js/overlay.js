@@ -1,4 +1,4 @@
-// What is drawn above the ground with a pen: axes, values of isolines, markers, names, pins.
+// What is drawn above the ground with a pen: axes and values of isolines; markers, names and pins.
 
 import { RELIEF } from './camera.js';
 import { HALO, groundColour, isDark, themeColour } from './colour.js';
@@ -11,12 +11,16 @@ import { linearTicks, ticksOf } from './ticks.js';
 const MOST_LABELS = 8;
 const haloColour = () => HALO[isDark() ? 'dark' : 'light'];
 
-/** Everything above the scene of a land; `size` is the height of small text. */
-export function drawOverlay(pen, land, view) {
+/** What stands above the scene of a land while the camera does; `size` is the height of small text. */
+export function drawFixed(pen, land, view) {
   if (!land.terrain.empty) (view.tilt > 0.5 ? drawSpaceAxes : drawMapAxes)(pen, land, view);
   if (!land.terrain.empty) drawIsovalues(pen, land, view);
   drawMeasured(pen, land, view);
   drawOrigin(pen, land, view);
+}
+
+/** What moves with the steps, and what was chosen. */
+export function drawMoving(pen, land, view) {
   drawMarkers(pen, land);
   drawPins(pen, land, view);
 }
@@ -58,7 +62,6 @@ function drawMapAxes(pen, land, view) {
     if (py < boxTop || py > boxBottom) pen.line([[x0, py], [x0 + width, py]], faint);
     else pen.line([[x0, py], [Math.max(x0, boxLeft), py], null, [Math.min(x0 + width, boxRight), py], [x0 + width, py]], faint);
     if (py < land.frame.y + titleY + 2 * size || py > y0 + height - 3 * size) continue;
-    pen.line([[x0, py], [x0 + 4, py]], { colour: look.colour, alpha: 0.6 });
     pen.text(tickText(v), x0 + 7, py + size / 3, look);
   }
   pen.text(xTitle, x0 + width - 10, foot, { ...look, align: 'end', weight: 600 });
@@ -109,7 +112,7 @@ function drawSpaceAxes(pen, land, view) {
 /** Values on the isolines, upright, where they are seen and apart from each other. */
 function drawIsovalues(pen, land, view) {
   const { box, size, terrain, pane } = land;
-  const taken = land.layer.items.filter((item) => item.at).flatMap(({ x, y, points }) => [[x, y], view.pixel(points[0])]);
+  const taken = land.layer.items.flatMap(({ points }) => [points[0], points[points.length - 1]]).map(view.pixel);
   for (const { value, height, places } of land.isolines) {
     for (const { x, y, along } of places) {
       const point = box.place(x, y, height);

@@ -3,24 +3,25 @@
 import { actions, say, switchView } from './actions.js';
 import { applyTheme, groundColour, runColour } from './colour.js';
 import { makeCurves } from './curves.js';
-import { commonPrefix, content, firstStep, hasSteps, lastStep, load, runs, surfaces } from './data.js';
+import { commonPrefix, content, firstStep, hasSteps, lastStep, load, runs, surfaces, unpackedText } from './data.js';
 import { byId, reducedMotion } from './dom.js';
 import { curvesCsv, download, filmLand, landCanvas, landSvg, slug } from './export.js';
 import { percent } from './format.js';
 import { makeKeys } from './keys.js';
 import { makeLands } from './lands.js';
-import { makeLegend } from './legend.js';
+import { focusListeners, makeLegend } from './legend.js';
 import { makeMatrices } from './matrix.js';
 import { makeHelp, makeNotes, sentence } from './notes.js';
 import { distanceTo, sliceOf } from './pins.js';
 import { clockOf, makePlayer } from './player.js';
-import { announce, hashOf, initial, onChange, setState, startState, state } from './state.js';
+import { announce, forget, hashOf, initial, onChange, onWindow, readHash, setState, startState, state } from './state.js';
 import { makeStory } from './story.js';
 import { makeTable } from './table.js';
 import { makeTools } from './tools.js';
 import { hasWebGL } from './webgl.js';
 
 const FIRST_LOOK_MS = 1600;
+let handed = Promise.resolve(); // one content after the other
 
 /** The caption follows the step; what is read aloud follows at most once a second. */
 function makeCaption() {
@@ -34,7 +35,7 @@ function makeCaption() {
       byId('live').textContent = byId('caption').textContent;
     }, Math.max(250, 1000 - (performance.now() - spoken)));
   };
-  onChange((changed) => (changed.has('step') || changed.has('hidden')) && update());
+  onChange((changed) => ['step', 'hidden', 'table'].some((name) => changed.has(name)) && update());
   byId('caption').textContent = sentence(Math.floor(state.step));
 }
 
@@ -60,27 +61,39 @@ function makeScale() {
     document.body.classList.toggle('no-curves', state.curves === 'off' || talk);
     if (document.documentElement.dataset.ready) announce(['size']);
   };
-  addEventListener('resize', update);
+  onWindow('resize', update);
   onChange((changed) => { if (changed.has('talk') || changed.has('curves')) update(); });
   update();
 }
 
-/** The content that lies packed in the page. */
-async function packedContent() {
-  const bytes = Uint8Array.from(atob(byId('content').textContent), (c) => c.charCodeAt(0));
-  const plain = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
-  const length = new DataView(plain).getUint32(0, true);
-  return [JSON.parse(new TextDecoder().decode(new Uint8Array(plain, 4, length))), new Uint8Array(plain, 4 + length)];
+/** Take away what is shown; returns the address of its view. */
+function clear({ player, lands }) {
+  const view = hashOf(state);
+  player?.stop();
+  globalThis.explorer.cancelFirstLook?.();
+  forget();
+  focusListeners.length = 0;
+  for (const land of lands) land.end();
+  for (const id of ['player', 'tools', 'legend', 'lands', 'side', 'more', 'rows']) byId(id).replaceChildren();
+  document.querySelectorAll('.story, body > dialog').forEach((node) => node.remove());
+  return view;
 }
 
-/** Show a page's content: that of a file, or what a live view or a notebook hands over. */
-async function show(given, bytes) {
+/**
+ * Show a page's content: that of a file, or what a live view, a notebook or a page that holds this
+ * one hands over. Called again it shows the new content in the view in which the old one was left,
+ * as far as there is such a view.
+ * @param {any} given the content @param {Uint8Array} [bytes] columns that do not lie in it
+ */
+export async function show(given, bytes) {
+  const before = globalThis.explorer && clear(globalThis.explorer);
   load(given, bytes);
   const lands = [];
   const prefix = commonPrefix(runs.map((run) => run.name));
   for (const run of runs) run.short = run.name.slice(prefix.length);
-  const first = location.hash.length < 2;
+  const first = before === undefined && location.hash.length < 2;
   startState();
+  if (before !== undefined) Object.assign(state, initial, readHash(before));
   if (first && content.marks.length) Object.assign(state, { marks: content.marks });
   initial.marks = state.marks;
   applyTheme();
@@ -117,17 +130,22 @@ async function show(given, bytes) {
   document.body.classList.toggle('bare', !document.querySelector('#curves .panel:not([hidden])'));
   if (runs.length) makeTable(byId('rows'));
   makeKeys(player, lands, act);
-  byId('not-shown').addEventListener('click', act.notes);
-  byId('close-table').addEventListener('click', act.table);
+  byId('not-shown').onclick = act.notes;
+  byId('close-table').onclick = act.table;
   lands.forEach((land) => { land.render(); });
   await Promise.all(lands.map((land) => land.drawing));
   // For the console, for a page that holds this one, and for tests.
   globalThis.explorer = {
-    state, initial, setState, runs, surfaces, lands, charts, player, story, curvesCsv, landSvg, landCanvas, sliceOf, distanceTo, clockOf, hashOf, film: () => filmLand(lands[0], player), colour: runColour, ground: groundColour,
+    load: show, state, initial, setState, runs, surfaces, lands, charts, player, story, curvesCsv, landSvg, landCanvas, sliceOf, distanceTo, clockOf, hashOf, film: () => filmLand(lands[0], player), colour: runColour, ground: groundColour,
   };
-  addEventListener('message', ({ data }) => { if (Number.isInteger(data?.step)) setState({ step: Math.max(firstStep, Math.min(lastStep, data.step)) }); });
+  onWindow('message', ({ data, source }) => {
+    if (typeof data?.content === 'string' && source === parent && parent !== window) {
+      handed = handed.then(() => unpackedText(data.content)).then((parts) => show(...parts)).catch((error) => say(`No new content: ${error.message}.`));
+    }
+    if (Number.isInteger(data?.step)) setState({ step: Math.max(firstStep, Math.min(lastStep, data.step)) });
+  });
   document.documentElement.dataset.ready = 'true';
-  if (first && player && surfaces.length && !reducedMotion.matches) firstLook(player);
+  if (first && player && surfaces.length && !content.live && !reducedMotion.matches) firstLook(player);
 }
 
 /** The whole paths are seen, then they play once from the first step; whoever touches anything is first. */
@@ -137,8 +155,3 @@ function firstLook(player) {
   for (const name of ['pointerdown', 'keydown', 'hashchange', 'input']) addEventListener(name, cancel, { once: true, capture: true });
   globalThis.explorer.cancelFirstLook = cancel;
 }
-
-packedContent().then((parts) => show(...parts)).catch((error) => {
-  say(`This page could not be drawn: ${error.message}. It needs a browser of 2023 or later.`);
-  throw error;
-});

@@ -3,13 +3,16 @@
 import { pathOf, stateAt, valueAt } from './data.js';
 import { heightAt } from './field.js';
 import { isHidden } from './picking.js';
-import { lineVertices } from './ribbons.js';
+import { lineVertices, reachAlong } from './ribbons.js';
+import { simplified } from './simplify.js';
 import { DASHES } from './markers.js';
 import { HALO, isDark, rgb, runColour, shareColour } from './colour.js';
 import { state, visibleRuns } from './state.js';
 import { thinned } from './ticks.js';
 
-const MOST_POINTS = 3200; // drawn per run for a whole path
+const MOST_POINTS = 3200; // looked at per run for a whole path
+const TOLERANCE = 0.25; // pixels between a path and the line that is drawn for it
+const SHADE = 60; // pixels that count as much as a change from one end of a path's colours to the other
 export const motion = { smooth: false }; // between states while playing, on states otherwise
 
 export class RunLayer {
@@ -17,11 +20,15 @@ export class RunLayer {
   terrain = null;
   box = null;
   ribbons = null;
+  detail = null;
+  axes = 0;
+  /** Counts what was drawn anew. */ version = 0;
 
   /** Take over the visible runs of a terrain. */
   show(terrain, box, ribbons) {
     Object.assign(this, { terrain, box, ribbons });
     const old = new Map(this.items.map((item) => [item.run.index, item]));
+    this.detail = null;
     this.items = visibleRuns().map((run) => [run, pathOf(terrain.surface, run)]).filter(([, path]) => path)
       .map(([run, path]) => this.item(run, path, old.get(run.index)));
   }
@@ -40,14 +47,31 @@ export class RunLayer {
       points: Array.from(path.step, (_, i) => box.place(path.x[i], path.y[i], first(own(i), ground(i)))),
       feet: Array.from(path.step, (_, i) => box.place(path.x[i], path.y[i], first(ground(i), own(i)))),
     };
-    item.tints = tintsOf(item, terrain);
-    if (this.ribbons) item.buffers.kept = this.ribbons.buffer(lineVertices(item.kept.map((i) => item.points[i]), (k) => item.tints(item.kept[k])), item.buffers.kept);
+    Object.assign(item, tintsOf(item, terrain));
     return item;
+  }
+
+  /** Choose what of every path is drawn in a view; from straight above heights do not matter. */
+  refine({ scale, tilt }) {
+    const detail = 2 ** Math.ceil(Math.log2(scale * Math.max(1, devicePixelRatio)));
+    const axes = tilt > 0 ? [0, 1, 2] : [0, 1];
+    if (detail === this.detail && axes.length === this.axes) return;
+    Object.assign(this, { detail, axes: axes.length, version: this.version + 1 });
+    for (const item of this.items) {
+      const { kept, points, shares, tints } = item;
+      const columns = [...axes.map((n) => kept.map((i) => points[i][n])),
+        ...shares.map((share) => kept.map((i) => ((share(i) || 0) * SHADE) / detail))];
+      item.drawn = simplified(columns, TOLERANCE / detail).map((k) => kept[k]);
+      const corners = item.drawn.map((i) => points[i]);
+      item.reach = reachAlong(corners);
+      if (this.ribbons) item.buffers.drawn = this.ribbons.buffer(lineVertices(corners, (k) => tints(item.drawn[k])), item.buffers.drawn);
+    }
   }
 
   /** Markers at a step in a view; positions between states while playing. */
   step(step, view, frame) {
     this.drawn = { step, view };
+    this.refine(view);
     for (const item of this.items) {
       const { path, points, feet } = item;
       const now = stateAt(path.step, step);
@@ -69,31 +93,43 @@ export class RunLayer {
     }
   }
 
-  /** Indices [from, to) of the kept vertices of a trail, and the states of its exact end. */
-  trail({ path, kept, state: last, at }, step) {
+  /**
+   * What of a trail is among the drawn corners, [from, to], and its ends that are not: each a line
+   * of two points with the states whose colours they have and the length of the path before it.
+   */
+  trail({ path, points, drawn, reach, state: last, at }, step) {
     if (state.trail === '0' || last === undefined) return null;
     const start = state.trail === 'all' ? 0 : Math.max(0, stateAt(path.step, step - Number(state.trail)));
-    const from = Math.max(0, stateAt(kept, start - 0.5) + 1);
-    const to = stateAt(kept, last);
-    const states = [];
-    for (let i = Math.max(start, to >= 0 ? kept[to] : 0); i <= last; i += 1) states.push(i);
-    return { from, to, states, end: at };
+    const [from, to] = [stateAt(drawn, start - 0.5) + 1, stateAt(drawn, last)];
+    const ends = [];
+    if (to < from) ends.push({ line: [points[start], at], states: [start, last], before: 0 });
+    else {
+      const before = Math.max(0, reach[from] - Math.hypot(...points[start].map((v, n) => v - points[drawn[from]][n])));
+      if (drawn[from] > start) ends.push({ line: [points[start], points[drawn[from]]], states: [start, drawn[from]], before });
+      ends.push({ line: [points[drawn[to]], at], states: [drawn[to], last], before: reach[to] });
+    }
+    return { start, from, to, ends };
   }
 
+  /** The whole paths, faint: they stand while the camera does. */
+  drawWhole(width) {
+    for (const { buffers, drawn } of this.items) this.ribbons.draw(buffers.drawn, 0, drawn.length - 1, { width: 0.8 * width, strength: 0.55 });
+  }
+
+  /** The trails up to the step. */
   drawGl(view, width) {
     const { ribbons } = this;
     const halo = [...rgb(HALO[isDark() ? 'dark' : 'light']), 1];
     for (const item of this.items) {
-      ribbons.draw(item.buffers.kept, 0, item.kept.length - 1, { width: 0.8 * width, strength: 0.55 });
-    }
-    for (const item of this.items) {
       const trail = this.trail(item, this.drawn.step);
       if (!trail) continue;
-      const tail = [...trail.states.map((i) => item.points[i]), trail.end];
-      item.buffers.tail = ribbons.buffer(lineVertices(tail, (k) => item.tints(trail.states[Math.min(k, trail.states.length - 1)])), item.buffers.tail);
+      const { ends } = trail;
+      ends.forEach(({ line, states, before }, k) => {
+        item.buffers[k] = ribbons.buffer(lineVertices(line, (n) => item.tints(states[n]), before), item.buffers[k]);
+      });
       const both = (look) => {
-        ribbons.draw(item.buffers.kept, trail.from, trail.to, look);
-        ribbons.draw(item.buffers.tail, 0, tail.length - 1, look);
+        ribbons.draw(item.buffers.drawn, trail.from, trail.to, look);
+        ends.forEach((_, k) => ribbons.draw(item.buffers[k], 0, 1, look));
       };
       both({ width: 1.5 * width + 3.4, cover: halo });
       both({ width: 1.5 * width, dash: DASHES[item.run.dash], nearer: 0.005 });
@@ -103,12 +139,11 @@ export class RunLayer {
 
   drawFlat(pen, view, width) {
     const at = (item) => (i) => { const p = item.points[i]; return p.every(Number.isFinite) ? view.pixel(p) : null; };
-    for (const item of this.items) pen.line(item.kept.map(at(item)), { colour: item.colour, width: 0.8 * width, alpha: 0.55 });
+    for (const item of this.items) pen.line(item.drawn.map(at(item)), { colour: item.colour, width: 0.8 * width, alpha: 0.55 });
     for (const item of this.items) {
       const trail = this.trail(item, this.drawn.step);
       if (!trail) continue;
-      const points = [...item.kept.slice(trail.from, Math.max(trail.from, trail.to)), ...trail.states].map(at(item));
-      points.push(view.pixel(trail.end));
+      const points = [...[trail.start, ...item.drawn.slice(trail.from, trail.to + 1)].map(at(item)), view.pixel(item.at)];
       pen.line(points, { colour: HALO[isDark() ? 'dark' : 'light'], width: 1.5 * width + 3.4 });
       pen.line(points, { colour: item.colour, width: 1.5 * width, dash: DASHES[item.run.dash]?.filter(Boolean) });
     }
@@ -136,7 +171,7 @@ function farthest(surface) {
   return surface.farthest;
 }
 
-/** Colour and strength of a path at every state: of its run, or of a quantity along it. */
+/** Colour and strength of a path at every state, of its run or of a quantity along it, and what they follow. */
 function tintsOf({ run, path, colour }, terrain) {
   const plain = rgb(colour);
   const most = farthest(terrain.surface);
@@ -145,5 +180,8 @@ function tintsOf({ run, path, colour }, terrain) {
     angle: (i) => (valueAt(run.path, 'angle', path.step[i]) ?? NaN) / 180,
     residual: (i) => path.residual[i] / most,
   }[state.colour];
-  return (i) => [...(share ? rgb(shareColour(share(i))) : plain), state.fade === 'on' ? 1 - 0.75 * Math.min(1, path.residual[i] / most || 0) : 1];
+  const far = (i) => Math.min(1, path.residual[i] / most || 0);
+  const shares = [share, state.fade === 'on' && far].filter(Boolean);
+  const tints = (i) => [...(share ? rgb(shareColour(share(i))) : plain), state.fade === 'on' ? 1 - 0.75 * far(i) : 1];
+  return { tints, shares };
 }

@@ -74,6 +74,16 @@ export class CanvasPen {
   }
 }
 
+/** A pen on a canvas that was emptied, in CSS pixels. */
+export function penOn(canvas, width, height, dots) {
+  const [w, h] = [Math.round(width * dots), Math.round(height * dots)];
+  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
+  const context = canvas.getContext('2d');
+  context.setTransform(dots, 0, 0, dots, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return new CanvasPen(context);
+}
+
 /** Draws the same as SVG elements. */
 export class SvgPen {
   static count = 0;

@@ -1,6 +1,6 @@
 // The step slider, and playing in steps, in log steps or at equal speed along the paths.
 
-import { firstStep, lastStep, runs, stateAt, walkWindows } from './data.js';
+import { firstStep, lastStep, runs, stateAt, stepsOf, walkWindows } from './data.js';
 import { el, reducedMotion, svg } from './dom.js';
 import { motion } from './paths.js';
 import { goTo, onChange, setState, state, visibleRuns } from './state.js';
@@ -12,7 +12,8 @@ function lengthTable(from, to, count = 400) {
   const paths = visibleRuns().filter((run) => run.path).map((run) => run.path);
   if (!paths.length) return null;
   const table = new Float64Array(count + 1);
-  for (const { step, update_norm: update } of paths) {
+  for (const path of paths) {
+    const [step, update] = [stepsOf(path, 'update_norm'), path.update_norm];
     const reach = [];
     let sum = 0;
     step.forEach((_, i) => reach.push(sum += Number.isFinite(update[i]) ? update[i] : 0));
@@ -115,7 +116,7 @@ export function makePlayer(parent) {
   button.addEventListener('click', togglePlay);
   slider.addEventListener('input', () => { if (playing) stop(); goTo(Number(slider.value)); });
 
-  const place = (step) => `${(100 * (step - firstStep)) / (lastStep - firstStep)}%`;
+  const place = (step) => `${(100 * (step - firstStep)) / (lastStep - firstStep || 1)}%`;
   const drawBands = () => {
     const band = (kind, [a, b], title, onclick) => el('button', { type: 'button', tabindex: -1, class: kind, title, onclick, style: `left:${place(a)};width:calc(${place(b)} - ${place(a)})` });
     bands.replaceChildren(
@@ -140,8 +141,9 @@ export function makePlayer(parent) {
     drawBands();
   };
   onChange((changed) => {
-    if (changed.has('step')) update();
-    if (['speed', 'trail', 'time', 'loop', 'range', 'marks'].some((name) => changed.has(name))) choices();
+    if (changed.has('data')) Object.assign(slider, { min: firstStep, max: lastStep });
+    if (changed.has('step') || changed.has('data')) update();
+    if (['speed', 'trail', 'time', 'loop', 'range', 'marks', 'data'].some((name) => changed.has(name))) choices();
     if (playing && ['time', 'range', 'loop'].some((name) => changed.has(name))) play();
   });
   icon();

@@ -46,8 +46,11 @@ uniform vec4 dash;
 uniform float unit;
 uniform vec4 cover;
 uniform float strength;
+uniform highp sampler2D ground;
+uniform int side; // of the ground that is drawn: 1 before it, -1 behind it, 0 whatever its depth
 out vec4 colour;
 void main() {
+  if (side != 0 && (gl_FragCoord.z <= texelFetch(ground, ivec2(gl_FragCoord.xy), 0).r) != (side > 0)) discard;
   float over = max(max(-at.x, at.x - span), 0.0);
   float inside = clamp(radius + 0.5 - length(vec2(over, at.y)), 0.0, 1.0);
   float whole = dash.x + dash.y + dash.z + dash.w;
@@ -62,6 +65,9 @@ void main() {
 }`;
 
 export class Ribbons {
+  dots = 1;
+  hides = false;
+
   constructor(gl) {
     this.gl = gl;
     const { program, uniforms } = programOf(gl, RIBBON_VERTEX, RIBBON_FRAGMENT);
@@ -79,14 +85,19 @@ export class Ribbons {
   /** A buffer of a line's vertices; `old` is filled again. */
   buffer(vertices, old) { return filledBuffer(this.gl, vertices, old, this.gl.ARRAY_BUFFER, this.gl.DYNAMIC_DRAW); }
 
-  begin(matrix, width, height, dots, unit) {
+  /** Draw with a matrix from now on; `ground` is the texture of a depth, `hides` whether it hides lines. */
+  begin(matrix, width, height, dots, unit, ground, hides = false) {
     const { gl, uniforms } = this;
-    this.dots = dots;
+    Object.assign(this, { dots, hides });
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, ground);
+    gl.activeTexture(gl.TEXTURE0);
     gl.useProgram(this.program);
     gl.bindVertexArray(this.array);
     gl.uniformMatrix4fv(uniforms.matrix, false, matrix);
     gl.uniform2f(uniforms.size, width * dots, height * dots);
     gl.uniform1f(uniforms.unit, unit * dots);
+    gl.uniform1i(uniforms.ground, 1);
   }
 
   /**
@@ -98,7 +109,7 @@ export class Ribbons {
     const { width, dash = null, cover = [0, 0, 0, 0], strength = 1, hidden = false, nearer = 0.004 } = look;
     if (to <= from) return;
     const { gl, uniforms, dots } = this;
-    gl.depthFunc(hidden ? gl.GREATER : gl.LEQUAL);
+    gl.uniform1i(uniforms.side, this.hides ? (hidden ? -1 : 1) : 0);
     gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
     const start = from * STRIDE;
     gl.vertexAttribPointer(0, 4, gl.FLOAT, false, STRIDE, start);
@@ -114,19 +125,32 @@ export class Ribbons {
   }
 }
 
-/** Vertices of a line through points [x, y, z] of the scene; a point that is not finite is a gap. */
-export function lineVertices(points, colourOf) {
-  const floats = new Float32Array(points.length * (STRIDE / 4));
-  const bytes = new Uint8Array(floats.buffer);
-  let [length, before] = [0, null];
+/** Length of the line through points up to each of them; one that is not finite is a gap. */
+export function reachAlong(points, before = 0) {
+  const reach = new Float32Array(points.length);
+  let [length, last] = [before, null];
   points.forEach((point, k) => {
     const good = point.every(Number.isFinite);
-    if (good && before) length += Math.hypot(point[0] - before[0], point[1] - before[1], point[2] - before[2]);
-    floats.set(good ? point : before ?? [0, 0, 0], 5 * k);
-    floats[5 * k + 3] = length;
+    if (good && last) length += Math.hypot(point[0] - last[0], point[1] - last[1], point[2] - last[2]);
+    reach[k] = length;
+    last = good ? point : null;
+  });
+  return reach;
+}
+
+/** Vertices of a line through points [x, y, z] of the scene, `before` of it behind the first. */
+export function lineVertices(points, colourOf, before = 0) {
+  const floats = new Float32Array(points.length * (STRIDE / 4));
+  const bytes = new Uint8Array(floats.buffer);
+  const reach = reachAlong(points, before);
+  let last = [0, 0, 0];
+  points.forEach((point, k) => {
+    const good = point.every(Number.isFinite);
+    if (good) last = point;
+    floats.set(last, 5 * k);
+    floats[5 * k + 3] = reach[k];
     const [r, g, b, a] = colourOf(k);
     bytes.set([255 * r, 255 * g, 255 * b, good ? 255 * (a ?? 1) : 0], k * STRIDE + 16);
-    before = good ? point : null;
   });
   return floats;
 }

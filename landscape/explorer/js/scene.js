@@ -8,7 +8,7 @@ import { Ribbons, lineVertices } from './ribbons.js';
 export class Scene {
   constructor(canvas) {
     this.canvas = canvas;
-    this.gl = canvas.getContext('webgl2', { antialias: false, alpha: true, premultipliedAlpha: true });
+    this.gl = canvas.getContext('webgl2', { antialias: false, depth: false, alpha: true, premultipliedAlpha: true });
     this.build();
     canvas.addEventListener('webglcontextlost', (event) => event.preventDefault());
   }
@@ -20,7 +20,11 @@ export class Scene {
     this.kept = new KeptGround(this.gl);
     this.isolines = [];
     this.version = 0;
+    /** @type {string | null} what the canvas shows when that is the ground alone */ this.alone = null;
   }
+
+  /** Give back what the browser lends to few scenes at a time. */
+  end() { this.gl.getExtension('WEBGL_lose_context')?.loseContext(); }
 
   show(terrain, box, isolines) {
     this.version += 1;
@@ -33,18 +37,29 @@ export class Scene {
     this.strength = hexToOklch(themeColour('isoline'))[0] > 0.5 ? 0.5 : 0.4;
   }
 
+  /** Draw the ground and, of a layer of runs, the paths; without one the canvas stays while it can. */
   draw(view, layer, width, height, dots, thickness) {
     const { gl, canvas } = this;
     const [w, h] = [Math.round(width * dots), Math.round(height * dots)];
+    const matrix = view.matrix(width, height);
+    const key = `${matrix.join()}|${w}|${h}|${this.version}|${layer?.version}|${thickness}`;
+    if (!layer && this.alone === key) return;
+    this.alone = layer ? null : key;
     if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
     gl.viewport(0, 0, w, h);
-    const matrix = view.matrix(width, height);
-    this.kept.show(`${matrix.join()}|${this.version}`, w, h, () => this.drawGround(matrix, view, width, height, dots));
-    gl.depthMask(false);
+    this.kept.show(key, w, h, () => {
+      this.drawGround(matrix, view, width, height, dots);
+      gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+      if (view.tilt === 0) gl.disable(gl.DEPTH_TEST); // from straight above nothing hides a path
+      layer?.drawWhole(thickness);
+      gl.bindVertexArray(null);
+    });
+    if (!layer) return;
+    gl.disable(gl.DEPTH_TEST);
     gl.enable(gl.BLEND);
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    if (view.tilt === 0) gl.disable(gl.DEPTH_TEST); // from straight above nothing hides a path
-    this.ribbons.begin(matrix, width, height, dots, view.scale);
+    // What hides a trail in the terrain is the depth that was kept with the ground.
+    this.ribbons.begin(matrix, width, height, dots, view.scale, this.kept.depth, view.tilt > 0);
     layer.drawGl(view, thickness);
     gl.bindVertexArray(null);
   }
@@ -61,8 +76,7 @@ export class Scene {
     gl.depthMask(false);
     gl.enable(gl.BLEND);
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ZERO, gl.ONE);
-    this.ribbons.begin(matrix, width, height, dots, view.scale);
+    this.ribbons.begin(matrix, width, height, dots, view.scale, this.kept.depth);
     for (const { buffer, count } of this.isolines) this.ribbons.draw(buffer, 0, count, { width: 0.9, strength: this.strength, nearer: 0.002 });
-    gl.bindVertexArray(null);
   }
 }

@@ -62,6 +62,18 @@ const makeFields = () => ({
   scene: { start: -1, read: whole(-1, 99) },
 });
 
+let life = new AbortController();
+
+/** Listen on the window for as long as the present content is shown. */
+export const onWindow = (name, act, more = {}) => addEventListener(name, act, { ...more, signal: life.signal });
+
+/** Nobody listens any more: other content is about to be shown. */
+export function forget() {
+  life.abort();
+  life = new AbortController();
+  listeners.length = 0;
+}
+
 let fields = {};
 export const state = {};
 export const initial = {};
@@ -74,7 +86,16 @@ export function startState() {
   fields = makeFields();
   for (const [name, field] of Object.entries(fields)) initial[name] = field.start;
   Object.assign(state, initial, readHash(location.hash));
-  addEventListener('hashchange', () => setState({ ...initial, ...readHash(location.hash) }));
+  onWindow('hashchange', () => setState({ ...initial, ...readHash(location.hash) }));
+}
+
+/** Let the last step be where the content now ends; whoever was there goes along. */
+export function stretch(before) {
+  const follows = Math.floor(state.step) === before;
+  fields.step = makeFields().step;
+  initial.step = fields.step.start;
+  if (follows) setState({ step: initial.step });
+  announce(['data']);
 }
 
 /** Call `listener(changed)` once per frame after changes; `changed` is the set of fields. */
@@ -98,16 +119,28 @@ export function announce(changed) {
   changed.forEach((name) => waiting.add(name));
 }
 
-function flush() {
+const due = [];
+let telling = false;
+
+/** Call `act(now)` in this frame, once all listeners have been told, or else in the next one. */
+export function inFrame(act) {
+  if (telling) due.push(act);
+  else requestAnimationFrame(act);
+}
+
+function flush(now) {
   const changed = waiting ?? new Set();
   waiting = null;
+  telling = true;
   for (const listener of listeners) listener(changed);
+  telling = false;
+  for (const act of due.splice(0)) act(now);
   clearTimeout(hashTimer);
   hashTimer = setTimeout(() => {
     try {
       history.replaceState(null, '', `#${hashOf(state)}`);
     } catch { /* a page inside a notebook has no address */ }
-  }, 200);
+  }, 400);
 }
 
 /** The address part of a state: what differs from the first view. */

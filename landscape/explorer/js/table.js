@@ -38,21 +38,22 @@ export function makeTable(parent) {
     const cells = columns.map(([id, title]) => el('td', { 'data-column': id, 'data-title': title }));
     const row = el('tr', { 'data-run': run.index }, el('th', { scope: 'row' }, sample(run), el('bdi', {}, run.name), note), ...cells);
     body.append(emphasiseOn(row, run));
-    return { run, row, cells, note, end: endOf(run) };
+    return { run, row, cells, note };
   });
   const update = () => {
     if (parent.closest('[hidden]')) return;
     const step = Math.floor(state.step);
-    for (const { run, row, cells, note, end } of rows) {
+    for (const { run, row, cells, note } of rows) {
       row.classList.toggle('off', !isVisible(run));
       columns.forEach(([, , value], k) => {
         const text = cellText(value(run, step));
         if (cells[k].textContent !== text) cells[k].textContent = text;
       });
-      const ended = step > end ? `ended at step ${end}` : '';
-      if (note.textContent !== ended) note.textContent = ended;
+      const end = endOf(run);
+      const about = run.told ?? (step > end ? `ended at step ${end}` : '');
+      if (note.textContent !== about) note.textContent = about;
     }
   };
-  onChange((changed) => ['step', 'hidden', 'surface', 'table'].some((name) => changed.has(name)) && update());
+  onChange((changed) => ['step', 'hidden', 'surface', 'table', 'data'].some((name) => changed.has(name)) && update());
   update();
 }

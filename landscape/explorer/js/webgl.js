@@ -1,9 +1,21 @@
 // WebGL 2 in a few calls: programs, buffers, and whether there is any.
 
-export const hasWebGL = (() => {
-  let answer;
-  return () => (answer ??= Boolean(document.createElement('canvas').getContext('webgl2')));
-})();
+let found = null;
+
+/** What draws in WebGL 2 here, by its own name; '' where nothing does. */
+export function rendererName() {
+  if (found !== null) return found;
+  const gl = document.createElement('canvas').getContext('webgl2');
+  const named = gl?.getExtension('WEBGL_debug_renderer_info');
+  found = gl ? String(gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER) || 'WebGL 2') : '';
+  gl?.getExtension('WEBGL_lose_context')?.loseContext(); // a page may hold few of them
+  return found;
+}
+
+export const hasWebGL = () => rendererName() !== '';
+
+/** Whether the processor draws: then what need not go through WebGL is faster without it. */
+export const isSoftware = () => /swiftshader|llvmpipe|softpipe|software|basic render/i.test(rendererName());
 
 /** A compiled program with its uniforms by name. */
 export function programOf(gl, vertex, fragment) {

@@ -80,7 +80,7 @@ class HeldData:
     ) -> None:
         if samples is not None and samples < 1:
             raise ValueError(f"samples must be at least 1; got {samples}.")
-        self.batch_size = 256 if batch_size is None else int(batch_size)
+        self.batch_size: int = 256 if batch_size is None else int(batch_size)
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
         with (
@@ -104,12 +104,12 @@ class HeldData:
         self.population: float = math.inf if endless else self.size
         if samples is None or samples >= self.size:
             return
-        if self._form is None and not endless:
+        if self._form is None and not endless and not self._cuttable:
             raise ValueError(
-                f"samples= needs batches of equal structure that can be joined, not {problem}; "
-                "pass only the batches to measure on, for example list(loader)[:8]."
+                f"samples= needs batches that can be cut, and these are not ({problem}); pass only "
+                "the batches to measure on, for example list(loader)[:8]."
             ) from problem
-        if self._form is not None:
+        if self._form is not None or self._cuttable:
             order = np.random.default_rng(seed).permutation(self.size)
             self._cut_to(np.arange(samples) if endless else np.sort(order[:samples]))
 
@@ -117,6 +117,11 @@ class HeldData:
     def joined(self) -> bool:
         """Whether the samples can be cut into batches of any size."""
         return self._form is not None
+
+    @property
+    def _cuttable(self) -> bool:
+        """Whether every batch can be cut, though they may not fit together."""
+        return self.sure and all(form and form.cuttable for form in forms_of(self._batches))
 
     @property
     def counted(self) -> bool:
@@ -220,10 +225,21 @@ class HeldData:
         }
 
     def _cut_to(self, index: np.ndarray) -> None:
-        assert self._form is not None
-        self._whole = self.take(torch.from_numpy(index))
-        self._form = self._form._replace(samples=len(index))
-        self.size = len(index)
+        """Keep these samples; those of batches that do not fit together stay in their batches."""
+        if self._form is not None:
+            self._whole = self.take(torch.from_numpy(index))
+            self._form = self._form._replace(samples=len(index))
+        else:
+            ends = np.cumsum([0, *self._counts])
+            mine = [index[(a <= index) & (index < b)] - a for a, b in pairwise(ends)]
+            parts = zip(self._batches, forms_of(self._batches), mine, strict=True)
+            self._batches = [
+                cut(batch, form, torch.from_numpy(some))
+                for batch, form, some in parts
+                if len(some) and form is not None
+            ]
+            self._counts = [len(some) for some in mine if len(some)]
+        self.size: int = len(index)
 
     def _telling(self, most: int) -> np.ndarray:
         """A few samples, from low to high sums of a tensor, with the extremes of others.

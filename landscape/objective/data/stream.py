@@ -10,7 +10,7 @@ from torch import Tensor
 
 from landscape.base.progress import Progress
 from landscape.objective.data.batches import Uncounted, counts_of
-from landscape.objective.data.structure import everything, map_tensors, tensors_of
+from landscape.objective.data.structure import bytes_of, everything, map_tensors, tensors_of
 from landscape.objective.free_memory import free_bytes
 
 _SHARE = 0.5  # of the memory that is free may be filled
@@ -42,7 +42,7 @@ def read(data: Iterable[Any], samples: int | None) -> tuple[list[Any], bool]:
                 if found >= samples:
                     return batches, True
             _check_not_overwritten(batch, versions)
-            held += sum(t.nbytes for t in everything(batch) if _takes_memory(t))
+            held += sum(_bytes(t) for t in everything(batch) if _takes_memory(t))
             room = free_bytes(torch.device("cpu")) if room is None else room
             if room is not None and held > _SHARE * room:
                 raise ValueError(
@@ -104,3 +104,9 @@ def _length(data: Iterable[Any]) -> int | None:
 
 def _takes_memory(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.device.type == "cpu" and not leaf.is_nested
+
+
+def _bytes(tensor: Tensor) -> int:
+    if tensor.layout == torch.strided:
+        return tensor.nbytes
+    return sum(part.nbytes for part in bytes_of(tensor))  # of indices and values

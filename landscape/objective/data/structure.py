@@ -33,6 +33,8 @@ def mapped(
     """
     if whole(batch) or not is_structure(batch):
         return leaf(batch)
+    if type(batch) in (tuple, list):
+        return type(batch)([mapped(part, leaf, whole) for part in batch])
     children = children_of(batch).items()
     return with_children(batch, {key: mapped(value, leaf, whole) for key, value in children})
 
@@ -67,6 +69,8 @@ def everything(batch: Any, depth: int = 0) -> Iterator[Any]:
 
 def is_structure(batch: Any) -> bool:
     """Whether something is looked into."""
+    if isinstance(batch, Tensor):
+        return False
     if isinstance(batch, dict | UserDict):
         return True
     inside = dataclasses.is_dataclass(batch) and not isinstance(batch, type)
@@ -96,6 +100,8 @@ def fresh(tensor: Tensor, like: Tensor) -> Tensor:
 
 def renewed(batch: Any) -> Any:
     """The same in new containers; tensors that require gradients are leaves of their own."""
+    if type(batch) in (tuple, list) and all(type(x) is Tensor for x in batch):
+        return type(batch)([fresh(x, x) if x.requires_grad else x for x in batch])
     return mapped(batch, lambda x: fresh(x, x) if isinstance(x, Tensor) and x.requires_grad else x)
 
 

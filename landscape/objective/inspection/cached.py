@@ -67,8 +67,11 @@ def check_no_cache(
     def run(emptied: Emptied, *, away: bool) -> Pass:
         def changed(metric: Metric) -> Metric:
             def call(model: nn.Module, batch: Any) -> Any:
-                with _weights_kept(loan), emptied(), _away(loan, away):
-                    return metric(model, batch)
+                elsewhere = loan.changed(_near) if away else contextlib.nullcontext()
+                with _weights_kept(loan), emptied(), torch.no_grad(), elsewhere:
+                    torch.clear_autocast_cache()
+                    with torch.set_grad_enabled(gradients):
+                        return metric(model, batch)
 
             return call
 
@@ -84,6 +87,8 @@ def check_no_cache(
             "(then unmerge them)?"
         )
     for (what, remedy), (emptied, holds) in candidates.items():
+        if loan.stream is not None and not holds:
+            continue  # it writes into the weights, which are the model's own
         there = run(emptied, away=True)
         if there.problem is not None:
             continue  # it is no cache, or not one that is filled again
@@ -207,7 +212,7 @@ def _unmerged(modules: list[Any]) -> Iterator[None]:
 @contextlib.contextmanager
 def _weights_kept(loan: Loan) -> Iterator[None]:
     """Weights are put back, wherever they went; attributes are by those who watch."""
-    parameters = list(loan.model.parameters())
+    parameters = [] if loan.stream is not None else list(loan.model.parameters())
     with _disable_current_modes():  # not watched: these are no reads of the loss
         before = [(p.data, p.data.clone()) for p in parameters]
     try:
@@ -219,16 +224,10 @@ def _weights_kept(loan: Loan) -> Iterator[None]:
                 place.copy_(value)
 
 
-@contextlib.contextmanager
-def _away(loan: Loan, away: bool) -> Iterator[None]:
-    """At other weights, near enough to be fit for a model and far enough to be told apart."""
-    with torch.no_grad(), _disable_current_modes():
-        if away:
-            places = torch.arange(len(loan.flat), device=loan.flat.device, dtype=loan.flat.dtype)
-            loan.flat.mul_(1 + 0.1 * torch.cos(places)).add_(0.02 * torch.cos(3 * places))
-            loan.round()
-    torch.clear_autocast_cache()
-    yield
+def _near(values: Tensor, start: int) -> None:
+    """Other weights, near enough to be fit for a model and far enough to be told apart."""
+    places = torch.arange(start, start + len(values), device=values.device, dtype=values.dtype)
+    values.mul_(1 + 0.1 * torch.cos(places)).add_(0.02 * torch.cos(3 * places))
 
 
 def _alike(one: Pass, other: Pass) -> bool:

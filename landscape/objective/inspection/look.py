@@ -204,18 +204,13 @@ def _remembers(
 
 @contextlib.contextmanager
 def _other_weights(loan: Loan) -> Iterator[None]:
-    with torch.no_grad():
-        before = loan.flat.clone()
-        places = torch.arange(len(before), device=before.device, dtype=before.dtype)
-        loan.flat.mul_(1 + 0.3 * torch.cos(places))
-        loan.round()
-        torch.clear_autocast_cache()
-    try:
+    with torch.no_grad(), loan.changed(_scaled):
         yield
-    finally:
-        with torch.no_grad():
-            loan.flat.copy_(before)
-            loan.round()
+
+
+def _scaled(values: Tensor, start: int) -> None:
+    places = torch.arange(start, start + len(values), device=values.device, dtype=values.dtype)
+    values.mul_(1 + 0.3 * torch.cos(places))
 
 
 def _changed(first: Aside, second: Aside) -> dict[nn.Module, set[str]]:
@@ -227,7 +222,7 @@ def _changed(first: Aside, second: Aside) -> dict[nn.Module, set[str]]:
     return {module: names for module, names in found.items() if names}
 
 
-def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple:
+def _common(first: dict[int, Any], second: dict[int, Any]) -> tuple[Any, ...]:
     """What two passes reached both: it was there before."""
     return tuple(first[key][0] for key in first if key in second)
 

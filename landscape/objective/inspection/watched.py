@@ -32,7 +32,7 @@ class Pass:
     """What one pass over some samples returned, and what it touched."""
 
     def __init__(self) -> None:
-        self.aside = Aside()
+        self.aside: Aside = Aside()
         self.values: list[Any] = []
         self.problem: Exception | None = None
         self.moved = self.backward = self.enabled = False
@@ -41,7 +41,7 @@ class Pass:
         self.called: set[int] = set()  # modules of the model's that ran
         self.read: set[tuple[int, int]] = set()  # where in memory weights were read
         self.weights: list[Tensor] | None = None  # copied before they are first written to
-        self.streams = Streams((0,))
+        self.streams: Streams = Streams((0,))
         self.drawn: dict[int, Any] = {}  # generators of numpy's and Python's that moved
 
 
@@ -139,7 +139,7 @@ class _Watching(Drawing):
         self.parameters = {id(p) for p in loan.model.parameters()}
         super().__init__(now.streams)
 
-    def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note the tensors of an operation, then run it."""
         self.now.enabled |= torch.is_grad_enabled()
         for tensor in _tensors((args, kwargs)):
@@ -186,7 +186,7 @@ def unread(loan: Loan, now: Pass) -> list[str]:
     ]
 
 
-def _written(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Iterator[Tensor]:
+def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
     schema = getattr(operation, "_schema", None)
     if schema is None:
         return

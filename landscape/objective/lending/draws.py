@@ -41,10 +41,12 @@ class Streams:
         held: Generators that were given explicitly, with their states before.
     """
 
+    instead: frozenset[int]
+
     def __init__(self, seed: tuple[int, ...] | None = None) -> None:
         self.used, self.instead = False, frozenset[int]()
         self.held: dict[int, tuple[torch.Generator, Tensor]] = {}
-        self.process = os.getpid()  # a forked child, such as a loader's worker, has its own
+        self.process: int = os.getpid()  # a forked child, such as a loader's worker, has its own
         self.begin(seed)
 
     def begin(self, seed: tuple[int, ...] | None) -> None:
@@ -105,7 +107,7 @@ class Streams:
         for generator, state in self.held.values():
             generator.set_state(state)
 
-    def call(self, operation: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def call(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation of torch; one that draws gets a generator of these."""
         if torch.Tag.nondeterministic_seeded not in getattr(operation, "tags", ()):
             return operation(*args, **kwargs)
@@ -119,7 +121,7 @@ class Streams:
         if own is not None and own is not torch.default_generator and id(own) not in self.instead:
             self.held.setdefault(id(own), (own, own.get_state()))
             return operation(*args, **kwargs)
-        self.used = True
+        self.used: bool = True
         generator = self.of(_device(given))
         if "generator" in names:
             where = names.index("generator")
@@ -152,12 +154,16 @@ class Drawing(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """See an operation and run it."""
         return self.run(func, args, kwargs or {})
 
-    def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call an operation, with another generator when it draws."""
         if os.getpid() != self.streams.process:
             return func(*args, **kwargs)

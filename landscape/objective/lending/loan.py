@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from landscape.base.layout import Entry, Layout
 from landscape.objective.lending.aside import Aside
 from landscape.objective.lending.draws import random_state_kept
+from landscape.objective.lending.stream import Stream, Streamed
 
 __all__ = ["Loan", "alone", "borrowed", "lent", "random_state_kept"]
+
+Change = Callable[[Tensor, int], None]
 
 _lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()
@@ -38,6 +42,8 @@ class Loan:
         others: The other buffers, as (in use, as they were).
         rounded: Parameters narrower than `flat`, as (their part of it, in use).
         rounded_buffers: The same of buffers.
+        stream: Where weights come and go instead, and `flat` is empty.
+        change: What weights are changed by at present; see `changed`.
     """
 
     model: nn.Module
@@ -48,6 +54,48 @@ class Loan:
     others: list[tuple[Tensor, Tensor]]
     rounded: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     rounded_buffers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    stream: Stream | None = None
+    change: Change | None = None
+
+    @contextlib.contextmanager
+    def changed(self, change: Change) -> Iterator[None]:
+        """Inside, the model is at other weights, and wherever points are placed too.
+
+        Args:
+            change: Writes other values into a part of the flat vector, given it and its first
+                place.
+        """
+        outer, make = self.change, None if self.stream is None else self.stream.make
+        self.change = change
+        with _disable_current_modes():  # no reads and writes of the loss
+            before = self.flat.clone()
+        try:
+            with _disable_current_modes():
+                change(self.flat, 0)
+                self.round()
+            if self.stream is not None and make is None:
+                self.stream.use(self._changed_own)
+            torch.clear_autocast_cache()
+            yield
+        finally:
+            self.change = outer
+            with _disable_current_modes():
+                self.flat.copy_(before)
+                self.round()
+            if self.stream is not None:
+                self.stream.use(make)
+
+    def _changed_own(self, read: Sequence[Streamed]) -> list[Tensor]:
+        with torch.no_grad(), _disable_current_modes():
+            made = [torch.empty_like(each.own) for each in read]
+            for each, values in zip(read, made, strict=True):
+                for rows in each.entry.blocks():
+                    own = each.entry.rows(each.own, rows)
+                    part = torch.empty(own.shape, dtype=self.flat.dtype, device=own.device)
+                    if self.change is not None:
+                        self.change(part.copy_(own).view(-1), each.entry.offset)
+                    each.entry.rows(values, rows).copy_(part)
+        return made
 
     def reset_others(self) -> None:
         """Undo what the model wrote into integer buffers (counters)."""
@@ -74,6 +122,7 @@ def borrowed(
     device: torch.device,
     dtype: torch.dtype,
     native: bool = False,
+    streamed: bool = False,
 ) -> Iterator[Loan]:
     """Let the model compute with other weights and buffers, in evaluation mode.
 
@@ -85,6 +134,8 @@ def borrowed(
         dtype: Floating-point type of the vectors.
         native: Whether every tensor computes in its own type, rounded once from the vector; else
             all compute in `dtype`.
+        streamed: Whether weights come and go module by module, each in its own type: no vector
+            of parameters is made, and until points are placed the model's own are in use.
 
     Yields:
         Vectors whose elements are the model's weights and buffers, holding the model's own values;
@@ -104,21 +155,15 @@ def borrowed(
                 aside.module(module)
             for parameter in parameters:
                 parameter.grad = None
-            flat = torch.empty(layout.size, device=device, dtype=dtype)
+            flat = torch.empty(0 if streamed else layout.size, device=device, dtype=dtype)
             loan = Loan(
                 model, layout, flat, buffers_layout, flat.new_empty(buffers_layout.size), []
             )
-            named = dict(model.named_parameters())
-            for entry in layout:
-                used = _part_of(flat, entry, named[entry.name].data, native, loan.rounded)
-                named[entry.name].data = used
-            trainable = {entry.name for entry in layout}
-            for name, parameter in named.items():
-                if name not in trainable:
-                    own = parameter.data
-                    keep = native or not own.is_floating_point()
-                    parameter.data = own.to(device) if keep else own.to(flat)
-            _replace_buffers(loan, native)
+            if streamed:
+                loan.stream = Stream(model, layout)
+            else:
+                _replace_parameters(loan, native)
+            _replace_buffers(loan, native or streamed)
             for module in model.modules():
                 module.training = False
             yield loan
@@ -157,6 +202,19 @@ def lent() -> frozenset[int]:
     """Identities of what somebody has borrowed at present, and will give back."""
     with _lending:
         return frozenset(_lent)
+
+
+def _replace_parameters(loan: Loan, native: bool) -> None:
+    named, flat = dict(loan.model.named_parameters()), loan.flat
+    for entry in loan.layout:
+        used = _part_of(flat, entry, named[entry.name].data, native, loan.rounded)
+        named[entry.name].data = used
+    trainable = {entry.name for entry in loan.layout}
+    for name, parameter in named.items():
+        if name not in trainable:
+            own = parameter.data
+            keep = native or not own.is_floating_point()
+            parameter.data = own.to(flat.device) if keep else own.to(flat)
 
 
 def _part_of(

@@ -9,7 +9,7 @@ batch          those of each batch ("A Walk with SGD", arXiv:1802.08770)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -27,7 +27,7 @@ def norms_of(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 
 @torch.no_grad()
 def recalibrate(
-    model: nn.Module, loss: Metric, batches: list, begin: Callable[[int], None]
+    model: nn.Module, loss: Metric, batches: list[Any], begin: Callable[[int], None]
 ) -> None:
     """Estimate the running statistics of a borrowed model at its present weights.
 

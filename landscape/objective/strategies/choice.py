@@ -14,6 +14,7 @@ from landscape.objective.strategies.linear import batched_linear
 from landscape.objective.strategies.onednn import through_onednn
 from landscape.objective.strategies.sequential import sequential
 from landscape.objective.strategies.stacked import stacked
+from landscape.objective.strategies.streamed import streamed
 from landscape.objective.strategies.work import Strategy
 
 STRATEGIES: dict[str, Strategy] = {
@@ -25,6 +26,7 @@ STRATEGIES: dict[str, Strategy] = {
     "stacked": stacked,
     "compiled": compiled,
     "graphed": graphed,
+    "streamed": streamed,
 }
 CHUNKED = ("linear", "stacked", "compiled")
 SHARED = (

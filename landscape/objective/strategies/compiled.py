@@ -99,7 +99,7 @@ def _settings() -> dict[str, Any]:
     return {"compile_threads": 1, "cpp.threads": torch.get_num_threads()}
 
 
-def _key(batch: Any) -> tuple:
+def _key(batch: Any) -> tuple[Any, ...]:
     """What a program is made for: shapes and types of tensors, and everything else as it is."""
     leaves, structure = tree_flatten(batch)
     told = [

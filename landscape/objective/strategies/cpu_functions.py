@@ -40,7 +40,11 @@ class Shortcuts(TorchFunctionMode):
         super().__init__()
 
     def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Replace two functions, call every other."""
         kwargs = kwargs or {}

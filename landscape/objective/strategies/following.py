@@ -31,7 +31,7 @@ def find_pairs(
     found: list[tuple[nn.Module, nn.Module]] = []
     calls: dict[nn.Module, int] = {}
 
-    def watch(module: nn.Module, args: tuple, output: Any) -> None:
+    def watch(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         calls[module] = calls.get(module, 0) + 1
         if module in takers and args and id(args[0]) in made:
             found.append((made[id(args[0])][0], module))

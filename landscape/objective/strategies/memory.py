@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,7 @@ def _widest(work: Work, batch: object) -> int:
     """Bytes that the widest module takes in and gives out for one batch."""
     sizes = [0]
 
-    def watch(module: nn.Module, given: tuple, output: object) -> None:
+    def watch(module: nn.Module, given: tuple[Any, ...], output: object) -> None:
         tensors = [t for t in (*given, output) if isinstance(t, Tensor)]
         sizes.append(sum(t.nbytes for t in tensors))
 
@@ -42,7 +44,7 @@ def _widest(work: Work, batch: object) -> int:
     modules = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]  # take no hooks
     hooks = [module.register_forward_hook(watch) for module in modules]
     try:
-        work.place([0.0] * len(work.directions))
+        work.rest()
         next(iter(work.metrics.values()))(work.loan.model, batch)
     finally:
         for hook in hooks:

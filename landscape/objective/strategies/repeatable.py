@@ -7,7 +7,6 @@ depend on how samples are put into batches, that a sum is not taken for a mean, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -30,7 +29,6 @@ _TOLERANCE = 1e-4  # float32 in other batches rounds otherwise; randomness moves
 _COARSE = 2e-2  # and so do 8 bits
 _ALONE = "Return the loss alone, and pass what else is of interest in metrics=."
 
-Place = Callable[[Sequence[float]], None]
 Values = list[list[Any]]  # of every metric, of every batch
 
 
@@ -62,7 +60,8 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     Raises:
         ValueError: If the values are not what they would be taken for; the message says why.
     """
-    few = data.few(min(_LOOK, data.batch_size) if rebatch else _LOOK)
+    size = _LOOK if work.loan.stream is None else 2  # large models: a pass is dear
+    few = data.few(min(size, data.batch_size) if rebatch else size)
     if rebatch and few is not None:
         look: Batches = [(few[0], few[1].samples)]
     else:
@@ -96,7 +95,7 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
             _check_pair(work, name, value, parts, fixed=not rebatch)
         elif cuts is not None and data.sure:
             _check_mean(work, cuts[row], rebatch=rebatch)
-    if rebatch and cuts is not None and data.sure:
+    if rebatch and cuts is not None and data.sure and work.loan.stream is None:
         _check_many(work, data)
 
 
@@ -227,7 +226,7 @@ def _check_mean(work: Work, parts: _Cut, *, rebatch: bool) -> None:
                 "mean, or the pair (sum, number of samples)."
             )
         if rebatch:
-            weighed = " If it is a mean over tokens or labels, return (sum, weight); else"
+            weighed = " If it is a mean over tokens or weighted classes, return (sum, weight); else"
             raise ValueError(
                 f"{parts.name!r} depends on how samples are put into batches ({a.item():.6g} "
                 f"and {b.item():.6g} for two sizes).{weighed if scalar else ' Else'} give "
@@ -272,34 +271,35 @@ def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> li
 
 def _values_elsewhere(work: Work, look: Batches) -> list[Values]:
     """What the metrics return at other parameters, where that can be computed."""
-    generator = torch.Generator().manual_seed(0)
     found = []
-    for spread in (0.0, 1.0):  # mirrored, and each scaled by its own factor
-
-        def place(point: Sequence[float], spread: float = spread) -> None:
-            work.place(point)
-            named = dict(work.loan.model.named_parameters())
-            for entry in work.loan.layout:
-                values = named[entry.name].data
-                factor = 0.5 + torch.rand(values.shape, generator=generator) if spread else -1.0
-                values.mul_(factor if spread == 0 else torch.as_tensor(factor).to(values.device))
-
+    for change in (_mirrored, _spread):
         try:
-            found.append(_values(work, look, place))
+            with torch.no_grad(), work.loan.changed(change):
+                found.append(_values(work, look))
         except Exception as problem:  # parameters may have to be positive
             if out_of_memory(problem):
                 raise
     return found
 
 
-def _values(work: Work, batches: Batches, place: Place | None = None) -> Values:
-    """What every metric returns for every batch at the origin."""
+def _mirrored(values: Tensor, start: int) -> None:
+    values.neg_()
+
+
+def _spread(values: Tensor, start: int) -> None:
+    """Each scaled by a factor of its own, of 0.5 to 1.5."""
+    places = torch.arange(len(values), device=values.device, dtype=values.dtype)
+    values.mul_(places.mul_(1.618).sin_().mul_(0.5).add_(1))
+
+
+def _values(work: Work, batches: Batches) -> Values:
+    """What every metric returns for every batch, where the model rests."""
     found: Values = [[] for _ in work.metrics]
 
     def keep(metric: int, point: int, value: Any, samples: int) -> None:
         found[metric].append(value)
 
-    with one_by_one(work, place or work.place, each=keep) as measure:
+    with one_by_one(work, work.rest, each=keep) as measure:
         measure(torch.zeros(1, len(work.directions)).numpy(), batches)
     return found
 

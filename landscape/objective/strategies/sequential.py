@@ -44,7 +44,7 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
                     found[m].append(sums(name, value, samples))
                     if each is not None:
                         each(m, now, value, samples)
-            return torch.stack([torch.stack(kept).sum(0) for kept in found])
+            return torch.stack([k[0] if len(k) == 1 else torch.stack(k).sum(0) for k in found])
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:

@@ -25,6 +25,7 @@ from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import recalibrate
+from landscape.objective.vectors.making import Making
 
 Batches = Sequence[tuple[Any, int]]
 Measure = Callable[[np.ndarray, Batches], Tensor]
@@ -52,6 +53,7 @@ class Work:
         threads: How many threads share the batches of a point; see `threads` beside this file.
         nature: What a look at the metrics found.
         begin: Told the number of every batch before it is measured.
+        making: Makes parameters where they come and go.
     """
 
     loan: Loan
@@ -61,11 +63,15 @@ class Work:
     sample: Batches
     check: Callable[[], None]
     rounding: torch.dtype = torch.float32
-    recalibration: list | None = None
+    recalibration: list[Any] | None = None
     threads: int = 1
-    programs: dict = field(default_factory=dict)
+    programs: dict[Any, Any] = field(default_factory=dict)
     nature: Nature = field(default_factory=Nature)
     begin: Callable[[int], None] = lambda batch: None
+    making: Making = field(default=None)  # pyright: ignore[reportAssignmentType]
+
+    def __post_init__(self) -> None:
+        self.making = self.making or Making(self.loan, self.family)
 
     @property
     def origin(self) -> Tensor:
@@ -84,10 +90,34 @@ class Work:
 
     def place(self, point: Sequence[float]) -> None:
         """Let the model compute at the point with these coordinates."""
-        self.family.place(self.loan.flat, point)
-        self.loan.round()
+        if self.loan.stream is None:
+            self.family.place(self.loan.flat, point)
+            if self.loan.change is not None:
+                self.loan.change(self.loan.flat, 0)
+            self.loan.round()
+            if self.loan.rounded and self.loan.change is None:
+                self.making.count_whole(point)
+        else:
+            self.making.point = tuple(point)
+            self.loan.stream.use(self.making)
         torch.clear_autocast_cache()  # autocast that is on all the while keeps casts of weights
         self.place_buffers(point)
+
+    def rest(self, point: Sequence[float] = ()) -> None:
+        """Let the model compute at the origin, or with its own weights where they come and go.
+
+        For looks at the losses, which need no weights in particular: making those of the origin
+        may mean to read them from files.
+        """
+        origin = [0.0] * self.family.coordinates
+        if self.loan.stream is None:
+            self.place(origin)
+            return
+        self.making.forget()
+        if self.loan.change is None:
+            self.loan.stream.use(None)
+        torch.clear_autocast_cache()
+        self.place_buffers(origin)
 
     def place_buffers(self, point: Sequence[float]) -> None:
         """Set the buffers that belong to a point, and undo what the model wrote into others."""

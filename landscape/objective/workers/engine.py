@@ -51,7 +51,7 @@ class Measured(Protocol):
         """Whether the numbers are of a lower precision."""
         ...
 
-    def prepare(self, coordinates: np.ndarray) -> Any:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> Any:
         """Choose how to evaluate these points."""
         ...
 
@@ -142,7 +142,7 @@ def measure_units(
         return
     tuning = measured.tuning
     if tuning is not None:
-        _choose_alike(measured, tuning, coordinates, units)
+        _choose_alike(measured, tuning, coordinates, units, progress)
     if engine is None:
         for number in missing:
             places = units.places(number)
@@ -167,13 +167,17 @@ def closeness(measured: Measured) -> float:
 
 
 def _choose_alike(
-    measured: Measured, tuning: Tuning, coordinates: np.ndarray, units: Units | HeldUnits
+    measured: Measured,
+    tuning: Tuning,
+    coordinates: np.ndarray,
+    units: Units | HeldUnits,
+    progress: Progress | None,
 ) -> None:
     """Evaluate as the process that began these units, or choose for all that come."""
     if tuning.choice is None and units.choice is not None:
         _try(units.choice, measured, tuning, coordinates)
     if tuning.choice is None:
-        measured.prepare(coordinates)
+        measured.prepare(coordinates, progress)
     units.keep_choice(tuning.choice)
 
 

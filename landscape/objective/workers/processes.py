@@ -37,6 +37,9 @@ class Processes:
 
     Raises:
         ValueError: If there is no device, or one that is unknown or absent.
+
+    >>> Processes(devices=("cpu", "cpu", "cpu")).devices
+    ('cpu', 'cpu', 'cpu')
     """
 
     devices: tuple[str, ...] = ("cpu", "cpu")

@@ -37,6 +37,10 @@ class RayActors:
 
     Raises:
         ValueError: If there is no worker or a share is negative.
+
+    >>> engine = RayActors(workers=8, gpus_per_worker=0.5)  # loss_surface(..., engine=engine)
+    >>> engine.workers
+    8
     """
 
     workers: int = 2

@@ -28,7 +28,7 @@ class Rows:
         """Numbers and their errors at one place, on some of the samples, by index, or on all."""
         raise NotImplementedError
 
-    def prepare(self, coordinates: np.ndarray) -> None:
+    def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> None:
         """Nothing is chosen before the first row."""
 
     def expected(self) -> float | None:

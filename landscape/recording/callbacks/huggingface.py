@@ -30,6 +30,8 @@ class TransformersRecorder(TrainerCallback):
     Args:
         path: The trajectory file.
         **options: Passed to `Recorder`.
+
+    >>> recorder = TransformersRecorder("run.h5", every=10)  # Trainer(..., callbacks=[recorder])
     """
 
     def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:

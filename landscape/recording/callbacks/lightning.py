@@ -32,6 +32,8 @@ class LightningRecorder(Callback):
         optimizer: Which of the module's optimizers is given to the recorder; None: all of them.
             The steps of the others are recorded, too, where they move what is recorded.
         **options: Passed to `Recorder`.
+
+    >>> recorder = LightningRecorder("run.h5", every=10)  # Trainer(callbacks=[recorder])
     """
 
     def __init__(

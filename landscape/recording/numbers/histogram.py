@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.base.runs.trajectory import HISTOGRAM_BINS, HISTOGRAM_LOWEST
+from landscape.base.runs.format import HISTOGRAM_BINS, HISTOGRAM_LOWEST
 
 _FIELD = HISTOGRAM_LOWEST + 127  # what the exponent's eight bits hold where bin 1 begins
 _BLOCK = 1 << 18  # elements that are worked on at once; they stay in the processor's cache

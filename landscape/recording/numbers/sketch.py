@@ -76,14 +76,26 @@ class SketchedPath:
 
     Attributes:
         points: The sketch of θ_t - θ_0 for every step t, shape (updates + 1, k).
+
+    >>> import torch
+    >>> import landscape as ls
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with ls.Recorder("run.h5", model, optimizer, sketch=8) as recorder:
+    ...     for _ in range(3):
+    ...         optimizer.zero_grad()
+    ...         model(torch.ones(4, 2)).square().mean().backward()
+    ...         optimizer.step()
+    >>> ls.SketchedPath(ls.Trajectory("run.h5")).points.shape
+    (4, 8)
     """
 
     def __init__(self, trajectory: Trajectory) -> None:
         rows = trajectory.sketch
         if rows is None:
             raise ValueError(f"{trajectory.path} holds no sketch; record with sketch=256.")
-        self.points = np.concatenate([np.zeros((1, rows.shape[1])), rows])
-        self.k = rows.shape[1]
+        self.points: np.ndarray = np.concatenate([np.zeros((1, rows.shape[1])), rows])
+        self.k: int = rows.shape[1]
 
     def __repr__(self) -> str:
         return f"SketchedPath({len(self.points) - 1} updates, {self.k} projections)"

@@ -1,0 +1,283 @@
+"""A run at full speed beside three readers, `landscape watch` and a browser on its page.
+
+    python benchmarks/live.py --minutes 10
+
+One process trains and records without a pause; a part of its parameters counts the steps, so that
+every row says whether it is right. Beside it a server, a browser, and three processes that read:
+every number once (as the server does), whole runs (`Trajectory`), single states. In windows of ten
+seconds these are stopped and let go on (SIGSTOP, SIGCONT) in turns; the loss of speed is the median
+of the ratios of neighbouring windows, of the time that passed and of the processor time that the
+writer spent, which other programs disturb less. All but the writer have the lowest priority. The
+delay of a step is from its commit to the screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WINDOW = 10.0  # seconds
+COUNTERS = 256  # parameters that count the steps
+
+
+def write(path: str) -> None:
+    """Train and record until the input ends; say the time, steps made and steps committed."""
+    import torch
+    from torch import nn
+
+    import landscape as ls
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = nn.Linear(COUNTERS, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    work = nn.Sequential(nn.Linear(64, 128), nn.Tanh(), nn.Linear(128, 10))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    x, steps, ended = torch.randn(64, 64), 0, threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    with ls.Recorder(path, model, optimizer) as recorder:
+        said, told = 0.0, -1
+        while not ended.is_set():
+            work(x).square().mean().backward()
+            model.weight.grad = -torch.ones_like(model.weight)
+            optimizer.step()
+            steps += 1
+            recorder.log(loss=float(steps))
+            now = time.time()
+            if now - said > 0.02 and (recorder.committed != told or now - said > 0.5):
+                said, told = now, recorder.committed
+                print(f"{now:.3f} {steps} {told} {time.process_time():.3f}", flush=True)
+
+
+def read(path: Path, how: str) -> None:
+    """Read again and again; say how often, how many rows, and how many of them were torn."""
+    from landscape.base.runs.trajectory import Trajectory
+    from landscape.live.tail import read_tail
+
+    reads = rows = torn = since = 0
+    rng = np.random.default_rng(0)
+    while True:
+        if how == "numbers":
+            tail = read_tail(path, since)
+            losses = tail.rows[:, tail.names.index("loss")] if len(tail.rows) else np.zeros(0)
+            torn += int((losses != since + 1 + np.arange(len(losses))).sum())
+            since += len(losses)
+            rows += len(losses)
+        else:
+            run = Trajectory(path)
+            many = slice(max(0, len(run) - 500), len(run))
+            picked = np.sort(rng.choice(len(run), min(len(run), 20), replace=False))
+            chosen = many if how == "runs" else picked
+            found = run.columns(chosen, slice(None))
+            torn += int((found != run.steps[chosen][:, None]).any(axis=1).sum())
+            rows += len(found)
+            if how == "runs":
+                torn += int((run.scalars["loss"] != 1 + np.arange(run.updates)).sum())
+        reads += 1
+        print(reads, rows, torn, flush=True)
+        time.sleep(0.2 if how == "numbers" else 2.0)
+
+
+SEEN = """() => { window.seen = []; let last = -1; setInterval(() => {
+  const now = globalThis.explorer ? Math.floor(Number(document.getElementById('step').max)) : -1;
+  if (now !== last) { last = now; window.seen.push([Date.now() / 1000, now]); } }, 20); }"""
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for child in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(child.read_text().rpartition(")")[2].split()[1]) == pid:
+                found += family(int(child.parent.name))
+    return found
+
+
+def memory(pid: int) -> float:
+    """Resident MB of a process."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+@contextlib.contextmanager
+def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A python process and what it says."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    said: list[str] = []
+
+    def listen() -> None:
+        for line in process.stdout or ():
+            said.append(line)
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        yield process, said
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        process.wait()
+
+
+def wait_for(said: list[str], what: str, seconds: float = 60) -> str:
+    """The first line that holds a word."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := [line for line in said if what in line]:
+            return found[0]
+        time.sleep(0.05)
+    raise TimeoutError(f"{what!r} never came: {said[-3:]}")
+
+
+def watched(folder: Path, minutes: float) -> dict[str, Any]:
+    """Measure."""
+    from playwright.sync_api import sync_playwright
+
+    me, path = os.path.abspath(__file__), folder / "run.h5"
+    with contextlib.ExitStack() as stack:
+        server, announced = stack.enter_context(
+            started("-m", "landscape", "watch", str(path), "--no-open")
+        )
+        address = wait_for(announced, "http").strip()
+        _, steps = stack.enter_context(started(me, "--write", str(path)))
+        wait_for(steps, " ")
+        while not path.exists() or len(steps) < 20:
+            time.sleep(0.1)
+        readers = [
+            stack.enter_context(started(me, "--read", str(path), "--how", how))
+            for how in ("numbers", "runs", "states")
+        ]
+        playwright = stack.enter_context(sync_playwright())
+        names = (os.environ.get("CHROMIUM", ""), "chromium", "google-chrome")
+        program = next(found for name in names if name and (found := shutil.which(name)))
+        before = set(family(os.getpid()))
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        beside = [p for p in family(os.getpid()) if p not in before]
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("html[data-ready]")
+        page.evaluate(SEEN)
+        for pid in beside:
+            os.setpriority(os.PRIO_PROCESS, pid, 19)
+        beside += [p for r in (server, *(r for r, _ in readers)) for p in family(r.pid)]
+        sizes, heaps = [memory(server.pid)], [heap(page)]
+        windows: list[tuple[bool, float, float]] = []
+        for number in range(max(2, round(60 * minutes / WINDOW))):
+            on = number % 2 == 0
+            for pid in beside:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT if on else signal.SIGSTOP)
+            begin = time.time()
+            time.sleep(WINDOW)
+            windows.append((on, begin, time.time()))
+            if on:
+                sizes.append(memory(server.pid))
+                heaps.append(heap(page))
+        for pid in beside:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        time.sleep(3)
+        seen = page.evaluate("window.seen")
+        points = page.evaluate("explorer.runs[0].path.losses.length")
+        table = np.array([line.split() for line in steps if line.count(" ") == 3], float)
+        said = [words[-1].split() for _, words in readers]
+        browser.close()
+    return {
+        **speeds(table, windows),
+        **delays(table, np.array(seen), windows),
+        "torn rows": sum(int(words[2]) for words in said),
+        "reads": [int(words[0]) for words in said],
+        "rows read": [int(words[1]) for words in said],
+        "points of a curve on the page": points,
+        "server, MB": [round(m) for m in (sizes[1], sizes[-1])],
+        "page's heap, MB": [round(h, 1) for h in (heaps[1], heaps[-1])],
+    }
+
+
+def heap(page: Any) -> float:
+    """Megabytes of the page after a collection."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    found = session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
+    session.detach()
+    return found
+
+
+def speeds(table: np.ndarray, windows: list[tuple[bool, float, float]]) -> dict[str, Any]:
+    """How fast the training was with and without the others beside it."""
+    ends = np.array([w[1:] for w in windows])
+    made, worked = (np.interp(ends, table[:, 0], table[:, column]) for column in (1, 3))
+    steps, on = np.diff(made)[:, 0], np.array([w[0] for w in windows])
+    speed, cost = steps / np.diff(ends)[:, 0], np.diff(worked)[:, 0] / steps
+    return {
+        "steps": int(table[-1, 1]),
+        "steps/s alone, watched": [round(float(np.median(speed[m]))) for m in (~on, on)],
+        "loss of speed, % (95 % interval)": loss(1 / speed, on),
+        "the same of processor time": loss(cost, on),
+    }
+
+
+def loss(cost: np.ndarray, on: np.ndarray) -> list[float]:
+    """By how many per cent a step costs more in the windows that are on, and the interval."""
+    pairs = [cost[k] / np.mean([cost[j] for j in (k - 1, k + 1) if 0 <= j < len(cost)])
+             for k in np.flatnonzero(on)]  # fmt: skip
+    rng = np.random.default_rng(0)
+    medians = [np.median(rng.choice(pairs, len(pairs))) for _ in range(2000)]
+    found = (np.median(pairs), *np.percentile(medians, [2.5, 97.5]))
+    return [round(100 * (float(v) - 1), 2) for v in found]
+
+
+def delays(
+    table: np.ndarray, seen: np.ndarray, windows: list[tuple[bool, float, float]]
+) -> dict[str, Any]:
+    """From commits to the screen, of commits in windows in which the page was let go on."""
+    commits = table[np.flatnonzero(np.diff(table[:, 2], prepend=-1) > 0)]
+    found = []
+    for on, begin, end in windows:
+        for moment, _, step, _ in commits if on else ():
+            if begin + 2 < moment < end - 2:
+                shown = seen[seen[:, 1] >= step, 0]
+                found.append(shown[0] - moment if len(shown) else np.inf)
+    return {
+        "delay to the screen, s: median, worst": [round(float(np.median(found)), 2),
+                                                  round(float(np.max(found)), 2)],
+        "commits": len(found),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--write", help=argparse.SUPPRESS)
+    parser.add_argument("--read", help=argparse.SUPPRESS)
+    parser.add_argument("--how", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.write:
+        write(given.write)
+    elif given.read:
+        os.nice(19)
+        read(Path(given.read), given.how)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, value in watched(Path(folder), given.minutes).items():
+                print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()

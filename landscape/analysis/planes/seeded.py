@@ -1,0 +1,109 @@
+"""Random lines and planes that are not stored: what is needed to make them anew."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.base.layout import Entry
+from landscape.base.provenance import provenance
+from landscape.objective.vectors.seeded import (
+    Normalization,
+    SeededVector,
+    norms_by_name,
+    number_at,
+    probed,
+)
+
+if TYPE_CHECKING:
+    from landscape.objective.objective import Objective
+
+_CPU = torch.device("cpu")
+
+
+def recipe(
+    objective: Objective,
+    moved: list[Entry],
+    count: int,
+    *,
+    seed: int,
+    normalization: Normalization,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """The fields of a `SeededLine` or `SeededPlane` around an objective's model.
+
+    Norms and inner products are made in one pass, tensor by tensor: no vector is ever whole.
+
+    Args:
+        objective: Whose model is the origin.
+        moved: The tensors to move.
+        count: Number of directions.
+        seed: Of the directions.
+        normalization: What each part of a direction is scaled to.
+        settings: What else is to be kept.
+    """
+    layout, named = objective.layout, dict(objective.model.named_parameters())
+    norms = _norms(moved, named, normalization)
+    by_name = {entry.name: entry for entry in moved}
+    split = norms_by_name(layout, by_name, normalization, norms)
+    vectors = [SeededVector(seed, k, by_name, normalization, split) for k in range(count)]
+    probes = probed(layout, moved)
+    return {
+        "seed": seed,
+        "normalization": normalization,
+        "norms": norms,
+        "gram": _gram(moved, vectors),
+        "probes": [[v.drawn_at(entry, at) for entry, at in probes] for v in vectors],
+        "origin_probes": [number_at(named[entry.name], at) for entry, at in probes],
+        "labels": tuple(f"direction {k + 1}" for k in range(count)),
+        "tensors": {"layout": json.loads(layout.to_json()), "moved": list(by_name)},
+        "settings": settings,
+        "provenance": provenance(),
+    }
+
+
+def still_tensors(
+    objective: Objective, moved: list[Entry], normalization: Normalization
+) -> list[str]:
+    """Names of the weights that are zero, which normalized directions do not move."""
+    if normalization in ("none", "gaussian"):
+        return []
+    named = dict(objective.model.named_parameters())
+    return [e.name for e in moved if e.kind == "weight" and not named[e.name].detach().any()]
+
+
+def _norms(moved: list[Entry], named: dict[str, Any], normalization: str) -> np.ndarray:
+    found = []
+    for entry in moved if normalization != "none" else ():
+        own = named[entry.name].detach()
+        squares = [_squares(entry, entry.rows(own, rows)) for rows in entry.blocks()]
+        rows_are_filters = len(entry.shape) < 2 or entry.filter_axis == 0
+        whole = torch.cat(squares) if rows_are_filters else torch.stack(squares).sum(0)
+        found.append(whole.sum()[None] if normalization != "filter" else whole)
+    if not found:
+        return np.zeros(0, np.float32)
+    total = torch.cat([f.cpu() for f in found])
+    whole = total.sum()[None] if normalization == "gaussian" else total
+    return whole.sqrt().float().numpy()
+
+
+def _squares(entry: Entry, rows: Tensor) -> Tensor:
+    """Sums of squares over the filters of some rows, in double precision, shape (filters,)."""
+    squares = rows.double().square_()
+    if squares.ndim < 2:
+        return squares.reshape(-1)
+    axes = [a for a in range(squares.ndim) if a != entry.filter_axis]
+    return squares.sum(dim=axes)
+
+
+def _gram(moved: list[Entry], vectors: list[SeededVector]) -> np.ndarray:
+    total = np.zeros((len(vectors), len(vectors)))
+    for entry in moved:
+        for rows in entry.blocks():
+            drawn = [v.tensor(entry, rows, _CPU).double().view(-1) for v in vectors]
+            total += np.array([[float(a @ b) for b in drawn] for a in drawn])
+    return total

@@ -1,0 +1,1 @@
+"""A run on a page while it is recorded: read, thinned, sent."""

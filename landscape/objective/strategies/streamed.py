@@ -1,0 +1,151 @@
+"""Evaluate a model whose weights come and go module by module: nothing is copied.
+
+Points first, every pass makes the weights it reads. Layers first, the passes of several points and
+batches meet at every module, so a module's part of the directions is made or read once for all of
+them, and its weights once for all batches of a point.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from landscape.objective.data.held import HeldData
+from landscape.objective.free_memory import free_bytes
+from landscape.objective.lending.stream import Stream
+from landscape.objective.metrics import sums
+from landscape.objective.strategies.turns import Turns
+from landscape.objective.strategies.work import (
+    Batches,
+    Measure,
+    UnsuitableError,
+    Work,
+    remembering,
+)
+
+_PASSES = 64  # that wait for each other
+_SHARE = 0.25  # of the model's size, or of what is free, may be held by passes that wait
+_HELD = 2  # what a pass holds while it waits, in inputs of its widest module
+
+
+@contextlib.contextmanager
+def streamed(work: Work) -> Iterator[Measure]:
+    """The strategy for weights that come and go.
+
+    Raises:
+        UnsuitableError: If the model was lent as a whole.
+    """
+    stream = work.loan.stream
+    if stream is None:
+        raise UnsuitableError("the weights of this model do not come and go")
+    metrics, model = work.metrics, work.loan.model
+    alone = _one_after_the_other(work)
+    with remembering(work) as forget:
+
+        @torch.no_grad()
+        def values(number: int, batch: Any, samples: int) -> Tensor:
+            forget()
+            work.begin(number)
+            found = [sums(name, metric(model, batch), samples) for name, metric in metrics.items()]
+            forget()
+            return torch.stack(found)
+
+        def of_passes(points: list[list[float]], batches: Batches, first: int) -> list[Tensor]:
+            """Values of every pass, the batches of a point after each other."""
+            passes = [(point, k) for point in points for k in range(len(batches))]
+
+            def begin(index: int) -> None:
+                if work.making.point != tuple(passes[index][0]):
+                    work.place(passes[index][0])
+
+            work.making.shared = len(points) > 1
+            if alone or len(passes) == 1:
+                found = []
+                for index, (_, k) in enumerate(passes):
+                    work.check()
+                    begin(index)
+                    found.append(values(first + k, *batches[k]))
+                return found
+            turns = Turns(
+                [lambda k=k: values(first + k, *batches[k]) for _, k in passes],
+                begin=begin,
+                leave=stream.leave,
+                come_back=stream.come_back,
+                check=work.check,
+            )
+            meet, stream.meet = stream.meet, turns.meet
+            try:
+                return turns.run()
+            finally:
+                stream.meet = meet
+
+        def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
+            points = [list(map(float, point)) for point in coordinates]
+            several = max(1, _PASSES // len(points))
+            kept: list[list[Tensor]] = [[] for _ in points]
+            for start in range(0, len(batches), several):
+                part = batches[start : start + several]
+                work.making.point = ()
+                found = of_passes(points, part, start)
+                work.making.forget()
+                for i in range(len(points)):
+                    kept[i] += found[i * len(part) : (i + 1) * len(part)]
+            sums_of = [[torch.stack(m).sum(0) for m in zip(*each, strict=True)] for each in kept]
+            return torch.stack([torch.stack(each) for each in sums_of], dim=1)
+
+        yield measure
+
+
+def _one_after_the_other(work: Work) -> str:
+    """Why passes cannot take turns; empty when they can."""
+    if work.nature.alone:
+        return work.nature.alone
+    if work.nature.kept or work.nature.assigned:
+        return "the loss keeps something of every pass"
+    if torch.is_autocast_enabled(work.loan.flat.device.type):
+        return "lower precision is a setting of one thread"
+    return ""
+
+
+def points_together(work: Work, data: HeldData) -> int:
+    """How many points are measured together: their passes wait at every module."""
+    stream = work.loan.stream
+    if stream is None or _one_after_the_other(work) or not work.fixed_buffers or stream.nested:
+        return 1
+    size = min(data.batch_size, data.size)
+    free = free_bytes(work.loan.flat.device)
+    model = sum(each.own.nbytes for each in stream.parameters.values())
+    most = _SHARE * min(model, model if free is None else free)
+    each = _waiting(work, stream) * size
+    passes = min(_PASSES, max(1, int(most / max(1, each))))
+    return max(1, passes // -(-data.size // size))
+
+
+@torch.no_grad()
+def _waiting(work: Work, stream: Stream) -> float:
+    """Bytes per sample that a pass holds while it waits for its turn, roughly.
+
+    They are the inputs of the widest module, and what a head that runs by rows has given so far.
+    """
+    batch, samples = work.sample[0]
+    sizes = [0]
+
+    def watch(module: nn.Module, given: tuple, output: Any) -> None:
+        taken = _HELD * sum(t.nbytes for t in given if isinstance(t, Tensor))
+        gives = isinstance(output, Tensor) and stream.runs_by_rows(module)
+        sizes.append(taken + (output.nbytes if gives else 0))
+
+    leaves = [m for m in work.loan.model.modules() if not any(m.children())]
+    hooks = [module.register_forward_hook(watch) for module in leaves]
+    try:
+        work.rest()
+        next(iter(work.metrics.values()))(work.loan.model, batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes) / samples

@@ -1,0 +1,226 @@
+"""What was timed of the ways to evaluate, and the best of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from landscape.base.progress import Progress
+from landscape.objective.data.held import HeldData
+from landscape.objective.metrics import agree
+from landscape.objective.strategies.choice import SHARED, STRATEGIES, Choice
+from landscape.objective.strategies.memory import out_of_memory, points_that_fit
+from landscape.objective.strategies.race import fastest
+from landscape.objective.strategies.sequential import sequential
+from landscape.objective.strategies.work import Measure, UnsuitableError, Work
+
+LOOK = 4  # samples in each of two batches on which strategies must agree
+TIMED = 512  # samples on which they are timed where that is quick
+_LARGE = 1024  # and with threads for batched linear layers
+_LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
+_LONG = 0.03  # seconds of a pass over the timed samples that are too many
+_NEAR = 1.25  # times slower than the best in its trial: worth timing in turns with it
+_RIVALS = 4  # of which at most so many
+_DOUBT = 0.95  # of the time of the plain strategy: what has to be reached without turns
+_CLIMB = 0.035  # of the passes to come may be spent on trying another size
+_PROBLEMS = (  # that a model may have with what replaces its layers and batches
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class Trials:
+    """What was timed so far, and the best of it."""
+
+    coordinates: np.ndarray
+    data: HeldData
+    work: Work
+
+    def __init__(
+        self,
+        work: Work,
+        data: HeldData,
+        coordinates: np.ndarray,
+        seconds: float,
+        batch_size: int | None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.work, self.data, self.coordinates = work, data, coordinates
+        self.progress = progress
+        if batch_size is None and data.joined:
+            some = torch.linspace(0, data.size - 1, min(2 * LOOK, data.size)).round().long()
+            parts = some.to(work.origin.device).split(LOOK)
+            self.look: list[tuple[Any, int]] = [(data.take(part), len(part)) for part in parts]
+        else:
+            self.look = data.batches(batch_size, most=2 * LOOK)
+        self.looked_at: np.ndarray = np.concatenate(
+            [self._points(2), np.zeros_like(coordinates[:1])]
+        )
+        self.tried: dict[str, float] = {}
+        self.ways: list[Choice] = []
+        self.best = Choice("sequential", None)
+        self.limit: float = np.inf
+        self._agreed = {("sequential", 1)}
+        self.slow: bool = seconds * min(1, TIMED / data.size) > _LONG
+        with sequential(work) as measure:
+            self._wanted = measure(self.looked_at, self.look)
+        self._telling = bool(self._wanted[..., 0].isfinite().any(dim=1).all())
+
+    @property
+    def more(self) -> bool:
+        """Whether there is time for another trial."""
+        passed = self.best.seconds * (min(1, TIMED / self.data.size) if not self.slow else 0)
+        return time.perf_counter() + 1.5 * passed < self.limit
+
+    def _passes(self, trial: Choice) -> float:
+        """Passes over the data that a trial takes."""
+        samples = max(TIMED, (trial.batch_size or 1) * trial.threads)
+        return 3 * trial.chunk * min(1, samples / self.data.size)
+
+    def _points(self, count: int) -> np.ndarray:
+        """Some of the points, spread over all."""
+        among = np.linspace(0, len(self.coordinates) - 1, min(8, len(self.coordinates)))
+        return self.coordinates[np.resize(among.round().astype(int), count)]
+
+    def run(self, trial: Choice) -> str:
+        """Time one candidate; says why when it cannot be used."""
+        size = trial.batch_size or self.data.batch_size
+        self._say(f"trying {trial.strategy}, batches of {size:,}")
+        if trial.chunk > 1:
+            trial = replace(trial, chunk=min(trial.chunk, points_that_fit(self.work, size)))
+        try:
+            seconds = self._seconds(trial, size)
+        except UnsuitableError as error:
+            return str(error)
+        except _PROBLEMS as problem:
+            if out_of_memory(problem) and trial.chunk > 1:
+                return self.run(replace(trial, chunk=trial.chunk // 2))
+            if not self.tried and (trial.strategy == "sequential" or out_of_memory(problem)):
+                raise  # it is the model's own, or the batches have to be smaller
+            return f"{type(problem).__name__}: {problem}"
+        trial = replace(trial, batch_size=size if self.data.joined else None, seconds=seconds)
+        name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)
+        self.tried[", ".join(map(str, name))] = trial.seconds
+        self.ways.append(trial)
+        if not self.best.seconds <= trial.seconds:
+            self.best = trial
+        self.best: Choice = replace(self.best, tried=self.tried)
+        return ""
+
+    def _seconds(self, trial: Choice, size: int) -> float:
+        """Time per point of one candidate, once it has given the plain strategy's numbers."""
+        with STRATEGIES[trial.strategy](replace(self.work, threads=trial.threads)) as measure:
+            if (trial.strategy, trial.threads) not in self._agreed and trial.strategy != "compiled":
+                self._check(measure)
+                self._agreed.add((trial.strategy, trial.threads))
+            return self._timed(measure, trial, size, enough=1.3 * self.best.seconds)
+
+    def _say(self, what: str) -> None:
+        if self.progress is not None:
+            self.progress.say(what)
+
+    def _check(self, measure: Measure) -> None:
+        """Refuse numbers that are not those of the plain strategy."""
+        found = measure(self.looked_at, self.look)
+        if not self._telling or not agree(found, self._wanted, self.work.rounding):
+            raise UnsuitableError("its numbers differ from the plain strategy's")
+
+    def agrees(self, known: Choice) -> bool:
+        """Whether a way that was chosen before can be used and gives the plain numbers."""
+        if self.data.joined == (known.batch_size is None):
+            return False
+        try:
+            with STRATEGIES[known.strategy](replace(self.work, threads=known.threads)) as measure:
+                if known.strategy != "sequential" or known.threads > 1:
+                    self._check(measure)
+        except (UnsuitableError, *_PROBLEMS):
+            return False
+        return True
+
+    def _timed(self, measure: Measure, trial: Choice, size: int, *, enough: float) -> float:
+        """Time per point of what is open; slower ones than `enough` are timed once."""
+        least = size * trial.threads
+        all_of_them = trial.strategy == "compiled"  # so that it is compiled for every size now
+        most = self.data.size if all_of_them else least if self.slow else max(TIMED, least)
+        batches = self.data.batches(size, most=most)
+        samples = sum(count for _, count in batches)
+        points = self._points(trial.chunk)
+        whole = self.data.size / samples / trial.chunk  # a trial's time to that of a point
+        best = spent = 0.0
+        passes = 0
+        while passes < 2 or spent < _LONG_ENOUGH:
+            begin = time.perf_counter()
+            measure(points, batches)[0, 0, 0].item()  # waits for the device
+            seconds = time.perf_counter() - begin
+            passes, spent = passes + 1, spent + seconds
+            if passes == 1 and (all_of_them or seconds < 10 * _LONG):
+                continue  # it waited for memory and for what is kept between passes
+            best = min(best or seconds, seconds)
+            if best * whole > enough or seconds > 10 * _LONG:
+                break
+        return best * whole
+
+    def in_turns(self, first: str, budget: float) -> Choice:
+        """The best of what was close in its trial, in turns; in doubt the strategy `first`."""
+        plain = min((w for w in self.ways if w.strategy == first), key=lambda way: way.seconds)
+        others = self._rivals(plain)
+        self._say("timing the best in turns")
+
+        def seconds_of(way: Choice) -> float:
+            size = way.batch_size or self.data.batch_size
+            try:
+                with STRATEGIES[way.strategy](replace(self.work, threads=way.threads)) as measure:
+                    return self._timed(measure, way, size, enough=np.inf)
+            except (UnsuitableError, *_PROBLEMS):
+                if way is plain:
+                    raise
+                return np.inf
+
+        found = None
+        if others and self.best.strategy != "compiled":
+            found = fastest(plain, others, seconds_of, until=time.perf_counter() + budget)
+        if found is None:
+            good = self.best.seconds < _DOUBT * plain.seconds
+            return replace(self.best if good else plain, tried=self.tried)
+        return replace(found[0], seconds=found[1] * plain.seconds, tried=self.tried)
+
+    def _rivals(self, plain: Choice) -> list[Choice]:
+        """What was close to the best in its trial: first one of every strategy, then sizes."""
+        order = sorted(self.ways, key=lambda way: way.seconds)
+        near = [w for w in order if w.seconds < _NEAR * self.best.seconds and w != plain]
+        firsts = list({w.strategy: w for w in reversed(near)}.values())
+        near.sort(key=lambda way: (way not in firsts, way.seconds))
+        return near[:_RIVALS]
+
+    def share(self, *, free: bool) -> None:
+        """Try the best so far with a thread for every core."""
+        cores = torch.get_num_threads()
+        if self.best.strategy in SHARED and cores > 1 and self.more:
+            size = self.best.batch_size
+            if free and size is not None:
+                size = min(max(size, _LARGE * (self.best.chunk > 1)), -(-self.data.size // cores))
+            self.run(replace(self.best, batch_size=size, threads=cores))
+
+    def climb(self, field: str, *directions: list[int]) -> None:
+        """Try other values of one field, outwards from the present one, while they help."""
+        start = self.best.seconds
+        for values in directions:
+            for value in values:
+                before, trial = self.best.seconds, replace(self.best, **{field: value})
+                if not self.more or not 0 < self._passes(trial) <= _CLIMB * len(self.coordinates):
+                    return
+                self.run(trial)
+                if self.best.seconds == before:
+                    break
+            if self.best.seconds != start:
+                return

@@ -1,0 +1,101 @@
+"""A family of points whose vectors are not held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.base.layout import Entry
+from landscape.objective.family import Family, held_buffers
+from landscape.objective.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class LazyFamily(Family):
+    """Affine combinations of vectors that are made, or read, tensor by tensor.
+
+    Attributes:
+        origin: Parameters at coordinates zero; None: the model's own.
+        directions: The directions.
+        dtype: In which sums are made.
+    """
+
+    origin: Any
+    directions: Any
+    dtype: torch.dtype = torch.float32
+
+    def part(self, k: int | None, entry: Entry, rows: slice, own: Tensor) -> Tensor:
+        """Rows of one tensor of direction k, or of the origin; `own` are the model's."""
+        vector = self.origin if k is None else self.directions[k]
+        found = entry.rows(own, rows) if vector is None else vector.tensor(entry, rows, own.device)
+        return found.to(self.dtype)
+
+    def held(self, problem: Problem) -> Family:
+        """The same, held in memory on the device where it is measured."""
+        if "kept" not in self.__dict__:
+            named = dict(problem.model.named_parameters())
+            size, device = problem.layout.size, problem.device
+            whole = torch.empty(1 + len(self.directions), size, dtype=self.dtype, device=device)
+            for entry in problem.layout:
+                own = named[entry.name].detach().to(device)
+                rows = slice(0, len(own) if own.ndim else 1)
+                for row, k in zip(whole, (None, *range(len(self.directions))), strict=True):
+                    row[entry.slice] = self.part(k, entry, rows, own).reshape(-1)
+            self.__dict__["kept"] = Family(
+                problem.layout,
+                whole[0],
+                whole[1:],
+                self.buffers,
+                self.buffer_directions,
+                self.products,
+            )
+        return self.__dict__["kept"]
+
+    def place(self, out: Tensor, point: Sequence[float]) -> None:
+        """A family that is not held has no vector to write: place its tensors, or `held`."""
+        raise TypeError("The vectors of this family are not held.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes are sent."""
+        return {name: value for name, value in self.__dict__.items() if name != "kept"}
+
+
+def lazy_family_of(
+    problem: Problem,
+    origin: Any,
+    directions: Sequence[Any],
+    buffers: np.ndarray | None = None,
+    buffer_directions: np.ndarray | None = None,
+) -> LazyFamily:
+    """The family through lazy vectors; the arguments are those of `family_of`.
+
+    Raises:
+        ValueError: If some vectors are lazy and others are not, or buffers are of another model.
+    """
+    if not all(hasattr(v, "tensor") for v in (*directions, *(() if origin is None else [origin]))):
+        raise ValueError(
+            "Some of these vectors are held and others are not; give arrays only, or none."
+        )
+    start, moving = held_buffers(problem, buffers, buffer_directions, len(directions))
+    made = LazyFamily(problem.layout, origin, tuple(directions), start, moving, None, problem.dtype)
+    if problem.weight_decay is not None:
+        object.__setattr__(made, "products", _products(problem, made))
+    return made
+
+
+def _products(problem: Problem, family: LazyFamily) -> np.ndarray:
+    """Inner products of origin and directions, in double precision, tensor by tensor."""
+    named, count = dict(problem.model.named_parameters()), 1 + len(family.directions)
+    total = np.zeros((count, count))
+    for entry in problem.layout:
+        for rows in entry.blocks():
+            own = named[entry.name].detach()
+            parts = [family.part(k, entry, rows, own) for k in (None, *range(count - 1))]
+            each = [part.double().reshape(-1) for part in parts]
+            total += np.array([[float(a @ b) for b in each] for a in each])
+    return total

@@ -1,0 +1,229 @@
+"""Weights that come and go module by module: the same numbers, and nothing of the model's moved."""
+
+import itertools
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import landscape as ls
+from landscape.objective.strategies.choice import Choice
+from landscape.objective.vectors.making import Making
+
+
+class Tied(nn.Module):
+    """An embedding that is the head too, read by the model itself, and a layer that runs twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(11, 8)
+        self.position = nn.Parameter(torch.randn(6, 8))
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm = nn.LayerNorm(8)
+
+    def forward(self, tokens):
+        x = self.embed(tokens) + self.position[: tokens.shape[1]]
+        for _ in range(2):
+            x = self.layer(x)
+        x = self.norm(x + self.attention(x, x, x, need_weights=False)[0])
+        return F.linear(x, self.embed.weight)
+
+
+def tied(dtype=torch.float32):
+    torch.manual_seed(0)
+    return Tied().to(dtype), next_token, torch.randint(11, (10, 6))
+
+
+def next_token(model, batch):
+    logits = model(batch).float()
+    return F.cross_entropy(logits[:, :-1].transpose(1, 2), batch[:, 1:], reduction="none").mean(1)
+
+
+def gpt2(dtype=torch.float32):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=23, n_positions=8)
+    return GPT2LMHeadModel(config).to(dtype), labelled, torch.randint(23, (10, 7))
+
+
+def labelled(model, batch):
+    weight = torch.full((len(batch),), batch.shape[1] - 1)
+    logits = model(input_ids=batch, use_cache=False).logits.float()
+    losses = F.cross_entropy(logits[:, :-1].transpose(1, 2), batch[:, 1:], reduction="none")
+    return losses.sum(1), weight
+
+
+def convolutional(dtype=torch.float32):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+        nn.utils.parametrizations.weight_norm(nn.Linear(64, 5)),
+    ).to(dtype)  # fmt: skip
+    x = torch.randn(10, 2, 6, 6, dtype=dtype)
+    return model, classes, (x, torch.randint(5, (10,)))
+
+
+def classes(model, batch):
+    return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+
+def state(model):
+    return {n: (t.data_ptr(), t.clone()) for n, t in model.state_dict().items()}
+
+
+def unchanged(model, before):
+    now = model.state_dict()
+    return all(now[n].data_ptr() == p and torch.equal(now[n], t) for n, (p, t) in before.items())
+
+
+@pytest.mark.parametrize("case", [tied, gpt2, convolutional])
+def test_streamed_is_sequential_bit_for_bit(case):
+    model, loss, data = case()
+    before = state(model)
+
+    def measured(strategy, chunk=None, metrics=None):
+        objective = ls.Objective(
+            model, loss, data, metrics=metrics, strategy=strategy, batch_size=4
+        )
+        plane = ls.random_plane(objective)
+        if chunk:
+            objective.tuning.use(Choice("streamed", 4, chunk))
+        found = ls.loss_surface(objective, plane, resolution=3).values
+        assert objective.choice.strategy == strategy
+        return found
+
+    wanted = measured("sequential")
+    assert np.isfinite(wanted).all()
+    for chunk in (1, 2, 5):
+        assert np.array_equal(measured("streamed", chunk), wanted)
+    both = measured("streamed", 3, {"again": loss})
+    assert np.array_equal(both, np.concatenate([wanted, wanted]))
+    assert unchanged(model, before)
+
+
+def test_large_embeddings_and_heads_are_made_by_rows(monkeypatch):
+    monkeypatch.setattr("landscape.objective.lending.rows.LARGE", 1)
+    monkeypatch.setattr("landscape.objective.lending.rows._BLOCK", 64)
+    monkeypatch.setattr("landscape.objective.lending.rows._FEW", 1)
+    made = []
+    rows = Making.rows
+    monkeypatch.setattr(Making, "rows", lambda *given: made.append(given[1]) or rows(*given))
+    model, loss, data = gpt2()
+    found = []
+    for strategy, chunk in (("sequential", 1), ("streamed", 1), ("streamed", 3)):
+        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=4)
+        objective.tuning.use(Choice(strategy, 4, chunk))
+        plane = ls.random_plane(objective, stored=False)
+        found.append(ls.loss_surface(objective, plane, resolution=3).values)
+    assert {type(place).__name__ for place in made} == {"_Embedding", "object"}
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
+def test_a_recipe_gives_the_same_numbers_streamed_and_held():
+    model, loss, data = gpt2()
+    found = []
+    for strategy in ("sequential", "streamed"):
+        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=4)
+        plane = ls.random_plane(objective, stored=False)
+        found.append(ls.loss_surface(objective, plane, resolution=3).values)
+        line = ls.random_line(objective, stored=False)
+        found.append(ls.loss_line(objective, [line], resolution=3).values)
+    assert np.array_equal(found[0], found[2])
+    assert np.array_equal(found[1], found[3])
+
+
+class FailsError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+@pytest.mark.parametrize("stop", ["exception", "interrupt", "impatient"])
+def test_the_model_is_given_back_after_anything(chunk, stop):
+    model, loss, data = tied()
+    before, calls = state(model), itertools.count()
+
+    def failing(m, batch):
+        value = loss(m, batch)
+        if next(calls) > 60:
+            if stop == "exception":
+                raise FailsError
+            os.kill(os.getpid(), signal.SIGINT)
+            if stop == "impatient":
+                os.kill(os.getpid(), signal.SIGINT)
+        return value
+
+    objective = ls.Objective(model, failing, data, strategy="streamed", batch_size=4)
+    plane = ls.random_plane(objective, stored=False)
+    objective.tuning.use(Choice("streamed", 4, chunk))
+    with pytest.raises(FailsError if stop == "exception" else KeyboardInterrupt):
+        ls.loss_surface(objective, plane, resolution=9)
+    assert unchanged(model, before)
+    assert all("forward" not in m.__dict__ for m in model.modules())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_refused_where_it_cannot_be():
+    model, loss, data = tied()
+
+    def differentiates(m, batch):
+        with torch.enable_grad():
+            value = loss(m, batch)
+            (slope,) = torch.autograd.grad(value.sum(), m.position)
+        return value.detach() + slope.square().sum()
+
+    objective = ls.Objective(model, differentiates, data, strategy="streamed")
+    with pytest.raises(ValueError, match="the loss differentiates"):
+        objective.at(objective.parameters())
+    objective = ls.Objective(model.half(), loss, data, strategy="streamed", precision="single")
+    with pytest.raises(ValueError, match="in its own type"):
+        objective.at(objective.parameters())
+
+
+def test_rounded_once_and_said():
+    model, loss, data = gpt2(torch.bfloat16)
+    objective = ls.Objective(model, loss, data, strategy="streamed", batch_size=5)
+    plane = ls.random_plane(objective, stored=False)
+    found = objective.along(plane)(np.array([[0.0, 0.0], [0.02, 0.0]]))
+    with torch.no_grad():
+        parts = [loss(model.eval(), data[:5]), loss(model, data[5:])]
+    sums, weights = (sum(each.double().sum() for each in part) for part in zip(*parts, strict=True))
+    assert found.mean[0, 0] == float(sums / weights)
+
+    held = objective.along(plane).family.held(objective.problem)
+    theta, rows = held.origin, held.directions
+    for c in (0.01, 0.03):
+        wanted = c * rows[0]
+        moved = (theta + wanted).bfloat16().float() - theta
+        assert float(moved @ wanted / (wanted @ wanted)) == pytest.approx(1, abs=0.01)
+    for strategy in ("streamed", "sequential"):  # sums of both kinds are in float32, from 0
+        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=5)
+        at = objective.along(plane)
+        shares = at(np.array([[0.0, 0.0], [0.001, 0.0], [0.1, 0.05]])).rounding
+        theta = np.asarray(objective.parameters())
+        rows = at.family.held(objective.problem).directions.numpy()
+        for share, c in zip(shares[1:], [(0.001, 0.0), (0.1, 0.05)], strict=True):
+            exact = torch.from_numpy(theta + np.float32(c) @ rows)
+            lost = (exact.bfloat16().float() - exact).norm() / (
+                exact - torch.from_numpy(theta)
+            ).norm()
+            assert share == pytest.approx(float(lost), rel=1e-2)
+        assert shares[0] == 0 < shares[2] < 0.1 < shares[1]
+
+
+def test_a_figure_says_what_rounding_took():
+    model, loss, data = gpt2(torch.bfloat16)
+    objective = ls.Objective(model, loss, data, batch_size=5)
+    surface = ls.loss_surface(objective, resolution=3, extent=0.002)
+    assert surface.rounding[1, 1] == 0
+    text = " ".join(ls.plot_surface(surface).get_title(loc="left").split())
+    assert "rounding of the weights took over 5 % of the way to 8 of 9 points" in text
+    line = ls.loss_line(objective, ls.random_line(objective), extent=(-0.5, 0.5), resolution=3)
+    assert line.rounding[0, 1] == 0 < line.rounding.max() < 0.05
+    assert "rounding" not in ls.plot_profile(line).get_title(loc="left")
