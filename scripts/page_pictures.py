@@ -95,10 +95,8 @@ def film(browser: Browser, page: Path, out: Path, size: tuple[int, int]) -> None
 
 def seconds(clip: Path) -> float:
     """How long a clip is; browsers leave that out of its head."""
-    asked = "-v error -select_streams v -show_entries packet=pts_time -of csv=p=0".split()
-    told = subprocess.run(
-        ["ffprobe", *asked, str(clip)], check=True, capture_output=True, text=True
-    ).stdout
+    asked = ["ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0"]
+    told = subprocess.run([*asked, str(clip)], check=True, capture_output=True, text=True).stdout
     return float(told.split()[-1].strip(","))
 
 
