@@ -322,10 +322,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            if given.million:
-                found = million(place, 1_000_000)
-            else:
-                found = watched(place, given.minutes)
+            found = million(place, 1000000) if given.million else watched(place, given.minutes)
             for name, value in found.items():
                 print(f"{name}: {value}")
 
