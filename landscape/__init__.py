@@ -151,7 +151,7 @@ _HOMES = {
 
 _ROOMS = {"losses": "objective.losses"}  # modules with names of their own
 
-__all__ = sorted([*_HOMES, *_ROOMS])
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -163,4 +163,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_ROOMS])

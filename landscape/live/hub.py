@@ -39,10 +39,12 @@ class Hub:
         changed: Notified when something is new; held while that is put together.
     """
 
+    followers: list[Follower]
+
     def __init__(self, places: Sequence[Path]) -> None:
         self._folders = [place for place in places if place.is_dir()]
         self.followers = [Follower(place) for place in places if not place.is_dir()]
-        self.changed = threading.Condition()
+        self.changed: threading.Condition = threading.Condition()
         self._watchers, self._looked = 0, -np.inf
         self._measured = Measured()
         self.measuring = ""

@@ -50,6 +50,9 @@ class LiveServer(ThreadingHTTPServer):
         address: The address to open.
     """
 
+    hub: Hub
+    page: bytes
+
     daemon_threads = True
     request_queue_size = 128
 
@@ -65,8 +68,8 @@ class LiveServer(ThreadingHTTPServer):
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.hub, self.page, self.measuring = hub, page.encode(), measuring
-        self.hosts = {*HOSTS, *(host.lower() for host in hosts)}
-        self.token = secrets.token_urlsafe(24)
+        self.hosts: set[str] = {*HOSTS, *(host.lower() for host in hosts)}
+        self.token: str = secrets.token_urlsafe(24)
         self._places = threading.BoundedSemaphore(most)
 
     @property

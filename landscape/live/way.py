@@ -39,6 +39,10 @@ class Way:
         points: Their numbers, shape (states, k).
     """
 
+    path: Path
+    points: np.ndarray
+    steps: np.ndarray
+
     def __init__(self, path: Path, size: int) -> None:
         self.path, self._size = path, size
         self.steps, self.points = np.zeros(0, np.int64), np.zeros((0, 0))

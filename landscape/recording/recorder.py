@@ -6,6 +6,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from landscape.recording.numbers.number import one_number
 from landscape.recording.numbers.sketch import Sketch
 from landscape.recording.second_moment import SecondMoments
 from landscape.recording.selection import Selection, selected_layout
+from landscape.recording.size import Size
 from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.steps import all_of
@@ -149,6 +151,8 @@ class Recorder:
     (4, (3,))
     """
 
+    path: Path
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -214,7 +218,7 @@ class Recorder:
         called = " + ".join(type(o).__name__ for o in self._optimizers)
         options = {"options": options_of(self._optimizers[0])} if len(self._optimizers) == 1 else {}
         self._run = {"optimizer": called, "every": every, **options, **(run or {})}
-        self.size = self._contents.size(every=every, steps=steps)
+        self.size: Size = self._contents.size(every=every, steps=steps)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start
         self._process = os.getpid()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import h5py
@@ -74,8 +75,10 @@ class Trajectory:
     (9, (10,), (10,))
     """
 
+    updates: int
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = expanded(path)
+        self.path: Path = expanded(path)
         self._place = self.path.absolute()  # also when the program goes to another folder
         self._open = ExitStack()
         self._file: h5py.File | None = None
@@ -95,20 +98,20 @@ class Trajectory:
     def _read_head(self, file: h5py.File) -> None:
         check_schema(file, SCHEMA, VERSION)
         self._identity = self._present_identity()
-        self.complete = bool(file.attrs.get("complete", 0))
-        self.live = not self.complete and is_written(self.path)
-        self.run = table_of_json(file, "run")
-        self.provenance = table_of_json(file, "provenance")
-        self.layout = stored_layout(file, "layout")
-        self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
-        self.beside_layout = stored_layout(file, "beside_layout", "[]")
-        self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
+        self.complete: bool = bool(file.attrs.get("complete", 0))
+        self.live: bool = not self.complete and is_written(self.path)
+        self.run: dict[str, Any] = table_of_json(file, "run")
+        self.provenance: dict[str, Any] = table_of_json(file, "provenance")
+        self.layout: Layout = stored_layout(file, "layout")
+        self.buffers_layout: Layout = stored_layout(file, "buffers_layout", "[]")
+        self.beside_layout: Layout = stored_layout(file, "beside_layout", "[]")
+        self.frozen_layout: Layout = stored_layout(file, "frozen_layout", "[]")
         if self.frozen_layout.size:
             checked_rows(file, "frozen", self.frozen_layout.size, (), _REAL)
         states, self.updates = checked_counts(file)
         self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
-        self.scalars = checked_scalars(file, self.updates)
-        self.layer_scalars = tuple(members(file, "layers"))
+        self.scalars: dict[str, np.ndarray] = checked_scalars(file, self.updates)
+        self.layer_scalars: tuple[str, ...] = tuple(members(file, "layers"))
         for name in self.layer_scalars:
             checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
         size = self.layout.size
