@@ -146,6 +146,7 @@ class Measuring:
     def _measure(self, follower: Follower, what: str) -> None:
         step, self.failure = follower.step, ""
         for stage, arguments in enumerate(WHAT[what](follower.path, follower.states), start=1):
+            self._hub.refresh()
             if stage > 1 and self._is_outdated(follower, what):
                 break
             self._hub.say(f"measuring: {what} of {follower.name} at step {step:,}, stage {stage}")
