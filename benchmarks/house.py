@@ -70,7 +70,7 @@ PROGRAMS = {  # name: arguments of python; what it is measured against, and the 
     "a mistake in a path": (["-m", "landscape", "surface", "no.h5"], "", 0.5),
     "a mistake in a name": (["-m", "landscape", "record", "digits/mlpp"], "", 0.5),
     "record --steps 1": (
-        ["-m", "landscape", "record", "digits/mlp", "--steps", "1", "-o", "r.h5", "--overwrite"],
+        ["-m", "landscape", "record", "digits/mlp", "--steps", "1", "--out", "r.h5"],
         "import torch",
         1.6,
     ),
@@ -131,7 +131,7 @@ def recorder(checkouts: list[Path], rounds: int, folder: Path) -> None:
 def writes(checkouts: list[Path], rounds: int, folder: Path) -> None:
     for checkout in checkouts:
         for name in ("a", "b"):
-            more = ["record", "digits/mlp", "--steps", "10", "-o", f"{name}.h5", "--overwrite"]
+            more = ["record", "digits/mlp", "--steps", "10", "--out", f"{checkout.name}-{name}.h5"]
             run(checkout, ["-m", "landscape", *more], folder)
         count = run(checkout, ["-c", WRITES], folder)[1].split()[-1]
         print(json.dumps({"checkout": checkout.name, "surface writes its results": int(count)}))

@@ -71,6 +71,11 @@ class Follower:
         return self._start
 
     @property
+    def states(self) -> int:
+        """How many states are committed."""
+        return self._states
+
+    @property
     def step(self) -> int:
         """The last step committed."""
         return self._start + self._updates

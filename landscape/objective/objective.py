@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,12 +27,13 @@ from landscape.objective.policies.batchnorm import BatchNorm
 from landscape.objective.policies.precision import Precision
 from landscape.objective.problem import Problem, problem_of
 from landscape.objective.restriction import Restriction
-from landscape.objective.second_order.hessian import Hessian
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.tuning import Tuning, check_strategy
 from landscape.objective.vectors.family import lazy_family_of
-from landscape.objective.vectors.known import vectors_of
 from landscape.objective.vectors.lazy import LazyVector, any_lazy
+
+if TYPE_CHECKING:
+    from landscape.objective.second_order.hessian import Hessian
 
 __all__ = ["Evaluation", "Objective", "Restriction", "subset_of"]
 
@@ -260,6 +261,8 @@ class Objective:
         Raises:
             ValueError: If it belongs to another model.
         """
+        from landscape.objective.vectors.known import vectors_of  # which reads files
+
         origin, directions = vectors_of(place, self.problem)
         return self.restrict(
             origin, directions, buffers=buffers, buffer_directions=buffer_directions

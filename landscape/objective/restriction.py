@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +21,14 @@ from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
 from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.problem import Problem
-from landscape.objective.second_order.hessian import Hessian
-from landscape.objective.second_order.hessian_at import hessian_of
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.chunks import measure_chunks
 from landscape.objective.strategies.work import Work
 from landscape.objective.tuning import Tuning
 from landscape.objective.working import working
+
+if TYPE_CHECKING:
+    from landscape.objective.second_order.hessian import Hessian
 
 
 class Restriction:
@@ -177,6 +179,8 @@ class Restriction:
         self, point: np.ndarray, *, tensors: str | None = None
     ) -> AbstractContextManager[Hessian]:
         """∂² loss / ∂ θ² at one point with coordinates of shape (K,); see `Objective.hessian`."""
+        from landscape.objective.second_order.hessian_at import hessian_of
+
         return hessian_of(self.problem, self.family, self.tuning, point, tensors=tensors)
 
     def decay(self, coordinates: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,7 @@ from landscape.recording.stream import Stream
 from landscape.recording.tracking import Tracking
 from landscape.recording.watch import Watch
 
+_OPEN: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 
 
@@ -320,6 +322,7 @@ class Recorder:
         last = -1 if resumed is None else step
         listener.begin(Stream(writer, slots, measure, step=last, tracking=tracking))
         self._listener = listener
+        _OPEN.add(self)
         atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
 
@@ -333,6 +336,7 @@ class Recorder:
         """
         if self._listener is not None and self._process == os.getpid():  # not in a forked child
             self._listener.close(complete=complete)
+            _OPEN.discard(self)
             atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
@@ -342,3 +346,12 @@ class Recorder:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self.close(complete=kind is None)
+
+
+def recorder_of(model: nn.Module) -> Recorder | None:
+    """A recorder that records this model, or another one with some of its parameters, now."""
+    mine = set(map(id, model.parameters()))
+    for recorder in list(_OPEN):
+        if mine & set(map(id, recorder._model.parameters())):
+            return recorder
+    return None

@@ -117,14 +117,12 @@ class _Checkpoints(Result):
 class CheckpointLine(_Checkpoints):
     """A line through checkpoints in files; made by `checkpoint_line`.
 
-    >>> import torch
-    >>> from safetensors.torch import save_file
-    >>> import landscape as ls
-    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
-    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
-    >>> line = ls.checkpoint_line("step0.safetensors", "step2.safetensors")
-    >>> line.gram.tolist()  # the squared distance
-    [[10.0]]
+    >>> line = CheckpointLine(
+    ...     files=("a", "b"), digests=("1", "2"), step=[0, 1], mixture=[[1.0, 0.0], [-1.0, 1.0]],
+    ...     products=[[0.0, 0.0], [0.0, 4.0]], gram=[[4.0]], labels=("α",), moved=("w",),
+    ... )
+    >>> line.coordinates.ravel().tolist(), line.residual.tolist()
+    ([0.0, 1.0], [0.0, 0.0])
     """
 
     schema: ClassVar[str] = "landscape/checkpoint-line"
@@ -135,14 +133,14 @@ class CheckpointLine(_Checkpoints):
 class CheckpointPlane(_Checkpoints):
     """A plane through checkpoints in files; made by `checkpoint_plane` and `checkpoint_pca`.
 
-    >>> import torch
-    >>> from safetensors.torch import save_file
-    >>> import landscape as ls
-    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
-    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
-    >>> plane = ls.checkpoint_plane(*(f"step{step}.safetensors" for step in range(3)))
-    >>> plane.gram.tolist()
-    [[1.0, 1.0], [1.0, 10.0]]
+    >>> plane = CheckpointPlane(
+    ...     files=("a", "b", "c"), digests=("1", "2", "3"), step=[0, 1, 2],
+    ...     mixture=[[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]], labels=("α", "β"),
+    ...     products=[[0.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 9.0]], moved=("w",),
+    ...     gram=[[4.0, 0.0], [0.0, 9.0]],
+    ... )
+    >>> plane.coordinates.tolist()
+    [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
 
     schema: ClassVar[str] = "landscape/checkpoint-plane"

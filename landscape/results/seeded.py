@@ -27,7 +27,8 @@ class _Seeded(Result):
         norms: What the directions are scaled to: norms of the origin's filters, of its tensors or
             of all of it, in the order of the moved tensors; empty for ``none``.
         gram: Inner products of the directions, shape (K, K).
-        probes: A few entries of each direction, to see that it is made as it was; shape (K, n).
+        probes: A few entries of each direction before they are scaled, to see that it is made as
+            it was; shape (K, n).
         origin_probes: A few entries of the origin, to see that the model is the same.
         labels: What each axis is, for figures.
         tensors: What `Layout.to_json` writes, under the key ``layout``, and the names of the moved

@@ -100,21 +100,18 @@ def adapter_plane(
     Raises:
         ValueError: If there is no trainable adapter, or it is merged.
 
-    >>> import torch
     >>> import landscape as ls
-    >>> class Adapted(torch.nn.Module):  # 3 x + B A x, with an adapter as loralib makes it
+    >>> class Fresh(nn.Module):
     ...     def __init__(self):
     ...         super().__init__()
-    ...         self.weight = torch.nn.Parameter(torch.full((1, 1), 3.0), requires_grad=False)
-    ...         self.lora_A = torch.nn.Parameter(torch.full((1, 1), 0.5))
-    ...         self.lora_B = torch.nn.Parameter(torch.full((1, 1), 2.0))
+    ...         self.lora_A, self.lora_B = nn.Linear(3, 2, False), nn.Linear(2, 3, False)
+    ...         nn.init.zeros_(self.lora_B.weight)
     ...     def forward(self, x):
-    ...         return x @ self.weight.T + x @ self.lora_A.T @ self.lora_B.T
-    >>> def loss(model, batch):
-    ...     return model(batch[0])[:, 0]
-    >>> objective = ls.Objective(Adapted(), loss, (torch.ones(4, 1),))
-    >>> ls.adapter_plane(objective).directions.shape
-    (2, 2)
+    ...         return x + self.lora_B(self.lora_A(x))
+    >>> objective = ls.Objective(Fresh(), lambda m, b: m(b).square().mean(1), torch.ones(8, 3))
+    >>> plane = adapter_plane(objective)
+    >>> bool((plane.directions != 0).all()), plane.settings["fresh"]
+    (True, 1)
     """
     layout, model = objective.layout, objective.model
     up = _up(model, layout, None)
@@ -149,19 +146,13 @@ def merged_space(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: If there is no adapter over weights in floating-point numbers, or it is merged.
 
-    >>> import torch
-    >>> import landscape as ls
-    >>> class Adapted(torch.nn.Module):  # 3 x + B A x, with an adapter as loralib makes it
+    >>> class Adapted(nn.Module):
     ...     def __init__(self):
     ...         super().__init__()
-    ...         self.weight = torch.nn.Parameter(torch.full((1, 1), 3.0), requires_grad=False)
-    ...         self.lora_A = torch.nn.Parameter(torch.full((1, 1), 0.5))
-    ...         self.lora_B = torch.nn.Parameter(torch.full((1, 1), 2.0))
-    ...     def forward(self, x):
-    ...         return x @ self.weight.T + x @ self.lora_A.T @ self.lora_B.T
-    >>> whole = ls.merged_space(Adapted())
-    >>> [name for name, tensor in whole.named_parameters() if tensor.requires_grad]
-    ['weight']
+    ...         self.base_layer = nn.Linear(3, 3).requires_grad_(False)
+    ...         self.lora_A, self.lora_B = nn.Linear(3, 2, False), nn.Linear(2, 3, False)
+    >>> [name for name, p in merged_space(Adapted()).named_parameters() if p.requires_grad]
+    ['base_layer.weight']
     """
     _check_apart(model)
     bases = {id(weight) for weight in _bases(model)}

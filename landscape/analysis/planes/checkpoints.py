@@ -38,14 +38,15 @@ def checkpoint_line(start: Network, end: Network) -> CheckpointLine:
     Raises:
         ValueError: If they are of different models, or equal.
 
-    >>> import torch
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
     >>> from safetensors.torch import save_file
-    >>> import landscape as ls
-    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
-    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
-    >>> line = ls.checkpoint_line("step0.safetensors", "step2.safetensors")
-    >>> line.gram.tolist()  # the squared distance
-    [[10.0]]
+    >>> files = [Path(mkdtemp()) / "model.safetensors" for _ in range(3)]
+    >>> for k, file in enumerate(files):
+    ...     save_file({"w": torch.tensor([1.0 * k, k * k])}, file)
+    >>> line = checkpoint_line(files[0], files[1])
+    >>> line.gram.item(), line.coordinates.ravel().tolist()
+    (2.0, [0.0, 1.0])
     """
     files, weights = _networks([start, end])
     return CheckpointLine(
@@ -77,14 +78,15 @@ def checkpoint_plane(
     Raises:
         ValueError: If they are of different models, or lie on one line.
 
-    >>> import torch
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
     >>> from safetensors.torch import save_file
-    >>> import landscape as ls
-    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
-    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
-    >>> plane = ls.checkpoint_plane(*(f"step{step}.safetensors" for step in range(3)))
+    >>> files = [Path(mkdtemp()) / "model.safetensors" for _ in range(3)]
+    >>> for k, file in enumerate(files):
+    ...     save_file({"w": torch.tensor([1.0 * k, k * k])}, file)
+    >>> plane = checkpoint_plane(*files)  # (0, 0), (1, 1), (2, 4)
     >>> plane.gram.tolist()
-    [[1.0, 1.0], [1.0, 10.0]]
+    [[2.0, 6.0], [6.0, 20.0]]
     """
     if axes not in ("skew", "orthonormal"):
         raise ValueError(f"axes must be one of 'skew', 'orthonormal'; not {axes!r}.")
@@ -131,14 +133,15 @@ def checkpoint_pca(
         ValueError: If there are fewer than three, they are of different models or on one line, or
             the steps do not increase.
 
-    >>> import torch
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
     >>> from safetensors.torch import save_file
-    >>> import landscape as ls
-    >>> for step, weight in enumerate(([[1.0, 0.0]], [[2.0, 0.0]], [[2.0, 3.0]])):
-    ...     save_file({"weight": torch.tensor(weight)}, f"step{step}.safetensors")
-    >>> plane = ls.checkpoint_pca([f"step{step}.safetensors" for step in range(3)])
-    >>> round(float(plane.explained.sum()), 6)  # three points lie in a plane
-    1.0
+    >>> files = [Path(mkdtemp()) / "model.safetensors" for _ in range(3)]
+    >>> for k, file in enumerate(files):
+    ...     save_file({"w": torch.tensor([1.0 * k, k * k])}, file)
+    >>> plane = checkpoint_pca(files, origin="mean")
+    >>> plane.explained.sum().round(6).item(), plane.path().coordinates.shape
+    (1.0, (3, 2))
     """
     if origin not in ("mean", "initial", "final"):
         raise ValueError(f"origin must be one of 'mean', 'initial', 'final'; not {origin!r}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -82,11 +83,17 @@ class Trajectory:
         self._open = ExitStack()
         self._file: h5py.File | None = None
         self.live = False
-        read(self.path, self._read_head)
+        vars(self).update(vars(read(self.path, self._head, _same_head)))
         if not len(self):
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
+
+    def _head(self, file: h5py.File) -> Trajectory:
+        """A copy of this, filled with what the file says at the moment."""
+        found = copy.copy(self)
+        found._read_head(file)
+        return found
 
     def _read_head(self, file: h5py.File) -> None:
         check_schema(file, SCHEMA, VERSION)
@@ -283,7 +290,11 @@ class Trajectory:
         if (self.live or self._file is None) and self._present_identity() != self._identity:
             raise SchemaError(f"{self.path} was replaced after it was opened; open it again.")
         if self.live:  # what HDF5 keeps of an open file grows old
-            return read(self._place, lambda file: dataset(file, name)[key])
+            return read(
+                self._place,
+                lambda file: (checked_counts(file), dataset(file, name)[key]),
+                lambda one, other: other[0] > one[0] and _equal(one[1], other[1]),
+            )[1]
         if self._file is None:
             self._file = self._open.enter_context(opened(self._place))
         with damage_told(self.path):
@@ -307,3 +318,15 @@ class Trajectory:
         if stored.dtype != np.float16:
             return stored
         return self._data("origin", columns) + stored.astype(np.float32)
+
+
+def _same_head(one: Trajectory, other: Trajectory) -> bool:
+    """Whether a later read, after a commit, found what an earlier one found, as far as it goes."""
+    columns = [(one.steps, other.steps[: len(one)])]
+    columns += [(c, other.scalars[n][: one.updates]) for n, c in one.scalars.items()]
+    risen = (len(other), other.updates) > (len(one), one.updates)
+    return risen and all(_equal(a, b) for a, b in columns)
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")

@@ -223,6 +223,8 @@ class Hessian(LinearOperator):
         sizes: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
+            if tensor.layout is not torch.strided:
+                return tensor
             storage = tensor.untyped_storage()
             sizes[storage.data_ptr()] = storage.nbytes()
             return tensor

@@ -288,8 +288,8 @@ def _mirrored(values: Tensor, start: int) -> None:
 
 def _spread(values: Tensor, start: int) -> None:
     """Each scaled by a factor of its own, of 0.5 to 1.5."""
-    places = torch.arange(start, start + len(values), device=values.device, dtype=torch.float64)
-    values.mul_((1 + 0.5 * torch.sin(1.618 * places)).to(values))
+    places = torch.arange(len(values), device=values.device, dtype=values.dtype)
+    values.mul_(places.mul_(1.618).sin_().mul_(0.5).add_(1))
 
 
 def _values(work: Work, batches: Batches) -> Values:

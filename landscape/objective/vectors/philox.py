@@ -14,7 +14,6 @@ import hashlib
 
 import numpy as np
 import torch
-from scipy.special import ndtri
 from torch import Tensor
 
 LEVELS = 4096  # per unit
@@ -103,6 +102,8 @@ def _cut(words: Tensor) -> Tensor:
 
 @functools.cache
 def _table() -> np.ndarray:
+    from scipy.special import ndtri  # loaded when it is needed
+
     half = ndtri((np.arange(32768) + 0.5) / 65536)
     rounded = np.rint(half * LEVELS).astype(np.float32) / np.float32(LEVELS)
     return np.concatenate([rounded, -rounded[::-1]])
