@@ -28,7 +28,7 @@ class _PlainWeightNorm(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func is torch._weight_norm:
+        if func is getattr(torch, "_weight_norm", None):
             return _weight_norm(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
