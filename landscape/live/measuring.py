@@ -178,7 +178,7 @@ class Measuring:
             given_up, self._process = self._process is None, None
         if process.returncode and not given_up:
             lines = said.strip().splitlines() or [f"exit code {process.returncode}"]
-            self.failure = f"not measured: {lines[-1][:300]}"
+            self.failure: str = f"not measured: {lines[-1][:300]}"
         return process.returncode == 0
 
     def _stop(self) -> None:
