@@ -32,7 +32,7 @@ LEAST = 2**28  # bytes that may be allocated in any case: threads, allocators
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="a small model")
     parser.add_argument("--tokens", type=int, default=64, help="in each of two sequences")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)

@@ -143,6 +143,7 @@ _HOMES = {
     "write_animation": "plots.animate",
     "explore": "explorer.build",
     "gallery": "explorer.gallery",
+    "OnDemand": "notebook.on_demand",
     "log_to": "live.trackers",
     "NotTracked": "recording.tracking",
     "figure": "plots.interactive",
@@ -150,7 +151,7 @@ _HOMES = {
 
 _ROOMS = {"losses": "objective.losses"}  # modules with names of their own
 
-__all__ = sorted([*_HOMES, *_ROOMS])
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -162,4 +163,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_ROOMS])

@@ -60,7 +60,7 @@ def main() -> None:
             for width, each, end in zip(widths, found, ends, strict=True):
                 cells = [
                     f"{b.height('entezari2022').mean():.3g} / "
-                    f"{b.height('entezari2022', metric='error').mean():.1%}"
+                    f"{b.height('entezari2022', metric='error').mean():.2%}"
                     for b in each.values()
                 ]
                 table.append(f"| {depth} × {width} | {end:.3g} | " + " | ".join(cells) + " |")

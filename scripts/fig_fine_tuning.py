@@ -77,7 +77,7 @@ def main() -> None:
         ls.plot_surface(surface, ax=right)
         right.plot(0.5, 0.5, "*", color=PLAYS, markersize=9, markeredgecolor="white", zorder=9)
         right.set_title("", loc="left")
-        script.save(figure, caption(*profiles, surface, on_plays, tuned))
+        script.save(figure, caption(profiles[0], profiles[1], surface, on_plays, tuned))
 
 
 def in_rows(tokens: list[int]) -> torch.Tensor:

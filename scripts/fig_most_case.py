@@ -26,7 +26,7 @@ MOST, WORST = "#0072B2", "#D55E00"
 def main() -> None:
     script = Script("fig_most_case", __doc__)
     try:
-        task, _ = stories(most=1 if script.smoke else None)
+        task, tokenizer = stories(most=1 if script.smoke else None)
     except FileNotFoundError as error:
         print(f"Nothing drawn, for want of the trained model. {error}")
         return
@@ -58,7 +58,7 @@ def main() -> None:
             ax.plot(worst.alpha, turn(metric_of(worst, metric))[0], color=WORST, label="gradient")
             ax.set(xlabel="distance / norm of the weights", xlim=EXTENT)
         left, right = figure.axes
-        guessing = math.log(task.model.tok_embeddings.num_embeddings)
+        guessing = math.log(len(tokenizer.pieces))
         left.axhline(guessing, color="0.3", linestyle=":", linewidth=0.8)
         left.annotate("guessing", (0.98, guessing), ha="right", va="bottom", color="0.3")
         left.set(ylabel="nats per token", ylim=(0, 1.6 * metric_of(random, "loss").max()))

@@ -64,14 +64,20 @@ def converted(own: Llama):
     """The same model as the library has it."""
     import transformers
 
-    layer = own.layers[0]
+    shapes = {name: tensor.shape for name, tensor in own.state_dict().items()}
     config = transformers.LlamaConfig(
-        vocab_size=own.tok_embeddings.num_embeddings, hidden_size=own.tok_embeddings.embedding_dim,
-        intermediate_size=layer.feed_forward.w1.out_features, num_hidden_layers=len(own.layers),
-        num_attention_heads=8, num_key_value_heads=layer.attention.wk.out_features // SIZE,
-        rms_norm_eps=1e-5, tie_word_embeddings=True, max_position_embeddings=512,
-        bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
+        vocab_size=own.tok_embeddings.num_embeddings,
+        hidden_size=own.tok_embeddings.embedding_dim,
+        intermediate_size=shapes["layers.0.feed_forward.w1.weight"][0],
+        num_hidden_layers=len(own.layers),
+        num_attention_heads=8,
+        num_key_value_heads=shapes["layers.0.attention.wk.weight"][0] // SIZE,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+        max_position_embeddings=512,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
     model = transformers.LlamaForCausalLM(config).eval()
     state = {}
     for name, tensor in own.state_dict().items():

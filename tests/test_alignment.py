@@ -105,6 +105,15 @@ def test_random_permutations_keep_the_function_of_hugging_face_models(
     assert len(found.groups) == 1 + 2 * 2
 
 
+def test_what_is_not_expected_of_transformers_is_said() -> None:
+    torch.manual_seed(0)
+    gpt = find_model("gpt-w16", TEXT_MODELS)(SimpleNamespace(train=(tokens(),), classes=24))
+    objective = objective_of(gpt, tokens())
+    a, b = np.random.default_rng(0).normal(0, 0.1, (2, objective.layout.size)).astype(np.float32)
+    found = ls.barriers(objective, [a, b], resolution=3, align="weights")
+    assert "transformers permutations alone are not known to remove" in found.settings["alignment"]
+
+
 def test_a_wrong_group_is_refused() -> None:
     model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
     (group,) = permutable_of(objective_of(model, torch.randn(4, 3)))[0].groups
@@ -153,6 +162,31 @@ def shuffled(objective: ls.Objective, vector: np.ndarray, seed: int) -> np.ndarr
     return flat(ordered(tensors_of(vector, layout), groups, orders), layout, vector.dtype)
 
 
+class Squares(nn.Module):
+    """Layers from a stream to itself: both of their axes belong to one group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(10, 16), nn.Linear(16, 4)
+        self.inner = nn.ModuleList(nn.Linear(16, 16) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for inner in self.inner:
+            x = x + F.relu(inner(x))
+        return self.last(x)
+
+
+def test_matching_never_ends_farther_away_than_it_began() -> None:
+    for seed in range(10):
+        objective = objective_of(Squares(), torch.randn(4, 10))
+        a, b = np.random.default_rng(seed).normal(size=(2, objective.layout.size))
+        found = ls.align(objective, a.astype(np.float32), b.astype(np.float32), restarts=0)
+        assert found.after >= found.before
+        kept = ls.align(objective, found.vector, found.vector, restarts=0)
+        np.testing.assert_array_equal(kept.vector, found.vector)
+
+
 @pytest.mark.parametrize(
     "build",
     [
@@ -162,8 +196,9 @@ def shuffled(objective: ls.Objective, vector: np.ndarray, seed: int) -> np.ndarr
         lambda: Residual(16, 32, 2),
         lambda: Residual(32, 64, 2),
         lambda: Residual(32, 64, 4),
+        Squares,
     ],
-    ids=["mlp", "16-32-2", "32-64-2", "32-64-4"],
+    ids=["mlp", "16-32-2", "32-64-2", "32-64-4", "squares"],
 )
 def test_planted_permutations_are_found(build: Any) -> None:
     found = 0

@@ -139,3 +139,28 @@ def test_mistakes_end_in_one_line(cli, tmp_path, text, line, said):
     error = cli(line, expect=2)
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_experts_that_the_library_joins(cli, text, tmp_path):
+    import transformers
+
+    config = transformers.MixtralConfig(
+        vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, num_local_experts=2, num_experts_per_tok=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    folders = [saved(moved(model, k), tmp_path / f"step{k}") for k in range(2)]
+    cli("import step0 step1 --out run.h5")
+    run, data = ls.Trajectory("run.h5"), read(folders[0], text, 16)
+    objective = ls.Objective(model, ls.losses.causal_lm, data)
+    for index, folder in enumerate(folders):
+        own = own_loss(folder, data["input_ids"], data["attention_mask"])
+        assert objective.at(run.state(index)).mean[0, 0] == pytest.approx(own, rel=1e-6)
+    with pytest.raises(ValueError, match="save_original_format=False"):
+        objective.along(ls.checkpoint_line(*folders))
+    for k in range(2):
+        saved(moved(model, k + 2), folders[k], save_original_format=False)
+    line = ls.loss_line(objective, ls.checkpoint_line(*folders), extent=(0, 1), resolution=2)
+    ends = [own_loss(folder, data["input_ids"], data["attention_mask"]) for folder in folders]
+    np.testing.assert_allclose(line.loss[0], ends, rtol=1e-6)

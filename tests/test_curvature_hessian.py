@@ -257,7 +257,7 @@ def test_recalibrated_statistics_and_low_precision_are_refused():
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     for options, said in (
         ({"batch_norm": "recalibrated"}, "recalibrated"),
-        ({"precision": "bfloat16"}, "precision 'single' or 'double'"),
+        ({"precision": "bfloat16"}, "precision of 'single' or 'double'"),
     ):
         objective = ls.Objective(model, squared, (drawn(8, 3), drawn(8, 1)), **options)
         with pytest.raises(ValueError, match=said), objective.hessian(objective.parameters()):
@@ -487,3 +487,49 @@ def test_losses_that_differentiate_inside(loss, batch_size):
         found = hessian @ np.eye(len(flat))
     np.testing.assert_allclose(found, want, rtol=1e-9, atol=1e-10)
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("hook", [False, True])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_weight_normalization_whose_kernel_has_a_wrong_second_derivative(hook):
+    torch.manual_seed(0)
+    norm = nn.utils.weight_norm if hook else nn.utils.parametrizations.weight_norm
+    model = nn.Sequential(norm(nn.Linear(4, 3).double()), nn.Tanh())
+    x, y = drawn(10, 4), torch.arange(10) % 3
+    objective = ls.Objective(model, cross_entropy, (x, y), precision="double")
+    vector = objective.parameters()
+    assert [e.size for e in objective.layout] == [3, 3, 12]  # bias, lengths, directions
+
+    def whole(flat):
+        bias, g, v = flat[:3], flat[3:6, None], flat[6:].view(3, 4)
+        weight = g * v / v.square().sum(dim=1, keepdim=True).sqrt()
+        return F.cross_entropy(torch.tanh(x @ weight.T + bias), y)
+
+    flat = torch.from_numpy(np.array(vector, np.float64))
+    want = torch.autograd.functional.hessian(whole, flat).numpy()
+    np.testing.assert_allclose(written_out(objective, vector), want, atol=1e-10)
+
+
+def test_sparse_gradients():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(5, 2, sparse=True), nn.Flatten(), nn.Linear(4, 3)).double()
+    x, y = torch.arange(12).view(6, 2) % 5, torch.arange(6) % 3
+    objective = ls.Objective(model, cross_entropy, (x, y), precision="double")
+    found = written_out(objective, objective.parameters())
+    model[0].sparse = False
+    want = dense_hessian(model, lambda m: F.cross_entropy(m(x), y), objective.parameters())
+    np.testing.assert_allclose(found, want, atol=1e-12)
+
+
+def test_half_precision_models_are_told_what_to_do():
+    model = nn.Linear(4, 3).half()
+    data = (drawn(8, 4).half(), torch.arange(8) % 3)
+    objective = ls.Objective(model, cross_entropy, data)
+    with (
+        pytest.raises(ValueError, match=r"float16.*precision='single'"),
+        objective.hessian(objective.parameters()),
+    ):
+        pass
+    single = ls.Objective(model, cross_entropy, data, precision="single")
+    with single.hessian(single.parameters()) as hessian:
+        assert np.isfinite(hessian @ np.ones(15)).all()

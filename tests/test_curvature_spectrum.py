@@ -72,6 +72,10 @@ def test_a_gradient_shortens_the_way_and_hides_nothing():
         found = extremes(lambda v: a @ v, len(a), gradient=gradient, **options)
         np.testing.assert_allclose(found.value, [9, 5, 3, -1], atol=1e-10)
         assert found.products <= most * plain.products
+    for seed in range(4):  # the gradient can be the opposite of what is random
+        one = extremes(lambda v: 2 * v, 1, top=1, bottom=0, tolerance=1e-6, seed=seed,
+                       gradient=np.array([-1.0]))  # fmt: skip
+        assert one.value.tolist() == [2.0]
     with pytest.raises(FloatingPointError, match="gradient"):
         extremes(lambda v: a @ v, len(a), gradient=np.nan * a[0], **options)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
+import threading
 import warnings
 
 import numpy as np
@@ -15,6 +17,7 @@ import landscape as ls
 from landscape.base.runs.reading import is_written
 from landscape.cli import app
 from landscape.live.follower import Follower
+from landscape.live.tail import read_tail
 
 
 @pytest.fixture(params=["local", "no locks"])
@@ -82,3 +85,37 @@ def test_without_locks_a_run_is_live_as_long_as_it_is_written(live, monkeypatch)
     except OSError:
         locked = False
     assert is_written(path) == locked
+
+
+def test_a_run_that_is_written_without_a_pause_is_read(tmp_path, monkeypatch):
+    ticks = itertools.count()
+    for module in ("landscape.base.runs.reading", "landscape.live.tail"):
+        monkeypatch.setattr(f"{module}._state", lambda _: next(ticks))
+        monkeypatch.setattr(f"{module}._WAIT", 0.01)
+    run = LiveRun(tmp_path / "run.h5")
+    run.steps(3)
+    with pytest.raises(ls.SchemaError, match="without a pause"):  # nothing confirms what is read
+        ls.Trajectory(tmp_path / "run.h5")
+    ended = threading.Event()
+
+    def go_on():
+        while not ended.is_set():
+            run.steps(1)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        for _ in range(3):
+            trajectory = ls.Trajectory(tmp_path / "run.h5")
+            count = trajectory.updates
+            assert count >= 3
+            np.testing.assert_array_equal(trajectory.scalars["loss"], range(1, count + 1))
+            assert trajectory.steps.tolist() == list(range(count + 1))
+            assert np.isfinite(trajectory.state(count)).all()
+        tail = read_tail(tmp_path / "run.h5", 1)
+        loss = tail.rows[:, tail.names.index("loss")]
+        np.testing.assert_array_equal(loss, 2 + np.arange(len(loss)))
+    finally:
+        ended.set()
+        thread.join()
+        run.close()

@@ -247,7 +247,7 @@ def test_runs_that_come_into_a_folder_are_found_and_told_apart(tmp_path, monkeyp
     hub.refresh()
     news = hub.news(cursor)
     assert "content" not in news
-    assert [(run["run"], run["last"]) for run in news["runs"]] == [(1, 3)]
+    assert [(run["name"], run["last"]) for run in news["runs"]] == [("SGD (b)", 3)]
     for run in runs:
         run.close()
 

@@ -66,7 +66,7 @@ def test_this_machine_is_answered_under_any_port(server, host):
                                   "127.0.0.1.nip.io:80", "localhost@evil.example"])  # fmt: skip
 def test_other_hosts_are_refused_also_with_the_token(server, host):
     for path in ("/", "/events", "/row"):
-        answer, body = ask(server, f"{path}?token={server.token}&run=0&step=1", host=host)
+        answer, body = ask(server, f"{path}?token={server.token}&run=SGD&step=1", host=host)
         assert answer.status == 403
         assert "only localhost is answered" in body
 
@@ -94,21 +94,28 @@ def test_no_path_leads_to_a_file(server, path):
     assert len(body) < 100
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "HEAD", "TRACE"])
 def test_it_is_only_read_from(server, method):
     answer, _ = ask(server, f"/?token={server.token}", method=method)
     assert answer.status == 501
 
 
+def test_what_nobody_measures_cannot_be_asked_for(server):
+    answer, body = ask(server, f"/measure?token={server.token}&what=walk", method="POST")
+    assert (answer.status, body) == (404, "start landscape watch with --measure to measure\n")
+    answer, _ = ask(server, f"/?token={server.token}", method="POST")
+    assert answer.status == 404
+
+
 def test_the_numbers_of_a_step_in_full(server):
-    address = f"/row?token={server.token}&run=0"
+    address = f"/row?token={server.token}&run=SGD"
     _, body = ask(server, f"{address}&step=2")
     assert json.loads(body)["loss"] == 2
     for query in ("&step=99", "&step=-1", "&step=x", "", "&step=1e9", f"&step={'9' * 400}"):
         answer, body = ask(server, address + query)
         assert answer.status == 404
         assert len(body) < 200
-    answer, _ = ask(server, address.replace("run=0", "run=7") + "&step=1")
+    answer, _ = ask(server, address.replace("run=SGD", "run=Adam") + "&step=1")
     assert answer.status == 404
 
 

@@ -126,3 +126,20 @@ def test_a_recipe_knows_its_origin_and_its_directions():
         ls.loss_surface(objective, plane, resolution=3)
     with pytest.raises(ValueError, match="stored=False"):
         ls.random_plane(objective.parameters(), objective.layout, stored=False)
+
+
+def test_mean_and_band_over_several_planes_and_lines():
+    objective = ls.Objective(net(), per_sample, data())
+    planes = [ls.random_plane(objective, seed=5 + k) for k in range(3)]
+    each = np.stack([ls.loss_surface(objective, p, resolution=3).loss for p in planes])
+    found = ls.loss_surface(objective, directions=3, seed=5, resolution=3)
+    assert found.metrics == ("loss", "loss, 10 %", "loss, 90 %")
+    assert np.allclose(found.values, [each.mean(0), *np.quantile(each, (0.1, 0.9), axis=0)])
+    assert np.allclose(found.standard_error[0], each.std(0, ddof=1) / 3**0.5)
+    lines = ls.loss_line(objective, directions=4, resolution=3)
+    assert lines.loss.shape == (4, 3)
+    assert lines.settings["seed"] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="and not both"):
+        ls.loss_line(objective)
+    with pytest.raises(ValueError, match="makes its own planes"):
+        ls.loss_surface(objective, planes[0], directions=3)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import landscape as ls
 from landscape.objective.strategies.choice import Choice
+from landscape.objective.vectors.making import Making
 
 
 class Tied(nn.Module):
@@ -106,6 +107,25 @@ def test_streamed_is_sequential_bit_for_bit(case):
     assert unchanged(model, before)
 
 
+def test_large_embeddings_and_heads_are_made_by_rows(monkeypatch):
+    monkeypatch.setattr("landscape.objective.lending.rows.LARGE", 1)
+    monkeypatch.setattr("landscape.objective.lending.rows._BLOCK", 64)
+    monkeypatch.setattr("landscape.objective.lending.rows._FEW", 1)
+    made = []
+    rows = Making.rows
+    monkeypatch.setattr(Making, "rows", lambda *given: made.append(given[1]) or rows(*given))
+    model, loss, data = gpt2()
+    found = []
+    for strategy, chunk in (("sequential", 1), ("streamed", 1), ("streamed", 3)):
+        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=4)
+        objective.tuning.use(Choice(strategy, 4, chunk))
+        plane = ls.random_plane(objective, stored=False)
+        found.append(ls.loss_surface(objective, plane, resolution=3).values)
+    assert {type(place).__name__ for place in made} == {"_Embedding", "object"}
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
 def test_a_recipe_gives_the_same_numbers_streamed_and_held():
     model, loss, data = gpt2()
     found = []
@@ -176,6 +196,12 @@ def test_rounded_once_and_said():
     sums, weights = (sum(each.double().sum() for each in part) for part in zip(*parts, strict=True))
     assert found.mean[0, 0] == float(sums / weights)
 
+    held = objective.along(plane).family.held(objective.problem)
+    theta, rows = held.origin, held.directions
+    for c in (0.01, 0.03):
+        wanted = c * rows[0]
+        moved = (theta + wanted).bfloat16().float() - theta
+        assert float(moved @ wanted / (wanted @ wanted)) == pytest.approx(1, abs=0.01)
     for strategy in ("streamed", "sequential"):  # sums of both kinds are in float32, from 0
         objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=5)
         at = objective.along(plane)

@@ -71,7 +71,7 @@ def _commands() -> str:
 
 def _help(name: str) -> str:
     words = [name, "--help"] if name else ["--help"]
-    environment = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    environment = {"COLUMNS": "112", "TERM": "dumb", "NO_COLOR": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "landscape", *words],
         env={**os.environ, **environment},

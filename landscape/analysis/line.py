@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from landscape.analysis.places import Places
+from landscape.analysis.planes.random import random_line
 from landscape.analysis.segment import Ends, describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
@@ -23,8 +24,9 @@ from landscape.results.seeded import SeededLine
 
 def loss_line(
     objective: Objective,
-    lines: Line | SeededLine | Sequence[Line | SeededLine],
+    lines: Line | SeededLine | Sequence[Line | SeededLine] | None = None,
     *,
+    directions: int | None = None,
     names: Sequence[str] | None = None,
     extent: tuple[float, float] = (-0.5, 1.5),
     resolution: int = 101,
@@ -40,6 +42,9 @@ def loss_line(
     Args:
         objective: What to measure.
         lines: Where, for example `line_between(trajectory.initial, trajectory.final)`.
+        directions: Instead of lines: so many random directions around the model as it is, of the
+            seeds `seed`, `seed` + 1, ...; `Profile.band` and figures show their median and where
+            80 % of them lie ("most-case" landscapes, Chen et al. 2025, arXiv:2505.17646).
         names: One per line; default: numbers.
         extent: First and last coordinate.
         resolution: Number of points.
@@ -48,7 +53,7 @@ def loss_line(
             interpolated with the weights (and held beyond the ends). None uses the model's.
         tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
             its range along the line (5 to 95 %).
-        seed: Seed of the order of samples, with a tolerance.
+        seed: Seed of the order of samples, with a tolerance, and the first of `directions`.
         units: A folder that keeps what has been measured, unit by unit; after a crash the same
             call goes on where it stopped. Several machines may share it.
         engine: Whose workers measure, such as ``Processes(("cuda:0", "cuda:1"))``; None measures
@@ -76,6 +81,10 @@ def loss_line(
     >>> profile.loss[0].round(3).tolist()  # ½ Σ h_i (1 - α)²
     [124.091, 31.023, 0.0]
     """
+    if (lines is None) == (directions is None):
+        raise ValueError("Give lines, or how many random directions=, and not both.")
+    if lines is None:
+        lines = [random_line(objective, seed=seed + k) for k in range(directions or 0)]
     lines = list(lines) if isinstance(lines, Sequence) else [lines]
     names = [str(i + 1) for i in range(len(lines))] if names is None else list(names)
     if not lines or len(names) != len(lines):

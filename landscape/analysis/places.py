@@ -16,6 +16,7 @@ from landscape.base.provenance import fingerprint
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.objective import Objective
 from landscape.objective.policies.precision import REDUCED
+from landscape.objective.tuning import Tuning
 from landscape.objective.vectors.known import vectors_of
 from landscape.objective.workers.engine import Engine, Session
 from landscape.objective.workers.in_units import in_units, key_of
@@ -33,6 +34,10 @@ class Places:
         said: What tells this measurement from another; None where no folder keeps it.
     """
 
+    names: tuple[str, ...]
+    objective: Objective
+    tuning: Tuning
+
     def __init__(
         self,
         objective: Objective,
@@ -41,7 +46,7 @@ class Places:
         said: dict[str, Any] | None,
     ) -> None:
         self.objective, self.names, self.tuning = objective, objective.names, objective.tuning
-        self.reduced = objective.precision in REDUCED
+        self.reduced: bool = objective.precision in REDUCED
         self._lines, self._buffers, self._said = lines, buffers, said
         self._held: tuple[int, Any] = -1, None
 

@@ -32,13 +32,18 @@ class Segments(Rows):
         recorded: Whether recorded batch-norm statistics are used, interpolated like the weights.
     """
 
+    alpha: np.ndarray
+    objective: Objective
+
     def __init__(self, objective: Objective, trajectory: Trajectory, alpha: np.ndarray) -> None:
         self.objective, self.alpha = objective, alpha
         self._trajectory: Trajectory | None = trajectory
         self._path = Path(trajectory.path).absolute()
-        self.recorded = len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
+        self.recorded: bool = (
+            len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
+        )
         places = range(len(alpha))
-        self.names = (
+        self.names: tuple[str, ...] = (
             *(f"{name} {i}" for name in objective.names for i in places),
             *(f"covariance {i} {j}" for i in places for j in places),
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from landscape.analysis.planes.extent import Extent, box_of
 from landscape.analysis.planes.random import random_plane
+from landscape.analysis.several import most_case
 from landscape.analysis.sparing.surface import measure_sparingly
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
@@ -31,6 +32,7 @@ def loss_surface(
     objective: Objective,
     plane: Plane | SeededPlane | None = None,
     *,
+    directions: int | None = None,
     extent: Extent = 1.0,
     resolution: int | tuple[int, int] = 51,
     paths: Sequence[Projection] = (),
@@ -50,6 +52,9 @@ def loss_surface(
         objective: What to measure.
         plane: Where; default: two filter-normalized random directions (of `seed`) around the model
             as it is, `random_plane`.
+        directions: Instead of a plane: measure so many random planes, of the seeds `seed`,
+            `seed` + 1, ..., and give their mean and where 80 % of them lie; see
+            `landscape.analysis.several.most_case`. Not with `resume`, `units` or a shard.
         extent: ``r`` for [-r, r]², (α_min, α_max, β_min, β_max), or ``trajectory`` for the box
             around `paths` (by default around the runs the plane was made from), widened by
             `margin`.
@@ -98,6 +103,21 @@ def loss_surface(
     >>> abs(float(surface.loss[2, 2]) - middle) < 1e-6
     True
     """
+    if directions is not None:
+        if plane is not None or resume is not None or units is not None or shard != (0, 1):
+            raise ValueError("directions= makes its own planes, and measures them whole.")
+        if directions < 2:
+            raise ValueError(f"directions must be at least 2 planes; got {directions}.")
+        return most_case(
+            [
+                loss_surface(
+                    objective, random_plane(objective, seed=seed + k), extent=extent,
+                    resolution=resolution, engine=engine, buffers=buffers, tolerance=tolerance,
+                    budget=budget, seed=seed + k,
+                )
+                for k in range(directions)
+            ]
+        )  # fmt: skip
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")

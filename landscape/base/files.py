@@ -23,6 +23,7 @@ _DAMAGE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError,
     EOFError,
 )  # fmt: skip
+_CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 """What asking for a lock says where there are none, as on some network file systems."""
@@ -247,7 +248,12 @@ def _why_unreadable(path: Path, error: OSError) -> str:
     with open(path, "rb") as handle:
         head = handle.read(8)
     if head != b"\x89HDF\r\n\x1a\n":
-        return f"{path} is not an HDF5 file (a .h5 written by this package is expected)."
+        said = f"{path} is not an HDF5 file (a .h5 written by this package is expected)."
+        if path.suffix in _CHECKPOINTS:
+            said += (
+                f" A checkpoint: landscape surface --checkpoint {path.name} --task FILE:FUNCTION."
+            )
+        return said
     said = " ".join(str(error).split())
     return f"{path} is damaged or cut short and cannot be opened ({said})."
 

@@ -63,9 +63,11 @@ class _Writer:
             self._writer.add_scalar(name, value, step)
 
     def picture(self, name: str, path: Path, step: int) -> None:
-        from matplotlib.image import imread  # of the package; loaded with the picture already
+        import numpy as np
+        from PIL import Image
 
-        self._writer.add_image(name, imread(path)[..., :3], step, dataformats="HWC")
+        image = np.asarray(Image.open(path).convert("RGB"))
+        self._writer.add_image(name, image, step, dataformats="HWC")
 
     def page(self, name: str, path: Path, step: int) -> None:
         kept = Path(self._writer.log_dir) / f"{name.replace('/', '-')}.html"

@@ -59,7 +59,7 @@ HELP = {  # module: name and a short help of each of its commands
         "data": "Download data sets.",
     },
 }
-PANELS = {  # of the help; what is named nowhere measures
+PANELS: dict[str, tuple[str, ...]] = {  # of the help; what is named nowhere measures
     "Start": ("demo", "record", "import", "list", "data", "help"),
     "Look": ("plot", "explore", "watch", "gallery", "info", "diagnose", "render", "animate"),
     "Exchange": ("merge", "mesh", "export"),
@@ -126,7 +126,7 @@ _OPTIONS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=Commands,
     name="landscape",
     help="What did the optimizer walk through? Record a run, measure the loss around it, look.",

@@ -63,6 +63,8 @@ def barriers(
     found.save(file, name)
     points = found.provenance["evaluations"]
     typer.echo(f"{file}: {name}, {len(found.pair)} line(s), {points} points")
+    if align:
+        typer.echo(f"  alignment: {found.settings['alignment']}")
     for sentence in said_of(found):
         typer.echo(f"  {sentence}")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Download data sets.", no_args_is_help=True, add_completion=False)
+app: typer.Typer = typer.Typer(
+    help="Download data sets.", no_args_is_help=True, add_completion=False
+)
 
 
 class Kind(StrEnum):
@@ -80,4 +82,4 @@ def _lines(kind: Kind) -> list[str]:
     return [f"{name}: {source.note}; {source.url}" for name, source in SOURCES.items()]
 
 
-COMMANDS = {"list": list_names, "data": app}
+COMMANDS: dict[str, Any] = {"list": list_names, "data": app}

@@ -101,7 +101,7 @@ def export_result(
     typer.echo(f"{out}: {name} of {file}")
 
 
-COMMANDS = {"import": import_files, "export": export_result}
+COMMANDS: dict[str, Any] = {"import": import_files, "export": export_result}
 
 
 def _import_checkpoints(

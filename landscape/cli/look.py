@@ -148,4 +148,4 @@ def say_page(page: Path, open_: bool) -> None:
         webbrowser.open(page.absolute().as_uri())
 
 
-COMMANDS = {"plot": plot, "explore": explore, "info": info}
+COMMANDS: dict[str, Any] = {"plot": plot, "explore": explore, "info": info}

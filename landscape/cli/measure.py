@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -16,6 +16,7 @@ from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import GO_ON, Workers
 from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
 from landscape.cli.options.records import expanded
+from landscape.cli.options.texts import beside
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def line(
     device = workers.device(device)
     given = workers.given(device)
     model = None if runs else measuring.model
-    path = inputs.results_path(trajectories, out or (inputs.beside(model) if model else None))
+    path = inputs.results_path(trajectories, out or (beside(model) if model else None))
     from landscape.analysis.line import loss_line
 
     objective = measuring.objective(trajectories, device=device, seed=seed)
@@ -209,4 +210,4 @@ def path(runs: Runs, out: Out = None, device: Device = "auto") -> None:
     typer.echo(f"next: landscape plot {file}")
 
 
-COMMANDS = {"line": line, "walk": walk, "path": path}
+COMMANDS: dict[str, Any] = {"line": line, "walk": walk, "path": path}

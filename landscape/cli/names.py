@@ -9,7 +9,8 @@ import typer
 from landscape.base.suggest import did_you_mean
 
 _IMAGES = ("mlp", "conv", "lenet", "vgg9", "vgg11", "resnet20", "resnet56", "resnet110", "vit")
-MODELS = {  # of each data set; a test holds them against those that are built
+# The models of each data set; a test holds them against those that are built.
+MODELS: dict[str, tuple[str, ...]] = {
     "digits": _IMAGES,
     "mnist": _IMAGES,
     "fashion-mnist": _IMAGES,

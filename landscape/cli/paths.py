@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -107,4 +107,4 @@ def adaptive_rate(
         typer.echo("{:7d}  {:8.3g}  {:11.3g}  {:9.3g}".format(*row))
 
 
-COMMANDS = {"project": project, "layers": layers, "adaptive-rate": adaptive_rate}
+COMMANDS: dict[str, Any] = {"project": project, "layers": layers, "adaptive-rate": adaptive_rate}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -150,4 +150,4 @@ def _chosen(file: Path, name: str | None) -> tuple[str, Surface, dict[str, Proje
     )
 
 
-COMMANDS = {"render": render, "mesh": mesh, "animate": animate}
+COMMANDS: dict[str, Any] = {"render": render, "mesh": mesh, "animate": animate}

@@ -19,6 +19,7 @@ from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import Workers, part_of
 from landscape.cli.options.measuring import Device, Measuring, Out, Seed
 from landscape.cli.options.records import expanded
+from landscape.cli.options.texts import beside
 from landscape.results.affine import Plane
 
 if TYPE_CHECKING:
@@ -169,21 +170,19 @@ def _check_alone(
     plane: str | None,
     out: Path | None,
 ) -> Path | None:
-    """Runs, a checkpoint or a language model, and where the results of the latter two go."""
+    """Where results go of a checkpoint or a language model, which are given instead of runs."""
     model = measuring.model if measuring.reads else None
     alone = checkpoint or (None if runs else model)
     if bool(runs) == (alone is not None) or (model is not None and checkpoint is not None):
         raise ValueError(
-            "Give recorded runs (.h5), --checkpoint FILE with --task, or --model FOLDER with "
-            "--text FILE."
+            "Give recorded runs (.h5), or --checkpoint with --task, or --model with --text."
         )
     if alone is None:
         return out
     check_there([alone])
     if plane not in (None, "random"):
         raise ValueError(f"plane must be random around a checkpoint or a model; not {plane!r}.")
-    own = inputs.beside(alone) if model else alone.with_name(f"{alone.stem}.results.h5")
-    return out or own
+    return out or (beside(alone) if model else alone.with_name(f"{alone.stem}.results.h5"))
 
 
 def _say_cost(size: tuple[int, int], runs: Sequence[Trajectory], every: int) -> None:

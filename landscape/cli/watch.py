@@ -20,6 +20,16 @@ def watch(
     open_: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measure the last state in a process of its own, at the lowest priority: "
+            "'surface every 500 steps', also walk, sharpness; may be given again."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task of the runs, to measure them; default: as recorded.")
+    ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(help="Another name under which a proxy may ask; may be given again."),
@@ -33,6 +43,7 @@ def watch(
     """
     from landscape.explorer.build import page_text
     from landscape.live.hub import Hub
+    from landscape.live.measuring import Measuring, Wish
     from landscape.live.server import LiveServer
 
     for place in places:
@@ -43,12 +54,17 @@ def watch(
     if hasattr(os, "nice"):
         os.nice(19)  # the training comes first
     hub = Hub(places)
+    wishes = [Wish.of(text) for text in measure or ()]
+    more = [] if task is None else ["--task", task]
+    measuring = Measuring(hub, wishes, more) if wishes or task else None
     try:
         server = LiveServer(hub, page_text("landscape", entry="live"), port=port,
-                            hosts=allow_host or ())  # fmt: skip
+                            hosts=allow_host or (), measuring=measuring)  # fmt: skip
     except OSError as error:
         raise OSError(f"port {port} cannot be used ({error.strerror}); choose another.") from error
     threading.Thread(target=hub.run, daemon=True).start()
+    if measuring is not None:
+        threading.Thread(target=measuring.run, daemon=True).start()
     typer.echo(f"watching {', '.join(map(str, places))}; Ctrl-C ends it\n  {server.address}")
     if "SSH_CONNECTION" in os.environ or not os.environ.get("DISPLAY", os.name == "nt"):
         typer.echo(
@@ -63,6 +79,8 @@ def watch(
         server.serve_forever()
     except KeyboardInterrupt:
         hub.end()
+        if measuring is not None:
+            measuring.end()
         server.server_close()
 
 

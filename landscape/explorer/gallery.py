@@ -76,6 +76,21 @@ def gallery(
         NotADirectoryError: If there is no such folder.
         ValueError: If nothing in it can be shown.
         FileExistsError: If something else than a page is where a page is to be written.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import landscape as ls
+    >>> nothing = np.full(2, np.nan)
+    >>> path = ls.PathMetrics(
+    ...     name="Adam", optimizer="adam", step=np.arange(2), update_norm=np.array([np.nan, 0.5]),
+    ...     cosine=nothing, cosine_to_final=nothing, distance=np.array([0.0, 0.5]),
+    ...     path_length=np.array([0.0, 0.5]), losses=np.array([np.nan, 1.5]), learning_rate=nothing,
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = path.save(f"{folder}/data/adam.results.h5", "path/adam")
+    ...     index = ls.gallery(f"{folder}/data", f"{folder}/site", title="Mine")
+    ...     sorted(page.name for page in index.parent.rglob("*.html"))
+    ['adam.html', 'index.html']
     """
     folder, out = expanded(folder), expanded(out)
     if not folder.is_dir():

@@ -50,6 +50,11 @@ class Follower:
         way: Its states in few numbers; None before the first.
     """
 
+    path: Path
+    serial: int
+    phase: str
+    version: int
+
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.optimizer = path, path.stem, ""
         self.phase, self._problem = "waiting", "no such file yet"
@@ -64,6 +69,11 @@ class Follower:
     def first(self) -> int:
         """The step before the first recorded update."""
         return self._start
+
+    @property
+    def states(self) -> int:
+        """How many states are committed."""
+        return self._states
 
     @property
     def step(self) -> int:
@@ -144,8 +154,8 @@ class Follower:
             check_schema(file, SCHEMA, VERSION)
             run, self._made = table_of_json(file, "run"), table_of_json(file, "provenance")
             self._parameters = stored_layout(file, "layout").size
-        self.name = str(run.get("name") or run.get("optimizer") or self.path.stem)
-        self.optimizer = str(run.get("optimizer", ""))
+        self.name: str = str(run.get("name") or run.get("optimizer") or self.path.stem)
+        self.optimizer: str = str(run.get("optimizer", ""))
         return self._made == before
 
     def _forget(self) -> None:
@@ -168,7 +178,7 @@ class Follower:
 
     def _take(self, tail: Tail) -> None:
         new = tail.rows[1:] if self._updates else tail.rows
-        self.behind = self._updates + len(new) < tail.updates
+        self.behind: bool = self._updates + len(new) < tail.updates
         if tail.states != self._states:
             self._states, self.version = tail.states, self.version + 1
         if not len(new):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from landscape.base.files import SchemaError
-from landscape.explorer.looks import page_looks
 from landscape.explorer.packing import packed
 from landscape.live.follower import Follower
+from landscape.live.measured import Measured
 from landscape.live.way import EXACT, PROJECTED, Way, plane_of
 from landscape.plots.ground import GROUND
 from landscape.results.recorded import is_run
@@ -35,14 +34,22 @@ class Hub:
 
     Attributes:
         followers: The runs, in the order in which they were found.
+        measuring: What is being measured at the moment, in words.
+        measures: What can be measured when somebody asks for it.
         changed: Notified when something is new; held while that is put together.
     """
+
+    followers: list[Follower]
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._folders = [place for place in places if place.is_dir()]
         self.followers = [Follower(place) for place in places if not place.is_dir()]
-        self.changed = threading.Condition()
+        self.changed: threading.Condition = threading.Condition()
         self._watchers, self._looked = 0, -np.inf
+        self._measured = Measured()
+        self.measuring = ""
+        self.measures: list[str] = []
+        self._shape: tuple[Any, ...] = ()
         self._planes: dict[tuple[Any, ...], np.ndarray] = {}
         self._ways: tuple[int, list[dict[str, Any]]] = (0, [])
         self._ended = False
@@ -55,7 +62,8 @@ class Hub:
             moved = [f.way.poll() for f in self.followers if f.way is not None]
             if any(moved):
                 self._ways = (self._ways[0] + 1, self._drawn_ways())
-            found = found or any(changed) or any(moved)
+            found = found or any(changed) or any(moved) or self._shape != self.shape
+            self._shape = self.shape
             if found:
                 self.changed.notify_all()
         return found
@@ -67,6 +75,23 @@ class Hub:
                 self.refresh()
             if not any(follower.behind for follower in self.followers):
                 time.sleep(POLL_SECONDS)
+
+    def named(self, name: str) -> Follower:
+        """The run that the page calls so.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        found = dict(zip(_distinct(self.followers), self.followers, strict=True))
+        if name not in found:
+            raise ValueError(f"There is no run {name[:80]!r}; watched: {', '.join(found)}.")
+        return found[name]
+
+    def say(self, measuring: str) -> None:
+        """Say what is being measured at the moment; nothing when it is over."""
+        with self.changed:
+            self.measuring = measuring
+            self.changed.notify_all()
 
     def end(self) -> None:
         """Let everybody go."""
@@ -100,41 +125,36 @@ class Hub:
         whole = cursor.get("shape") != self.shape
         if whole:
             cursor.clear()
-            cursor["shape"] = self.shape
+            cursor |= {"shape": self.shape, "measuring": ""}
+        names = _distinct(self.followers)
         runs = [
-            {"run": index, **self._news_of(follower, cursor.setdefault(index, {}))}
-            for index, follower in enumerate(self.followers)
+            {"name": name, **self._news_of(follower, cursor.setdefault(index, {}))}
+            for index, (follower, name) in enumerate(zip(self.followers, names, strict=True))
             if cursor.get(index, {}).get("version") != follower.version
         ]
         ways = self._ways[1] if cursor.get("ways") != self._ways[0] else None
-        if not runs and not whole and ways is None:
+        if not runs and not whole and ways is None and cursor["measuring"] == self.measuring:
             return None
-        cursor["ways"] = self._ways[0]
-        return {"runs": runs, "ways": ways, **({"content": self.content()} if whole else {})}
+        cursor |= {"ways": self._ways[0], "measuring": self.measuring}
+        found = {"runs": runs, "ways": ways, "measuring": self.measuring}
+        return {**found, "content": self.content()} if whole else found
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """What the page is laid out for; when it changes, the page is made anew."""
-        return tuple((f.name, f.optimizer, *f.known) for f in self.followers)
+        measured = self._measured.version(self.followers)
+        return (*((f.name, f.optimizer, *f.known) for f in self.followers), measured)
 
     def content(self) -> dict[str, Any]:
         """What the page holds before the first number."""
         names = _distinct(self.followers)
-        looks = page_looks(names, [f.optimizer or f.name for f in self.followers])
-        return {
-            "live": True,
-            "title": _title(names),
-            "description": "",
-            "ground": GROUND,
-            "marks": [],
-            "story": [],
-            "runs": [
-                {"name": name, "optimizer": f.optimizer, **asdict(look), "known": f.known}
-                for f, name, look in zip(self.followers, names, looks, strict=True)
-            ],
-            **{part: [] for part in ("surfaces", "lines", "barriers", "sources")},
-            "panels": {},
-        }
+        known = dict(zip(names, (f.known for f in self.followers), strict=True))
+        nothing: dict[str, Any] = {"runs": [], "surfaces": [], "lines": [], "sources": []}
+        found = self._measured.content(self.followers, names) if names else nothing
+        for run in found["runs"]:
+            run["known"] = known[run["name"]]
+        more = {"live": True, "title": _title(names), "description": "", "ground": GROUND}
+        return {**found, **more, "measures": self.measures, "marks": [], "story": []}
 
     def _news_of(self, follower: Follower, seen: dict[str, Any]) -> dict[str, Any]:
         anew = seen.get("serial") != follower.serial
@@ -160,12 +180,12 @@ class Hub:
         for index, follower in enumerate(self.followers):
             if follower.way is not None and len(follower.way.steps) > 2:
                 kinds.setdefault(follower.way.kind, []).append((index, follower.way))
-        drawn = []
+        drawn, names = [], _distinct(self.followers)
         for kind, found in kinds.items():
             plane, share = plane_of([way for _, way in found], self._planes.get(kind))
             self._planes[kind] = plane
             drawn.append({"share": share, "note": _about(kind), "paths": [
-                {"run": index, "step": packed(way.steps, "i4"),
+                {"run": names[index], "step": packed(way.steps, "i4"),
                  "x": packed(way.points @ plane[0]), "y": packed(way.points @ plane[1])}
                 for index, way in found]})  # fmt: skip
         return drawn

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from landscape.base.files import SchemaError
 from landscape.live.hub import Hub
+from landscape.live.measuring import Measuring
 
 HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """What this machine is called by a browser on it, or on the other end of a forwarded port."""
@@ -42,11 +43,15 @@ class LiveServer(ThreadingHTTPServer):
         port: Where on 127.0.0.1; 0 chooses a free one.
         hosts: Further names under which a proxy may ask.
         most: How many may be connected at once.
+        measuring: Who measures what is asked for; None: nobody.
 
     Attributes:
         token: What the address must carry.
         address: The address to open.
     """
+
+    hub: Hub
+    page: bytes
 
     daemon_threads = True
     request_queue_size = 128
@@ -59,11 +64,12 @@ class LiveServer(ThreadingHTTPServer):
         port: int = 0,
         hosts: Sequence[str] = (),
         most: int = MOST_CONNECTIONS,
+        measuring: Measuring | None = None,
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.hub, self.page = hub, page.encode()
-        self.hosts = {*HOSTS, *(host.lower() for host in hosts)}
-        self.token = secrets.token_urlsafe(24)
+        self.hub, self.page, self.measuring = hub, page.encode(), measuring
+        self.hosts: set[str] = {*HOSTS, *(host.lower() for host in hosts)}
+        self.token: str = secrets.token_urlsafe(24)
         self._places = threading.BoundedSemaphore(most)
 
     @property
@@ -114,6 +120,33 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is only the page itself")
 
+    def do_POST(self) -> None:
+        """Measure something now, or give it up; only from the page itself."""
+        asked = self._admitted()
+        if asked is None:
+            return
+        path, query = asked
+        if path != "measure":
+            self._refuse(HTTPStatus.NOT_FOUND, "only measure is posted")
+        elif self.server.measuring is None:
+            self._refuse(HTTPStatus.NOT_FOUND, "start landscape watch with --measure to measure")
+        elif (site := self.headers.get("Sec-Fetch-Site", "same-origin")) != "same-origin":
+            self._refuse(HTTPStatus.FORBIDDEN, f"a page of another site ({site[:20]}) asks")
+        else:
+            self._measure(query, self.server.measuring)
+
+    def _measure(self, query: dict[str, str], measuring: Measuring) -> None:
+        try:
+            if query.get("what") == "nothing":
+                measuring.give_up()
+            else:
+                follower = self.server.hub.named(query.get("run", ""))
+                measuring.ask(follower, query.get("what", ""))
+        except ValueError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        else:
+            self._answer(HTTPStatus.OK, b"", "text/plain; charset=utf-8")
+
     def log_message(self, format: str, *_: Any) -> None:
         """Nothing is logged: the addresses hold the token."""
 
@@ -147,9 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _row(self, query: dict[str, str]) -> None:
         self.server.hub.refresh()
         try:
-            follower = self.server.hub.followers[_whole(query, "run")]
-            found = follower.row(_whole(query, "step"))
-        except (ValueError, IndexError, SchemaError, OSError) as error:
+            found = self.server.hub.named(query.get("run", "")).row(_whole(query, "step"))
+        except (ValueError, SchemaError, OSError) as error:
             self._refuse(HTTPStatus.NOT_FOUND, str(error))
             return
         self._answer(HTTPStatus.OK, json.dumps(found).encode(), "application/json")

@@ -17,7 +17,7 @@ from landscape.base.runs.reading import is_written
 
 _T = TypeVar("_T")
 MOST_ROWS = 1 << 16  # updates that are read at once
-_TRIES, _WAIT = 20, 0.02  # seconds
+_TRIES, _WAIT = 60, 0.05  # seconds
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,12 @@ class Tail:
     rows: np.ndarray
 
     def agrees(self, other: Tail) -> bool:
-        """Whether both found the same numbers, as far as both go."""
+        """Whether a later read, after a commit, found the same, as far as both go."""
         count = min(len(self.rows), len(other.rows))
         width = min(self.rows.shape[1], other.rows.shape[1])
         one, two = self.rows[:count, :width], other.rows[:count, :width]
-        return self.start == other.start and np.array_equal(one, two, equal_nan=True)
+        risen = (other.states, other.updates) > (self.states, self.updates)
+        return risen and self.start == other.start and np.array_equal(one, two, equal_nan=True)
 
 
 def read_settled(
@@ -56,7 +57,7 @@ def read_settled(
 
     Committed rows never change, but the index of a file in which they are looked up does. So what
     is found counts when nothing was written meanwhile or, of a file that is written to without a
-    pause, when two reads agree.
+    pause, when two reads with a commit between them agree.
 
     Raises:
         SchemaError: If it cannot be read.
@@ -69,12 +70,16 @@ def read_settled(
             with h5py.File(path, "r", locking=False) as file:
                 found = function(file)
         except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            if not path.exists() or (before == _state(path) and not is_written(path)):
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such file.") from error
+            if before == _state(path) and not is_written(path):
                 raise SchemaError(f"{path} is damaged ({' '.join(str(error).split())}).") from error
         else:
-            if before == _state(path) or (last and agree(last[0], found)):
+            if before == _state(path):
                 return found
-            last = [found]
+            if confirmed := [one for one in last if agree(one, found)]:
+                return confirmed[-1]
+            last = [*last[-3:], found]
         time.sleep(_WAIT)
     raise SchemaError(f"{path} changes faster than it can be read.")
 

@@ -33,6 +33,10 @@ class ThinnedCurve:
     (array([1, 2, 3]), array([ 3.,  2., nan]))
     """
 
+    latest: float
+    generation: int
+    span: int
+
     def __init__(self, first: int) -> None:
         self._first = self._next = first
         self._kept = self._open = (np.zeros(0, np.int64), np.zeros(0))
@@ -48,7 +52,7 @@ class ThinnedCurve:
         for start in range(0, len(values), _AT_ONCE):
             part = values[start : start + _AT_ONCE]
             steps = self._next + np.arange(len(part))
-            self.known = self.known or bool(np.isfinite(part).any())
+            self.known: bool = self.known or bool(np.isfinite(part).any())
             self._next, self.latest = self._next + len(part), float(part[-1])
             self._take(_joined(self._open, (steps, part)))
             while len(self) > MOST - 4:

@@ -19,6 +19,8 @@ _SHARE = 0.05  # of the time that may be spent on reading states
 _BYTES = 1 << 24  # of states that are read at once
 _SEED = 0
 
+Found = tuple[tuple[int, int], np.ndarray, np.ndarray]  # counts, steps, points
+
 
 class Way:
     """States of a run at steps 0, s, 2s, …, each as few numbers; s doubles as the run grows.
@@ -37,6 +39,10 @@ class Way:
         points: Their numbers, shape (states, k).
     """
 
+    path: Path
+    points: np.ndarray
+    steps: np.ndarray
+
     def __init__(self, path: Path, size: int) -> None:
         self.path, self._size = path, size
         self.steps, self.points = np.zeros(0, np.int64), np.zeros((0, 0))
@@ -50,7 +56,7 @@ class Way:
         if began < self._not_before:
             return False
         try:
-            steps, points = read_settled(self.path, self._read, _agree)
+            _, steps, points = read_settled(self.path, self._read, _agree)
         except (SchemaError, OSError):  # at the next look
             return False
         spent = time.monotonic() - began
@@ -66,19 +72,19 @@ class Way:
             self._next = self._stride * len(self.steps)
         return True
 
-    def _read(self, file: h5py.File) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and numbers of the next states that are wanted."""
+    def _read(self, file: h5py.File) -> Found:
+        """Counts, and steps and numbers of the next states that are wanted."""
         states, updates = checked_counts(file)
         sketch = pair_of(file, "sketch")
         if not states:
-            return np.zeros(0, np.int64), np.zeros((0, 0))
+            return (states, updates), np.zeros(0, np.int64), np.zeros((0, 0))
         steps = checked_rows(file, "step", states, ())
         if sketch is not None:
             self.kind = ("sketch", self._size, *sketch)
             rows = self._wanted(updates + 1, 8 * sketch[0])
             table = checked_rows(file, "sketch", updates, (sketch[0],), ("float32", "float64"))
             points = [table[row - 1] if row else np.zeros(sketch[0]) for row in rows]
-            return int(steps[0]) + rows, np.array(points, float)
+            return (states, updates), int(steps[0]) + rows, np.array(points, float)
         self.kind = ("states", self._size)
         rows = self._wanted(states, 8 * self._size)
         table = checked_rows(
@@ -86,7 +92,7 @@ class Way:
         )
         origin = dataset(file, "origin")[()] if table.dtype == np.float16 else None
         points = [self._projected(table[row], origin) for row in rows]
-        return steps[:states][rows], np.array(points)
+        return (states, updates), steps[:states][rows], np.array(points)
 
     def _wanted(self, there: int, size: int) -> np.ndarray:
         """Rows `_next`, `_next` + s, … that are there, not too many."""
@@ -133,6 +139,8 @@ def plane_of(ways: Sequence[Way], before: np.ndarray | None = None) -> tuple[np.
     return found, float(values[-2:].sum() / total) if total > 0 else np.nan
 
 
-def _agree(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
-    count = min(len(one[0]), len(other[0]))
-    return all(np.array_equal(a[:count], b[:count]) for a, b in zip(one, other, strict=True))
+def _agree(one: Found, other: Found) -> bool:
+    """Whether a later read, after a commit, found the same, as far as the earlier one goes."""
+    count = len(one[1])
+    same = all(np.array_equal(a, b[:count]) for a, b in zip(one[1:], other[1:], strict=True))
+    return other[0] > one[0] and same

@@ -48,13 +48,10 @@ class Family:
         """Write the parameters at a point into a vector of shape (P,)."""
         combine(out, self.origin, self.directions, point)
 
-    def pieces(self, entry: Entry, rows: slice, own: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-        """Rows of one tensor of the origin and of every direction; `own` are the model's."""
-        origin, *moving = (
-            entry.rows(v[entry.slice].view(entry.shape), rows)
-            for v in (self.origin, *self.directions)
-        )
-        return origin, moving
+    def part(self, k: int | None, entry: Entry, rows: slice, own: Tensor) -> Tensor:
+        """Rows of one tensor of direction k, or of the origin; `own` are the model's."""
+        vector = self.origin if k is None else self.directions[k]
+        return entry.rows(vector[entry.slice].view(entry.shape), rows)
 
     def held(self, problem: Problem) -> Family:
         """The same, held in memory on the device where it is measured."""
@@ -153,9 +150,11 @@ def held_buffers(
 def combine(
     out: Tensor, origin: Tensor, directions: Iterable[Tensor], point: Sequence[float]
 ) -> None:
-    """Out = origin + Σ c_k · direction_k, in place, over the coordinates that both have."""
+    """Out = origin + Σ c_k · direction_k, in place, over the coordinates that are not zero."""
     so_far = origin
     for direction, c in zip(directions, point, strict=False):
+        if not c:
+            continue
         so_far = torch.add(so_far, direction, alpha=float(c), out=out)
     if so_far is origin:
         out.copy_(origin)

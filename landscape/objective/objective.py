@@ -25,7 +25,7 @@ from landscape.objective.matched import matched_parameters
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
 from landscape.objective.policies.precision import Precision
-from landscape.objective.problem import problem_of
+from landscape.objective.problem import Problem, problem_of
 from landscape.objective.restriction import Restriction
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.tuning import Tuning, check_strategy
@@ -115,7 +115,7 @@ class Objective:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         check_strategy(strategy)
-        self.problem = problem_of(
+        self.problem: Problem = problem_of(
             model,
             loss,
             data,
@@ -130,7 +130,7 @@ class Objective:
             common_random_numbers=common_random_numbers,
             settings=settings,
         )
-        self.tuning = Tuning(self.problem, strategy=strategy)
+        self.tuning: Tuning = Tuning(self.problem, strategy=strategy)
 
     def __repr__(self) -> str:
         return short(

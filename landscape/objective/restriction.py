@@ -40,6 +40,10 @@ class Restriction:
         tuning: How, as far as that is known.
     """
 
+    family: Family
+    problem: Problem
+    tuning: Tuning
+
     def __init__(self, problem: Problem, family: Family, tuning: Tuning) -> None:
         self.problem, self.family, self.tuning = problem, family, tuning
 

@@ -29,7 +29,7 @@ class Steps:
     """
 
     def __init__(self, work: Work) -> None:
-        self.weights = work.loan.flat
+        self.weights: Tensor = work.loan.flat
         self._work = work
         self._loss = next(iter(work.metrics.values()))
         named = dict(work.loan.model.named_parameters())

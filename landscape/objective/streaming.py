@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
+from landscape.objective.data.held import HeldData
 from landscape.objective.family import Family
 from landscape.objective.free_memory import free_bytes
 from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.readers import readers_of
+from landscape.objective.lending.stream import Stream
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.precision import float_types
 from landscape.objective.problem import Problem
@@ -36,13 +38,14 @@ def streams(problem: Problem, family: Family, strategy: str | None) -> bool:
         if reason := _unfit(problem):
             raise ValueError(f"strategy 'streamed' cannot be used here: {reason}.")
         return True
-    if strategy is not None or _unfit(problem):
+    if strategy is not None:
         return False
-    devices = {p.device for p in problem.model.parameters()}
     free = free_bytes(problem.device)
     vectors = 1 if type(family) is Family else 2 + len(family.directions)
     needed = vectors * problem.layout.size * problem.dtype.itemsize
-    return len(devices) > 1 or (free is not None and needed > _SHARE * free)
+    fits = free is None or needed <= _SHARE * free
+    together = len({p.device for p in problem.model.parameters()}) == 1
+    return not (fits and together) and not _unfit(problem)
 
 
 def _unfit(problem: Problem) -> str:
@@ -69,7 +72,7 @@ def _unfit(problem: Problem) -> str:
 
 @contextmanager
 def placed_by_modules(
-    loan: Loan, nature: Nature, metrics: Mapping[str, Metric], batch: Any
+    loan: Loan, nature: Nature, metrics: Mapping[str, Metric], data: HeldData, known: dict[str, Any]
 ) -> Iterator[None]:
     """Inside, parameters come and go with the modules that read them.
 
@@ -77,7 +80,8 @@ def placed_by_modules(
         loan: The lent model, with its own weights.
         nature: What a look at the metrics found.
         metrics: Name to metric.
-        batch: A few samples.
+        data: The samples; of one of them it is seen who reads what.
+        known: What was seen before, which is kept here.
 
     Raises:
         ValueError: If the losses do not allow that.
@@ -93,22 +97,31 @@ def placed_by_modules(
             f"the loss {reason}. With strategy='sequential' all of them are copied."
         )
 
+    stream = loan.stream
+    assert stream is not None
+    if known:
+        with stream.installed(known["readers"]):
+            yield
+        return
+
     def run() -> Any:
         return [metric(loan.model, batch) for metric in metrics.values()]
 
-    stream = loan.stream
-    assert stream is not None
-    with stream.installed(readers_of(loan.model, loan.layout, run)):
-        _check_same(loan, run)
+    batch = data.batches(1, most=1)[0][0]
+    try:
+        readers, wanted = readers_of(loan.model, loan.layout, run)
+    except Exception:  # a loss may need more samples
+        batch = data.batches(most=1)[0][0]
+        readers, wanted = readers_of(loan.model, loan.layout, run)
+    with stream.installed(readers):
+        _check_same(stream, wanted, run)
+        known["readers"] = readers
         yield
 
 
 @torch.no_grad()
-def _check_same(loan: Loan, run: Callable[[], Any]) -> None:
+def _check_same(stream: Stream, wanted: Any, run: Callable[[], Any]) -> None:
     """Refuse a model of which some weights are read where they were not seen to be."""
-    stream = loan.stream
-    assert stream is not None
-    wanted = run()
     stream.use(lambda read: [each.own for each in read])
     try:
         found = run()

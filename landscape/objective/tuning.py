@@ -28,6 +28,7 @@ from landscape.objective.strategies.search import choose, plain_seconds, recall
 from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
 
+_OF_THIS_PROCESS = ("_lock", "_natures", "_programs", "_readers")
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
 
 
@@ -48,6 +49,9 @@ class Tuning:
         promise: That the choice is faster, while that is not yet seen.
     """
 
+    batch_size: int | None
+    strategy: str | None
+
     def __init__(self, problem: Problem, *, strategy: str | None = None) -> None:
         data = problem.data
         self.strategy, self.batch_size = strategy, problem.batch_size
@@ -66,6 +70,7 @@ class Tuning:
         self._device, self._lock = device, threading.RLock()
         self._natures: dict[tuple[int, ...], tuple[Mapping[str, Metric], Nature]] = {}
         self._programs: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
+        self._readers: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
 
     @property
     def asked(self) -> str | None:
@@ -116,6 +121,11 @@ class Tuning:
         with self._lock:
             return self._programs.setdefault(_key(problem), (problem.metrics, {}))[1]
 
+    def readers(self, problem: Problem) -> dict[str, Any]:
+        """Which modules read which parameters, once that was seen for these metrics."""
+        with self._lock:
+            return self._readers.setdefault(_key(problem), (problem.metrics, {}))[1]
+
     def choice_for(
         self,
         problem: Problem,
@@ -129,7 +139,7 @@ class Tuning:
             while True:
                 try:
                     self.check_repeatable(problem, work)
-                    several = len(coordinates) > 1
+                    several = len(coordinates) > 1 or work.loan.stream is not None
                     if not several:
                         return self.plain
                     return self._chosen(problem, work, coordinates, progress)
@@ -248,12 +258,12 @@ class Tuning:
             if choice is self.choice:
                 self.choice, self.promise = smaller, None
             else:
-                self.plain = smaller
+                self.plain: Choice = smaller
 
     def shrank(self, said: str) -> None:
         """Keep what a worker had to make smaller."""
         with self._lock:
-            self.shrunk = said or self.shrunk
+            self.shrunk: str = said or self.shrunk
 
     @property
     def evaluation(self) -> dict[str, Any]:
@@ -273,7 +283,7 @@ class Tuning:
     def __getstate__(self) -> dict[str, Any]:
         """What other processes are sent: no lock, nothing compiled, nothing seen of this model."""
         state = {**self.__dict__, "_device": torch.empty(0, device=self._device)}
-        return {k: v for k, v in state.items() if k not in ("_lock", "_natures", "_programs")} | {
+        return {k: v for k, v in state.items() if k not in _OF_THIS_PROCESS} | {
             "_kind": self._device.type,
             "promise": None,
         }

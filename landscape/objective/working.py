@@ -58,11 +58,14 @@ def working(
                 norm.training = True
         nature, seed = tuning.nature(problem, loan), problem.common_random_numbers
         data = tuning.batched(problem)
+        known = tuning.readers(problem)
         # A batch size that was asked for may be the only one that the loss can take.
         sample = data.batches(problem.batch_size or 2, most=2)
         with (
             guard(problem.model, problem.metrics, nature, seed=seed or 0) as (metrics, begin),
-            placed_by_modules(loan, nature, metrics, sample[0][0]) if streamed else nullcontext(),
+            placed_by_modules(loan, nature, metrics, problem.data, known)
+            if streamed
+            else nullcontext(),
         ):
             yield Work(
                 loan,

@@ -22,8 +22,8 @@ class Around(Optimizer):
         self.inner = inner
         self._built = False
         super().__init__(self._inner_groups(), {})
-        self.param_groups = self._inner_groups()
-        self.defaults = inner[0].defaults
+        self.param_groups: list[dict[str, Any]] = self._inner_groups()
+        self.defaults: dict[str, Any] = inner[0].defaults
         self._built = True
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:

@@ -39,6 +39,9 @@ class WeightAverage:
     [tensor([3.])]
     """
 
+    decay: float
+    start: int
+
     def __init__(
         self, kind: str, parameters: Iterable[Tensor], *, start: int = 0, decay: float = 0.99
     ) -> None:

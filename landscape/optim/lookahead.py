@@ -45,6 +45,9 @@ class Lookahead(Around):
     tensor([0.7500])
     """
 
+    alpha: float
+    k: int
+
     def __init__(self, inner: Optimizer, *, k: int = 5, alpha: float = 0.5) -> None:
         check_range("k", k, 1)
         if not 0 < alpha <= 1:

@@ -47,6 +47,10 @@ class SAM(Around):
     0.45
     """
 
+    adaptive: bool
+    eta: float
+    rho: float
+
     def __init__(
         self, inner: Optimizer, *, rho: float = 0.05, adaptive: bool = False, eta: float = 0.01
     ) -> None:

@@ -47,6 +47,9 @@ class Pictures(Sequence[Figure]):
         sentences: What each of them shows.
     """
 
+    figures: tuple[Figure, ...]
+    sentences: tuple[str, ...]
+
     def __init__(self, figures: Sequence[Figure], sentences: Sequence[str]) -> None:
         self.figures, self.sentences = tuple(figures), tuple(sentences)
 

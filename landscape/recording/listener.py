@@ -47,6 +47,8 @@ class Listener:
         stream: Where the steps go, once `begin` was called.
     """
 
+    step: int
+
     stream: Stream
 
     def __init__(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import weakref
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +29,7 @@ from landscape.recording.numbers.number import one_number
 from landscape.recording.numbers.sketch import Sketch
 from landscape.recording.second_moment import SecondMoments
 from landscape.recording.selection import Selection, selected_layout
+from landscape.recording.size import Size
 from landscape.recording.slots import Slots
 from landscape.recording.snapshot import Evaluation, Snapshot
 from landscape.recording.steps import all_of
@@ -34,6 +37,7 @@ from landscape.recording.stream import Stream
 from landscape.recording.tracking import Tracking
 from landscape.recording.watch import Watch
 
+_OPEN: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 
 
@@ -147,6 +151,8 @@ class Recorder:
     (4, (3,))
     """
 
+    path: Path
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -212,7 +218,7 @@ class Recorder:
         called = " + ".join(type(o).__name__ for o in self._optimizers)
         options = {"options": options_of(self._optimizers[0])} if len(self._optimizers) == 1 else {}
         self._run = {"optimizer": called, "every": every, **options, **(run or {})}
-        self.size = self._contents.size(every=every, steps=steps)
+        self.size: Size = self._contents.size(every=every, steps=steps)
         self._listener: Listener | None = None
         self._early: dict[str, float | Tensor] = {}  # logged before the start
         self._process = os.getpid()
@@ -316,6 +322,7 @@ class Recorder:
         last = -1 if resumed is None else step
         listener.begin(Stream(writer, slots, measure, step=last, tracking=tracking))
         self._listener = listener
+        _OPEN.add(self)
         atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
 
@@ -329,6 +336,7 @@ class Recorder:
         """
         if self._listener is not None and self._process == os.getpid():  # not in a forked child
             self._listener.close(complete=complete)
+            _OPEN.discard(self)
             atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
@@ -338,3 +346,12 @@ class Recorder:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self.close(complete=kind is None)
+
+
+def recorder_of(model: nn.Module) -> Recorder | None:
+    """A recorder that records this model, or another one with some of its parameters, now."""
+    mine = set(map(id, model.parameters()))
+    for recorder in list(_OPEN):
+        if mine & set(map(id, recorder._model.parameters())):
+            return recorder
+    return None

@@ -146,11 +146,14 @@ class Slots:
         made: How many there are.
     """
 
+    staged: Mapping[str, Staged]
+    made: int
+
     def __init__(self, staged: Mapping[str, Staged], *, pinned: bool) -> None:
         self.staged, self._pinned = staged, pinned
         size = sum(part.bytes for part in staged.values())
         views = sum(len(part.layout) for part in staged.values())
-        self.most = max(_FEWEST, min(_MOST, _VIEWS // views, _MEMORY // size))
+        self.most: int = max(_FEWEST, min(_MOST, _VIEWS // views, _MEMORY // size))
         self.made = 0
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
 

@@ -108,10 +108,10 @@ class Snapshot:
     ) -> None:
         named = dict(model.named_parameters())
         self._recorded = {entry.name: named[entry.name] for entry in layout}
-        self.parameters = list(self._recorded.values())
+        self.parameters: list[nn.Parameter] = list(self._recorded.values())
         devices = {p.device for p in self.parameters}
         on_gpu = len(devices) == 1 and self.parameters[0].is_cuda
-        self.device = self.parameters[0].device if on_gpu else torch.device("cpu")
+        self.device: torch.device = self.parameters[0].device if on_gpu else torch.device("cpu")
         self._dtype = dtype
         self._buffers = Buffers(model, buffers_layout)
         self._beside = beside[1]
@@ -132,7 +132,7 @@ class Snapshot:
             for name, held in copied.items():
                 self._on_device[name] = self._empty(held)
         else:
-            self.staged = copied
+            self.staged: dict[str, Staged] = copied
         self._named = named
         self._evaluated = None if evaluation is None else Evaluated(evaluation, self._recorded)
 

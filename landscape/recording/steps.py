@@ -70,7 +70,7 @@ class Steps:
         moved: Callable[[], bool],
         present: Callable[[], Iterable[Tensor]],
     ) -> None:
-        self.optimizers = list(optimizers)
+        self.optimizers: list[Any] = list(optimizers)
         self._numbers = {id(o): number for number, o in enumerate(self.optimizers)}
         self._parameters = {id(p) for p in parameters}
         self._begin, self._end, self._moved, self._present = begin, end, moved, present

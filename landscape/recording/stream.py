@@ -220,7 +220,7 @@ class Stream:
         if status is None or (status.st_dev, status.st_ino) != self._identity:
             raise OSError("the file was deleted or replaced")
         self._writer.commit()
-        self.committed = self._written
+        self.committed: int = self._written
         if self._tracking is not None and self._untold:
             self._tracking.put(self._untold)
             self._untold = []

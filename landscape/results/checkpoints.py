@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -46,8 +46,8 @@ class _Checkpoints(Result):
     moved: Annotated[tuple[str, ...], "tensor"]
     explained: Float64[np.ndarray, " direction"] | None = None
     explained_null: Float64[np.ndarray, " direction"] | None = None
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     count: ClassVar[int]
     layout: ClassVar[None] = None
@@ -115,7 +115,15 @@ class _Checkpoints(Result):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CheckpointLine(_Checkpoints):
-    """A line through checkpoints in files; made by `checkpoint_line`."""
+    """A line through checkpoints in files; made by `checkpoint_line`.
+
+    >>> line = CheckpointLine(
+    ...     files=("a", "b"), digests=("1", "2"), step=[0, 1], mixture=[[1.0, 0.0], [-1.0, 1.0]],
+    ...     products=[[0.0, 0.0], [0.0, 4.0]], gram=[[4.0]], labels=("α",), moved=("w",),
+    ... )
+    >>> line.coordinates.ravel().tolist(), line.residual.tolist()
+    ([0.0, 1.0], [0.0, 0.0])
+    """
 
     schema: ClassVar[str] = "landscape/checkpoint-line"
     count: ClassVar[int] = 1
@@ -123,7 +131,17 @@ class CheckpointLine(_Checkpoints):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CheckpointPlane(_Checkpoints):
-    """A plane through checkpoints in files; made by `checkpoint_plane` and `checkpoint_pca`."""
+    """A plane through checkpoints in files; made by `checkpoint_plane` and `checkpoint_pca`.
+
+    >>> plane = CheckpointPlane(
+    ...     files=("a", "b", "c"), digests=("1", "2", "3"), step=[0, 1, 2],
+    ...     mixture=[[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]], labels=("α", "β"),
+    ...     products=[[0.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 9.0]], moved=("w",),
+    ...     gram=[[4.0, 0.0], [0.0, 9.0]],
+    ... )
+    >>> plane.coordinates.tolist()
+    [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    """
 
     schema: ClassVar[str] = "landscape/checkpoint-plane"
     count: ClassVar[int] = 2

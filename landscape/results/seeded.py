@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -27,7 +27,8 @@ class _Seeded(Result):
         norms: What the directions are scaled to: norms of the origin's filters, of its tensors or
             of all of it, in the order of the moved tensors; empty for ``none``.
         gram: Inner products of the directions, shape (K, K).
-        probes: A few entries of each direction, to see that it is made as it was; shape (K, n).
+        probes: A few entries of each direction before they are scaled, to see that it is made as
+            it was; shape (K, n).
         origin_probes: A few entries of the origin, to see that the model is the same.
         labels: What each axis is, for figures.
         tensors: What `Layout.to_json` writes, under the key ``layout``, and the names of the moved
@@ -43,9 +44,9 @@ class _Seeded(Result):
     probes: Float32[np.ndarray, "direction probe"]
     origin_probes: Float32[np.ndarray, " probe"]
     labels: Annotated[tuple[str, ...], "direction"]
-    tensors: dict
-    settings: dict = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    tensors: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     count: ClassVar[int]
     explained: ClassVar[None] = None
@@ -84,7 +85,15 @@ class _Seeded(Result):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeededLine(_Seeded):
-    """A random line kept as a recipe; made by `random_line(objective, stored=False)`."""
+    """A random line kept as a recipe; made by `random_line(objective, stored=False)`.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> line = ls.random_line(objective, stored=False)
+    >>> type(line).__name__, ls.loss_line(objective, line, resolution=5).loss.shape
+    ('SeededLine', (1, 5))
+    """
 
     schema: ClassVar[str] = "landscape/seeded-line"
     count: ClassVar[int] = 1
@@ -92,7 +101,15 @@ class SeededLine(_Seeded):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeededPlane(_Seeded):
-    """A random plane kept as a recipe; made by `random_plane(objective, stored=False)`."""
+    """A random plane kept as a recipe; made by `random_plane(objective, stored=False)`.
+
+    >>> import landscape as ls
+    >>> task = ls.load_task("digits/mlp")
+    >>> objective = ls.Objective(task.model, task.loss, task.train, samples=32)
+    >>> plane = ls.random_plane(objective, stored=False)
+    >>> type(plane).__name__, ls.loss_surface(objective, plane, resolution=3).loss.shape
+    ('SeededPlane', (3, 3))
+    """
 
     schema: ClassVar[str] = "landscape/seeded-plane"
     count: ClassVar[int] = 2

@@ -27,7 +27,7 @@ class Point(nn.Module):
     def __init__(self, function: Callable[[Tensor], Tensor], start: tuple[float, ...]) -> None:
         super().__init__()
         self.function = function
-        self.x = nn.Parameter(torch.tensor(start))
+        self.x: nn.Parameter = nn.Parameter(torch.tensor(start))
 
     def forward(self) -> Tensor:
         """The function's value at x."""

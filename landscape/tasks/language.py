@@ -43,6 +43,11 @@ def language_task(
         FileNotFoundError: If there is no such folder or file.
         ValueError: If it holds no causal language model or no tokenizer, or the text is empty.
         ImportError: If transformers is not installed.
+
+    >>> language_task("no/such/folder", "text.txt")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: no/such/folder: no such folder; nothing is downloaded, so give one ...
     """
     folder = _folder(model)
     texts, tokenizer = _texts(expanded(text)), _tokenizer(folder)

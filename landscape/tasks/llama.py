@@ -46,10 +46,12 @@ class Llama(nn.Module):
         hidden: int = 172,
     ) -> None:
         super().__init__()
-        self.tok_embeddings = nn.Embedding(vocabulary, width)
-        self.layers = nn.ModuleList(_Layer(width, heads, groups, hidden) for _ in range(layers))
-        self.norm = nn.RMSNorm(width, eps=1e-5)
-        self.output = nn.Linear(width, vocabulary, bias=False)
+        self.tok_embeddings: nn.Embedding = nn.Embedding(vocabulary, width)
+        self.layers: nn.ModuleList = nn.ModuleList(
+            _Layer(width, heads, groups, hidden) for _ in range(layers)
+        )
+        self.norm: nn.RMSNorm = nn.RMSNorm(width, eps=1e-5)
+        self.output: nn.Linear = nn.Linear(width, vocabulary, bias=False)
         self.output.weight = self.tok_embeddings.weight
 
     def forward(self, tokens: Tensor) -> Tensor:

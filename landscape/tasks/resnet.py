@@ -58,12 +58,12 @@ class ResNet(nn.Module):
         if shortcut not in get_args(Shortcut):
             raise ValueError(f"shortcut must be one of {get_args(Shortcut)}; not {shortcut!r}.")
         blocks = (depth - 2) // 6
-        self.conv1 = _conv3(channels, width, 1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = _stage(width, width, blocks, 1, shortcut)
-        self.layer2 = _stage(width, 2 * width, blocks, 2, shortcut)
-        self.layer3 = _stage(2 * width, 4 * width, blocks, 2, shortcut)
-        self.linear = nn.Linear(4 * width, classes)
+        self.conv1: nn.Conv2d = _conv3(channels, width, 1)
+        self.bn1: nn.BatchNorm2d = nn.BatchNorm2d(width)
+        self.layer1: nn.Sequential = _stage(width, width, blocks, 1, shortcut)
+        self.layer2: nn.Sequential = _stage(width, 2 * width, blocks, 2, shortcut)
+        self.layer3: nn.Sequential = _stage(2 * width, 4 * width, blocks, 2, shortcut)
+        self.linear: nn.Linear = nn.Linear(4 * width, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -22,13 +22,18 @@ class Block(nn.Module):
         causal: Whether a token sees only itself and earlier ones.
     """
 
+    causal: bool
+    heads: int
+    norm1: nn.LayerNorm
+    norm2: nn.LayerNorm
+
     def __init__(self, width: int, heads: int, *, causal: bool) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = nn.Linear(width, 3 * width)
-        self.projection = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
+        self.attention: nn.Linear = nn.Linear(width, 3 * width)
+        self.projection: nn.Linear = nn.Linear(width, width)
+        self.mlp: nn.Sequential = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
@@ -73,11 +78,13 @@ class ViT(nn.Module):
         super().__init__()
         if size % patch:
             raise ValueError(f"patch must divide the images' width {size}; got {patch}.")
-        self.patches = nn.Conv2d(channels, width, patch, stride=patch)
-        self.position = nn.Parameter(0.5 * torch.randn((size // patch) ** 2, width))
-        self.blocks = nn.Sequential(*(Block(width, heads, causal=False) for _ in range(layers)))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, classes)
+        self.patches: nn.Conv2d = nn.Conv2d(channels, width, patch, stride=patch)
+        self.position: nn.Parameter = nn.Parameter(0.5 * torch.randn((size // patch) ** 2, width))
+        self.blocks: nn.Sequential = nn.Sequential(
+            *(Block(width, heads, causal=False) for _ in range(layers))
+        )
+        self.norm: nn.LayerNorm = nn.LayerNorm(width)
+        self.head: nn.Linear = nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, shape (samples, classes)."""
@@ -98,11 +105,13 @@ class GPT(nn.Module):
 
     def __init__(self, *, symbols: int, length: int, layers: int, width: int, heads: int) -> None:
         super().__init__()
-        self.symbol = nn.Embedding(symbols, width)
-        self.position = nn.Parameter(0.02 * torch.randn(length, width))
-        self.blocks = nn.Sequential(*(Block(width, heads, causal=True) for _ in range(layers)))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, symbols, bias=False)
+        self.symbol: nn.Embedding = nn.Embedding(symbols, width)
+        self.position: nn.Parameter = nn.Parameter(0.02 * torch.randn(length, width))
+        self.blocks: nn.Sequential = nn.Sequential(
+            *(Block(width, heads, causal=True) for _ in range(layers))
+        )
+        self.norm: nn.LayerNorm = nn.LayerNorm(width)
+        self.head: nn.Linear = nn.Linear(width, symbols, bias=False)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)

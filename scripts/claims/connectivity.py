@@ -70,10 +70,17 @@ def alignment() -> list[Claim]:
     return [
         Claim(
             "Permuting the units of one network onto those of another removes most of the barrier",
-            "Ainsworth et al. 2023, arXiv:2209.04836; Entezari et al. 2022, arXiv:2110.06296",
-            "at every width ≥ 2/3 of it, and what is left falls with the width",
+            "Ainsworth et al. 2023, arXiv:2209.04836",
+            "≥ 2/3 of it at every width",
             f"as trained/matched/repaired: {told}",
-            bool((3 * matched <= trained).all() and (np.diff(matched, axis=1) < 0).all()),
+            bool((3 * matched <= trained).all()),
+        ),
+        Claim(
+            "What matching leaves of the barrier falls with the width",
+            "Entezari et al. 2022, arXiv:2110.06296; Ainsworth et al. 2023, arXiv:2209.04836",
+            f"lower at each of the widths {', '.join(map(str, widths))} than at the one before",
+            "; ".join(numbers(seed) for seed in matched),
+            bool((np.diff(matched, axis=1) < 0).all()),
         ),
         Claim(
             "Restoring the statistics of the units lowers what matching leaves (REPAIR)",

@@ -11,6 +11,7 @@ import numpy as np
 
 from landscape.analysis.connectivity.alignment import Method
 from landscape.analysis.connectivity.alignment import align as match
+from landscape.analysis.connectivity.families import EXPECTATION, family_of
 from landscape.analysis.connectivity.repair import repair as repaired
 from landscape.analysis.segment import describe_buffers
 from landscape.base.progress import Interrupted, Progress
@@ -106,7 +107,7 @@ def barriers(
         except Interrupted:
             raise Interrupted from None
     values, covariance = (np.stack(part) for part in zip(*lines, strict=True))
-    policy = {"alignment": _described(align), "repair": repair}
+    policy = {"alignment": _described(objective, align), "repair": repair}
     return Barriers(
         names=tuple(network.name for network in found),
         pair=pairs,
@@ -234,7 +235,8 @@ def _aligner(objective: Objective, align: Align | None) -> Callable[[_Network, _
     return permuted
 
 
-def _described(align: Align | None) -> str:
+def _described(objective: Objective, align: Align | None) -> str:
     if align is None:
         return "none"
-    return f"{align if isinstance(align, str) else 'given'}, each pair by itself"
+    how = f"{align if isinstance(align, str) else 'given'}, each pair by itself"
+    return f"{how}; {EXPECTATION}" if family_of(objective.model) else how

@@ -15,6 +15,11 @@ from landscape.analysis.connectivity.permutations import Group, Permutable, Plac
 
 Names = Iterable[tuple[str, int]]
 
+EXPECTATION = (
+    "for transformers permutations alone are not known to remove the barrier (Theus et al. 2025, "
+    "arXiv:2506.22712)"
+)
+
 
 def family_of(model: nn.Module) -> Permutable | None:
     """The groups of a model of a known class; None for any other."""

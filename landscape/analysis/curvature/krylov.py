@@ -41,6 +41,11 @@ class Krylov:
         asymmetry: Largest |xᵀHy - yᵀHx| seen between consecutive vectors x, y: what rounding does.
     """
 
+    size: int
+    products: int
+    matrix: np.ndarray
+    count: int
+
     def __init__(self, product: Product, size: int, start: np.ndarray) -> None:
         self._product, self.size = product, size
         self._rows = np.empty((min(size, 32), size))
@@ -85,7 +90,7 @@ class Krylov:
         self._scale = max(self._scale, float(np.abs(along).max(initial=0)))
         m = self.count - 1
         if m:
-            self.asymmetry = max(self.asymmetry, float(np.abs(along[:m] - expected).max()))
+            self.asymmetry: float = max(self.asymmetry, float(np.abs(along[:m] - expected).max()))
         matrix = np.empty((m + 1, m + 1))
         matrix[:m, :m], matrix[m], matrix[:, m] = self.matrix, along, along
         self.matrix = matrix

@@ -10,6 +10,7 @@ from landscape.analysis.curvature.krylov import Krylov, Product, Ritz
 
 ZERO = 1e-4  # of the largest eigenvalue: "zero within its residual"
 _UNSEEN = 0.01  # chance that a hidden copy of an eigenvalue goes unnoticed
+_CANCELLED = 0.1  # length of the sum of two unit vectors in opposite directions, at most
 _LOOK = 0.25  # of the products so far, at most, are spent on looking for hidden copies
 
 
@@ -87,12 +88,7 @@ def extremes(
     bottom = min(bottom, size - top)
     random = np.random.default_rng(seed)
     if start is None:
-        start = random.standard_normal(size)
-        length = 0.0 if gradient is None else float(np.linalg.norm(gradient))
-        if not np.isfinite(length):
-            raise FloatingPointError("the gradient is not finite")
-        if gradient is not None and length > 0:
-            start += np.linalg.norm(start) / length * gradient
+        start = _start(random, size, gradient)
     space = Krylov(product, size, start)
     above = np.inf
     room = max(room, 2 * (top + bottom) + 10)
@@ -117,6 +113,19 @@ def extremes(
             _pairs(space, top, bottom, tolerance, above) if space.count else None
         ) from None
     return _pairs(space, top, bottom, tolerance, above)
+
+
+def _start(random: np.random.Generator, size: int, gradient: np.ndarray | None) -> np.ndarray:
+    """A random unit vector, with a gradient of the same length added."""
+    start = random.standard_normal(size)
+    start /= np.linalg.norm(start)
+    length = 0.0 if gradient is None else float(np.linalg.norm(gradient))
+    if not np.isfinite(length):
+        raise FloatingPointError("the gradient is not finite")
+    if gradient is None or length == 0.0:
+        return start
+    both = start + gradient / length
+    return both if np.linalg.norm(both) > _CANCELLED else start
 
 
 def wanted(values: int, top: int, bottom: int) -> np.ndarray:

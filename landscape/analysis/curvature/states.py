@@ -38,6 +38,8 @@ _BATCHES, _ENOUGH = 64, 0.01  # batches at most; standard error that suffices
 class States:
     """The numbers at one state after the other."""
 
+    objective: Objective
+
     def __init__(
         self,
         objective: Objective,
@@ -52,7 +54,10 @@ class States:
         self._open: Trajectory | None = trajectory
         self._last, self._condition, self._moments = len(trajectory) - 1, condition, moments
         self._options, self._smallest = options, smallest
-        self.names = (*NUMBERS, *(f"{name} {k}" for name in TABLES for k in range(options[0])))
+        self.names: tuple[str, ...] = (
+            *NUMBERS,
+            *(f"{name} {k}" for name in TABLES for k in range(options[0])),
+        )
         self._before: dict[str, Pairs] = {}
 
     def __getstate__(self) -> dict[str, Any]:

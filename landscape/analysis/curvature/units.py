@@ -35,6 +35,11 @@ class PointByPoint(Protocol):
 class Rows:
     """A `PointByPoint` in the shape that units and workers know: points -> means."""
 
+    reduced: bool
+    tuning: None
+    measured: PointByPoint
+    names: tuple[str, ...]
+
     tuning, reduced = None, False
 
     def __init__(self, measured: PointByPoint) -> None:

@@ -99,6 +99,19 @@ def adapter_plane(
 
     Raises:
         ValueError: If there is no trainable adapter, or it is merged.
+
+    >>> import landscape as ls
+    >>> class Fresh(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.lora_A, self.lora_B = nn.Linear(3, 2, False), nn.Linear(2, 3, False)
+    ...         nn.init.zeros_(self.lora_B.weight)
+    ...     def forward(self, x):
+    ...         return x + self.lora_B(self.lora_A(x))
+    >>> objective = ls.Objective(Fresh(), lambda m, b: m(b).square().mean(1), torch.ones(8, 3))
+    >>> plane = adapter_plane(objective)
+    >>> bool((plane.directions != 0).all()), plane.settings["fresh"]
+    (True, 1)
     """
     layout, model = objective.layout, objective.model
     up = _up(model, layout, None)
@@ -132,6 +145,14 @@ def merged_space(model: nn.Module) -> nn.Module:
 
     Raises:
         ValueError: If there is no adapter over weights in floating-point numbers, or it is merged.
+
+    >>> class Adapted(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.base_layer = nn.Linear(3, 3).requires_grad_(False)
+    ...         self.lora_A, self.lora_B = nn.Linear(3, 2, False), nn.Linear(2, 3, False)
+    >>> [name for name, p in merged_space(Adapted()).named_parameters() if p.requires_grad]
+    ['base_layer.weight']
     """
     _check_apart(model)
     bases = {id(weight) for weight in _bases(model)}

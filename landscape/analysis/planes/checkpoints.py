@@ -37,6 +37,16 @@ def checkpoint_line(start: Network, end: Network) -> CheckpointLine:
 
     Raises:
         ValueError: If they are of different models, or equal.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from safetensors.torch import save_file
+    >>> files = [Path(mkdtemp()) / "model.safetensors" for _ in range(3)]
+    >>> for k, file in enumerate(files):
+    ...     save_file({"w": torch.tensor([1.0 * k, k * k])}, file)
+    >>> line = checkpoint_line(files[0], files[1])
+    >>> line.gram.item(), line.coordinates.ravel().tolist()
+    (2.0, [0.0, 1.0])
     """
     files, weights = _networks([start, end])
     return CheckpointLine(
@@ -67,6 +77,16 @@ def checkpoint_plane(
 
     Raises:
         ValueError: If they are of different models, or lie on one line.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from safetensors.torch import save_file
+    >>> files = [Path(mkdtemp()) / "model.safetensors" for _ in range(3)]
+    >>> for k, file in enumerate(files):
+    ...     save_file({"w": torch.tensor([1.0 * k, k * k])}, file)
+    >>> plane = checkpoint_plane(*files)  # (0, 0), (1, 1), (2, 4)
+    >>> plane.gram.tolist()
+    [[2.0, 6.0], [6.0, 20.0]]
     """
     if axes not in ("skew", "orthonormal"):
         raise ValueError(f"axes must be one of 'skew', 'orthonormal'; not {axes!r}.")
@@ -112,6 +132,16 @@ def checkpoint_pca(
     Raises:
         ValueError: If there are fewer than three, they are of different models or on one line, or
             the steps do not increase.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from safetensors.torch import save_file
+    >>> files = [Path(mkdtemp()) / "model.safetensors" for _ in range(3)]
+    >>> for k, file in enumerate(files):
+    ...     save_file({"w": torch.tensor([1.0 * k, k * k])}, file)
+    >>> plane = checkpoint_pca(files, origin="mean")
+    >>> plane.explained.sum().round(6).item(), plane.path().coordinates.shape
+    (1.0, (3, 2))
     """
     if origin not in ("mean", "initial", "final"):
         raise ValueError(f"origin must be one of 'mean', 'initial', 'final'; not {origin!r}.")

@@ -14,7 +14,6 @@ from landscape.base.provenance import provenance
 from landscape.objective.vectors.seeded import (
     Normalization,
     SeededVector,
-    entry_at,
     norms_by_name,
     number_at,
     probed,
@@ -58,7 +57,7 @@ def recipe(
         "normalization": normalization,
         "norms": norms,
         "gram": _gram(moved, vectors),
-        "probes": [[entry_at(v, entry, at) for entry, at in probes] for v in vectors],
+        "probes": [[v.drawn_at(entry, at) for entry, at in probes] for v in vectors],
         "origin_probes": [number_at(named[entry.name], at) for entry, at in probes],
         "labels": tuple(f"direction {k + 1}" for k in range(count)),
         "tensors": {"layout": json.loads(layout.to_json()), "moved": list(by_name)},
@@ -105,6 +104,6 @@ def _gram(moved: list[Entry], vectors: list[SeededVector]) -> np.ndarray:
     total = np.zeros((len(vectors), len(vectors)))
     for entry in moved:
         for rows in entry.blocks():
-            drawn = [v.tensor(entry, rows, _CPU).double().reshape(-1) for v in vectors]
+            drawn = [v.tensor(entry, rows, _CPU).double().view(-1) for v in vectors]
             total += np.array([[float(a @ b) for b in drawn] for a in drawn])
     return total

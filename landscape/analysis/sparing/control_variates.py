@@ -36,7 +36,7 @@ class Control:
 
     def __init__(self, coarsest: Level, shape: tuple[int, int]) -> None:
         rows, columns = (np.unique([*side[::_EVERY], side[-1]]) for side in coarsest.sides)
-        self.points = (rows[:, None] * shape[1] + columns).ravel()
+        self.points: np.ndarray = (rows[:, None] * shape[1] + columns).ravel()
         self._weights = [
             np.kron(
                 interpolation(np.arange(shape[0]), rows, count),

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape.analysis.sparing.control_variates import Control
-from landscape.analysis.sparing.grids import around, nested_levels, predict, spread
+from landscape.analysis.sparing.grids import Level, around, nested_levels, predict, spread
 from landscape.analysis.sparing.rounds import Rounds
 
 _DECAY = (0.1, 1.0)  # least and most
@@ -75,14 +75,18 @@ class Refinement:
         full: Levels that are measured everywhere; None: one where there are scouts, else two.
     """
 
+    metrics: int
+    rounds: Rounds
+    shape: tuple[int, int]
+
     def __init__(
         self, rounds: Rounds, shape: tuple[int, int], *, metrics: int, full: int | None = None
     ) -> None:
         self.rounds, self.shape, self.metrics = rounds, shape, metrics
-        self.levels = nested_levels(shape)
-        self.full = full or (1 if rounds.scouts else 2)
+        self.levels: list[Level] = nested_levels(shape)
+        self.full: int = full or (1 if rounds.scouts else 2)
         self.scouts: np.ndarray | None = None
-        self.number = np.arange(shape[0] * shape[1]).reshape(shape)
+        self.number: np.ndarray = np.arange(shape[0] * shape[1]).reshape(shape)
         self._decay = np.full(metrics, 1.0 if rounds.scouts else 0.25)
         self._low, self._middle = np.zeros(metrics), np.zeros(metrics)
         self._span = np.full(metrics, np.nan)

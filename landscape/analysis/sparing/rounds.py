@@ -70,10 +70,17 @@ class Rounds:
         short: Whether something was left out because of the limit.
     """
 
+    stretches: Stretches
+    count: np.ndarray
+    m2: np.ndarray
+    mean: np.ndarray
+    short: bool
+    spent: int
+
     def __init__(self, stretches: Stretches, points: int, *, limit: int | None = None) -> None:
         self.stretches, self._metrics = stretches, stretches.metrics
         self.limit = limit
-        self.size = stretches.size
+        self.size: int = stretches.size
         self.count = np.zeros(points, int)
         self.mean = np.zeros((stretches.rows, points))
         self.m2 = np.zeros((stretches.rows, points))
@@ -81,7 +88,7 @@ class Rounds:
         self.short = False
         self.control: Control | None = None
         cheap = limit is None or _SCOUTING * stretches.scouts * points <= limit
-        self.scouts = stretches.scouts if cheap else 0
+        self.scouts: int = stretches.scouts if cheap else 0
         first = -(-_FIRST // _PARTS // max(stretches.step, 1)) * stretches.step
         self._rungs = _rungs(stretches.size, stretches.step, first, self.scouts)
         begun = np.searchsorted(self._rungs, _PARTS * first) if first else len(self._rungs)
@@ -195,7 +202,7 @@ class Rounds:
         # Ways of evaluating agree to 1e-4; another loss, model or data does not.
         if np.allclose(again, mean[:, least], rtol=1e-3, equal_nan=True):
             self.count, self.mean, self.m2 = count.copy(), mean.copy(), state[1].copy()
-            self.parts = state[2:].copy()
+            self.parts: np.ndarray = state[2:].copy()
             self.spent = int(count.sum())
 
     def _advance(self, points: np.ndarray, target: np.ndarray) -> None:

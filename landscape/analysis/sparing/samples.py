@@ -35,6 +35,9 @@ class Part:
         which: ``sum``, ``weight`` or ``both``.
     """
 
+    metric: Callable[..., Any]
+    which: str
+
     def __init__(self, metric: Callable[..., Any], which: str) -> None:
         self.metric, self.which = metric, which
 
@@ -59,6 +62,10 @@ class Samples:
         engine: Whose workers measure; None measures in this process.
         progress: Told of finished passes over all samples.
     """
+
+    coordinates: np.ndarray
+    population: float
+    size: int
 
     def __init__(
         self,
@@ -86,11 +93,11 @@ class Samples:
         self.step = _STEP if separate and problem.batch_norm != "recalibrated" else 0
         if problem.batch_norm == "batch" and self.step:
             self.step = problem.data.batch_size
-        self.scouts = self._few(problem)
+        self.scouts: int = self._few(problem)
         if not self.step:
             self._ratios = set()
         self._parts = at.measured_by(_split(problem.metrics, self._ratios))
-        self.rows = len(self._parts.names)
+        self.rows: int = len(self._parts.names)
 
     def _few(self, problem: Problem) -> int:
         """Samples that every point may be looked at with."""

@@ -13,17 +13,31 @@ from landscape.base.files import NO_LOCKS, SchemaError, expanded, opened
 
 _T = TypeVar("_T")
 _LATELY = 30.0  # seconds; a recorder commits every second in which it steps
-_TRIES, _WAIT = 40, 0.05  # seconds; a commit is made every second and takes a part of one
+_KEPT = 3  # finds that a later one may confirm
+_TRIES, _WAIT = 80, 0.05  # seconds; a commit is made every second and takes a part of one
 
 
-def read(path: str | os.PathLike[str], function: Callable[[h5py.File], _T]) -> _T:
+def read(
+    path: str | os.PathLike[str],
+    function: Callable[[h5py.File], _T],
+    agree: Callable[[_T, _T], bool] | None = None,
+) -> _T:
     """What `function` finds in a file that is opened for it.
 
-    While another process writes there, it is asked again until nothing was written in between.
+    While another process writes there, it is asked again until nothing was written in between. A
+    file that is written to without a pause counts as read when two reads agree, with a commit in
+    between them: committed rows never change, and the index in which they are looked up is in
+    disorder only within one commit.
+
+    Args:
+        path: The file.
+        function: What is asked.
+        agree: Whether what was found first is confirmed by what was found next.
 
     Raises:
         SchemaError: If the file cannot be read, or is written to without a pause.
     """
+    last: list[_T] = []
     for _ in range(_TRIES):
         before = _state(path)
         try:
@@ -37,6 +51,10 @@ def read(path: str | os.PathLike[str], function: Callable[[h5py.File], _T]) -> _
         else:
             if before == _state(path) or not is_written(path):
                 return found
+            if agree is not None:
+                if confirmed := [one for one in last if agree(one, found)]:
+                    return confirmed[-1]
+                last = [*last[-_KEPT:], found]
         time.sleep(_WAIT)
     raise SchemaError(f"{path} is written to without a pause; read it when it is closed.")
 

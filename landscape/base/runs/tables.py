@@ -95,6 +95,9 @@ class Table:
         shape: Its present shape.
     """
 
+    data: Any
+    dtype: Any
+
     def __init__(self, data: h5py.Dataset) -> None:
         self.data, self.dtype = data, data.dtype
         self.shape: tuple[int, ...] = data.shape

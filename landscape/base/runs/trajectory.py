@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import h5py
@@ -73,35 +75,43 @@ class Trajectory:
     (9, (10,), (10,))
     """
 
+    updates: int
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = expanded(path)
+        self.path: Path = expanded(path)
         self._place = self.path.absolute()  # also when the program goes to another folder
         self._open = ExitStack()
         self._file: h5py.File | None = None
         self.live = False
-        read(self.path, self._read_head)
+        vars(self).update(vars(read(self.path, self._head, _same_head)))
         if not len(self):
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
 
+    def _head(self, file: h5py.File) -> Trajectory:
+        """A copy of this, filled with what the file says at the moment."""
+        found = copy.copy(self)
+        found._read_head(file)
+        return found
+
     def _read_head(self, file: h5py.File) -> None:
         check_schema(file, SCHEMA, VERSION)
         self._identity = self._present_identity()
-        self.complete = bool(file.attrs.get("complete", 0))
-        self.live = not self.complete and is_written(self.path)
-        self.run = table_of_json(file, "run")
-        self.provenance = table_of_json(file, "provenance")
-        self.layout = stored_layout(file, "layout")
-        self.buffers_layout = stored_layout(file, "buffers_layout", "[]")
-        self.beside_layout = stored_layout(file, "beside_layout", "[]")
-        self.frozen_layout = stored_layout(file, "frozen_layout", "[]")
+        self.complete: bool = bool(file.attrs.get("complete", 0))
+        self.live: bool = not self.complete and is_written(self.path)
+        self.run: dict[str, Any] = table_of_json(file, "run")
+        self.provenance: dict[str, Any] = table_of_json(file, "provenance")
+        self.layout: Layout = stored_layout(file, "layout")
+        self.buffers_layout: Layout = stored_layout(file, "buffers_layout", "[]")
+        self.beside_layout: Layout = stored_layout(file, "beside_layout", "[]")
+        self.frozen_layout: Layout = stored_layout(file, "frozen_layout", "[]")
         if self.frozen_layout.size:
             checked_rows(file, "frozen", self.frozen_layout.size, (), _REAL)
         states, self.updates = checked_counts(file)
         self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
-        self.scalars = checked_scalars(file, self.updates)
-        self.layer_scalars = tuple(members(file, "layers"))
+        self.scalars: dict[str, np.ndarray] = checked_scalars(file, self.updates)
+        self.layer_scalars: tuple[str, ...] = tuple(members(file, "layers"))
         for name in self.layer_scalars:
             checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
         size = self.layout.size
@@ -280,7 +290,11 @@ class Trajectory:
         if (self.live or self._file is None) and self._present_identity() != self._identity:
             raise SchemaError(f"{self.path} was replaced after it was opened; open it again.")
         if self.live:  # what HDF5 keeps of an open file grows old
-            return read(self._place, lambda file: dataset(file, name)[key])
+            return read(
+                self._place,
+                lambda file: (checked_counts(file), dataset(file, name)[key]),
+                lambda one, other: other[0] > one[0] and _equal(one[1], other[1]),
+            )[1]
         if self._file is None:
             self._file = self._open.enter_context(opened(self._place))
         with damage_told(self.path):
@@ -304,3 +318,15 @@ class Trajectory:
         if stored.dtype != np.float16:
             return stored
         return self._data("origin", columns) + stored.astype(np.float32)
+
+
+def _same_head(one: Trajectory, other: Trajectory) -> bool:
+    """Whether a later read, after a commit, found what an earlier one found, as far as it goes."""
+    columns = [(one.steps, other.steps[: len(one)])]
+    columns += [(c, other.scalars[n][: one.updates]) for n, c in one.scalars.items()]
+    risen = (len(other), other.updates) > (len(one), one.updates)
+    return risen and all(_equal(a, b) for a, b in columns)
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")

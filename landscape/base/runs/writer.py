@@ -93,7 +93,7 @@ class TrajectoryWriter:
     ) -> None:
         if dtype not in ROW_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(ROW_TYPES)}; not {dtype!r}.")
-        self.path = expanded(path)
+        self.path: Path = expanded(path)
         if not overwrite:
             refuse_existing(self.path)
         refuse_written(self.path)

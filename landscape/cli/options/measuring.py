@@ -15,6 +15,7 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.cli import names
 from landscape.cli.checks import check_data_file, check_there, say_live
 from landscape.cli.options.device import known_device
+from landscape.cli.options.texts import Model, Text, Tokens, is_language_model
 
 if TYPE_CHECKING:
     from landscape.analysis.windows import Window
@@ -45,20 +46,6 @@ TaskName = Annotated[
         autocompletion=names.tasks,
         callback=names.check_task,
     ),
-]
-Model = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        help="Instead of --task: folder of a language model of Hugging Face; with --text.",
-    ),
-]
-Text = Annotated[
-    Path | None,
-    typer.Option("--text", help="What it reads: a text, or a .jsonl file of texts."),
-]
-Tokens = Annotated[
-    int | None, typer.Option("--tokens", help="In a sequence; default: what it takes, at most 512.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", callback=known_device)]
 Seed = Annotated[int, typer.Option(help="Seed of random directions and subsets.")]
@@ -100,20 +87,8 @@ class Measuring:
 
     @property
     def reads(self) -> bool:
-        """Whether a language model is to be measured; its folder and its text are there, then.
-
-        Raises:
-            ValueError: If one of the two is missing, or a task is named too.
-            FileNotFoundError: If they are not there.
-        """
-        if self.model is None and self.text is None:
-            return False
-        if self.model is None or self.text is None:
-            raise ValueError("--model FOLDER and --text FILE go together; give both.")
-        if self.task is not None:
-            raise ValueError("Give --task, or --model with --text; not both.")
-        check_there([self.model, self.text])
-        return True
+        """Whether a language model is to be measured; see `is_language_model`."""
+        return is_language_model(self.model, self.text, self.task)
 
     def objective(self, runs: Sequence[Trajectory], *, device: str, seed: int = 0) -> Objective:
         """The objective of these runs, or around a language model; see `build_objective`."""
@@ -181,12 +156,6 @@ def results_path(runs: Sequence[Trajectory], out: Path | None) -> Path:
             if "schema" in file.attrs:
                 raise SchemaError(f"{out} is a recorded run; choose another --out for results.")
     return out
-
-
-def beside(model: Path) -> Path:
-    """The results file of a language model: beside its folder, and called like it."""
-    folder = model.absolute()
-    return folder.with_name(f"{folder.name}.results.h5")
 
 
 def build_objective(

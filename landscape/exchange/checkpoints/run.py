@@ -20,6 +20,8 @@ from landscape.base.runs.writer import TrajectoryWriter
 from landscape.exchange.checkpoints.content import Content, content_of, distinct, guessed_content
 from landscape.exchange.checkpoints.order import ordered
 from landscape.exchange.checkpoints.state import is_checkpoint, is_model_file, load_state
+from landscape.objective.vectors.renamed import renamed
+from landscape.tasks.language import is_language_model, load_language_model
 
 
 def import_checkpoints(
@@ -79,7 +81,7 @@ def import_checkpoints(
             f"No checkpoint was found in {', '.join(str(p) for p in paths)}; give the files "
             "themselves (model_*.pt)."
         )
-    first = load_state(found[0], key=key)
+    first = _state(found[0], key, model)
     content = guessed_content(found[0], first) if model is None else content_of(model, first)
     frozen, wide = _flat(first, content, content.frozen), _wide(first, content)
     settings = {"name": found[0].absolute().parent.name, "imported": [p.name for p in found]}
@@ -98,7 +100,7 @@ def import_checkpoints(
         Progress("import", len(found), unit="checkpoint") as progress,
     ):
         for step, path in zip(steps, found, strict=True):
-            state = load_state(path, key=key)
+            state = _state(path, key, model)
             if model is None:
                 _check_same(found[0], distinct(first), path, state)
                 here = content
@@ -115,6 +117,18 @@ def import_checkpoints(
             writer.commit()
             progress.advance()
     return out
+
+
+def _state(path: Path, key: str | None, model: nn.Module | None) -> dict[str, Tensor]:
+    """The tensors of a checkpoint; of a language model whose library joins some, as it does."""
+    state = load_state(path, key=key)
+    if model is None or not is_language_model(path):
+        return state
+    names = set(renamed(model, state).values())
+    joined = [e for e in Layout.of(model) if names.isdisjoint((e.name, *e.aliases))]
+    known = {part.partition(".")[0] for part in names}
+    whole = any(e.name.partition(".")[0] in known for e in joined)  # else a prefix is missing
+    return load_language_model(path).state_dict() if joined and whole else state
 
 
 @contextlib.contextmanager

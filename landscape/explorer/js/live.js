@@ -1,10 +1,11 @@
 // A page that grows: it asks the server that it came from what is new in the runs.
 
 import { say } from './actions.js';
+import { menu } from './controls.js';
 import { extendPath, growingPath, hasSteps, lastStep, runs } from './data.js';
 import { byId, el } from './dom.js';
 import { show } from './page.js';
-import { announce, onChange, state, stretch } from './state.js';
+import { announce, onChange, state, stretch, visibleRuns } from './state.js';
 import { WayChart } from './way.js';
 
 const AGAIN_MS = 3000;
@@ -19,12 +20,12 @@ let queue = Promise.resolve();
 
 const address = (path, query = {}) => `${path}?${new URLSearchParams({ token, ...query })}`;
 
-function tellAll() {
+function tellAll(measuring) {
   const phases = [...new Set(runs.map((run) => run.phase))];
   const words = runs.length > 6
     ? phases.map((phase) => `${runs.filter((run) => run.phase === phase).length} ${phase}`)
     : runs.map((run) => (runs.length > 1 ? `${run.name}: ${run.told}` : run.told));
-  status.textContent = words.join(' · ');
+  status.textContent = [...words, measuring].filter(Boolean).join(' · ');
   status.title = runs.map((run) => `${run.name}: ${run.told}`).join('\n');
 }
 
@@ -36,30 +37,45 @@ function unheard(run, events) {
 }
 
 /** The page as it was laid out, or with a fresh layout when other runs or quantities have come. */
-async function take({ content, runs: news, ways }) {
+async function take({ content, runs: news, ways, measuring }) {
   if (content) {
     const wanted = JSON.stringify(content);
     if (shape && shape !== wanted) { location.reload(); return; }
     if (!shape) {
       for (const run of content.runs) run.path = growingPath();
-      for (const { run, ...change } of news) extendPath(content.runs[run].path, change);
+      for (const { name, ...change } of news) extendPath(content.runs.find((run) => run.name === name).path, change);
       await show(content);
       byId('caption').parentElement.after(status);
+      if (runs.length) makeMeasures(content.measures);
     }
     shape = wanted;
   }
   const [before, said] = [lastStep, []];
-  for (const { run, phase, told, events, ...change } of news) {
-    Object.assign(runs[run], { phase, told });
-    extendPath(runs[run].path, change);
-    said.push(...unheard(runs[run], events));
+  for (const { name, phase, told, events, ...change } of news) {
+    const run = runs.find((one) => one.name === name);
+    Object.assign(run, { phase, told });
+    extendPath(run.path, change);
+    said.push(...unheard(run, events));
   }
   if (said.length) say(`${said.join('. ')}.`);
   ways?.forEach((way, k) => { (charts[k] ??= new WayChart(byId('side'), k)).show(way); });
   if (ways?.length) document.body.classList.remove('bare');
   stretch(before);
-  tellAll();
+  tellAll(measuring);
   if (hasSteps) document.title = `${lastStep} · ${runs.map((run) => run.name).join(', ')}`;
+}
+
+/** What can be asked for: a surface, a walk, … of the first run that is shown. */
+function makeMeasures(what) {
+  if (!what.length) return;
+  const post = async (query) => {
+    const answer = await fetch(address('measure', query), { method: 'POST' });
+    if (!answer.ok) say(await answer.text());
+  };
+  const button = (label, query) => el('button', { type: 'button', class: 'tool', 'data-what': query().what, onclick: () => post(query()) }, label);
+  const first = () => (visibleRuns()[0] ?? runs[0]).name;
+  byId('tools').prepend(menu('Measure', 'the last recorded state, now', ...what.map((one) => button(`${one[0].toUpperCase()}${one.slice(1)}`, () => ({ what: one, run: first() }))),
+    button('Give up', () => ({ what: 'nothing' }))));
 }
 
 function connect() {
@@ -77,7 +93,7 @@ function connect() {
 /** Numbers of a step of which the curves keep only a part. */
 async function askRows(step) {
   for (const run of runs.filter(({ path }) => path.span > 1 && path.exact?.step !== step && step > path.step[0] && step < path.step[1])) {
-    const answer = await fetch(address('row', { run: run.index, step }));
+    const answer = await fetch(address('row', { run: run.name, step }));
     if (!answer.ok || Math.floor(state.step) !== step) return;
     const row = await answer.json();
     const number = (name) => row[name] ?? NaN;

@@ -21,6 +21,7 @@ import { makeTools } from './tools.js';
 import { hasWebGL } from './webgl.js';
 
 const FIRST_LOOK_MS = 1600;
+let handed = Promise.resolve(); // one content after the other
 
 /** The caption follows the step; what is read aloud follows at most once a second. */
 function makeCaption() {
@@ -138,8 +139,10 @@ export async function show(given, bytes) {
     load: show, state, initial, setState, runs, surfaces, lands, charts, player, story, curvesCsv, landSvg, landCanvas, sliceOf, distanceTo, clockOf, hashOf, film: () => filmLand(lands[0], player), colour: runColour, ground: groundColour,
   };
   onWindow('message', ({ data, source }) => {
-    if (typeof data?.content === 'string' && source === parent && parent !== window) unpackedText(data.content).then((parts) => show(...parts)).catch((error) => say(`No new content: ${error.message}.`));
-    else if (Number.isInteger(data?.step)) setState({ step: Math.max(firstStep, Math.min(lastStep, data.step)) });
+    if (typeof data?.content === 'string' && source === parent && parent !== window) {
+      handed = handed.then(() => unpackedText(data.content)).then((parts) => show(...parts)).catch((error) => say(`No new content: ${error.message}.`));
+    }
+    if (Number.isInteger(data?.step)) setState({ step: Math.max(firstStep, Math.min(lastStep, data.step)) });
   });
   document.documentElement.dataset.ready = 'true';
   if (first && player && surfaces.length && !content.live && !reducedMotion.matches) firstLook(player);

@@ -34,7 +34,7 @@ export class WayChart {
   }
 
   show({ share, note, paths }) {
-    this.given = { share, note, paths: paths.map(({ run, step, x, y }) => ({ run: runs[run], step: numbersOf(step), x: numbersOf(x), y: numbersOf(y) })) };
+    this.given = { share, note, paths: paths.map(({ run, step, x, y }) => ({ run: runs.find((one) => one.name === run), step: numbersOf(step), x: numbersOf(x), y: numbersOf(y) })) };
     this.note.textContent = [`in the plane of most movement: ${percent(share)} of it; a long random walk: ${percent(RANDOM_WALK)}`, note].filter(Boolean).join('; ');
     this.note.title = this.note.textContent;
     this.draw();

@@ -80,7 +80,7 @@ class HeldData:
     ) -> None:
         if samples is not None and samples < 1:
             raise ValueError(f"samples must be at least 1; got {samples}.")
-        self.batch_size = 256 if batch_size is None else int(batch_size)
+        self.batch_size: int = 256 if batch_size is None else int(batch_size)
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
         with (
@@ -239,7 +239,7 @@ class HeldData:
                 if len(some) and form is not None
             ]
             self._counts = [len(some) for some in mine if len(some)]
-        self.size = len(index)
+        self.size: int = len(index)
 
     def _telling(self, most: int) -> np.ndarray:
         """A few samples, from low to high sums of a tensor, with the extremes of others.

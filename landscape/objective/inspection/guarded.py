@@ -26,18 +26,23 @@ class Guard:
         batch: The number of the batch that comes; common random numbers depend on it.
     """
 
+    aside: Aside
+    model: nn.Module
+    nature: Nature
+    seed: int
+
     def __init__(
         self, model: nn.Module, nature: Nature, aside: Aside, slots: list[Slot], seed: int
     ) -> None:
         self.model, self.nature, self.aside, self.seed = model, nature, aside, seed
-        self.parameters = list(model.parameters())
+        self.parameters: list[nn.Parameter] = list(model.parameters())
         self.batch = 0
-        self.streams = Streams((seed, 0)) if nature.draws else None
+        self.streams: Streams | None = Streams((seed, 0)) if nature.draws else None
         self.slots = slots
 
     def begin(self, batch: int) -> None:
         """Say the number of the batch that comes."""
-        self.batch = batch
+        self.batch: int = batch
 
     def guarded(self, metric: Metric) -> Metric:
         """The same metric, called with care."""

@@ -32,7 +32,7 @@ class Pass:
     """What one pass over some samples returned, and what it touched."""
 
     def __init__(self) -> None:
-        self.aside = Aside()
+        self.aside: Aside = Aside()
         self.values: list[Any] = []
         self.problem: Exception | None = None
         self.moved = self.backward = self.enabled = False
@@ -41,7 +41,7 @@ class Pass:
         self.called: set[int] = set()  # modules of the model's that ran
         self.read: set[tuple[int, int]] = set()  # where in memory weights were read
         self.weights: list[Tensor] | None = None  # copied before they are first written to
-        self.streams = Streams((0,))
+        self.streams: Streams = Streams((0,))
         self.drawn: dict[int, Any] = {}  # generators of numpy's and Python's that moved
 
 

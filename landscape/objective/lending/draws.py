@@ -41,10 +41,12 @@ class Streams:
         held: Generators that were given explicitly, with their states before.
     """
 
+    instead: frozenset[int]
+
     def __init__(self, seed: tuple[int, ...] | None = None) -> None:
         self.used, self.instead = False, frozenset[int]()
         self.held: dict[int, tuple[torch.Generator, Tensor]] = {}
-        self.process = os.getpid()  # a forked child, such as a loader's worker, has its own
+        self.process: int = os.getpid()  # a forked child, such as a loader's worker, has its own
         self.begin(seed)
 
     def begin(self, seed: tuple[int, ...] | None) -> None:
@@ -119,7 +121,7 @@ class Streams:
         if own is not None and own is not torch.default_generator and id(own) not in self.instead:
             self.held.setdefault(id(own), (own, own.get_state()))
             return operation(*args, **kwargs)
-        self.used = True
+        self.used: bool = True
         generator = self.of(_device(given))
         if "generator" in names:
             where = names.index("generator")

@@ -92,15 +92,10 @@ class Loan:
                 for rows in each.entry.blocks():
                     own = each.entry.rows(each.own, rows)
                     part = torch.empty(own.shape, dtype=self.flat.dtype, device=own.device)
-                    self.write(each, rows, part.copy_(own), values)
+                    if self.change is not None:
+                        self.change(part.copy_(own).view(-1), each.entry.offset)
+                    each.entry.rows(values, rows).copy_(part)
         return made
-
-    def write(self, each: Streamed, rows: slice, part: Tensor, out: Tensor) -> None:
-        """Put rows of a parameter in their place, rounded once; `part` may be written to."""
-        if self.change is not None:
-            start = rows.start * (each.entry.size // max(1, len(each.own))) if each.own.ndim else 0
-            self.change(part.view(-1), each.entry.offset + start)
-        each.entry.rows(out, rows).copy_(part)
 
     def reset_others(self) -> None:
         """Undo what the model wrote into integer buffers (counters)."""

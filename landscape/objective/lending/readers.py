@@ -21,7 +21,7 @@ from landscape.base.layout import Layout
 
 def readers_of(
     model: nn.Module, layout: Layout, run: Callable[[], Any]
-) -> dict[str, list[nn.Module | None]]:
+) -> tuple[dict[str, list[nn.Module | None]], Any]:
     """The modules in whose forward each trainable parameter is read.
 
     A parameter that nobody reads in this pass (an expert that no token takes) is expected to be
@@ -33,7 +33,8 @@ def readers_of(
         run: Runs the losses on a few samples.
 
     Returns:
-        Name to modules; None stands for what reads it outside of every module of the model.
+        Name to modules; None stands for what reads it outside of every module of the model. And
+        what `run` returned.
     """
     named, mine = dict(model.named_parameters()), set(model.modules())
     places: dict[int, list[tuple[int, int, str]]] = {}
@@ -43,7 +44,7 @@ def readers_of(
         places.setdefault(_memory(own), []).append((start, start + entry.size, entry.name))
     seen = _Reading(places)
     with _followed(seen, mine), seen, torch.no_grad():
-        run()
+        returned = run()
     found: dict[str, list[nn.Module | None]] = {}
     for entry in layout:
         readers = list(seen.found.get(entry.name, {}).values())
@@ -52,7 +53,7 @@ def readers_of(
             m for m in model.modules() if any(p is parameter for p in m._parameters.values())
         ]
         found[entry.name] = readers or owners
-    return found
+    return found, returned
 
 
 class _Reading(TorchDispatchMode):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.base.layout import Entry, Layout
+from landscape.objective.lending.rows import ByRows, by_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +50,17 @@ class Stream:
     Attributes:
         make: Gives the values of the parameters that a module reads; None leaves the model's own
             in place.
-        meet: Called with a module before its parameters are made; passes that take turns wait
-            there.
+        meet: Called with the place where parameters are read (a module, rows of one) before they
+            are made; passes that take turns wait there.
     """
 
     def __init__(self, model: nn.Module, layout: Layout) -> None:
         named = dict(model.named_parameters())
-        self.parameters = {e.name: _streamed(e, named[e.name]) for e in layout}
+        self.parameters: dict[str, Streamed] = {e.name: _streamed(e, named[e.name]) for e in layout}
         self.make: Make | None = None
-        self.meet: Callable[[nn.Module], None] = lambda module: None
+        self.meet: Callable[[Any], None] = lambda place: None
         self._readers: dict[nn.Module, list[Streamed]] = {}
+        self._by_rows: dict[nn.Module, ByRows] = {}
         self._always: list[Streamed] = []
         self._placed: list[tuple[nn.Parameter, Tensor, Tensor]] = []  # in use, what to put back
 
@@ -70,9 +72,10 @@ class Stream:
 
     def use(self, make: Make | None) -> None:
         """From now on parameters hold what this gives, while a module reads them; None: rest."""
+        if make is None or make is not self.make:
+            for each in self.parameters.values():
+                each.parameter.data = each.own if make is None else each.absent
         self.make = make
-        for each in self.parameters.values():
-            each.parameter.data = each.own if make is None else each.absent
         if make is not None and self._always:
             for each, values in zip(self._always, make(self._always), strict=True):
                 each.parameter.data = values
@@ -88,6 +91,8 @@ class Stream:
             for module in modules:
                 place = self._always if module is None else self._readers.setdefault(module, [])
                 place.append(self.parameters[name])
+        found = {module: by_rows(module, read) for module, read in self._readers.items()}
+        self._by_rows = {module: way for module, way in found.items() if way is not None}
         before = {m: m.__dict__.get("forward") for m in self._readers}
         try:
             for module, own in before.items():
@@ -100,7 +105,7 @@ class Stream:
                     module.__dict__.pop("forward", None)
                 else:
                     module.__dict__["forward"] = own
-            self._readers, self._always = {}, []
+            self._readers, self._by_rows, self._always = {}, {}, []
 
     @contextlib.contextmanager
     def placing(self, module: nn.Module) -> Iterator[None]:
@@ -120,6 +125,19 @@ class Stream:
             while len(self._placed) > start:
                 parameter, _, before = self._placed.pop()
                 parameter.data = before
+
+    def runs_by_rows(self, module: nn.Module) -> bool:
+        """Whether a module's weight is made some rows at a time."""
+        return module in self._by_rows
+
+    def rows_of(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """What a module gives that needs only some rows of its weight at a time, or None."""
+        way = self._by_rows.get(module)
+        plain = len(args) == 1 and not kwargs and isinstance(args[0], Tensor)
+        if way is None or not plain or not hasattr(self.make, "rows"):
+            return None
+        make: Any = self.make
+        return way(make, self.meet, args[0])
 
     def leave(self) -> list[tuple[nn.Parameter, Tensor, Tensor]]:
         """Take what is placed out of the model, for another pass to run; see `come_back`."""
@@ -143,6 +161,8 @@ class _Placing:
         self._forward = module.forward if own is None else own
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (found := self._stream.rows_of(self._module, args, kwargs)) is not None:
+            return found
         with self._stream.placing(self._module):
             return self._forward(*args, **kwargs)
 

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from landscape.objective.metrics import Metric, sum_and_weight
 from landscape.objective.strategies.memory import out_of_memory
 
 
+class _PlainWeightNorm(TorchFunctionMode):
+    """Weight normalization by plain operations: torch's kernel has a wrong second derivative.
+
+    Off by more than the derivative itself in double precision (torch 2.13, processor), silently.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if func is torch._weight_norm:
+            return _weight_norm(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
 @contextlib.contextmanager
 def twice_differentiable(model: nn.Module) -> Iterator[None]:
-    """Inside, attention, recurrent nets and compiled nets run so that they differentiate twice."""
+    """Inside, attention, recurrent, compiled and weight-normalized nets differentiate twice."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_PlainWeightNorm())
         stack.enter_context(torch.enable_grad())
         kernels = torch.nn.attention
         stack.enter_context(kernels.sdpa_kernel(kernels.SDPBackend.MATH))

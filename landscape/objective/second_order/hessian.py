@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
 from landscape.base.layout import Entry
@@ -28,6 +27,27 @@ from landscape.objective.second_order.differentiable import (
     twice_differentiable,
 )
 from landscape.objective.strategies.work import Work
+
+if TYPE_CHECKING:
+
+    class LinearOperator:
+        """What scipy's, which has no annotations, is to those who use it."""
+
+        shape: tuple[int, int]
+        dtype: np.dtype
+
+        def __init__(self, dtype: Any, shape: tuple[int, int]) -> None: ...
+        def matvec(self, x: np.ndarray) -> np.ndarray:
+            """The product with a vector."""
+            ...
+
+        def matmat(self, X: np.ndarray) -> np.ndarray:
+            """The product with each column."""
+            ...
+
+        def __matmul__(self, x: np.ndarray) -> np.ndarray: ...
+else:
+    from scipy.sparse.linalg import LinearOperator
 
 Around = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -61,6 +81,12 @@ class Hessian(LinearOperator):
         device: Where it is computed.
     """
 
+    device: torch.device
+    entries: tuple[Entry, ...]
+    gradient: np.ndarray
+    loss: float
+    count: int
+
     def __init__(
         self,
         work: Work,
@@ -70,7 +96,8 @@ class Hessian(LinearOperator):
         *,
         rebatch: bool = False,
     ) -> None:
-        super().__init__(np.float64, (sum(e.size for e in entries),) * 2)
+        size = sum(e.size for e in entries)
+        super().__init__(np.float64, (size, size))
         self.entries, self.count, self.device = tuple(entries), 0, work.loan.flat.device
         self._size = work.loan.layout.size
         self._work, self._around, self._data = work, around, data
@@ -78,7 +105,9 @@ class Hessian(LinearOperator):
         named = dict(work.loan.model.named_parameters())
         self._parameters = [named[entry.name] for entry in entries]
         ends = np.cumsum([entry.size for entry in entries])
-        self.slices = [slice(end - e.size, end) for end, e in zip(ends, entries, strict=True)]
+        self.slices: list[slice] = [
+            slice(end - e.size, end) for end, e in zip(ends, entries, strict=True)
+        ]
         self._kept: list[_Graph] = []
         free = free_bytes(self.device)
         self._room = float("inf") if free is None else _SHARE * free
@@ -194,6 +223,8 @@ class Hessian(LinearOperator):
         sizes: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
+            if tensor.layout is not torch.strided:
+                return tensor
             storage = tensor.untyped_storage()
             sizes[storage.data_ptr()] = storage.nbytes()
             return tensor

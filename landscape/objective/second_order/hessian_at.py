@@ -33,12 +33,12 @@ def hessian_of(
     tensors: str | None = None,
 ) -> Iterator[Hessian]:
     """Lend the model to a Hessian at a point of a family; see `Objective.hessian`."""
-    kinds = {p.dtype for p in problem.model.parameters() if not p.is_floating_point()}
-    if problem.precision not in _PRECISIONS or any(kind.is_complex for kind in kinds):
+    if problem.precision not in _PRECISIONS:
+        kinds = sorted({str(p.dtype).removeprefix("torch.") for p in problem.model.parameters()})
         raise ValueError(
-            "A Hessian needs real parameters and precision 'single' or 'double'; here the "
-            f"precision is {problem.precision!r}, and the parameters "
-            f"{'are not' if kinds else 'are'} all real."
+            "A Hessian needs the precision of 'single' or 'double'; here it is "
+            f"{problem.precision!r} (parameters: {', '.join(kinds)}). Make the objective with "
+            "precision='single'."
         )
     if problem.batch_norm == "recalibrated":
         raise ValueError(

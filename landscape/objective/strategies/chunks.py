@@ -10,7 +10,7 @@ from torch import Tensor
 
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
-from landscape.objective.strategies.choice import STRATEGIES, Choice
+from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
 from landscape.objective.strategies.memory import out_of_memory, points_that_fit
 from landscape.objective.strategies.work import UnsuitableError, Work
 
@@ -42,7 +42,7 @@ def measure_chunks(
         The choice with the sizes that fitted.
     """
     work = replace(work, threads=choice.threads)
-    if choice.chunk > 1:
+    if choice.chunk > 1 and choice.strategy in CHUNKED:
         fitting = points_that_fit(work, choice.batch_size)
         choice = replace(choice, chunk=min(choice.chunk, fitting))
     start = 0

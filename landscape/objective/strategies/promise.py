@@ -36,6 +36,9 @@ class Promise:
     (36, True)
     """
 
+    chosen: Choice
+    plain: Choice
+
     def __init__(self, chosen: Choice, plain: Choice, seconds: float, points: int) -> None:
         self.chosen, self.plain = chosen, replace(plain, seconds=seconds)
         self._few = max(1, math.ceil(_LEAST / seconds))
@@ -60,5 +63,5 @@ class Promise:
                 seconds.append((time.perf_counter() - started) / count)
                 begin += count
             self._ratios.append(seconds[1] / seconds[0])
-            self.checked = len(self._ratios) == _ROUNDS
+            self.checked: bool = len(self._ratios) == _ROUNDS
         return begin

@@ -226,7 +226,7 @@ def _check_mean(work: Work, parts: _Cut, *, rebatch: bool) -> None:
                 "mean, or the pair (sum, number of samples)."
             )
         if rebatch:
-            weighed = " If it is a mean over tokens or labels, return (sum, weight); else"
+            weighed = " If it is a mean over tokens or weighted classes, return (sum, weight); else"
             raise ValueError(
                 f"{parts.name!r} depends on how samples are put into batches ({a.item():.6g} "
                 f"and {b.item():.6g} for two sizes).{weighed if scalar else ' Else'} give "
@@ -288,8 +288,8 @@ def _mirrored(values: Tensor, start: int) -> None:
 
 def _spread(values: Tensor, start: int) -> None:
     """Each scaled by a factor of its own, of 0.5 to 1.5."""
-    places = torch.arange(start, start + len(values), device=values.device, dtype=torch.float64)
-    values.mul_((1 + 0.5 * torch.sin(1.618 * places)).to(values))
+    places = torch.arange(len(values), device=values.device, dtype=values.dtype)
+    values.mul_(places.mul_(1.618).sin_().mul_(0.5).add_(1))
 
 
 def _values(work: Work, batches: Batches) -> Values:

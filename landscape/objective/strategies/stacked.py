@@ -62,6 +62,9 @@ def stacked(work: Work) -> Iterator[Measure]:
 class Runner(nn.Module):
     """Calls the metrics with the borrowed model at given parameters."""
 
+    metrics: Mapping[str, Metric]
+    model: nn.Module
+
     def __init__(self, model: nn.Module, metrics: Mapping[str, Metric]) -> None:
         super().__init__()
         self.model, self.metrics = model, metrics

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from landscape.objective.data.held import HeldData
 from landscape.objective.free_memory import free_bytes
+from landscape.objective.lending.stream import Stream
 from landscape.objective.metrics import sums
 from landscape.objective.strategies.turns import Turns
 from landscape.objective.strategies.work import (
@@ -28,8 +29,8 @@ from landscape.objective.strategies.work import (
 )
 
 _PASSES = 64  # that wait for each other
-_SHARE = 0.25  # of the memory that is free may be held by passes that wait
-_HELD = 4  # what a pass holds while it waits, in inputs of its widest module
+_SHARE = 0.25  # of the model's size, or of what is free, may be held by passes that wait
+_HELD = 2  # what a pass holds while it waits, in inputs of its widest module
 
 
 @contextlib.contextmanager
@@ -117,25 +118,30 @@ def points_together(work: Work, data: HeldData) -> int:
     if stream is None or _one_after_the_other(work) or not work.fixed_buffers or stream.nested:
         return 1
     size = min(data.batch_size, data.size)
-    passes = _PASSES
     free = free_bytes(work.loan.flat.device)
-    if free is not None:
-        each = _HELD * _widest_input(work) * size
-        passes = min(passes, int(_SHARE * free / max(1, each)))
+    model = sum(each.own.nbytes for each in stream.parameters.values())
+    most = _SHARE * min(model, model if free is None else free)
+    each = _waiting(work, stream) * size
+    passes = min(_PASSES, max(1, int(most / max(1, each))))
     return max(1, passes // -(-data.size // size))
 
 
 @torch.no_grad()
-def _widest_input(work: Work) -> float:
-    """Bytes per sample that the widest module takes in."""
+def _waiting(work: Work, stream: Stream) -> float:
+    """Bytes per sample that a pass holds while it waits for its turn, roughly.
+
+    They are the inputs of the widest module, and what a head that runs by rows has given so far.
+    """
     batch, samples = work.sample[0]
     sizes = [0]
 
-    def watch(module: nn.Module, given: tuple) -> None:
-        sizes.append(sum(t.nbytes for t in given if isinstance(t, Tensor)))
+    def watch(module: nn.Module, given: tuple, output: Any) -> None:
+        taken = _HELD * sum(t.nbytes for t in given if isinstance(t, Tensor))
+        gives = isinstance(output, Tensor) and stream.runs_by_rows(module)
+        sizes.append(taken + (output.nbytes if gives else 0))
 
     leaves = [m for m in work.loan.model.modules() if not any(m.children())]
-    hooks = [module.register_forward_pre_hook(watch) for module in leaves]
+    hooks = [module.register_forward_hook(watch) for module in leaves]
     try:
         work.rest()
         next(iter(work.metrics.values()))(work.loan.model, batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,10 @@ _PROBLEMS = (  # that a model may have with what replaces its layers and batches
 class Trials:
     """What was timed so far, and the best of it."""
 
+    coordinates: np.ndarray
+    data: HeldData
+    work: Work
+
     def __init__(
         self,
         work: Work,
@@ -55,16 +60,18 @@ class Trials:
         if batch_size is None and data.joined:
             some = torch.linspace(0, data.size - 1, min(2 * LOOK, data.size)).round().long()
             parts = some.to(work.origin.device).split(LOOK)
-            self.look = [(data.take(part), len(part)) for part in parts]
+            self.look: list[tuple[Any, int]] = [(data.take(part), len(part)) for part in parts]
         else:
             self.look = data.batches(batch_size, most=2 * LOOK)
-        self.looked_at = np.concatenate([self._points(2), np.zeros_like(coordinates[:1])])
+        self.looked_at: np.ndarray = np.concatenate(
+            [self._points(2), np.zeros_like(coordinates[:1])]
+        )
         self.tried: dict[str, float] = {}
         self.ways: list[Choice] = []
         self.best = Choice("sequential", None)
-        self.limit = np.inf
+        self.limit: float = np.inf
         self._agreed = {("sequential", 1)}
-        self.slow = seconds * min(1, TIMED / data.size) > _LONG
+        self.slow: bool = seconds * min(1, TIMED / data.size) > _LONG
         with sequential(work) as measure:
             self._wanted = measure(self.looked_at, self.look)
         self._telling = bool(self._wanted[..., 0].isfinite().any(dim=1).all())
@@ -107,7 +114,7 @@ class Trials:
         self.ways.append(trial)
         if not self.best.seconds <= trial.seconds:
             self.best = trial
-        self.best = replace(self.best, tried=self.tried)
+        self.best: Choice = replace(self.best, tried=self.tried)
         return ""
 
     def _seconds(self, trial: Choice, size: int) -> float:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Any
-
-from torch import nn
 
 Task = Callable[[], Any]
 
@@ -44,7 +43,7 @@ class Turns:
         self._leave, self._come_back = leave, come_back
         self._results: list[Any] = [None] * len(tasks)
         self._errors: list[BaseException | None] = [None] * len(tasks)
-        self._waits_for: dict[int, nn.Module | None] = dict.fromkeys(range(len(tasks)))
+        self._waits_for: dict[int, Any] = dict.fromkeys(range(len(tasks)))
         self._go = [threading.Semaphore(0) for _ in tasks]
         self._stopped = threading.Semaphore(0)
         self._now, self._running, self._abandoned = -1, False, False
@@ -56,15 +55,15 @@ class Turns:
             BaseException: What the first of them, or `check`, raised.
         """
         threads = [
-            threading.Thread(target=self._pass, args=(i,), daemon=True)
+            threading.Thread(target=copy_context().run, args=(self._pass, i), daemon=True)
             for i in range(len(self._tasks))
         ]
         for thread in threads:
             thread.start()
         try:
             while self._waits_for:
-                module = next(iter(self._waits_for.values()))
-                together = [i for i, other in self._waits_for.items() if other is module]
+                place = next(iter(self._waits_for.values()))
+                together = [i for i, other in self._waits_for.items() if other is place]
                 for number in together:
                     self._check()
                     self._resume(number)
@@ -80,10 +79,10 @@ class Turns:
                 thread.join()
         return self._results
 
-    def meet(self, module: nn.Module) -> None:
-        """Wait, in a pass, until it is its turn to run a module."""
+    def meet(self, place: Any) -> None:
+        """Wait, in a pass, until it is its turn at a place."""
         number = self._now
-        self._waits_for[number] = module
+        self._waits_for[number] = place
         held = self._leave()
         self._stopped.release()
         self._go[number].acquire()

@@ -29,13 +29,11 @@ class LazyFamily(Family):
     directions: Any
     dtype: torch.dtype = torch.float32
 
-    def pieces(self, entry: Entry, rows: slice, own: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-        """Rows of one tensor of the origin and of every direction; `own` are the model's."""
-        mine = entry.rows(own, rows)
-        if self.origin is not None:
-            mine = self.origin.tensor(entry, rows, own.device)
-        moving = [d.tensor(entry, rows, own.device).to(self.dtype) for d in self.directions]
-        return mine.to(self.dtype), moving
+    def part(self, k: int | None, entry: Entry, rows: slice, own: Tensor) -> Tensor:
+        """Rows of one tensor of direction k, or of the origin; `own` are the model's."""
+        vector = self.origin if k is None else self.directions[k]
+        found = entry.rows(own, rows) if vector is None else vector.tensor(entry, rows, own.device)
+        return found.to(self.dtype)
 
     def held(self, problem: Problem) -> Family:
         """The same, held in memory on the device where it is measured."""
@@ -45,9 +43,9 @@ class LazyFamily(Family):
             whole = torch.empty(1 + len(self.directions), size, dtype=self.dtype, device=device)
             for entry in problem.layout:
                 own = named[entry.name].detach().to(device)
-                origin, moving = self.pieces(entry, slice(0, len(own) if own.ndim else 1), own)
-                for row, part in zip(whole, (origin, *moving), strict=True):
-                    row[entry.slice] = part.reshape(-1)
+                rows = slice(0, len(own) if own.ndim else 1)
+                for row, k in zip(whole, (None, *range(len(self.directions))), strict=True):
+                    row[entry.slice] = self.part(k, entry, rows, own).reshape(-1)
             self.__dict__["kept"] = Family(
                 problem.layout,
                 whole[0],
@@ -96,7 +94,8 @@ def _products(problem: Problem, family: LazyFamily) -> np.ndarray:
     total = np.zeros((count, count))
     for entry in problem.layout:
         for rows in entry.blocks():
-            origin, moving = family.pieces(entry, rows, named[entry.name].detach())
-            each = [part.double().reshape(-1) for part in (origin, *moving)]
+            own = named[entry.name].detach()
+            parts = [family.part(k, entry, rows, own) for k in (None, *range(count - 1))]
+            each = [part.double().reshape(-1) for part in parts]
             total += np.array([[float(a @ b) for b in each] for a in each])
     return total

@@ -53,6 +53,9 @@ class FileTensors:
         ValueError: If it holds no safetensors, or they are damaged or incomplete.
     """
 
+    path: Path
+    bytes_read: int
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path, self.bytes_read = Path(path), 0
         self._files = _files(self.path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from landscape.objective.family import Family, combine
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.stream import Streamed
 
-Pieces = tuple[Tensor, Sequence[Tensor]]  # rows of the origin, and of every direction
+Made = Callable[[], list[Tensor]]
 
 
 class Making:
@@ -30,52 +31,86 @@ class Making:
         point: Where parameters are made.
         shared: Whether the rows of the directions are kept.
         counted: Whether it is counted what rounding takes: some parameters are narrower.
-        lost: That, by point and parameter: Σ (rounded - θ)² and Σ (θ - θ(0))².
+        lost: That, by point and block of rows: Σ (rounded - θ)² and Σ (θ - θ(0))².
     """
+
+    family: Family
+    loan: Loan
 
     def __init__(self, loan: Loan, family: Family) -> None:
         self.loan, self.family = loan, family
         self.point: tuple[float, ...] = ()
         self.shared = False
         own = () if loan.stream is None else (s.own for s in loan.stream.parameters.values())
-        self.counted = any(t.dtype.itemsize < loan.flat.dtype.itemsize for t in own)
-        self.lost: dict[tuple[float, ...], dict[str, tuple[float, float]]] = {}
-        self._read: Sequence[Streamed] = ()  # for which module something is kept
-        self._made: tuple[tuple[float, ...], list[Tensor]] | None = None
-        self._pieces: dict[tuple[str, int], Pieces] = {}
+        self.counted: bool = any(t.dtype.itemsize < loan.flat.dtype.itemsize for t in own)
+        self.lost: dict[tuple[float, ...], dict[Any, tuple[float, float]]] = {}
+        self._place: Any = None  # for which something is kept
+        self._made: tuple[Any, list[Tensor]] | None = None
+        self._parts: dict[Any, Tensor] = {}
 
     def __call__(self, read: Sequence[Streamed]) -> list[Tensor]:
         """The values of the parameters that a module reads, at the present point."""
-        if read is not self._read:
+        return self._kept(read, lambda: [self._values(each) for each in read])
+
+    def rows(self, place: Any, each: Streamed, runs: Sequence[slice]) -> Tensor:
+        """Some runs of rows of a parameter, below each other; `place` is where they are read."""
+        own, count = each.own, sum(run.stop - run.start for run in runs)
+
+        def made() -> list[Tensor]:
+            out, start = own.new_empty(count, *own.shape[1:]), 0
+            for run in runs:
+                part = out[start : start + run.stop - run.start]
+                self._write(each, run, part)
+                start += len(part)
+            return [out]
+
+        return self._kept(place, made, tuple((run.start, run.stop) for run in runs))[0]
+
+    def _kept(self, place: Any, made: Made, rows: tuple = ()) -> list[Tensor]:
+        """What was made last, if it was the same rows for the same place and point."""
+        if place is not self._place:
             self.forget()
-        self._read = read
-        if self._made is None or self._made[0] != self.point:
+        self._place = place
+        key = self.point, rows, self.loan.change
+        if self._made is None or self._made[0] != key:
             self._made = None
             with torch.no_grad(), _disable_current_modes():
-                self._made = self.point, [self._values(each) for each in read]
+                self._made = key, made()
         return self._made[1]
 
     def forget(self) -> None:
         """Let go of what is kept."""
-        self._read, self._made, self._pieces = (), None, {}
+        self._place, self._made, self._parts = None, None, {}
 
     def _values(self, each: Streamed) -> Tensor:
-        values, dtype = torch.empty_like(each.own), self.loan.flat.dtype
-        narrow = dtype.itemsize > each.own.dtype.itemsize
+        whole = self.loan.change is None and self.family.origin is None
+        if whole and not any(self.point[: len(self.family.directions)]):
+            return each.own
+        values = torch.empty_like(each.own)
         for rows in each.entry.blocks():
-            origin, moving = self._pieces_of(each, rows)
-            direct = not narrow and self.loan.change is None
-            out = (
-                each.entry.rows(values, rows)
-                if direct
-                else torch.empty(origin.shape, dtype=dtype, device=origin.device)
-            )
-            combine(out, origin, moving, self.point)
-            if not direct:
-                self.loan.write(each, rows, out, values)
-            if self.counted and self.loan.change is None:
-                self._count(each, rows, out, origin, each.entry.rows(values, rows))
+            self._write(each, rows, each.entry.rows(values, rows))
         return values
+
+    def _write(self, each: Streamed, rows: slice, out: Tensor) -> None:
+        """Make rows of a parameter."""
+        dtype, entry = self.loan.flat.dtype, each.entry
+        origin = self._part(None, each, rows)
+        moving = [(c, self._part(k, each, rows)) for k, c in self._steps]
+        direct = out.dtype == dtype and self.loan.change is None
+        theta = out if direct else torch.empty(origin.shape, dtype=dtype, device=origin.device)
+        combine(theta, origin, [d for _, d in moving], [c for c, _ in moving])
+        if not direct:
+            if self.loan.change is not None:
+                start = rows.start * (entry.size // entry.shape[0]) if entry.shape else 0
+                self.loan.change(theta.view(-1), entry.offset + start)
+            out.copy_(theta)
+        if self.counted and self.loan.change is None:
+            self._count(each, rows, theta, origin, out)
+
+    @property
+    def _steps(self) -> list[tuple[int, float]]:
+        """The directions that the present point is away along, and how far."""
+        return [(k, c) for k, c in enumerate(self.point[: len(self.family.directions)]) if c]
 
     def rounding(self, coordinates: np.ndarray) -> np.ndarray | None:
         """The share of the displacement from the origin that rounding took, at points.
@@ -87,7 +122,9 @@ class Making:
             return None
         shares = np.full(len(coordinates), np.nan)
         for index, point in enumerate(coordinates):
-            if (known := self.lost.get(tuple(map(float, point)))) is not None:
+            if not point[: len(self.family.directions)].any():
+                shares[index] = 0.0
+            elif (known := self.lost.get(tuple(map(float, point)))) is not None:
                 lost, moved = np.sum(list(known.values()), axis=0)
                 shares[index] = np.sqrt(lost / moved) if moved else 0.0
         return shares
@@ -103,14 +140,14 @@ class Making:
             lost += float((used.to(part.dtype) - part).square_().sum(dtype=torch.float64))
         self.lost[tuple(map(float, point))] = {"": (lost, moved)}
 
-    def _pieces_of(self, each: Streamed, rows: slice) -> Pieces:
-        key = each.entry.name, rows.start
-        if key not in self._pieces:
-            found = self.family.pieces(each.entry, rows, each.own)
-            if not self.shared:
-                return found
-            self._pieces[key] = found
-        return self._pieces[key]
+    def _part(self, k: int | None, each: Streamed, rows: slice) -> Tensor:
+        key = each.entry.name, rows.start, rows.stop, k
+        if key in self._parts:
+            return self._parts[key]
+        found = self.family.part(k, each.entry, rows, each.own)
+        if self.shared and not (k is None and self.family.origin is None):
+            self._parts[key] = found
+        return found
 
     def _count(
         self, each: Streamed, rows: slice, theta: Tensor, origin: Tensor, rounded: Tensor
@@ -119,5 +156,4 @@ class Making:
         lost = (rounded.to(theta.dtype) - theta).square_().sum(dtype=torch.float64)
         moved = (theta - origin).square_().sum(dtype=torch.float64)
         known = self.lost.setdefault(self.point, {})
-        before = known.get(each.entry.name, (0.0, 0.0)) if rows.start else (0.0, 0.0)
-        known[each.entry.name] = before[0] + float(lost), before[1] + float(moved)
+        known[each.entry.name, rows.start, rows.stop] = float(lost), float(moved)

@@ -31,6 +31,10 @@ class Mixtures:
         names: The model's names of tensors to those in the files.
     """
 
+    coefficients: np.ndarray
+    files: list[FileTensors]
+    names: dict[str, str]
+
     def __init__(
         self, files: list[FileTensors], coefficients: np.ndarray, names: Mapping[str, str]
     ) -> None:
@@ -76,6 +80,9 @@ class Mixtures:
 
 class Mixture:
     """One of several mixtures, as a vector that is not held."""
+
+    mixtures: Mixtures
+    number: int
 
     def __init__(self, mixtures: Mixtures, number: int, digest: str) -> None:
         self.mixtures, self.number, self._digest = mixtures, number, digest

@@ -2,7 +2,8 @@
 
 Entry i of tensor n of direction k is a standard normal number that depends on (seed, k, n, i) only
 (`landscape.objective.vectors.philox`), times one scale per filter, tensor or direction. The drawn
-numbers are multiples of 1/4,096, so their norms, and with them the scales, are exact.
+numbers have 16 bits, so sums of their squares are exact in double precision, whatever their order,
+and the scales are the same everywhere as well.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ class SeededVector:
             `Layout.filter_norms` gives them, or of the whole tensor, shape (); for ``gaussian``
             the norm of all of it under every name. Empty for ``none``.
     """
+
+    number: int
+    seed: int
+    moved: dict[str, Entry]
+    norms: dict[str, np.ndarray]
 
     def __init__(
         self,
@@ -87,6 +93,10 @@ class SeededVector:
         )
         return found.view(-1, *entry.shape[1:])
 
+    def drawn_at(self, entry: Entry, at: int) -> float:
+        """One number of a tensor before it is scaled."""
+        return float(normals(self._key(entry), at, 1, torch.device("cpu")))
+
     def scale(self, entry: Entry) -> np.ndarray:
         """What the drawn numbers are multiplied by: wanted norm / drawn norm, float32."""
         if self.normalization == "none":
@@ -95,34 +105,32 @@ class SeededVector:
         if key not in self._scales:
             wanted = self.norms[entry.name].astype(np.float64)
             if self.normalization == "gaussian":
-                squares = sum(int(self._squares(e, whole=True)) for e in self.moved.values())
+                squares = math.fsum(self._squares(e, whole=True) for e in self.moved.values())
             else:
                 squares = self._squares(entry, whole=self.normalization == "layer")
-            mine = np.sqrt(np.asarray(squares, np.float64)) / 4096
+            mine = np.sqrt(np.asarray(squares, np.float64))
             zero = np.zeros_like(wanted)
             scale = np.divide(wanted, mine, out=zero, where=np.asarray(mine) > 0)
             self._scales[key] = scale.astype(np.float32)
         return self._scales[key]
 
     def _squares(self, entry: Entry, *, whole: bool) -> np.ndarray:
-        """Σ (4096 z)² over every filter, or over the tensor, as whole numbers."""
-        cpu, axis = torch.device("cpu"), entry.filter_axis
-        total: Any = []
+        """Σ z² over every filter, or over the tensor."""
+        cpu, axis, found = torch.device("cpu"), entry.filter_axis, []
         for rows in entry.blocks(2**18):
-            squares = self.drawn(entry, rows, cpu).double().mul_(4096).square_()
+            squares = self.drawn(entry, rows, cpu).square_()  # rounded alike everywhere
             if whole:
-                found = squares.sum()
+                found.append(float(squares.sum(dtype=torch.float64)))
             elif len(entry.shape) < 2:
-                found = squares
+                found.append(squares.double().numpy())
             else:
                 axes = [a for a in range(squares.ndim) if a != axis]
-                found = squares.sum(dim=axes, keepdim=True)
-            total.append(np.rint(found.numpy()).astype(np.int64))
+                found.append(squares.sum(dim=axes, keepdim=True, dtype=torch.float64).numpy())
         if whole:
-            return np.asarray(sum(int(t) for t in total), object)
-        if len(entry.shape) < 2 or axis == 0:
-            return total[0] if not entry.shape else np.concatenate(total)
-        return np.sum(total, axis=0)
+            return np.asarray(math.fsum(found))
+        if not entry.shape:
+            return found[0]
+        return np.concatenate(found) if len(entry.shape) < 2 or axis == 0 else np.sum(found, axis=0)
 
     def _key(self, entry: Entry) -> tuple[int, int]:
         return key_of(self.seed, self.number, plain_name(self.moved[entry.name].name))
@@ -205,14 +213,6 @@ def vectors_of_recipe(place: SeededPlane | SeededLine, problem: Problem) -> Vect
     return None, vectors
 
 
-def entry_at(vector: Any, entry: Entry, at: int) -> float:
-    """One number of a lazy vector, by its place in the tensor."""
-    width = math.prod(entry.shape[1:]) if entry.shape else 1
-    row = at // width
-    found = vector.tensor(entry, slice(row, row + 1), torch.device("cpu"))
-    return float(found.reshape(-1)[at - row * width])
-
-
 def _check_probes(
     place: SeededPlane | SeededLine,
     problem: Problem,
@@ -228,7 +228,7 @@ def _check_probes(
             "random_plane(objective), or keep the vectors, random_plane(objective, stored=True)."
         )
     for vector, known in zip(vectors, place.probes, strict=True):
-        found = np.array([entry_at(vector, entry, at) for entry, at in probes], np.float32)
+        found = np.array([vector.drawn_at(entry, at) for entry, at in probes], np.float32)
         if not np.array_equal(found, known):
             raise ValueError(
                 f"Direction {vector.number + 1} of the plane comes out otherwise than when it was "

@@ -40,6 +40,9 @@ class _Cut:
             alike.
     """
 
+    points: int
+    size: int
+
     def __init__(self, points: int) -> None:
         self.points, self.size = points, min(_POINTS, max(1, points // _COUNT))
 
@@ -55,6 +58,9 @@ class _Cut:
 
 class HeldUnits(_Cut):
     """The units of one measurement, kept in memory while it lasts; see `Units`."""
+
+    choice: None
+    folder: None
 
     folder, choice = None, None
 
@@ -97,7 +103,7 @@ class Units(_Cut):
 
     def __init__(self, folder: str | os.PathLike[str], *, key: str, points: int) -> None:
         super().__init__(points)
-        self.folder = expanded(folder)
+        self.folder: Path = expanded(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         plan = self._plan()
         if not plan:
@@ -115,7 +121,7 @@ class Units(_Cut):
                 "apart; give an empty folder, or delete that one."
             )
         else:
-            self.size = self._whole(plan.get("size"), "size", most=max(1, points))
+            self.size: int = self._whole(plan.get("size"), "size", most=max(1, points))
 
     @property
     def choice(self) -> Choice | None:

@@ -94,8 +94,8 @@ class SketchedPath:
         rows = trajectory.sketch
         if rows is None:
             raise ValueError(f"{trajectory.path} holds no sketch; record with sketch=256.")
-        self.points = np.concatenate([np.zeros((1, rows.shape[1])), rows])
-        self.k = rows.shape[1]
+        self.points: np.ndarray = np.concatenate([np.zeros((1, rows.shape[1])), rows])
+        self.k: int = rows.shape[1]
 
     def __repr__(self) -> str:
         return f"SketchedPath({len(self.points) - 1} updates, {self.k} projections)"

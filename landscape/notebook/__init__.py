@@ -1,0 +1,1 @@
+"""The page in a notebook, with a kernel behind it that measures."""

@@ -1,0 +1,111 @@
+"""Large embeddings and heads, whose weights are made some rows at a time.
+
+An embedding needs the rows of the tokens that it is given, and a linear layer gives one output per
+row: neither ever needs its whole weight. The blocks of a linear layer are tried on the model's own
+weights first, for every shape of input: where a product by blocks rounds otherwise than the whole,
+the whole is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import _disable_current_modes
+
+from landscape.base.layout import Entry
+
+LARGE = 2**22  # elements from which on weights are made by rows
+_BLOCK = 2**21  # elements of a block of rows
+_FEW = 4  # times as many rows as are looked up, from which on only those are made
+
+
+class Parameter(Protocol):
+    """A parameter that comes and goes; see `landscape.objective.lending.stream`."""
+
+    entry: Entry
+    parameter: nn.Parameter
+    own: Tensor
+
+
+class MakesRows(Protocol):
+    """What makes rows of a parameter."""
+
+    def rows(self, place: Any, each: Any, runs: Sequence[slice]) -> Tensor:
+        """Some runs of rows, below each other; `place` is where they are read."""
+        ...
+
+
+ByRows = Callable[[MakesRows, Callable[[Any], None], Tensor], Any]  # make, meet, input
+
+
+def by_rows(module: nn.Module, read: Sequence[Any]) -> ByRows | None:
+    """How a module runs on some rows at a time; None if it needs all of them.
+
+    What it gives returns None for an input for which all rows are needed.
+    """
+    if len(read) != 1 or read[0].entry.size < LARGE:
+        return None
+    if read[0].parameter is not getattr(module, "weight", None):
+        return None
+    if type(module) is nn.Embedding and module.max_norm is None:
+        return _Embedding(read[0])
+    if type(module) is nn.Linear and module.bias is None:
+        return _Linear(read[0])
+    return None
+
+
+class _Embedding:
+    """Looks up rows that are made for it."""
+
+    def __init__(self, weight: Parameter) -> None:
+        self.weight = weight
+
+    def __call__(self, make: MakesRows, meet: Callable[[Any], None], tokens: Tensor) -> Any:
+        wanted = torch.unique(tokens)
+        if _FEW * len(wanted) > len(self.weight.own):
+            return None
+        meet(self)
+        rows = make.rows(self, self.weight, list(_runs(wanted.tolist())))
+        return F.embedding(torch.searchsorted(wanted, tokens), rows)
+
+
+class _Linear:
+    """Computes the outputs of some rows at a time."""
+
+    def __init__(self, weight: Parameter) -> None:
+        self.weight = weight
+        self.blocks = [(rows, object()) for rows in weight.entry.blocks(_BLOCK)]
+        self.exact: dict[Any, bool] = {}
+
+    def __call__(self, make: MakesRows, meet: Callable[[Any], None], x: Tensor) -> Any:
+        key = tuple(x.shape), x.stride(), x.dtype
+        if key not in self.exact:
+            self.exact[key] = self._is_exact(x)
+        if not self.exact[key]:
+            return None
+        out = x.new_empty(*x.shape[:-1], len(self.weight.own))
+        for rows, place in self.blocks:
+            meet(place)
+            out[..., rows] = F.linear(x, make.rows(place, self.weight, [rows]))
+        return out
+
+    def _is_exact(self, x: Tensor) -> bool:
+        with torch.no_grad(), _disable_current_modes():
+            whole = F.linear(x, self.weight.own)
+            return all(
+                torch.equal(F.linear(x, self.weight.own[rows]), whole[..., rows])
+                for rows, _ in self.blocks
+            )
+
+
+def _runs(numbers: list[int]) -> Iterator[slice]:
+    """Increasing numbers as runs without gaps."""
+    start = 0
+    for k in range(1, len(numbers) + 1):
+        if k == len(numbers) or numbers[k] != numbers[k - 1] + 1:
+            yield slice(numbers[start], numbers[k - 1] + 1)
+            start = k
