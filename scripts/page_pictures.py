@@ -55,8 +55,12 @@ def opened(
     browser: Browser, page: Path, size: tuple[int, int], hash_: str = "", **more: Any
 ) -> Page:
     """The page in a window of its own, ready."""
-    options = {"width": size[0], "height": size[1]}
-    found = browser.new_context(offline=True, viewport=options, has_touch=size[0] < 900, **more)
+    found = browser.new_context(
+        offline=True,
+        viewport={"width": size[0], "height": size[1]},
+        has_touch=size[0] < 900,
+        **more,
+    )
     window = found.new_page()
     window.goto(f"{page.resolve().as_uri()}#{hash_}")
     window.wait_for_selector("html[data-ready]", timeout=120_000)

@@ -24,7 +24,7 @@ class _PlainWeightNorm(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        if func is torch._weight_norm:
+        if func is getattr(torch, "_weight_norm", None):
             return _weight_norm(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
