@@ -32,9 +32,7 @@ def main() -> None:
     objective = script.objective(MODEL)
     steps = 20 if script.smoke else 1000
     curve = script.measured("curve", lambda: ls.find_curve(objective, a, b, steps=steps))
-    plane = ls.plane_through(
-        a, b, curve.points[1], axes="orthonormal", names=(runs[0].name, runs[1].name, "bend")
-    )
+    plane = ls.plane_through(a, b, curve.points[1], axes="orthonormal", names=("1", "2", "bend"))
     path = script.measured(
         "projection", lambda: ls.project_curve(curve, plane, objective=objective)
     )

@@ -294,3 +294,20 @@ def test_repair_of_batch_norm_says_what_to_do() -> None:
     a = objective.parameters()
     with pytest.raises(ValueError, match="recalibrated"):
         ls.repair(objective, a, a, np.array([0.5]))
+
+
+def test_what_cannot_be_aligned_or_repaired_is_refused() -> None:
+    objective = objective_of(Residual(8, 12, 1), torch.randn(4, 10))
+    a = objective.parameters()
+    diverged = np.where(np.arange(a.size) == 3, np.nan, a).astype(np.float32)
+    for call in (
+        lambda: ls.align(objective, a, diverged),
+        lambda: ls.align_many(objective, [a, diverged], to="mean"),
+        lambda: ls.barriers(objective, [a, diverged], align="activations"),
+    ):
+        with pytest.raises(ValueError, match="not finite"):
+            call()
+    with pytest.raises(ValueError, match="whole number"):
+        ls.align(objective, a, a, restarts=1.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        ls.repair(objective, a, a, np.array([1.5]))

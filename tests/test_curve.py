@@ -164,6 +164,8 @@ def test_what_makes_no_curve_is_refused():
         ls.find_curve(ring(), A, B, kind="spline")
     with pytest.raises(ValueError, match="at least 1"):
         ls.find_curve(ring(), A, B, bends=0)
+    with pytest.raises(ValueError, match="steps must be a whole number"):
+        ls.find_curve(ring(), A, B, steps=2.5)
     with pytest.raises(ValueError, match="not finite"):
         ls.find_curve(ring(), A * np.nan, B)
     with pytest.raises(ValueError, match="parallel"):

@@ -88,11 +88,10 @@ def find_curve(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; not {kind!r}.")
-    if bends < 1 or steps < 0 or batch_size < 1:
-        raise ValueError(
-            f"bends and batch_size must be at least 1, steps at least 0; got {bends}, "
-            f"{batch_size} and {steps}."
-        )
+    counts = {"bends": (bends, 1), "batch_size": (batch_size, 1), "steps": (steps, 0)}
+    for name, (value, least) in counts.items():
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}.")
     entry = find(optimizer)
     ends = [objective.matched(end) for end in (a, b)]
     if not all(np.isfinite(end).all() for end in ends):

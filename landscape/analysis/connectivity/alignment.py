@@ -78,6 +78,7 @@ def align(
     True
     """
     check_method(method, restarts)
+    a, b = (_finite(objective, vector) for vector in (a, b))
     permutable, error = permutable_of(objective)
     return _aligned(
         objective, a, b, buffers, permutable, error, method=method, restarts=restarts, seed=seed
@@ -140,6 +141,7 @@ def align_many(
         raise ValueError("A mean of networks has no activations; give method='weights' with it.")
     if buffers is not None and len(buffers) != len(vectors):
         raise ValueError(f"Got {len(vectors)} networks and {len(buffers)} buffers.")
+    vectors = [_finite(objective, vector) for vector in vectors]
     permutable, error = permutable_of(objective)
     targets = _to_mean(objective, vectors, permutable, restarts, seed) if mean else None
     found = []
@@ -164,8 +166,19 @@ def check_method(method: str, restarts: int) -> None:
     """Refuse what is unknown, before anything is computed."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; not {method!r}.")
-    if restarts < 0:
-        raise ValueError(f"restarts must be zero or more; got {restarts}.")
+    if not isinstance(restarts, int | np.integer) or restarts < 0:
+        raise ValueError(f"restarts must be a whole number, zero or more; got {restarts!r}.")
+
+
+def _finite(objective: Objective, vector: np.ndarray) -> np.ndarray:
+    """A network in the model's order, refused where it has no finite weights."""
+    found = objective.matched(vector)
+    if not np.isfinite(found).all():
+        raise ValueError(
+            "A network has entries that are not finite, so its units are like no others; align "
+            "states from before it diverged."
+        )
+    return found
 
 
 def permutable_of(objective: Objective) -> tuple[Permutable, float]:
@@ -235,7 +248,6 @@ def _aligned(
     more: dict[str, Any] | None = None,
 ) -> Alignment:
     layout, groups, sweeps = objective.layout, permutable.groups, 0
-    a, b = objective.matched(a), objective.matched(b)
     first, second = tensors_of(a, layout), tensors_of(b, layout)
     if orders is None and method == "weights":
         orders, sweeps = match_weights(first, second, groups, restarts=restarts, seed=seed)
@@ -284,7 +296,7 @@ def _to_mean(
 ) -> list[Orders]:
     """Orders after each network was matched to the mean of the others until none moved."""
     groups, layout = permutable.groups, objective.layout
-    given = [tensors_of(objective.matched(v), layout) for v in vectors]
+    given = [tensors_of(v, layout) for v in vectors]
     orders, moved = [identity(groups) for _ in given], list(given)
     for turn in range(_ROUNDS):
         settled = True

@@ -86,8 +86,11 @@ def barriers(
     >>> found.height("entezari2022").tolist()
     [0.0]
     """
-    if resolution < 3:
-        raise ValueError(f"resolution counts both ends and must be at least 3; got {resolution}.")
+    if not isinstance(resolution, int | np.integer) or resolution < 3:
+        raise ValueError(
+            f"resolution counts both ends and must be a whole number, at least 3; got "
+            f"{resolution!r}."
+        )
     found = _networks(objective, networks, names, buffers)
     pairs = np.array(list(combinations(range(len(found)), 2)))
     alpha = np.linspace(0, 1, resolution)

@@ -43,7 +43,8 @@ def repair(objective: Objective, a: np.ndarray, b: np.ndarray, alpha: np.ndarray
         Flat parameters, shape (places, P).
 
     Raises:
-        ValueError: If the model has batch norm, or no hidden layer has a bias.
+        ValueError: If the model has batch norm, no hidden layer has a bias, or a place is off the
+            line.
 
     Source: Jordan et al. 2023, arXiv:2211.08403.
 
@@ -60,6 +61,9 @@ def repair(objective: Objective, a: np.ndarray, b: np.ndarray, alpha: np.ndarray
     >>> mended.shape, np.allclose(mended[0], a, atol=1e-6)
     ((2, 13), True)
     """
+    alpha = np.atleast_1d(np.asarray(alpha, np.float64))
+    if alpha.ndim > 1 or not ((alpha >= 0) & (alpha <= 1)).all():
+        raise ValueError("alpha must be places on the line, from 0 to 1, one row of numbers.")
     if norms_of(objective.model):
         raise ValueError(
             "The model has batch norm, whose statistics are restored by measuring with "
@@ -72,7 +76,7 @@ def repair(objective: Objective, a: np.ndarray, b: np.ndarray, alpha: np.ndarray
     if not hidden:
         raise ValueError("No hidden layer of the model has a bias, so none can be repaired.")
     ends = _statistics(objective, a, hidden), _statistics(objective, b, hidden)
-    found = [_repaired(objective, a, b, float(x), hidden, ends) for x in np.asarray(alpha)]
+    found = [_repaired(objective, a, b, float(x), hidden, ends) for x in alpha]
     return Vector(np.stack(found), objective.layout)
 
 
