@@ -9,6 +9,8 @@ order of the data.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from gallery import Script
@@ -47,16 +49,22 @@ def main() -> None:
         for name, data in (("three stories", task.train), ("plays, held out", (held,)))
     )
     line = ls.line_between(tuned[0].initial, tuned[0].final)
-    points = 5 if script.smoke else 21
+    places = 5 if script.smoke else 21
     profiles = [
         script.measured(
-            f"line/{name}", lambda o=objective: ls.loss_line(o, line, resolution=points)
+            f"line/{name}", lambda o=objective: ls.loss_line(o, line, resolution=places)
         )
         for name, objective in (("stories", on_stories), ("plays", on_plays))
     ]
     plane = ls.task_plane(
         tuned[0].initial, tuned[0].final, tuned[1].final, names=["order 1", "order 2"]
     )
+    points = {
+        "names": ["base", "order 1", "order 2", "mean"],
+        "x": [0, 1, 0, 0.5],
+        "y": [0, 0, 1, 0.5],
+    }
+    plane = replace(plane, settings={**plane.settings, "points": points})
     surface = script.measured(
         "surface/tasks",
         lambda: ls.loss_surface(
@@ -76,7 +84,6 @@ def main() -> None:
         left.set(xlabel="α, of base + α (tuned - base)", ylabel="nats per token", xlim=(-0.5, 1.5))
         left.legend(frameon=False)
         ls.plot_surface(surface, ax=right)
-        right.plot(0.5, 0.5, "*", color=PLAYS, markersize=9, markeredgecolor="white", zorder=9)
         right.set_title("", loc="left")
         script.save(figure, caption(profiles[0], profiles[1], surface, on_plays, tuned))
 
@@ -109,7 +116,7 @@ def caption(
         f"Tuning takes the plays from {plays.loss[0, at[0]]:.2f} to {plays.loss[0, at[1]]:.2f} "
         f"nats per token and the stories from {told.loss[0, at[0]]:.2f} to "
         f"{told.loss[0, at[1]]:.2f}; the plays' loss is least at α = {plays.alpha[best]:.2f}. "
-        f"Right: plays on the plane of two task vectors; the mean of both (star) has {mean:.3f}, "
+        f"Right: plays on the plane of two task vectors; the mean of both has {mean:.3f}, "
         f"they themselves {alone[0]:.3f} and {alone[1]:.3f}."
     )
 
