@@ -14,6 +14,7 @@ import math
 import numpy as np
 from gallery import Script
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 import landscape as ls
 from landscape.results.profile import Profile
@@ -47,7 +48,7 @@ def main() -> None:
     )
     worst = script.measured("line/gradient", lambda: up_the_gradient(objective, centre, settings))
     with ls.style("neurips", columns=2):
-        figure = Figure(figsize=(5.5, 2.2))
+        figure = Figure(figsize=(5.5, 2.2), layout="constrained")
         for ax, metric, turn in zip(
             figure.subplots(1, 2), ("loss", "error"), (lambda v: v, lambda v: 1 - v), strict=True
         ):
@@ -62,6 +63,7 @@ def main() -> None:
         left.axhline(guessing, color="0.3", linestyle=":", linewidth=0.8)
         left.annotate("guessing", (0.39, guessing), ha="right", va="bottom", color="0.3")
         left.set(ylabel="nats per token", ylim=(0, 1.6 * metric_of(random, "loss").max()))
+        left.yaxis.set_major_locator(MultipleLocator(5))
         right.set(ylabel="next tokens right", ylim=(0, None))
         right.legend(frameon=False)
         script.save(figure, caption(random, worst))

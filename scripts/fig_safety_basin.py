@@ -53,7 +53,7 @@ def main() -> None:
         ),
     )  # fmt: skip
     with ls.style("neurips", columns=2):
-        figure = Figure(figsize=(5.5, 2.3))
+        figure = Figure(figsize=(5.5, 2.3), layout="constrained")
         left, right = figure.subplots(1, 2)
         for profile, step, color in zip(profiles, steps, COLORS, strict=True):
             score = 100 * score_of(profile)
@@ -61,9 +61,9 @@ def main() -> None:
             left.fill_between(profile.alpha, low, high, color=color, alpha=0.2, linewidth=0)
             label = f"{step} steps of tuning" if step else "as trained"
             left.plot(profile.alpha, middle, color=color, label=f"{label}: {score.mean():.1f} %")
-        left.set(xlabel="distance / norm of each tensor", xlim=EXTENT, ylim=(0, None))
+        left.set(xlabel="distance / norm of each tensor", xlim=EXTENT, ylim=(0, 110))
         left.set(ylabel="next tokens right, %")
-        left.legend(frameon=False, loc="lower center", title="mean over the places")
+        left.legend(frameon=False, loc="upper center", title="mean over the places")
         ls.plot_surface(surface, metric="error", ax=right)
         right.set_title("", loc="left")
         script.save(figure, caption(profiles, steps))
