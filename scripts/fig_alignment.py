@@ -85,16 +85,17 @@ def main() -> None:
 def measured(script: Script, depth: int, width: int) -> Iterator[tuple[str, Barriers]]:
     """The barriers between networks of all seeds, in every way."""
     model = "mlp-" + "-".join([str(width)] * depth) + "-relu"
-    name, runs = f"digits/{model}, {IMAGES} images", []
-    for seed in script.seeds:
-        task = ls.load_task(f"digits/{model}", seed=seed)
-        task = replace(task, train=tuple(part[:IMAGES] for part in task.train))
-        runs.append(
-            script.run_on(
-                *(name, task, "adam"), steps=STEPS, lr=LR, batch_size=BATCH, seed=seed, every=None,
-                name=f"seed {seed}",
-            )
-        )  # fmt: skip
+    name = f"digits/{model}, {IMAGES} images"
+    tasks = [ls.load_task(f"digits/{model}", seed=seed) for seed in script.seeds]
+    tasks = [replace(t, train=tuple(part[:IMAGES] for part in t.train)) for t in tasks]
+    runs = [
+        script.run_on(
+            name, task, "adam", steps=STEPS, lr=LR, batch_size=BATCH, seed=seed, every=None,
+            name=f"seed {seed}",
+        )
+        for seed, task in zip(script.seeds, tasks, strict=True)
+    ]  # fmt: skip
+    task = tasks[0]
     objective = ls.Objective(
         task.model, task.loss, task.train, metrics=task.metrics, settings={"task": name}
     )
