@@ -47,13 +47,14 @@ def counted(source, target, **more):
     return replace(source, target, **more)
 os.replace = counted
 from landscape.cli import main
-sys.argv = ["landscape", "surface", "a.h5", "b.h5", "--resolution", "5", "-o", "x.results.h5"]
+sys.argv = ["landscape", "surface", *sys.argv[1:], "--resolution", "5", "--out", "x.results.h5"]
 try:
     main()
 except SystemExit:
     pass
 print(sum(path.endswith("x.results.h5") for path in replaced))
 """
+RECORD = ["-m", "landscape", "record", "digits/mlp", "--optimizer", "adam", "--steps"]
 PROGRAMS = {  # name: arguments of python; what it is measured against, and the most that it may be
     "import torch": (["-c", "import torch"], "", 0.0),
     "import landscape.objective": (
@@ -70,7 +71,7 @@ PROGRAMS = {  # name: arguments of python; what it is measured against, and the 
     "a mistake in a path": (["-m", "landscape", "surface", "no.h5"], "", 0.5),
     "a mistake in a name": (["-m", "landscape", "record", "digits/mlpp"], "", 0.5),
     "record --steps 1": (
-        ["-m", "landscape", "record", "digits/mlp", "--steps", "1", "--out", "r.h5"],
+        [*RECORD, "1", "--out", "r.h5", "--overwrite"],
         "import torch",
         1.6,
     ),
@@ -130,10 +131,11 @@ def recorder(checkouts: list[Path], rounds: int, folder: Path) -> None:
 
 def writes(checkouts: list[Path], rounds: int, folder: Path) -> None:
     for checkout in checkouts:
-        for name in ("a", "b"):
-            more = ["record", "digits/mlp", "--steps", "10", "--out", f"{checkout.name}-{name}.h5"]
-            run(checkout, ["-m", "landscape", *more], folder)
-        count = run(checkout, ["-c", WRITES], folder)[1].split()[-1]
+        runs = [f"{checkout.name}-{name}.h5" for name in ("a", "b")]
+        for name in runs:
+            run(checkout, [*RECORD, "10", "--out", name], folder)
+        count = run(checkout, ["-c", WRITES, *runs], folder)[1].split()[-1]
+        (folder / "x.results.h5").unlink(missing_ok=True)
         print(json.dumps({"checkout": checkout.name, "surface writes its results": int(count)}))
 
 

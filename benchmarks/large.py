@@ -97,7 +97,7 @@ def measured(way: str, name: str, tokens: int, sequences: int, batch: int, point
     """One process: loads the model, then measures this way."""
     model = made(name)
     generator = torch.Generator().manual_seed(1)
-    vocabulary = model.config.vocab_size  # pyright: ignore[reportAttributeAccessIssue]
+    vocabulary: int = model.config.vocab_size  # pyright: ignore
     data = torch.randint(vocabulary, (sequences, tokens), generator=generator)
     size = sum(p.nbytes for p in model.parameters())
 

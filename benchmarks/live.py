@@ -1,6 +1,7 @@
 """A run at full speed beside three readers, `landscape watch` and a browser on its page.
 
     python benchmarks/live.py --minutes 10
+    python benchmarks/live.py --million     # memory of server and page with 1,000,000 steps
 
 One process trains and records without a pause; a part of its parameters counts the steps, so that
 every row says whether it is right. Beside it a server, a browser, and three processes that read:
@@ -209,6 +210,50 @@ def watched(folder: Path, minutes: float) -> dict[str, Any]:
     }
 
 
+def million(folder: Path, steps: int) -> dict[str, Any]:
+    """Memory of the server and of the page with few steps, and after so many more."""
+    from playwright.sync_api import sync_playwright
+
+    from landscape.base.layout import Layout
+    from landscape.base.runs.writer import TrajectoryWriter
+
+    layout = '[{"name": "w", "shape": [3], "offset": 0, "kind": "weight", "filter_axis": 0}]'
+    rng, path, found = np.random.default_rng(0), folder / "run.h5", {}
+    with contextlib.ExitStack() as stack:
+        writer = TrajectoryWriter(path, Layout.from_json(layout), run={"optimizer": "adam"})
+        server, announced = stack.enter_context(
+            started("-m", "landscape", "watch", str(path), "--no-open")
+        )
+        playwright = stack.enter_context(sync_playwright())
+        program = next(p for n in ("chromium", "google-chrome") if (p := shutil.which(n)))
+        page = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"]).new_page()
+        writer.append_state(0, np.zeros(3))
+        writer.commit()
+        page.goto(wait_for(announced, "http").strip())
+        page.wait_for_selector("html[data-ready]")
+        for end in (2000, steps):
+            while writer.updates < end:
+                for loss in rng.random(min(20_000, end - writer.updates)):
+                    row = {
+                        "loss": loss,
+                        "lr": 0.1,
+                        "update_norm": loss,
+                        "update_cosine": loss - 0.5,
+                    }
+                    writer.append_update({**row, "distance": loss})
+                writer.append_state(writer.updates, rng.random(3))
+                writer.commit()
+            while page.evaluate("globalThis.explorer?.player ? +step.max : 0") < end:
+                page.wait_for_timeout(100)
+            page.wait_for_timeout(2000)
+            found[f"server and page, MB, at {end:,} steps"] = [
+                round(memory(server.pid)), round(heap(page), 1)
+            ]  # fmt: skip
+        found["points of a curve"] = page.evaluate("explorer.runs[0].path.losses.length")
+        writer.close()
+    return found
+
+
 def heap(page: Any) -> float:
     """Megabytes of the page after a collection."""
     session = page.context.new_cdp_session(page)
@@ -264,6 +309,7 @@ def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--million", action="store_true", help="memory with 1,000,000 steps")
     parser.add_argument("--write", help=argparse.SUPPRESS)
     parser.add_argument("--read", help=argparse.SUPPRESS)
     parser.add_argument("--how", help=argparse.SUPPRESS)
@@ -275,7 +321,9 @@ def main() -> None:
         read(Path(given.read), given.how)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            for name, value in watched(Path(folder), given.minutes).items():
+            place = Path(folder)
+            found = million(place, 1000000) if given.million else watched(place, given.minutes)
+            for name, value in found.items():
                 print(f"{name}: {value}")
 
 

@@ -90,12 +90,12 @@ def measured(script: Script, depth: int, width: int) -> Iterator[tuple[str, Barr
     tasks = [replace(t, train=tuple(part[:IMAGES] for part in t.train)) for t in tasks]
     runs = [
         script.run_on(
-            name, task, "adam", steps=STEPS, lr=LR, batch_size=BATCH, seed=seed, every=None,
+            *(name, task, "adam"), steps=STEPS, lr=LR, batch_size=BATCH, seed=seed, every=None,
             name=f"seed {seed}",
         )
         for seed, task in zip(script.seeds, tasks, strict=True)
     ]  # fmt: skip
-    task = tasks[0]
+    task = tasks[-1]
     objective = ls.Objective(
         task.model, task.loss, task.train, metrics=task.metrics, settings={"task": name}
     )

@@ -18,14 +18,14 @@ import landscape as ls
 from landscape.tasks.folders import find_data
 from landscape.tasks.stories import stories
 
-LENGTH, SEQUENCES, STEPS, BATCH, RATE = 96, 160, 240, 16, 2e-3
+LENGTH, SEQUENCES, STEPS, BATCH, RATE = 64, 160, 80, 8, 2e-3
 STORIES, PLAYS = "#0072B2", "#D55E00"
 
 
 def main() -> None:
     script = Script("fig_fine_tuning", __doc__)
     try:
-        task, tokenizer = stories(most=1 if script.smoke else None)
+        task, tokenizer = stories(most=1 if script.smoke else 3)
         text = find_data("tiny-shakespeare", ["input.txt"])["input.txt"].read_text()
     except FileNotFoundError as error:
         print(f"Nothing drawn, for want of the trained model or the text. {error}")
@@ -43,10 +43,10 @@ def main() -> None:
     restored(task.model, base)
     on_stories, on_plays = (
         ls.Objective(task.model, task.loss, data, metrics=task.metrics, settings={"task": name})
-        for name, data in (("five stories", task.train), ("plays, held out", (held,)))
+        for name, data in (("three stories", task.train), ("plays, held out", (held,)))
     )
     line = ls.line_between(tuned[0].initial, tuned[0].final)
-    points = 5 if script.smoke else 41
+    points = 5 if script.smoke else 21
     profiles = [
         script.measured(
             f"line/{name}", lambda o=objective: ls.loss_line(o, line, resolution=points)
@@ -59,7 +59,7 @@ def main() -> None:
     surface = script.measured(
         "surface/tasks",
         lambda: ls.loss_surface(
-            on_plays, plane, extent=(-0.4, 1.6, -0.4, 1.6), resolution=3 if script.smoke else 17
+            on_plays, plane, extent=(-0.4, 1.6, -0.4, 1.6), resolution=3 if script.smoke else 9
         ),
     )
     with ls.style("neurips", columns=2):

@@ -2,7 +2,7 @@
 
 After Chen et al. 2025 (arXiv:2505.17646): what they call the most-case landscape of a large model
 is a score along random Gaussian directions, none of them special; the worst case is a direction
-chosen to hurt. Here both are along lines around the trained stories260K, at the same distances: 20
+chosen to hurt. Here both are along lines around the trained stories260K, at the same distances: ten
 random directions whose entries all have one standard deviation, and up the gradient of the loss.
 Left: nats per token. Right: a score of the task, the share of next tokens that are right.
 """
@@ -19,14 +19,14 @@ import landscape as ls
 from landscape.results.profile import Profile
 from landscape.tasks.stories import stories
 
-EXTENT, DIRECTIONS, RESOLUTION = (0.0, 1.0), 20, 21
+EXTENT, DIRECTIONS, RESOLUTION, STORIES = (0.0, 1.0), 10, 13, 3
 MOST, WORST = "#0072B2", "#D55E00"
 
 
 def main() -> None:
     script = Script("fig_most_case", __doc__)
     try:
-        task, tokenizer = stories(most=1 if script.smoke else None)
+        task, tokenizer = stories(most=1 if script.smoke else STORIES)
     except FileNotFoundError as error:
         print(f"Nothing drawn, for want of the trained model. {error}")
         return

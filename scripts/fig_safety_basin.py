@@ -1,9 +1,9 @@
 """How wide is the basin in which a model still does what it does: the score of a safety landscape.
 
 After Peng et al. 2024 (arXiv:2405.17374): a score along layer-normalized Gaussian directions, norm
-layers fixed, at 21 places from -0.5 to 0.5, and its mean there, the VISAGE of a model; theirs is
+layers fixed, at places from -0.5 to 0.5, and its mean there, the VISAGE of a model; theirs is
 the share of harmful requests that a model refuses. Here the score is the share of next tokens of
-five stories that are right, and it is compared between the trained stories260K and the same after
+three stories that are right, and it is compared between the trained stories260K and the same after
 a few steps of tuning on Shakespeare: a model may lose the basin before it loses the score at its
 centre. Right: the same on the plane of the first two directions, around the trained model.
 """
@@ -19,19 +19,19 @@ import landscape as ls
 from landscape.tasks.folders import find_data
 from landscape.tasks.stories import stories
 
-DIRECTIONS, PLACES, EXTENT = 10, 21, (-0.5, 0.5)
+DIRECTIONS, PLACES, EXTENT = 5, 11, (-0.5, 0.5)
 COLORS = ("#0072B2", "#E69F00", "#D55E00")
 
 
 def main() -> None:
     script = Script("fig_safety_basin", __doc__)
     try:
-        task, tokenizer = stories(most=1 if script.smoke else None)
+        task, tokenizer = stories(most=1 if script.smoke else 3)
         text = find_data("tiny-shakespeare", ["input.txt"])["input.txt"].read_text()
     except FileNotFoundError as error:
         print(f"Nothing drawn, for want of the trained model or the text. {error}")
         return
-    steps = (0, 2, 4) if script.smoke else (0, 10, 100)
+    steps = (0, 2, 4) if script.smoke else (0, 10, 60)
     tokens = tokenizer.encode(text[:40_000])
     rows = torch.tensor(tokens[: len(tokens) // 64 * 64]).view(-1, 64)
     run = script.run_on(

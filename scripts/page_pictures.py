@@ -10,6 +10,7 @@ picture by ffmpeg. Needs playwright, Chromium (from ``$CHROMIUM`` or the path) a
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import landscape as ls
@@ -55,8 +57,12 @@ def opened(
     browser: Browser, page: Path, size: tuple[int, int], hash_: str = "", **more: Any
 ) -> Page:
     """The page in a window of its own, ready."""
-    options = {"width": size[0], "height": size[1]}
-    found = browser.new_context(offline=True, viewport=options, has_touch=size[0] < 900, **more)
+    found = browser.new_context(
+        offline=True,
+        viewport={"width": size[0], "height": size[1]},
+        has_touch=size[0] < 900,
+        **more,
+    )
     window = found.new_page()
     window.goto(f"{page.resolve().as_uri()}#{hash_}")
     window.wait_for_selector("html[data-ready]", timeout=120_000)
@@ -77,7 +83,7 @@ def pictures(browser: Browser, page: Path, folder: Path, screens: list[tuple[int
 
 
 def film(browser: Browser, page: Path, out: Path, size: tuple[int, int]) -> None:
-    """The page's clip of the whole run, while the camera moves from the map into the terrain."""
+    """Ten seconds: the page's clip of the whole run, while its camera moves into the terrain."""
     window = opened(browser, page, size, "step=1&curves=off&time=log")
     window.add_style_tag(content=".over { display: none !important }")  # the stage is all map
     window.wait_for_timeout(500)
@@ -85,10 +91,17 @@ def film(browser: Browser, page: Path, out: Path, size: tuple[int, int]) -> None
         window.evaluate(f"() => {{ document.querySelector('#save-webm').click(); ({FLIGHT})(); }}")
         raw = Path(folder) / "clip.webm"
         clip.value.save_as(raw)
-        look = "setpts=0.8*PTS,fps=15,scale=840:-1:flags=lanczos"  # 12.5 seconds become ten
+        look = f"setpts={10 / seconds(raw)}*PTS,fps=15,scale=840:-1:flags=lanczos"
         command = ["ffmpeg", "-y", "-v", "error", "-i", str(raw), "-vf", look, "-loop", "0"]
-        subprocess.run([*command, "-c:v", "libwebp_anim", "-quality", "70", str(out)], check=True)
+        subprocess.run([*command, "-c:v", "libwebp_anim", "-quality", "80", str(out)], check=True)
     window.context.close()
+
+
+def seconds(clip: Path) -> float:
+    """How long a clip is; browsers leave that out of its head."""
+    asked = ["ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0"]
+    told = subprocess.run([*asked, str(clip)], check=True, capture_output=True, text=True).stdout
+    return float(told.split()[-1].strip(","))
 
 
 def main() -> None:
@@ -110,7 +123,9 @@ def main() -> None:
         else:
             window = opened(browser, args.page, (1440, 900), reduced_motion="reduce")
             window.evaluate(REST, {"theme": "light"})
-            window.screenshot(path=ROOT / "figures" / "explorer.png")
+            picture = Image.open(io.BytesIO(window.screenshot())).convert("RGB")
+            small = picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+            small.save(ROOT / "figures" / "explorer.png", optimize=True)
             film(browser, args.page, ROOT / "figures" / "explorer.webp", (960, 640))
         browser.close()
 

@@ -19,6 +19,44 @@ import landscape as ls
 mpl.use("Agg")
 os.environ["LANDSCAPE_REMEMBER"] = "0"  # what was chosen for others decides nothing here
 
+KINDS = {  # of tests, by their files; what is in none, and needs no browser, is a unit test
+    "kills": (
+        "test_evaluation_kills", "test_evaluation_units", "test_units_of_runs", "test_fuzz_files",
+        "test_recorder_crash", "test_recorder_disk", "test_recorder_mishaps", "test_crashproof",
+    ),
+    "commands": (
+        "test_cli*", "test_readme", "test_import", "test_reproduce", "test_live*", "test_house",
+        "test_evaluation_start",
+    ),
+    "external": (
+        "test_huggingface", "test_lightning", "test_li2018*", "test_llama", "test_optim_*",
+        "test_checkpoint_files", "test_trackers", "test_losses", "test_path_resnet",
+    ),
+}  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test with its kind, before they are chosen by it."""
+    for item in items:
+        for kind, files in KINDS.items():
+            if any(fnmatch(item.path.stem, file) for file in files):
+                item.add_marker(kind)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[Any]:
+    """With $LANDSCAPE_SLOWEST_TEST, a test that takes more seconds than that fails."""
+    began = time.monotonic()
+    result = yield
+    spent, most = time.monotonic() - began, float(os.environ.get("LANDSCAPE_SLOWEST_TEST", "inf"))
+    if spent > most:
+        pytest.fail(
+            f"took {spent:.0f} s, and no test may take more than {most:.0f}: make it smaller, or "
+            "measure it in benchmarks/ or scripts/"
+        )
+    return result
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a GPU where there is none."""

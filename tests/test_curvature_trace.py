@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 from synthetic import bowl
@@ -9,6 +11,7 @@ from test_curvature_spectrum import matrix_of, trained
 
 import landscape as ls
 from landscape.analysis.curvature.quadrature import gauss, orthonormal, probed
+from landscape.objective.second_order.hessian import Hessian
 
 __all__ = ["trained"]
 
@@ -82,3 +85,27 @@ def test_a_spectrum_of_something_else_is_refused(trained):
         ls.hessian_trace(objective, vector, probes=1)
     with pytest.raises(ValueError, match="at least 1"):
         ls.spectral_density(objective, vector, runs=0)
+
+
+def test_ctrl_c_gives_the_model_back(monkeypatch):
+    objective = bowl(np.arange(1.0, 51))
+    before = objective.parameters()
+    spectrum = ls.hessian_spectrum(objective, np.zeros(50), top=2, bottom=0)
+    own, count = Hessian._matvec, 0
+
+    def pressed(self, x):
+        nonlocal count
+        count += 1
+        if count == 15:
+            signal.raise_signal(signal.SIGINT)
+        return own(self, x)
+
+    monkeypatch.setattr(Hessian, "_matvec", pressed)
+    with pytest.raises(ls.Interrupted) as stop:
+        ls.spectral_density(objective, np.zeros(50), spectrum=spectrum, runs=9, steps=5)
+    assert stop.value.partial.weight.shape == (2, 5)
+    count = 0
+    with pytest.raises(ls.Interrupted):
+        ls.hessian_trace(objective, np.zeros(50), spectrum=spectrum)
+    np.testing.assert_array_equal(objective.parameters(), before)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

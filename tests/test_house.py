@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +86,16 @@ def picture() -> str:
 def test_the_picture_in_the_readme_is_current():
     drawn = README.read_text().partition(BEGIN)[2].partition(END)[0]
     assert BEGIN[8:] + drawn == picture(), "run python tests/test_house.py"
+
+
+def test_the_evaluator_adds_little_to_torch():
+    """What reads files, differentiates twice or compiles is imported when it is used."""
+    code = (
+        "import sys, torch; before = set(sys.modules)\nimport landscape.objective.objective\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "scipy", "h5py", "matplotlib", "plotly"} & set(done.stdout.split())
 
 
 if __name__ == "__main__":

@@ -109,6 +109,12 @@ def test_every_form_of_data_gives_the_same_number(regression):
         )
 
 
+class Opaque:
+    """A batch that nobody but the loss can look into."""
+
+    value = 1.0
+
+
 def test_batches_that_cannot_be_joined_stay_as_given():
     batches = [(torch.ones(2, 5), torch.zeros(2)), (torch.ones(1, 9), torch.zeros(1))]
     model = Vector(1)
@@ -117,8 +123,15 @@ def test_batches_that_cannot_be_joined_stay_as_given():
         return batch[0].sum(1) * model()
 
     assert ls.Objective(model, loss, batches).at(np.ones(1)).mean[0, 0] == (5 + 5 + 9) / 3
+    several = [
+        ls.Objective(model, loss, batches, samples=2, seed=s).at(np.ones(1)) for s in range(9)
+    ]
+    means = [found.mean.item() for found in several]
+    assert set(means) == {5.0, 7.0}  # of 5 and 5, of 5 and 9
     with pytest.raises(ValueError, match="samples="):
-        ls.Objective(model, loss, batches, samples=2)
+        ls.Objective(
+            model, lambda model, batch: model() + batch.value, [Opaque(), Opaque()], samples=1
+        )
 
 
 def test_several_inputs_several_metrics_in_one_pass(regression):

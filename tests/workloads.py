@@ -48,21 +48,6 @@ def error(model: nn.Module, batch: Any) -> torch.Tensor:
     return (model(batch[0]).argmax(1) != batch[1]).double()
 
 
-def trained(name: str, path: Path, **options: Any) -> ls.Trajectory:
-    """A run of 24 steps."""
-    model = MODELS[name]()
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    with ls.Recorder(path, model, optimizer, **options) as recorder:
-        for i in range(24):
-            part = slice(10 * i % 240, 10 * i % 240 + 60)
-            optimizer.zero_grad()
-            value = loss(model, (X[part], Y[part])).mean()
-            value.backward()
-            optimizer.step()
-            recorder.log(loss=value)
-    return ls.Trajectory(path)
-
-
 def objective(model: nn.Module, strategy: str = "sequential", **options: Any) -> ls.Objective:
     fixed: dict[str, Any] = {"batch_size": 60, "strategy": strategy, "metrics": {"error": error}}
     return ls.Objective(model, loss, (X, Y), **fixed, **options)

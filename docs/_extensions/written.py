@@ -11,6 +11,7 @@ from typing import Any
 
 # Links of the Markdown files, which also lead somewhere where no site is built.
 LINKS = {
+    "../README.md#where-things-are": "index.md",
     "../README.md": "index.md",
     "../benchmarks/README.md": "benchmarks.md",
     "../figures/README.md": "gallery/index.md",

@@ -168,6 +168,6 @@ def _profile(
     return Profile(
         alpha=alpha, metrics=objective.names, values=found[0][None].copy(),
         standard_error=found[1][None].copy(), names=(name,), label="share of the way",
-        settings=joined(plane.settings, objective.settings, {"kind": request.kind}),
+        settings=joined(plane.settings, objective.settings, {"asked": request.kind}),
         provenance=provenance(),
     )  # fmt: skip

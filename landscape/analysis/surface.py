@@ -106,17 +106,9 @@ def loss_surface(
     if directions is not None:
         if plane is not None or resume is not None or units is not None or shard != (0, 1):
             raise ValueError("directions= makes its own planes, and measures them whole.")
-        if directions < 2:
-            raise ValueError(f"directions must be at least 2 planes; got {directions}.")
-        return most_case(
-            [
-                loss_surface(
-                    objective, random_plane(objective, seed=seed + k), extent=extent,
-                    resolution=resolution, engine=engine, buffers=buffers, tolerance=tolerance,
-                    budget=budget, seed=seed + k,
-                )
-                for k in range(directions)
-            ]
+        return _over_planes(
+            objective, directions, seed, extent=extent, resolution=resolution, engine=engine,
+            buffers=buffers, tolerance=tolerance, budget=budget,
         )  # fmt: skip
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
@@ -170,6 +162,20 @@ def loss_surface(
         whole,
         settings={**blank.settings, **where},
         provenance={**blank.provenance, **told},
+    )
+
+
+def _over_planes(objective: Objective, count: int, seed: int, **options: Any) -> Surface:
+    """Mean and band over surfaces on so many random planes."""
+    if count < 2:
+        raise ValueError(f"directions must be at least 2 planes; got {count}.")
+    seeds = range(seed, seed + count)
+    planes = [random_plane(objective, seed=each) for each in seeds]
+    return most_case(
+        [
+            loss_surface(objective, plane, seed=each, **options)
+            for each, plane in zip(seeds, planes, strict=True)
+        ]
     )
 
 

@@ -100,6 +100,7 @@ def curvature(
                 objective, run, path, every=asked.every, top=asked.top, tolerance=share or 1e-2,
                 batch=asked.batch, seed=seed, units=engines.units, engine=workers,
             )  # fmt: skip
+    typer.echo(f"next: landscape explore {path} --open")
 
 
 COMMANDS = {"curvature": curvature}

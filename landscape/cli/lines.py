@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analysis.planes.random import random_line
-from landscape.analysis.planes.through import line_along, line_between
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli.checks import check_there
 from landscape.results.affine import Line
@@ -40,6 +38,9 @@ def lines_of(
     Raises:
         ValueError: If the kind does not suit the runs.
     """
+    from landscape.analysis.planes.random import random_line
+    from landscape.analysis.planes.through import line_between
+
     if kind == "random":
         if seeds < 1:
             raise ValueError(f"--seeds must be at least 1; got {seeds}.")
@@ -118,6 +119,8 @@ def _descent(run: Trajectory, at: int, objective: Objective) -> tuple[Line, str]
     known = step < len(rates) and np.isfinite(rates[step])  # row u is about update u + 1
     rate = float(rates[step]) if known else 1.0
     name = f"{run.name}, step {step}, -{rate:g} · gradient"
+    from landscape.analysis.planes.through import line_along
+
     return line_along(run.state(at), -rate * gradient, label="gradient steps"), name
 
 

@@ -138,7 +138,8 @@ def _entry(name: str, paths: list[Path]) -> Entry:
     tasks += [str(t) for r in results.values() if (t := getattr(r, "settings", {}).get("task"))]
     optimizers = [run.run.get("optimizer") for run in runs]
     optimizers += [getattr(result, "optimizer", "") for result in results.values()]
-    steps = [int(step[-1]) for r in results.values() if len(step := getattr(r, "step", ()))]
+    recorded = [getattr(r, "step", None) for r in results.values()]
+    steps = [int(step[-1]) for step in recorded if step is not None and len(step)]
     return Entry(
         name, results, tuple(dict.fromkeys(tasks)),
         tuple(str(o) for o in dict.fromkeys(optimizers) if o), max(steps, default=0),

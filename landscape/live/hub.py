@@ -90,7 +90,7 @@ class Hub:
     def say(self, measuring: str) -> None:
         """Say what is being measured at the moment; nothing when it is over."""
         with self.changed:
-            self.measuring = measuring
+            self.measuring: str = measuring
             self.changed.notify_all()
 
     def end(self) -> None:

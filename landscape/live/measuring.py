@@ -146,6 +146,7 @@ class Measuring:
     def _measure(self, follower: Follower, what: str) -> None:
         step, self.failure = follower.step, ""
         for stage, arguments in enumerate(WHAT[what](follower.path, follower.states), start=1):
+            self._hub.refresh()
             if stage > 1 and self._is_outdated(follower, what):
                 break
             self._hub.say(f"measuring: {what} of {follower.name} at step {step:,}, stage {stage}")
@@ -177,7 +178,7 @@ class Measuring:
             given_up, self._process = self._process is None, None
         if process.returncode and not given_up:
             lines = said.strip().splitlines() or [f"exit code {process.returncode}"]
-            self.failure = f"not measured: {lines[-1][:300]}"
+            self.failure: str = f"not measured: {lines[-1][:300]}"
         return process.returncode == 0
 
     def _stop(self) -> None:

@@ -50,6 +50,8 @@ class LiveServer(ThreadingHTTPServer):
         address: The address to open.
     """
 
+    measuring: Measuring | None
+
     hub: Hub
     page: bytes
 

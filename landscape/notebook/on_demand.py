@@ -90,16 +90,15 @@ class OnDemand(anywidget.AnyWidget):
         self._turn, self._workers = threading.Lock(), []
         flat = (-extent, extent) * 2 if isinstance(extent, int | float) else tuple(extent)
         first = Request("surface", tuple(float(v) for v in flat), resolution)
-        super().__init__(page=page_text("landscape", content="@CONTENT@", entry="widget"))
+        new = not any(isinstance(result, Surface) for result in self._given.values())
+        if new:  # the coarse stage at once, the others while it is looked at
+            coarse = next(measured_on_demand(objective, self._plane, first))
+            self._given["surface/asked-0"] = coarse
+        page = page_text("landscape", content="@CONTENT@", entry="widget")
+        super().__init__(page=page, content=self._packed())
         self.on_msg(self._asked)
-        if not any(isinstance(result, Surface) for result in self._given.values()):
-            for stage in measured_on_demand(objective, self._plane, first):
-                self._given["surface/asked-0"] = stage
-                break  # the coarse one at once, the others while it is looked at
-            self.content = self._packed()
+        if new:
             self._begin(first, name="surface/asked-0")
-        else:
-            self.content = self._packed()
 
     @property
     def busy(self) -> bool:

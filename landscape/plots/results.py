@@ -17,6 +17,7 @@ from landscape.plots import venues
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.barriers import plot_barriers
 from landscape.plots.curvature import curvature_drawings
+from landscape.plots.file_names import slug, unused
 from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.latex import latex
@@ -88,7 +89,7 @@ def plot_results(
     taken: set[str] = set()
     with venues.style(style, columns=2):
         for drawing in drawings(results):
-            name = _unused(drawing.name, taken)
+            name = unused(drawing.name, taken)
             files = [expanded(out) / f"{name}.{kind.lstrip('.')}" for kind in formats]
             for file in files:
                 save_figure(drawing.figure, file, results=drawing.results, title=drawing.sentence)
@@ -129,7 +130,7 @@ def drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         yield _barriers(name, barriers)
     yield from _others(results)
     for name, figure, sentence, shown in curvature_drawings(results):
-        yield _Drawing(_slug(name), figure, sentence, shown)
+        yield _Drawing(slug(name), figure, sentence, shown)
 
 
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
@@ -147,7 +148,7 @@ def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projecti
         if not np.isnan(farthest):
             sentence += f"; the runs are up to {farthest:.2g} away from the plane"
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
-    return _Drawing(_slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
+    return _Drawing(slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
 
 
 def _walks(walks: dict[str, Walk], paths: dict[str, PathMetrics]) -> _Drawing:
@@ -213,7 +214,7 @@ def _profile(name: str, profile: Profile) -> _Drawing:
         between = profile.loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
         rise = np.nanmax(between - np.fmin.accumulate(between, axis=1))
         sentence += f"; from start to end it never rises by more than {rise:.2g}"
-    return _Drawing(_slug(name), figure, sentence + ".", {name: profile})
+    return _Drawing(slug(name), figure, sentence + ".", {name: profile})
 
 
 def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
@@ -221,24 +222,24 @@ def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         figure = Figure()
         plot_layers(layers, ax=figure.add_subplot())
         sentence = f"Updates over weights of {layers.name}, tensor by tensor."
-        yield _Drawing(_slug(name), figure, sentence, {name: layers})
+        yield _Drawing(slug(name), figure, sentence, {name: layers})
     for name, sizes in _all(results, GradientHistogram).items():
         figure = Figure()
         plot_gradient_histogram(sizes, ax=figure.add_subplot())
         first, last = sizes.quantiles([0.5])[0, [0, -1]]
         sentence = f"Sizes of the gradient's entries of {sizes.name}: median {first:.2g} at step "
         sentence += f"{sizes.step[0]}, {last:.2g} at step {sizes.step[-1]}."
-        yield _Drawing(_slug(name), figure, sentence, {name: sizes})
+        yield _Drawing(slug(name), figure, sentence, {name: sizes})
     for name, statistics in _all(results, WalkStatistics).items():
         figure = Figure()
         plot_walk_statistics(statistics, ax=figure.add_subplot())
         sentence = f"Shares of segments of the walk of {statistics.name} with a property."
-        yield _Drawing(_slug(name), figure, sentence, {name: statistics})
+        yield _Drawing(slug(name), figure, sentence, {name: statistics})
     for name, rate in _all(results, AdaptiveRate).items():
         figure = Figure()
         plot_adaptive_rate(rate, ax=figure.add_subplot())
         sentence = "The variance of Adam's adaptive rate, simulated and in closed form."
-        yield _Drawing(_slug(name), figure, sentence, {name: rate})
+        yield _Drawing(slug(name), figure, sentence, {name: rate})
 
 
 def _barriers(name: str, barriers: Barriers) -> _Drawing:
@@ -259,7 +260,7 @@ def _barriers(name: str, barriers: Barriers) -> _Drawing:
         f"{barriers.metrics[0]}, {np.fmax.reduce(heights):.3g} above the chord, between "
         f"{barriers.names[i]} and {barriers.names[j]}."
     )
-    return _Drawing(_slug(name), figure, sentence, {name: barriers})
+    return _Drawing(slug(name), figure, sentence, {name: barriers})
 
 
 def _share_legend(figure: Figure) -> None:
@@ -298,18 +299,3 @@ def _runs(results: Mapping[str, Result], kind: type[Named]) -> dict[str, Named]:
     """Results of one kind, one per run, in the order of legends."""
     found = _all(results, kind)
     return dict(sorted(found.items(), key=lambda item: rank(item[1].optimizer or item[1].name)))
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    """A file name that no figure before has, in upper or lower case; noted as taken."""
-    numbered = (f"{name}-{n}" for n in range(2, len(taken) + 3))
-    name = (
-        name if name.lower() not in taken else next(n for n in numbered if n.lower() not in taken)
-    )
-    taken.add(name.lower())
-    return name
-
-
-def _slug(name: str) -> str:
-    """A file name from a group name: letters, digits, dashes and dots only."""
-    return "".join(c if c.isalnum() or c in "-." else "-" for c in name).strip("-.") or "result"

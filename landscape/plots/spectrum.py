@@ -11,6 +11,7 @@ from landscape.plots.venues import small_text
 from landscape.results.spectrum import Spectrum
 
 _TOP, _BOTTOM = "#0072B2", "#D55E00"
+_ROOMY = 8  # labels that lie apart at half a page's width
 
 
 def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
@@ -71,7 +72,8 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
 def _subscripted(labels: tuple[str, ...]) -> list[str]:
     digits = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
     short = (label.removeprefix("λ") for label in labels)
+    lowest = "λmin" if len(labels) <= _ROOMY else "min"
     return [
-        f"λ{rest.translate(digits)}" if rest.isdigit() else rest.removeprefix("min") or "λmin"
+        f"λ{rest.translate(digits)}" if rest.isdigit() else rest.removeprefix("min") or lowest
         for rest in short
     ]

@@ -303,8 +303,7 @@ def _to_mean(
         for k in range(len(given)):
             others = [m for j, m in enumerate(moved) if j != k]
             mean = {
-                n: np.asarray(np.mean([o[n] for o in others], axis=0, dtype=np.float64))
-                for n in given[k]
+                n: np.stack([o[n] for o in others]).astype(np.float64).mean(0) for n in given[k]
             }
             more = restarts if turn == 0 else 0
             step, _ = match_weights(mean, moved[k], groups, restarts=more, seed=seed)

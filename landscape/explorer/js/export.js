@@ -56,7 +56,7 @@ export function landCanvas(land, scale) {
     land.scene.draw(land.view, land.layer, width, height, scale, land.thickness);
     context.drawImage(land.ground, 0, 0, width, height);
   }
-  land.penFixed(pen);
+  land.penFixed(pen, !land.scene, !land.scene);
   land.penMoving(pen, !land.scene);
   land.paint();
   return canvas;
@@ -75,7 +75,7 @@ export function landSvg(land) {
     land.scene.draw(land.view, land.layer, width, height, 2, land.thickness);
     pen.image(land.ground, 0, 0, width, height);
   }
-  land.penFixed(pen, !space);
+  land.penFixed(pen, !space, !space);
   land.penMoving(pen, !space);
   land.paint();
   const whole = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height: height + top, viewBox: `0 0 ${width} ${height + top}` },

@@ -120,7 +120,7 @@ export class Land {
     const dots = Math.min(2, Math.max(1, devicePixelRatio));
     this.measure(width, height);
     this.scene?.draw(this.view, this.pensPaths ? null : this.layer, width, height, dots, this.thickness);
-    const still = [...this.view.matrix(width, height), width, height, dots, this.size, ...Object.values(this.frame)].join();
+    const still = [...this.view.matrix(width, height), width, height, dots, this.thickness, this.size, this.pensPaths && this.layer.version, ...Object.values(this.frame)].join();
     if (this.still !== still) this.penFixed(penOn(this.fixed, width, height, dots));
     this.still = still;
     this.penMoving(penOn(this.over, width, height, dots));
@@ -147,8 +147,9 @@ export class Land {
   get pensPaths() { return !this.scene || (isSoftware() && this.view.tilt === 0 && !this.onPaint); }
 
   /** What stands while the camera does; without WebGL also the ground. */
-  penFixed(pen, ground = !this.scene) {
+  penFixed(pen, ground = !this.scene, paths = this.pensPaths) {
     if (ground) drawFlat(pen, this, this.view);
+    if (paths) this.layer.drawWholeFlat(pen, this.view, this.thickness);
     drawFixed(pen, this, this.view);
   }
 

@@ -11,7 +11,7 @@ import { state, visibleRuns } from './state.js';
 import { thinned } from './ticks.js';
 
 const MOST_POINTS = 3200; // looked at per run for a whole path
-const TOLERANCE = 0.25; // pixels between a path and the line that is drawn for it
+const TOLERANCE = 0.4; // pixels between a path and the line that is drawn for it
 const SHADE = 60; // pixels that count as much as a change from one end of a path's colours to the other
 export const motion = { smooth: false }; // between states while playing, on states otherwise
 
@@ -137,13 +137,16 @@ export class RunLayer {
     }
   }
 
+  /** The same two with a pen. */
+  drawWholeFlat(pen, view, width) {
+    for (const item of this.items) pen.line(item.drawn.map(pixelOf(item, view)), { colour: item.colour, width: 0.8 * width, alpha: 0.55 });
+  }
+
   drawFlat(pen, view, width) {
-    const at = (item) => (i) => { const p = item.points[i]; return p.every(Number.isFinite) ? view.pixel(p) : null; };
-    for (const item of this.items) pen.line(item.drawn.map(at(item)), { colour: item.colour, width: 0.8 * width, alpha: 0.55 });
     for (const item of this.items) {
       const trail = this.trail(item, this.drawn.step);
       if (!trail) continue;
-      const points = [...[trail.start, ...item.drawn.slice(trail.from, trail.to + 1)].map(at(item)), view.pixel(item.at)];
+      const points = [...[trail.start, ...item.drawn.slice(trail.from, trail.to + 1)].map(pixelOf(item, view)), view.pixel(item.at)];
       pen.line(points, { colour: HALO[isDark() ? 'dark' : 'light'], width: 1.5 * width + 3.4 });
       pen.line(points, { colour: item.colour, width: 1.5 * width, dash: DASHES[item.run.dash]?.filter(Boolean) });
     }
@@ -164,6 +167,9 @@ export class RunLayer {
     return best;
   }
 }
+
+/** From a state of an item to its pixel in a view, or null where it is not finite. */
+const pixelOf = ({ points }, view) => (i) => (points[i].every(Number.isFinite) ? view.pixel(points[i]) : null);
 
 /** The largest distance of any state of any run from the plane of a surface. */
 function farthest(surface) {

@@ -130,7 +130,7 @@ class Stream:
         """Whether a module's weight is made some rows at a time."""
         return module in self._by_rows
 
-    def rows_of(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def rows_of(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a module gives that needs only some rows of its weight at a time, or None."""
         way = self._by_rows.get(module)
         plain = len(args) == 1 and not kwargs and isinstance(args[0], Tensor)

@@ -22,9 +22,13 @@ class _PlainWeightNorm(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func is torch._weight_norm:
+        if func is getattr(torch, "_weight_norm", None):
             return _weight_norm(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 

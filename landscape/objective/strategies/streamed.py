@@ -135,7 +135,7 @@ def _waiting(work: Work, stream: Stream) -> float:
     batch, samples = work.sample[0]
     sizes = [0]
 
-    def watch(module: nn.Module, given: tuple, output: Any) -> None:
+    def watch(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
         taken = _HELD * sum(t.nbytes for t in given if isinstance(t, Tensor))
         gives = isinstance(output, Tensor) and stream.runs_by_rows(module)
         sizes.append(taken + (output.nbytes if gives else 0))

@@ -66,7 +66,7 @@ class Making:
 
         return self._kept(place, made, tuple((run.start, run.stop) for run in runs))[0]
 
-    def _kept(self, place: Any, made: Made, rows: tuple = ()) -> list[Tensor]:
+    def _kept(self, place: Any, made: Made, rows: tuple[Any, ...] = ()) -> list[Tensor]:
         """What was made last, if it was the same rows for the same place and point."""
         if place is not self._place:
             self.forget()
