@@ -9,6 +9,8 @@ order of the data.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from gallery import Script
@@ -16,6 +18,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.tasks.folders import find_data
+from landscape.tasks.llama import Tokenizer
 from landscape.tasks.stories import stories
 
 LENGTH, SEQUENCES, STEPS, BATCH, RATE = 64, 160, 80, 8, 2e-3
@@ -31,7 +34,7 @@ def main() -> None:
         print(f"Nothing drawn, for want of the trained model or the text. {error}")
         return
     sequences = 8 if script.smoke else SEQUENCES
-    plays = in_rows(tokenizer.encode(text[: 400 * sequences]))[: sequences + sequences // 4]
+    plays = in_rows(tokenizer, text)[: sequences + sequences // 4]
     train, held = plays[:sequences], plays[sequences:]
     base = {name: value.clone() for name, value in task.model.state_dict().items()}
     batch = 4 if script.smoke else BATCH
@@ -46,16 +49,22 @@ def main() -> None:
         for name, data in (("three stories", task.train), ("plays, held out", (held,)))
     )
     line = ls.line_between(tuned[0].initial, tuned[0].final)
-    points = 5 if script.smoke else 21
+    places = 5 if script.smoke else 21
     profiles = [
         script.measured(
-            f"line/{name}", lambda o=objective: ls.loss_line(o, line, resolution=points)
+            f"line/{name}", lambda o=objective: ls.loss_line(o, line, resolution=places)
         )
         for name, objective in (("stories", on_stories), ("plays", on_plays))
     ]
     plane = ls.task_plane(
         tuned[0].initial, tuned[0].final, tuned[1].final, names=["order 1", "order 2"]
     )
+    points = {
+        "names": ["base", "order 1", "order 2", "mean"],
+        "x": [0, 1, 0, 0.5],
+        "y": [0, 0, 1, 0.5],
+    }
+    plane = replace(plane, settings={**plane.settings, "points": points})
     surface = script.measured(
         "surface/tasks",
         lambda: ls.loss_surface(
@@ -75,13 +84,14 @@ def main() -> None:
         left.set(xlabel="α, of base + α (tuned - base)", ylabel="nats per token", xlim=(-0.5, 1.5))
         left.legend(frameon=False)
         ls.plot_surface(surface, ax=right)
-        right.plot(0.5, 0.5, "*", color=PLAYS, markersize=9, markeredgecolor="white", zorder=9)
         right.set_title("", loc="left")
         script.save(figure, caption(profiles[0], profiles[1], surface, on_plays, tuned))
 
 
-def in_rows(tokens: list[int]) -> torch.Tensor:
-    """Tokens of a text as rows of one length."""
+def in_rows(tokenizer: Tokenizer, text: str) -> torch.Tensor:
+    """Tokens of the first speeches as rows of one length, some more than are needed."""
+    speeches = text[: 4 * LENGTH * SEQUENCES].split("\n\n")
+    tokens = [token for speech in speeches for token in tokenizer.encode(speech)]
     rows = len(tokens) // LENGTH
     return torch.tensor(tokens[: rows * LENGTH]).view(rows, LENGTH)
 
@@ -106,7 +116,7 @@ def caption(
         f"Tuning takes the plays from {plays.loss[0, at[0]]:.2f} to {plays.loss[0, at[1]]:.2f} "
         f"nats per token and the stories from {told.loss[0, at[0]]:.2f} to "
         f"{told.loss[0, at[1]]:.2f}; the plays' loss is least at α = {plays.alpha[best]:.2f}. "
-        f"Right: plays on the plane of two task vectors; the mean of both (star) has {mean:.3f}, "
+        f"Right: plays on the plane of two task vectors; the mean of both has {mean:.3f}, "
         f"they themselves {alone[0]:.3f} and {alone[1]:.3f}."
     )
 

@@ -19,7 +19,7 @@ import landscape as ls
 from landscape.results.profile import Profile
 from landscape.tasks.stories import stories
 
-EXTENT, DIRECTIONS, RESOLUTION, STORIES = (0.0, 1.0), 10, 13, 3
+EXTENT, DIRECTIONS, RESOLUTION, STORIES = (0.0, 0.4), 10, 17, 3
 MOST, WORST = "#0072B2", "#D55E00"
 
 
@@ -60,7 +60,7 @@ def main() -> None:
         left, right = figure.axes
         guessing = math.log(len(tokenizer.pieces))
         left.axhline(guessing, color="0.3", linestyle=":", linewidth=0.8)
-        left.annotate("guessing", (0.98, guessing), ha="right", va="bottom", color="0.3")
+        left.annotate("guessing", (0.39, guessing), ha="right", va="bottom", color="0.3")
         left.set(ylabel="nats per token", ylim=(0, 1.6 * metric_of(random, "loss").max()))
         right.set(ylabel="next tokens right", ylim=(0, None))
         right.legend(frameon=False)

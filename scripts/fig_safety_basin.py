@@ -32,7 +32,7 @@ def main() -> None:
         print(f"Nothing drawn, for want of the trained model or the text. {error}")
         return
     steps = (0, 2, 4) if script.smoke else (0, 10, 60)
-    tokens = tokenizer.encode(text[:40_000])
+    tokens = [token for part in text[:40_000].split("\n\n") for token in tokenizer.encode(part)]
     rows = torch.tensor(tokens[: len(tokens) // 64 * 64]).view(-1, 64)
     run = script.run_on(
         "stories260K tuned on Shakespeare, 64 tokens",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -12,6 +12,9 @@ from jaxtyping import Float32, Float64
 from landscape.base.layout import Layout
 from landscape.base.provenance import fingerprint
 from landscape.base.result import Result
+
+Normalization = Literal["filter", "layer", "gaussian", "none"]
+NORMALIZATIONS = ("filter", "layer", "gaussian", "none")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

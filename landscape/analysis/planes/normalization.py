@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from landscape.base.layout import Entry, Layout
-from landscape.objective.vectors.seeded import NORMALIZATIONS
+from landscape.results.seeded import NORMALIZATIONS
 
 
 def of_filters(layout: Layout, entry: Entry, vector: np.ndarray) -> np.ndarray:

@@ -19,12 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from landscape.analysis.planes.normalization import check_normalization, normalize
-from landscape.analysis.planes.seeded import recipe, still_tensors
 from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.vector import Vector, layout_of
-from landscape.objective.vectors.seeded import Normalization
 from landscape.results.affine import Line, Plane, affine
-from landscape.results.seeded import SeededLine, SeededPlane
+from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
@@ -180,6 +178,8 @@ def _recipe(
     ignore: Sequence[Kind],
     select: str | None,
 ) -> dict[str, Any]:
+    from landscape.analysis.planes.seeded import recipe, still_tensors  # it loads torch
+
     if not hasattr(objective, "problem"):
         _parameters(objective)  # says what is expected
     check_normalization(normalization)

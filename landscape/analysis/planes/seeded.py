@@ -12,12 +12,12 @@ from torch import Tensor
 from landscape.base.layout import Entry
 from landscape.base.provenance import provenance
 from landscape.objective.vectors.seeded import (
-    Normalization,
     SeededVector,
     norms_by_name,
     number_at,
     probed,
 )
+from landscape.results.seeded import Normalization
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective

@@ -144,10 +144,14 @@ class Making:
         key = each.entry.name, rows.start, rows.stop, k
         if key in self._parts:
             return self._parts[key]
-        found = self.family.part(k, each.entry, rows, each.own)
-        if self.shared and not (k is None and self.family.origin is None):
-            self._parts[key] = found
-        return found
+        if self.shared:  # all at once: what comes from files is read once for all of them
+            first = () if self.family.origin is None else (None,)
+            for j in (*first, *range(len(self.family.directions))):
+                part = self.family.part(j, each.entry, rows, each.own)
+                self._parts[each.entry.name, rows.start, rows.stop, j] = part
+        if key in self._parts:
+            return self._parts[key]
+        return self.family.part(k, each.entry, rows, each.own)
 
     def _count(
         self, each: Streamed, rows: slice, theta: Tensor, origin: Tensor, rounded: Tensor

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +21,8 @@ from landscape.base.names import plain_name
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.lazy import Vectors, vectors_of
 from landscape.objective.vectors.philox import key_of, normals
-from landscape.results.seeded import SeededLine, SeededPlane
+from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
-Normalization = Literal["filter", "layer", "gaussian", "none"]
-NORMALIZATIONS = ("filter", "layer", "gaussian", "none")
 PROBES = 64
 
 
