@@ -136,6 +136,20 @@ def test_what_is_not_followed_is_pinned_and_named() -> None:
     assert any("7 units" in said and "cumsum" in said for said in found.pinned)
 
 
+def test_a_layer_whose_units_are_not_followed_is_named() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside, self.last = nn.LSTM(10, 5, batch_first=True), nn.Linear(5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.inside(x[:, None])[0][:, -1])
+
+    found, _ = permutable_of(objective_of(Recurrent(), torch.randn(4, 10)))
+    assert not found.groups
+    assert "LSTM inside: not followed" in found.pinned
+
+
 class Residual(nn.Module):
     def __init__(self, stream: int, inner: int, blocks: int) -> None:
         super().__init__()

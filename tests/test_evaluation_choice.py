@@ -276,3 +276,40 @@ def test_what_is_being_tried_is_said(monkeypatch, caplog):
         chosen()
     assert "surface: trying sequential, batches of" in caplog.text
     assert "so far" in caplog.text
+
+
+class Rare(nn.Module):
+    """Reads a layer's weights itself, for samples of which the first are none."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        rare = x[:, :1] > 1
+        out = self.head(torch.tanh(self.layer(x)))
+        return out + rare * self.layer.weight.sum() if rare.any() else out
+
+
+def rare(strategy=None):
+    torch.manual_seed(0)
+    x = torch.zeros(200, 5)
+    x[33] = 9.0
+    objective = ls.Objective(
+        Rare(), lambda model, batch: model(batch).square().sum(1), x, strategy=strategy
+    )
+    surface = ls.loss_surface(objective, ls.random_plane(objective, seed=0), resolution=5)
+    return objective, surface.loss
+
+
+def test_a_way_that_is_wrong_for_a_sample_it_was_not_tried_on_is_not_used(remembering, monkeypatch):
+    wanted = rare("sequential")[1]
+    monkeypatch.setattr(trials.Trials, "_check", lambda *given: None)  # as if it were not among few
+    with pytest.raises(ValueError, match="for some of the samples"):
+        rare("linear")
+    monkeypatch.setattr(tuning, "choose", lambda *_, **__: Choice("linear", 200, 8, 1, 1e-3))
+    objective, values = rare()
+    assert objective.choice.strategy == "sequential"
+    np.testing.assert_allclose(values, wanted, rtol=1e-6)
+    kept = list(json.loads(remembering.read_text())["choices"].values())
+    assert kept[-1]["strategy"] == "sequential"

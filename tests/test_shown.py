@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import types
+from dataclasses import replace
 
 import explorer_sample as sample
 import numpy as np
@@ -188,3 +189,15 @@ def test_kernels_show_progress(monkeypatch, capsys):
         bar.advance(2)
         bar._bar.refresh()
     assert "2/4" in capsys.readouterr().err
+
+
+def test_no_label_of_a_picture_is_cut_off(surface):
+    skewed = replace(surface, gram=surface.gram + 0.1 * surface.gram[0, 0] * np.eye(2)[::-1])
+    for shown in (surface, skewed):
+        figure = ls.plot(shown)[0]
+        figure.draw_without_rendering()
+        ax = figure.axes[0]
+        for label in (ax.xaxis.label, ax.yaxis.label, ax.child_axes[0].yaxis.label):
+            box = label.get_window_extent()
+            assert (box.min >= figure.bbox.min).all(), label
+            assert (box.max <= figure.bbox.max).all(), label

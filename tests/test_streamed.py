@@ -189,6 +189,36 @@ def test_the_model_is_given_back_after_anything(chunk, stop):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+class Rare(nn.Module):
+    """Reads a layer's weights itself, for samples of which the first are none."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        out = self.head(torch.tanh(self.layer(x)))
+        rare = x[:, :1] > 1
+        if rare.any():
+            out = out + rare * (self.layer.weight > 0).sum()  # of NaN a number
+        return out
+
+
+def rare(strategy, **options):
+    torch.manual_seed(0)
+    x = torch.zeros(40, 5)
+    x[33] = 2.0
+    objective = ls.Objective(
+        Rare(), lambda model, batch: model(batch).square().sum(1), x, strategy=strategy, **options
+    )
+    return ls.loss_surface(objective, resolution=3).loss
+
+
+def test_a_weight_that_only_later_samples_read_elsewhere_is_refused():
+    with pytest.raises(ValueError, match="read where they were not seen"):
+        rare("streamed", batch_size=10)
+
+
 def test_refused_where_it_cannot_be():
     model, loss, data = tied()
 

@@ -23,6 +23,7 @@ from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.problem import Problem
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.chunks import measure_chunks
+from landscape.objective.strategies.confirmed import confirms, telling
 from landscape.objective.strategies.work import Work
 from landscape.objective.tuning import Tuning
 from landscape.objective.working import working
@@ -232,15 +233,36 @@ class Restriction:
             if totals.is_cuda:
                 torch.cuda.synchronize(totals.device)  # the time that it took may be asked for
 
-        begin, promise = 0, self.tuning.promise
+        begin = 0
+        if self.tuning.to_confirm(self.problem, choice):
+            begin = min(choice.chunk, len(coordinates))
+            measure(choice, slice(0, begin))
+            agreed = self._agrees(work, coordinates[:begin], totals[:, :begin])
+            choice = self.tuning.confirmed(self.problem, choice, agreed=agreed)
+            begin = begin if agreed else 0
+        promise = self.tuning.promise
         if promise is not None and promise.chosen is choice:
-            begin = promise.check(measure, len(coordinates))
+            first = begin
+
+            def later(way: Choice, part: slice) -> None:
+                measure(way, slice(first + part.start, first + part.stop))
+
+            begin += promise.check(later, len(coordinates) - begin)
             if self.tuning.promise is not promise:  # memory was short
                 choice = self.tuning.choice or choice
             elif promise.checked:
                 choice = self.tuning.proven()
         if begin < len(coordinates):
             measure(choice, slice(begin, None))
+
+    def _agrees(self, work: Work, coordinates: np.ndarray, totals: Tensor) -> bool:
+        """Whether the plain strategy gives the same totals at one of these points."""
+        if (index := telling(coordinates, totals)) is None:
+            return True
+        place = slice(index, index + 1)
+        exact, computed = torch.zeros_like(totals[:, place]), np.zeros(1, bool)
+        self._measure(work, self.tuning.plain, coordinates[place], exact, computed, None)
+        return confirms(totals[:, place], exact, work.rounding)
 
     def _spot_check(
         self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int

@@ -15,7 +15,7 @@ from landscape.objective.free_memory import free_bytes
 from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.readers import readers_of
-from landscape.objective.lending.stream import Stream
+from landscape.objective.lending.stream import ELSEWHERE, Stream
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.precision import float_types
 from landscape.objective.problem import Problem
@@ -128,10 +128,7 @@ def _check_same(stream: Stream, wanted: Any, run: Callable[[], Any]) -> None:
     finally:
         stream.use(None)
     if not all(map(_same, _tensors(wanted), _tensors(found))):
-        raise ValueError(
-            "Weights that come and go module by module (strategy 'streamed') give this model other "
-            "numbers: some are read where they were not seen to be. Use strategy='sequential'."
-        )
+        raise ValueError(ELSEWHERE)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

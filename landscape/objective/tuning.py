@@ -21,6 +21,7 @@ from landscape.objective.metrics import Metric
 from landscape.objective.policies.precision import arithmetic
 from landscape.objective.problem import Problem
 from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
+from landscape.objective.strategies.confirmed import to_confirm
 from landscape.objective.strategies.promise import Promise
 from landscape.objective.strategies.remembered import key_of, remember
 from landscape.objective.strategies.repeatable import check_repeatable
@@ -28,7 +29,7 @@ from landscape.objective.strategies.search import choose, plain_seconds, recall
 from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
 
-_OF_THIS_PROCESS = ("_lock", "_natures", "_programs", "_readers")
+_OF_THIS_PROCESS = ("_lock", "_natures", "_programs", "_readers", "_confirmed")
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
 
 
@@ -71,6 +72,7 @@ class Tuning:
         self._natures: dict[tuple[int, ...], tuple[Mapping[str, Metric], Nature]] = {}
         self._programs: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
         self._readers: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
+        self._confirmed: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict[str, int]]] = {}
 
     @property
     def asked(self) -> str | None:
@@ -197,6 +199,33 @@ class Tuning:
             points = max(len(coordinates), self._asked // data.size)
             self.promise = Promise(self.choice, self.plain, seconds, points)
 
+    def to_confirm(self, problem: Problem, choice: Choice) -> bool:
+        """Whether a way is still to be compared with the plain one on so many samples."""
+        with self._lock:
+            known = self._confirmed.setdefault(_key(problem), (problem.metrics, {}))[1]
+            return to_confirm(choice) and known.get(_way(choice), 0) < problem.data.size
+
+    def confirmed(self, problem: Problem, choice: Choice, *, agreed: bool) -> Choice:
+        """What to go on with, once a way was compared on all samples.
+
+        Raises:
+            ValueError: If a way that was asked for has other numbers.
+        """
+        with self._lock:
+            if agreed:
+                self._confirmed[_key(problem)][1][_way(choice)] = problem.data.size
+                same = self.choice is not None and self.choice.strategy == choice.strategy
+                return self.choice if same and self.choice is not None else choice
+            if self.strategy is not None and self.strategy != "sequential":
+                raise ValueError(
+                    f"strategy {self.strategy!r} cannot be used here: its numbers differ from the "
+                    "plain strategy's, for some of the samples. Leave strategy out."
+                )
+            self.choice, self.promise = self.plain, None
+            if self._key:
+                remember(self._key, replace(self.plain, seconds=choice.seconds))
+            return self.plain
+
     def proven(self) -> Choice:
         """What to go on with, once the choice's promise was checked; a broken one is forgotten."""
         with self._lock:
@@ -307,6 +336,10 @@ def check_strategy(name: str | None) -> None:
     """
     if name is not None and name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {name!r}.")
+
+
+def _way(choice: Choice) -> str:
+    return f"{choice.strategy}, {choice.threads > 1}"
 
 
 def _key(problem: Problem) -> tuple[int, ...]:

@@ -67,6 +67,8 @@ def working(
             if streamed
             else nullcontext(),
         ):
+            if loan.stream is not None:
+                metrics = {name: loan.stream.watched(each) for name, each in metrics.items()}
             yield Work(
                 loan,
                 metrics,

@@ -52,6 +52,10 @@ class Pictures(Sequence[Figure]):
 
     def __init__(self, figures: Sequence[Figure], sentences: Sequence[str]) -> None:
         self.figures, self.sentences = tuple(figures), tuple(sentences)
+        for figure in self.figures:
+            # The layout is solved before equal axes shrink; a second pass makes room for labels.
+            if any(ax.get_aspect() != "auto" for ax in figure.axes):
+                figure.draw_without_rendering()
 
     def __len__(self) -> int:
         return len(self.figures)

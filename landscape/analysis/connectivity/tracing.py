@@ -152,6 +152,7 @@ class _Follow(fx.Interpreter):
             harmless = n.target in ("size", "dim", getattr)
             if not harmless:
                 self._pin(n, f"{n.target} is not followed")
+                self._tell(n)
         return result
 
     def _pin(self, node: fx.Node, why: str) -> tuple[_Label, ...]:
@@ -159,6 +160,12 @@ class _Follow(fx.Interpreter):
             for label in self.values[given].axes if given in self.values else ():
                 self.channels.pin(label, why)
         return ()
+
+    def _tell(self, node: fx.Node) -> None:
+        """Name a layer whose own units are not followed."""
+        called = self.fetch_attr(str(node.target)) if node.op == "call_module" else None
+        if called is not None and next(called.parameters(), None) is not None:
+            self.channels.told.append(f"{type(called).__name__} {node.target}: not followed")
 
     def _axes(self, node: fx.Node, shape: tuple[int, ...]) -> tuple[_Label, ...]:
         fixed = (_FIXED,) * len(shape)
@@ -175,6 +182,7 @@ class _Follow(fx.Interpreter):
             called = self.fetch_attr(str(node.target)) if node.op == "call_module" else None
             what = getattr(node.target, "__name__", node.target)
             self._pin(node, f"{type(called).__name__ if called else what} is not followed")
+            self._tell(node)
             return fixed
         return axes
 

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from landscape.base.layout import Layout
+from landscape.objective.lending.stream import memory_of
 
 
 def readers_of(
@@ -41,7 +42,7 @@ def readers_of(
     for entry in layout:
         own = named[entry.name].data
         start = int(own.storage_offset())
-        places.setdefault(_memory(own), []).append((start, start + entry.size, entry.name))
+        places.setdefault(memory_of(own), []).append((start, start + entry.size, entry.name))
     seen = _Reading(places)
     with _followed(seen, mine), seen, torch.no_grad():
         returned = run()
@@ -82,7 +83,7 @@ class _Reading(TorchDispatchMode):
         for tensor in tree_leaves((args, kwargs or {})):
             if isinstance(tensor, Tensor):
                 at = tensor.storage_offset()
-                for start, stop, name in self.places.get(_memory(tensor), ()):
+                for start, stop, name in self.places.get(memory_of(tensor), ()):
                     if start <= at < stop:
                         self.found.setdefault(name, {})[id(reader)] = reader
         return func(*args, **(kwargs or {}))
@@ -110,10 +111,3 @@ def _followed(seen: _Reading, mine: set[nn.Module]) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _memory(tensor: Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
-        return 0

@@ -2,7 +2,7 @@
 
 Nothing is copied: right before a module's forward its tensors are made for the point that is
 measured, and right after it they are gone. The model's own storage is set aside and never written.
-In between a parameter is NaN everywhere, so what reads it unseen cannot give a wrong number.
+In between a parameter is NaN everywhere, and whatever takes it, unseen until then, is refused.
 """
 
 from __future__ import annotations
@@ -15,9 +15,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from landscape.base.layout import Entry, Layout
 from landscape.objective.lending.rows import ByRows, by_rows
+
+ELSEWHERE = (
+    "Weights that come and go module by module (strategy 'streamed') give this model other "
+    "numbers: some are read where they were not seen to be. Use strategy='sequential'."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +133,16 @@ class Stream:
                 parameter, _, before = self._placed.pop()
                 parameter.data = before
 
+    def watched(self, metric: Callable[..., Any]) -> Callable[..., Any]:
+        """The same metric, which may read no weight that is not there: later samples can."""
+        absent = frozenset(each.absent.data_ptr() for each in self.parameters.values())
+
+        def call(model: nn.Module, batch: Any) -> Any:
+            with _Refusing(absent):
+                return metric(model, batch)
+
+        return call
+
     def runs_by_rows(self, module: nn.Module) -> bool:
         """Whether a module's weight is made some rows at a time."""
         return module in self._by_rows
@@ -171,6 +188,41 @@ class _Placing:
             return copy.deepcopy(self._own, memo)
         copied = memo[id(self._module)]
         return type(copied).forward.__get__(copied)
+
+
+class _Refusing(TorchDispatchMode):
+    """Refuses operations that take a weight that is not there."""
+
+    def __init__(self, absent: frozenset[int]) -> None:
+        self.absent = absent
+        super().__init__()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not by torch, which loads its compiler for it."""
+        return False
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run an operation; to detach a tensor reads nothing."""
+        if func is not torch.ops.aten.detach.default:
+            for tensor in tree_leaves((args, kwargs)):
+                if isinstance(tensor, Tensor) and memory_of(tensor) in self.absent:
+                    raise ValueError(ELSEWHERE)
+        return func(*args, **(kwargs or {}))
+
+
+def memory_of(tensor: Tensor) -> int:
+    """Where in memory a tensor lies; 0 for one without memory of its own."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0
 
 
 def _streamed(entry: Entry, parameter: nn.Parameter) -> Streamed:
