@@ -313,3 +313,17 @@ def test_a_way_that_is_wrong_for_a_sample_it_was_not_tried_on_is_not_used(rememb
     np.testing.assert_allclose(values, wanted, rtol=1e-6)
     kept = list(json.loads(remembering.read_text())["choices"].values())
     assert kept[-1]["strategy"] == "sequential"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"batch_size": 50}, {"batch_size": 100}), ({"strategy": "linear"}, {"strategy": "stacked"})],
+)
+def test_what_was_asked_for_is_used_whatever_the_file_says(remembering, asked, said):
+    chosen(**asked)
+    kept = json.loads(remembering.read_text())
+    for entry in kept["choices"].values():
+        entry.update(said)
+    remembering.write_text(json.dumps(kept))
+    choice = chosen(**asked)[0]
+    assert all(getattr(choice, name) == value for name, value in asked.items())

@@ -178,3 +178,16 @@ def test_few_samples_are_those_that_differ():
     batch, form = few
     assert form.samples == len(batch["mask"]) == 8
     assert batch["mask"].sum(1)[0] == 2  # padded ones come first, apart from the full ones
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [torch.ones(3, 2).to_sparse(), torch.ones(2, 2).to_sparse()],
+        [(torch.ones(4, 2), torch.ones(3, 2)), (torch.ones(5, 2), torch.ones(3, 2))],
+    ],
+    ids=["sparse", "point sets"],
+)
+def test_samples_of_batches_that_cannot_be_cut_are_refused_in_one_line(batches):
+    with pytest.raises(ValueError, match="batches that can be cut"):
+        held(batches).part(np.arange(2))

@@ -182,7 +182,15 @@ class Tuning:
         size = data.batch_size if fixed or self.batch_size is not None else None
         seconds = data.size * (self._seconds or 0)
         self._key = key_of(work, data, len(coordinates), (self.strategy, size))
-        self.choice = recall(self._key, work, data, coordinates, batch_size=size)
+        asked = self.strategy
+        self.choice = recall(
+            self._key,
+            work,
+            data,
+            coordinates,
+            strategy=asked,
+            batch_size=size if data.joined else None,
+        )
         if self.choice is None:
             self.choice = choose(
                 work,

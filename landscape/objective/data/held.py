@@ -184,7 +184,18 @@ class HeldData:
         return cut(self._whole, self._form, index)
 
     def part(self, index: np.ndarray) -> HeldData:
-        """Some of the samples, copied, as data of their own drawn from the same population."""
+        """Some of the samples, copied, as data of their own drawn from the same population.
+
+        Those of batches that do not fit together stay in the order of the batches.
+
+        Raises:
+            ValueError: If the batches cannot be cut.
+        """
+        if not self.joined and not self._cuttable:
+            raise ValueError(
+                "Single samples can only be taken from batches that can be cut; pass only the "
+                "batches to measure on, for example list(loader)[:8]."
+            )
         part = copy.copy(self)
         part._cut_to(index)
         return part
@@ -230,6 +241,7 @@ class HeldData:
             self._whole = self.take(torch.from_numpy(index))
             self._form = self._form._replace(samples=len(index))
         else:
+            index = np.asarray(index)
             ends = np.cumsum([0, *self._counts])
             mine = [index[(a <= index) & (index < b)] - a for a, b in pairwise(ends)]
             parts = zip(self._batches, forms_of(self._batches), mine, strict=True)

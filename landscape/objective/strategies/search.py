@@ -98,11 +98,22 @@ def choose(
 
 
 def recall(
-    key: str, work: Work, data: HeldData, coordinates: np.ndarray, *, batch_size: int | None = None
+    key: str,
+    work: Work,
+    data: HeldData,
+    coordinates: np.ndarray,
+    *,
+    strategy: str | None = None,
+    batch_size: int | None = None,
 ) -> Choice | None:
-    """What was chosen for the same work before, if it gives the plain strategy's numbers here."""
+    """What was chosen for the same work before, if it gives the plain strategy's numbers here.
+
+    A file that says another strategy or batch size than the one that was asked for is not believed.
+    """
     known = remembered.recalled(key)
     if known is None or data.joined == (known.batch_size is None):
+        return None
+    if strategy not in (None, known.strategy) or batch_size not in (None, known.batch_size):
         return None
     trials = Trials(work, data, coordinates, known.seconds, batch_size)
     return known if trials.agrees(known) else None
