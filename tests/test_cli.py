@@ -198,6 +198,7 @@ def test_users_own_task(cli):
         ("record digit/mlp --optimizer sgd", "Did you mean digits/mlp?"),
         ("record digits/vgg99 --optimizer sgd", "Models for digits: mlp, conv"),
         ("record nowhere:task --optimizer sgd", "cannot be imported"),
+        ("record nowhere.py:task --optimizer sgd", "without .py: nowhere:task."),
         ("record digits/mlp --optimizer sgd --steps 0", "steps must be at least 1; got 0"),
         ("record digits/mlp --optimizer sgd --lr -1", "lr must be positive"),
         ("record digits/mlp --optimizer sgd --device tpu", "must be one of auto, cpu, cuda"),

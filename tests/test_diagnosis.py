@@ -38,6 +38,7 @@ def test_nothing_stands_out_in_a_healthy_run(tmp_path):
     found = ls.diagnose(trained(tmp_path / "a.h5"))
     assert found.standing_out == ()
     assert found.sentences() == [f"nothing stands out among {len(found.check) - 1} checks of 10"]
+    assert str(found) == f"{found.name}:\n  {found.sentences()[0]}"
     found.save(tmp_path / "r.h5", "diagnosis/a")
     again = ls.load_results(tmp_path / "r.h5")["diagnosis/a"]
     assert again.check == found.check

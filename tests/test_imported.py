@@ -17,6 +17,7 @@ from torch import nn
 
 import landscape as ls
 from landscape.cli import main
+from landscape.exchange.checkpoints.content import content_of
 from landscape.exchange.checkpoints.sharded import load_sharded
 from landscape.exchange.checkpoints.state import load_state
 
@@ -365,3 +366,11 @@ def test_a_model_that_ties_what_a_checkpoint_does_not_is_refused(tmp_path):
         ls.import_checkpoints([tmp_path / "a.pt"], tmp_path / "run.h5", model=model)
     torch.save({**state, "head.weight": state["embed.weight"].clone()}, tmp_path / "a.pt")
     ls.import_checkpoints([tmp_path / "a.pt"], tmp_path / "run.h5", model=model)
+
+
+def test_buffers_are_not_called_unknown_where_parameters_are_missing():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    state = model.state_dict()
+    del state["0.bias"]
+    with pytest.raises(ValueError, match=r"1 missing \(first: 0\.bias\)\.$"):
+        content_of(model, state)

@@ -119,6 +119,34 @@ def test_true_loss_uses_the_recorded_statistics(tmp_path):
     objective = ls.Objective(
         model, lambda m, batch: m.held.expand(len(batch[0])), (torch.zeros(2),)
     )
-    path = ls.project(run, ls.pca_plane(run), objective=objective)
+    with pytest.warns(UserWarning, match=r"ls\.restore"):  # 9 is not of the run
+        path = ls.project(run, ls.pca_plane(run), objective=objective)
     assert path.loss.tolist() == [1, 2, 4]
     assert path.in_plane_loss.tolist() == [9, 9, 9]
+
+
+def test_a_model_without_the_statistics_of_the_run_is_told(tmp_path):
+    def net():
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+
+    torch.manual_seed(0)
+    data, model, fresh = torch.randn(32, 3), net(), net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer):
+        for _ in range(3):
+            optimizer.zero_grad()
+            (model(data) - data[:, :1]).square().mean().backward()
+            optimizer.step()
+    run = ls.Trajectory(tmp_path / "run.h5")
+    plane = ls.pca_plane(run, origin="final")
+    of = {
+        name: ls.Objective(held, lambda m, b: m(b[0]).square().mean(dim=1), (data,))
+        for name, held in (("own", model), ("fresh", fresh))
+    }
+    path = ls.project(run, plane, objective=of["own"])
+    assert path.in_plane_loss[-1] == pytest.approx(path.loss[-1])
+    with pytest.warns(UserWarning, match=r"statistics of 'SGD'.*ls\.restore"):
+        ls.project(run, plane, objective=of["fresh"])
+    ls.restore(fresh, run)
+    again = ls.project(run, plane, objective=of["fresh"])
+    np.testing.assert_array_equal(again.in_plane_loss, path.in_plane_loss)

@@ -24,6 +24,7 @@ from landscape.results.affine import Plane
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
+    from landscape.results.projection import Projection
     from landscape.results.surface import Surface
 
 
@@ -270,7 +271,15 @@ def _add_path(file: Writing, run: Trajectory, plane: Plane, kind: str, **given: 
     typer.echo(
         f"  {run.name}: the plane shows {100 * shown.shown:.0f} % of its squared "
         f"distance from the origin; at the end it is {shown.residual[-1]:.3g} off the plane"
+        + _heights(shown)
     )
+
+
+def _heights(shown: Projection) -> str:
+    """A run's loss at its end, and the surface's below it: off the plane, or batch norm's."""
+    if shown.loss is None or shown.in_plane_loss is None:
+        return ""
+    return f", its loss {shown.loss[-1]:.3g}, the surface there {shown.in_plane_loss[-1]:.3g}"
 
 
 def _plane(

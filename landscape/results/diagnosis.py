@@ -70,3 +70,7 @@ class Diagnosis(Result):
                 )
         known = int(np.isfinite(self.value).sum())
         return lines or [f"nothing stands out among {known} checks of {len(self.check)}"]
+
+    def __str__(self) -> str:
+        """What `print` shows: the run and its sentences."""
+        return "\n  ".join([f"{self.name}:", *self.sentences()])

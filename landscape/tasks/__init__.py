@@ -96,9 +96,11 @@ def _users_task(name: str, seed: int) -> Task:
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
+        file = module.removesuffix(".py")
+        without = f", without .py: {file.replace('/', '.')}:{attribute}" if file != module else ""
         raise ValueError(
             f"task {name!r} cannot be imported ({error}); give package.module:function, seen "
-            "from the working folder."
+            f"from the working folder{without}."
         ) from error
     try:
         inspect.signature(function).bind(seed=seed)

@@ -17,6 +17,7 @@ from landscape.base.provenance import fingerprint, provenance
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
 from landscape.base.vector import layout_of
+from landscape.objective.matched import matched_buffers
 from landscape.objective.objective import Objective
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import in_units, key_of
@@ -44,7 +45,8 @@ def project(
         plane: The plane; skew and unnormalized directions are handled through its Gram matrix.
         objective: When given, the loss is measured at every shown state (with its recorded
             batch-norm statistics, where there are any and the policy is ``frozen``) and at its
-            projection (with the statistics that a surface on this plane is measured with).
+            projection (with the statistics that a surface on this plane is measured with: those
+            of the model, which a warning says where this plane's only run has others).
         every: Show every n-th state (first and last always).
         warn_below: Warn when the plane shows less than this share of the run's squared distance
             from the origin.
@@ -117,6 +119,7 @@ def project(
             f"from the origin, less than {100 * warn_below:.0f} %: its path is mostly elsewhere.",
             stacklevel=2,
         )
+    _warn_if_foreign(objective, trajectory, plane, shown)
     return Projection(
         name=trajectory.name,
         optimizer=str(trajectory.run.get("optimizer", "")),
@@ -128,6 +131,29 @@ def project(
         shown=share,
         settings=settings,
         provenance=provenance(plane_hash=hashed),
+    )
+
+
+def _warn_if_foreign(
+    objective: Objective | None, trajectory: Trajectory, plane: Plane, shown: np.ndarray
+) -> None:
+    """Warn when the model's buffers are none of those that the plane's only run has learned."""
+    only = len(plane.settings.get("runs", ())) == 1 and len(trajectory.buffers_layout) > 0
+    if not only or objective is None or objective.batch_norm != "frozen":
+        return
+    named = dict(objective.problem.model.named_buffers())
+    held = [named[e.name].detach().cpu().double().flatten() for e in objective.buffers_layout]
+    own = np.concatenate(held) if held else np.zeros(0)
+    if len(shown) > 1 and plane.settings.get("origin") != "initial":
+        shown = shown[1:]  # a fresh model holds those of the start
+    for index in shown[::-1]:  # most often it is the last
+        held_then = matched_buffers(objective.problem, trajectory.buffers(int(index)), moves=False)
+        if held_then is None or np.array_equal(held_then, own, equal_nan=True):
+            return
+    warnings.warn(
+        f"The model does not hold the batch-norm statistics of {trajectory.name!r}, and a surface "
+        "on this plane is measured with the model's: call ls.restore(model, trajectory) before.",
+        stacklevel=3,
     )
 
 

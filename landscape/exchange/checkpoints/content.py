@@ -51,7 +51,9 @@ def content_of(model: nn.Module, state: Mapping[str, Tensor]) -> Content:
     theirs = _layout(real)
     pairs = Layout.joined((*trained, *frozen, *buffers)).pairs(theirs)
     if any(entry.name not in pairs for entry in trained):
-        raise ValueError(f"The checkpoint is of another model: {trained.differences(theirs)}.")
+        held = {pairs[entry.name].name for entry in (*frozen, *buffers) if entry.name in pairs}
+        rest = _layout({name: tensor for name, tensor in real.items() if name not in held})
+        raise ValueError(f"The checkpoint is of another model: {trained.differences(rest)}.")
     taken = {entry.name for entry in pairs.values()}
     twins = {alias for e in (*trained, *frozen) for alias in map(plain_name, e.aliases)}
     name, entry = next(iter(pairs.items()))
