@@ -22,7 +22,8 @@ TEXTS = sorted(
 ) + sorted(path for path in ROOT.glob("*.*") if path.is_file())
 # What is installed or added and called `landscape` alone, or `landscape[extra]` anywhere.
 STRANGER = re.compile(
-    r"\b(?:pip3?|uv|pipx|conda)\b[^\n`&;]*?\b(?:install|add)\b[^\n`&;]*?[ \t'\"]landscape(?![-\w/.:])"
+    r"\b(?:pip3?|uv|pipx|conda)\b[^\n`&;]*?\b(?:install|add)\b"
+    r"[^\n`&;]*?[ \t'\"]landscape(?![-\w/.:])"
     r"|(?<![\w.-])landscape\[[a-z,]+\]"
 )
 
