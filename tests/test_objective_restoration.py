@@ -218,6 +218,9 @@ def test_ctrl_c_gives_the_model_back_with_what_was_measured(delay):
             def expect(self, seconds):
                 pass
 
+            def say(self, what):
+                pass
+
             def advance(self, count=1):
                 self.started.set()
 

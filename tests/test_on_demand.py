@@ -47,7 +47,7 @@ def test_a_slice_and_a_point(asked):
     assert [len(profile.alpha) for profile in found] == [3, 5, 9]
     theta = plane.origin + 0.5 * plane.directions[0] + 0.375 * plane.directions[1]
     (point,) = measured_on_demand(objective, plane, Request("point", (0.5, 0.375)))
-    exact = objective.at(theta).mean[0]
+    exact = objective.at(theta).mean[0, 0]
     assert found[-1].settings["asked"] == "slice"
     np.testing.assert_allclose([found[-1].loss[0, 6], point.loss[0, 0]], exact, rtol=1e-5)
 

@@ -98,14 +98,14 @@ def measures(
         objective = ls.Objective(model, loss, data, **chosen)
         vector = objective.parameters()
         plane = ls.random_plane(vector, objective.layout)
-        single = objective.at(vector).mean[0, 0]
-        assert single == pytest.approx(want, rel=relative), f"at a single point, {strategy}"
         try:
+            single = objective.at(vector).mean[0, 0]
             surface = ls.loss_surface(objective, plane, extent=0.5, resolution=3)
         except ValueError as error:
             if strategy is None or "cannot be used here" not in str(error):
                 raise
             continue
+        assert single == pytest.approx(want, rel=relative), f"at a single point, {strategy}"
         assert surface.loss[1, 1] == pytest.approx(want, rel=relative), f"in a surface, {strategy}"
         assert np.ptp(surface.loss) > 0, f"a flat surface, {strategy}"
         agreeing += [strategy] if strategy else []

@@ -170,6 +170,13 @@ class Stream:
             parameter.data = values
 
 
+TRANSFORMED = (
+    "Weights that come and go module by module (strategy 'streamed') cannot be used here: the loss "
+    "transforms the model by torch.func, which keeps weights for later. With strategy='sequential' "
+    "all of them are copied."
+)
+
+
 class _Placing:
     """A forward that runs with the weights of the point; a copy of the module has its own."""
 
@@ -178,6 +185,8 @@ class _Placing:
         self._forward = module.forward if own is None else own
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if torch._C._functorch.peek_interpreter_stack() is not None:
+            raise ValueError(TRANSFORMED)
         if (found := self._stream.rows_of(self._module, args, kwargs)) is not None:
             return found
         with self._stream.placing(self._module):
