@@ -147,8 +147,8 @@ class Problem:
             return self._looked(loan)
 
     def _looked(self, loan: Loan) -> Nature:
-        size, common = _LOOK if loan.stream is None else 1, self.common_random_numbers
-        whole, most = self.data.batches(most=1)[0]
+        common, (whole, most) = self.common_random_numbers, self.data.batches(most=1)[0]
+        size = _few_of(most, loan)
         while True:
             few, samples = self.data.batches(size, most=size)[0]
             try:
@@ -161,7 +161,7 @@ class Problem:
                 if not self.data.joined or size == 1:
                     raise
                 size //= 2
-        if samples == most or size < _LOOK:
+        if samples == most or size < _few_of(most, loan):
             return nature
         return look_again(loan, self.metrics, whole, nature, common=common)
 
@@ -171,6 +171,11 @@ class Problem:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, device=state["device"].device)
+
+
+def _few_of(most: int, loan: Loan) -> int:
+    """On how many samples a loss is looked at: of a large model on no more than a batch."""
+    return _LOOK if loan.stream is None else min(_LOOK, most)
 
 
 def problem_of(

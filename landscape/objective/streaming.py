@@ -86,15 +86,11 @@ def placed_by_modules(
     Raises:
         ValueError: If the losses do not allow that.
     """
-    reasons = {
-        "moves the weights": nature.moves,
-        "differentiates": nature.differentiates,
-        "could not be watched": nature.unknown,
-    }
-    if reason := next((text for text, found in reasons.items() if found), ""):
+    differentiates = nature.differentiates or nature.gradients
+    if reason := nature.alone or ("the loss differentiates" if differentiates else ""):
         raise ValueError(
             f"Weights that come and go module by module (strategy 'streamed') cannot be used here: "
-            f"the loss {reason}. With strategy='sequential' all of them are copied."
+            f"{reason}. With strategy='sequential' all of them are copied."
         )
 
     stream = loan.stream
