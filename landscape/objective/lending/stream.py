@@ -185,7 +185,7 @@ class _Placing:
         self._forward = module.forward if own is None else own
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if torch._C._functorch.peek_interpreter_stack() is not None:
+        if torch._C._functorch.peek_interpreter_stack() is not None:  # pyright: ignore
             raise ValueError(TRANSFORMED)
         if (found := self._stream.rows_of(self._module, args, kwargs)) is not None:
             return found
