@@ -139,7 +139,9 @@ def curvature(device: str, smoke: bool) -> Iterator[Row]:
         product = statistics.median(seconds(lambda: matrix @ vector, device) for _ in range(ROUNDS))
     yield f"ResNet-{depth}, a product with the Hessian", f"{1e3 * product:.1f} ms"
     found: list[ls.Spectrum] = []
-    wanted = {"top": 2, "bottom": 0} if smoke else {"top": 5, "bottom": 0, "tolerance": 1e-4}
+    wanted: dict[str, Any] = (
+        {"top": 2, "bottom": 0} if smoke else {"top": 5, "bottom": 0, "tolerance": 1e-4}
+    )
     taken = seconds(lambda: found.append(ls.hessian_spectrum(objective, **wanted)), device)
     yield "its largest eigenvalues", f"{taken:.1f} s, {found[0].products} products"
 
@@ -148,7 +150,7 @@ def large(device: str, smoke: bool) -> Iterator[Row]:
     """A bfloat16 GPT-2 of 1.3 billion parameters, streamed: time and memory beside the model."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    sizes = {"n_layer": 2, "n_head": 2, "n_embd": 32, "vocab_size": 200} if smoke else {
+    sizes: dict[str, Any] = {"n_layer": 2, "n_head": 2, "n_embd": 32, "vocab_size": 200} if smoke else {
         "n_layer": 24, "n_head": 16, "n_embd": 2048,
     }  # fmt: skip
     torch.manual_seed(0)
