@@ -13,6 +13,7 @@ from landscape.analysis.surface import unmeasured
 from landscape.base.provenance import provenance
 from landscape.base.settings import joined
 from landscape.objective.objective import Objective
+from landscape.objective.policies.statistics import whose
 from landscape.objective.restriction import Restriction
 from landscape.results.affine import Plane
 from landscape.results.profile import Profile
@@ -168,6 +169,6 @@ def _profile(
     return Profile(
         alpha=alpha, metrics=objective.names, values=found[0][None].copy(),
         standard_error=found[1][None].copy(), names=(name,), label="share of the way",
-        settings=joined(plane.settings, objective.settings, {"asked": request.kind}),
+        settings=joined(whose(objective, plane.settings), objective.settings, {"asked": request.kind}),
         provenance=provenance(),
     )  # fmt: skip

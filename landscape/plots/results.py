@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from landscape.base.files import expanded
 from landscape.base.result import Result
+from landscape.base.statistics import said_of
 from landscape.plots import venues
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.barriers import plot_barriers
@@ -147,6 +148,8 @@ def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projecti
         farthest = np.fmax.reduce([np.fmax.reduce(p.residual) for p in paths.values()])
         if not np.isnan(farthest):
             sentence += f"; the runs are up to {farthest:.2g} away from the plane"
+        if whose := said_of(surface.settings, [p.settings for p in paths.values()]):
+            sentence += f"; batch norm uses the running statistics of {whose}"
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
     return _Drawing(slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
 

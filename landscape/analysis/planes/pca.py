@@ -9,6 +9,7 @@ import numpy as np
 
 from landscape.base.layout import Layout
 from landscape.base.runs.trajectory import Trajectory
+from landscape.base.statistics import recorded_with
 from landscape.base.vector import Vector
 from landscape.results.affine import BLOCK_BYTES, Plane, affine, inner
 
@@ -104,6 +105,7 @@ def pca_plane(
         "explained_per_run": np.transpose(per_run).tolist(),
         "normalization": "none",
         "origin": origin,
+        **recorded_with(*_learned(runs, origin)),
         "box": [float(f(points[:, axis])) for axis in (0, 1) for f in (np.min, np.max)],
     }
     return Plane(
@@ -111,6 +113,11 @@ def pca_plane(
         explained=values[:2] / (weights * np.diag(gram)).sum(),
         explained_null=null,
     )
+
+
+def _learned(runs: Sequence[Trajectory], origin: Origin) -> list[np.ndarray]:
+    """States whose statistics suit a plane: the ends of the runs, and the start that lies at 0."""
+    return [*([runs[0].initial] if origin == "initial" else []), *(run.final for run in runs)]
 
 
 def _common_layout(runs: Sequence[Trajectory]) -> Layout:
