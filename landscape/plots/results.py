@@ -18,6 +18,7 @@ from landscape.plots import venues
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.barriers import plot_barriers
 from landscape.plots.curvature import curvature_drawings
+from landscape.plots.diagnosis import plot_diagnosis
 from landscape.plots.file_names import slug, unused
 from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
@@ -33,6 +34,7 @@ from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.barriers import Barriers
 from landscape.results.curves import Barrier
+from landscape.results.diagnosis import Diagnosis
 from landscape.results.gradients import GradientHistogram
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
@@ -238,6 +240,11 @@ def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         plot_walk_statistics(statistics, ax=figure.add_subplot())
         sentence = f"Shares of segments of the walk of {statistics.name} with a property."
         yield _Drawing(slug(name), figure, sentence, {name: statistics})
+    for name, diagnosis in _all(results, Diagnosis).items():
+        figure = Figure()
+        plot_diagnosis(diagnosis, ax=figure.add_subplot())
+        sentence = f"What stands out in {diagnosis.name}: {'; '.join(diagnosis.sentences())}."
+        yield _Drawing(slug(name), figure, sentence, {name: diagnosis})
     for name, rate in _all(results, AdaptiveRate).items():
         figure = Figure()
         plot_adaptive_rate(rate, ax=figure.add_subplot())

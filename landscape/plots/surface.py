@@ -238,7 +238,9 @@ def _finish(ax: Axes, surface: Surface, metric: str, paths: Sequence[Projection]
     notes += rounded_away(surface.rounding)
     errors = surface.provenance.get("observed_error")
     error = errors.get(metric) if isinstance(errors, dict) else None
-    write_above(ax, (conditions(measured_with(surface, paths), error=error) + notes).removeprefix(" · "))
+    write_above(
+        ax, (conditions(measured_with(surface, paths), error=error) + notes).removeprefix(" · ")
+    )
 
 
 def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray, place: Transform) -> None:

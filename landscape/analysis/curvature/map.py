@@ -96,7 +96,12 @@ def curvature_map(
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1)
     grid[1::2] = grid[1::2, ::-1]  # to and fro, so that the next point is a neighbour
     hashed = fingerprint(plane.origin, plane.directions)
-    settings = {**whose(objective, plane.settings, buffers), **objective.settings, "tolerance": tolerance, "seed": seed}
+    settings = {
+        **whose(objective, plane.settings, buffers),
+        **objective.settings,
+        "tolerance": tolerance,
+        "seed": seed,
+    }
     if tensors is not None:
         settings["tensors"] = tensors
     if buffers is not None:

@@ -92,7 +92,12 @@ def hessian_spectrum(
     part = objective
     if samples is not None and samples < objective.data.size:
         part = objective.subset(samples, seed=seed)
-    settings = {**whose(objective, point, buffers), **part.settings, "tolerance": tolerance, "seed": seed}
+    settings = {
+        **whose(objective, point, buffers),
+        **part.settings,
+        "tolerance": tolerance,
+        "seed": seed,
+    }
     if tensors is not None:
         settings["tensors"] = tensors
     found: Spectrum | None = None
