@@ -166,9 +166,10 @@ def _profile(
 ) -> Profile:
     ends = [request.place[:2], request.place[2:]] if request.kind == "slice" else [request.place]
     name = " to ".join(f"({x:.3g}, {y:.3g})" for x, y in ends)
+    told = joined(whose(objective, plane.settings), objective.settings)
     return Profile(
         alpha=alpha, metrics=objective.names, values=found[0][None].copy(),
         standard_error=found[1][None].copy(), names=(name,), label="share of the way",
-        settings=joined(whose(objective, plane.settings), objective.settings, {"asked": request.kind}),
+        settings=joined(told, {"asked": request.kind}),
         provenance=provenance(),
     )  # fmt: skip
