@@ -182,6 +182,46 @@ def test_what_programs_read(cli):
     results = json.loads(cli("info run.results.h5 --json")[0])["results"]
     assert results["surface/pca"]["schema"] == "landscape/surface"
     assert any(line.startswith("adam ") for line in json.loads(cli("list --json")[0]))
+    checks = json.loads(cli("diagnose run.h5 -o diagnosed.h5 --json")[0])["run"]
+    assert checks["divergence"]["found"] is False
+    assert {"value", "error", "threshold", "sentence", "remedy"} <= set(checks["rate too high"])
+
+
+def test_the_first_words_of_all(cli, monkeypatch, capsys):
+    assert cli("--version")[0] == f"landscape {ls.__version__}\n"
+    assert cli("-h") == cli("help")
+    monkeypatch.setattr(sys, "argv", ["landscape"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert "Try:" in said.out + said.err
+    for choices in ("[pca|random|eigen]", "[frozen|recalibrated|batch]"):
+        assert choices in "".join(cli("surface -h")[0].split())
+
+
+LATER = {  # what only torch, the data or the run itself tells
+    "record digits/mlp --optimizer adam --option beta1=0.5 -o x.h5": "takes no option beta1; allow",
+    "record mnist/mlp -o x.h5": "landscape data fetch mnist`, or set LANDSCAPE_DATA",
+    "surface run.h5 --task mymodel:task": "cannot be imported (No module named 'mymodel')",
+    "surface run.h5 --device gpu": "torch sees no CUDA device",
+    "walk run.h5 --window 400-500": "holds steps 0 to 40",
+}
+
+
+@pytest.mark.parametrize("line", LATER)
+def test_a_mistake_that_torch_tells_is_one_line_too(line, folder, monkeypatch, capsys):
+    if "gpu" in line and torch.cuda.is_available():
+        pytest.skip("there is one")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("LANDSCAPE_DATA", raising=False)
+    monkeypatch.setattr(sys, "argv", ["landscape", *line.split()])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert LATER[line] in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_completion_knows_names_and_results():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ def diagnose(
     measuring: Measuring = Measuring(),  # noqa: B008
     device: Device = "auto",
     out: Out = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
 ) -> None:
     """Say what stands out in a run: each finding with its number, threshold and what to try.
 
@@ -33,14 +35,18 @@ def diagnose(
     path = inputs.results_path(trajectories, out)
     from landscape.analysis.diagnosis import diagnose as look
 
+    told = {}
     for run in trajectories:
         objective = measuring.objective([run], device=device) if sharpness else None
         found = look(run, objective)
         found.save(path, f"diagnosis/{inputs.run_key(run)}")
+        told[inputs.run_key(run)] = found.as_dict()
+        if as_json:
+            continue
         typer.echo(f"{run.path}: {run.name}, {run.updates} steps")
         for sentence in found.sentences():
             typer.echo(f"  {sentence}")
-    typer.echo(f"next: landscape plot {path}")
+    typer.echo(json.dumps(told, indent=1) if as_json else f"next: landscape plot {path}")
 
 
 COMMANDS = {"diagnose": diagnose}
