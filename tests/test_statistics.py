@@ -49,7 +49,7 @@ def recorded(tmp_path_factory):
 def ways(objective, slow, fast):
     """Everything that measures around recorded states and takes the model's statistics."""
     joint, own = ls.pca_plane([slow, fast]), ls.pca_plane(slow)
-    line = ls.line_between(slow.initial, slow.final)
+    line = ls.random_line(slow.final, objective.layout)
     eigen = {"top": 1, "bottom": 0, "tolerance": 0.1}
     return {
         "surface": lambda: ls.loss_surface(objective, own, resolution=2),
@@ -59,7 +59,7 @@ def ways(objective, slow, fast):
             objective, ls.random_plane(slow.final, objective.layout), resolution=2
         ),
         "through": lambda: ls.loss_surface(
-            objective, ls.plane_through(slow.initial, slow.final, fast.final), resolution=2
+            objective, ls.plane_through(slow.final, 1 * fast.final, 1 * fast.initial), resolution=2
         ),
         "line": lambda: ls.loss_line(objective, line, resolution=2),
         "lines": lambda: ls.loss_line(objective, [line, line], resolution=2),
@@ -87,7 +87,7 @@ def test_the_runs_own_statistics_are_named_and_others_warned_of(recorded, way):
         warnings.filterwarnings("ignore", "The plane shows")
         assert own[way]().settings["statistics"] == "slow, step 4"
         torch.manual_seed(1)
-        with pytest.warns(UserWarning, match=r"batch-norm statistics.*ls\.restore"):
+        with pytest.warns(UserWarning, match=r"batch-norm statistics.*(ls\.restore|buffers=)"):
             result = ways(measured(net()), slow, fast)[way]()
         assert result.settings.get("statistics") in ("another state", None)
         for policy in ("recalibrated", "batch"):
@@ -115,12 +115,35 @@ def test_networks_of_several_runs(recorded):
     objective = measured(model)
     told = ls.barriers(objective, [slow, fast], resolution=3).settings
     assert told["buffers"] == "recorded, interpolated"
-    with pytest.warns(UserWarning, match=r"recorded with fast, step 4, .*pass the runs themselves"):
+    with pytest.warns(
+        UserWarning, match="statistics of fast, step 4 are not .*pass the runs themselves"
+    ):
         ls.barriers(objective, [slow.final, fast.final], resolution=3)
-    with pytest.warns(UserWarning, match="recorded with fast, step 4, .*recalibrated"):
+    with pytest.warns(UserWarning, match="statistics of fast, step 4 are not .*recalibrated"):
         ls.greedy_soup(objective, [slow.final, fast.final])
     both = [slow.buffers(-1), fast.buffers(-1)]
     ls.barriers(objective, [slow.final, fast.final], buffers=both, resolution=3)
+
+
+def test_each_of_several_networks_has_its_own(recorded):
+    slow, fast, model = recorded
+    other = net()
+    ls.restore(other, fast)
+    one, two = measured(model), measured(other)
+    a, b = one.parameters(), two.parameters()
+    for line in (ls.line_between(a, b), ls.line_between(slow.final, fast.final)):
+        with pytest.warns(UserWarning, match="buffers= of both ends"):
+            profile = ls.loss_line(one, line, extent=(0, 1), resolution=2)
+        assert profile.loss[0, 0] == pytest.approx(one.at(a).mean.item())
+        assert profile.loss[0, 1] != pytest.approx(two.at(b).mean.item(), rel=1e-3)
+        ends = [(slow.buffers(-1), fast.buffers(-1))]
+        profile = ls.loss_line(one, line, extent=(0, 1), resolution=2, buffers=ends)
+        assert profile.loss[0, 1] == pytest.approx(two.at(b).mean.item())
+    with pytest.warns(UserWarning, match="recalibrated"):
+        ls.loss_surface(one, ls.plane_through(a, b, slow.initial), resolution=2)
+    ls.loss_surface(measured(model, batch_norm="batch"), ls.plane_through(a, b, slow.initial),
+                    resolution=2)  # fmt: skip
+    ls.loss_line(one, ls.line_along(a, np.asarray(b) - np.asarray(a)), resolution=2)
 
 
 def test_a_file_keeps_what_a_plane_was_made_from(recorded, tmp_path):

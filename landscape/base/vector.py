@@ -22,8 +22,8 @@ class Vector(np.ndarray):
         layout: The layout of the last axis; None gives an array without one.
 
     Attributes:
-        recorded: Tells which statistics were recorded with this state; None for anything that is no
-            recorded state as it is.
+        recorded: Tells by what the statistics are known that belong to this point; None for what is
+            no recorded state, or model's, as it is.
 
     >>> import json
     >>> layout = Layout.from_json(json.dumps([

@@ -47,7 +47,10 @@ def warn_if_foreign(
     *,
     stacklevel: int = 3,
 ) -> None:
-    """Warn where the model's statistics are of none of the states that a place was made from.
+    """Warn where a place is measured with statistics that are not those of its points.
+
+    Around runs (`pca_plane`) those of any of them will do, and are named; through single networks
+    (`line_between`, `plane_through`) each has its own, and is another network with others.
 
     Args:
         objective: What measures.
@@ -55,15 +58,24 @@ def warn_if_foreign(
         buffers: Where they are given, it was said whose are meant.
         stacklevel: As for `warnings.warn`.
     """
-    if buffers is None and whose(objective, settings).get(KEY) == _ANOTHER:
-        names = [str(one.get("of")) for one in _known(settings)]
-        few = "; ".join(names[:3]) + ("; …" if len(names) > 3 else "")
-        warnings.warn(
-            f"The model does not hold the batch-norm statistics recorded with what is measured "
-            f"({few}), and it is measured with the model's own: call ls.restore(model, trajectory) "
-            "before, or say with buffers= whose are meant.",
-            stacklevel=stacklevel + 1,
-        )
+    known = _known(settings)
+    if buffers is not None or objective.batch_norm != "frozen" or not known:
+        return
+    held = own_digest(objective)
+    foreign = [str(one.get("of")) for one in known if one.get("hash") != held]
+    around = "runs" in settings
+    if held is None or not foreign or (around and len(foreign) < len(known)):
+        return
+    if len(known) == 1 or around:
+        remedy = "call ls.restore(model, trajectory) before, or say with buffers= whose are meant"
+    else:
+        remedy = 'give buffers= of both ends of a line, or measure with batch_norm="recalibrated"'
+    few = "; ".join(foreign[:3]) + ("; …" if len(foreign) > 3 else "")
+    warnings.warn(
+        f"The batch-norm statistics of {few} are not those that the model holds, and that all is "
+        f"measured with: {remedy}.",
+        stacklevel=stacklevel + 1,
+    )
 
 
 def warn_if_any_foreign(objective: Objective, vectors: Sequence[Any], remedy: str) -> None:
@@ -80,9 +92,8 @@ def warn_if_any_foreign(objective: Objective, vectors: Sequence[Any], remedy: st
     wrong = [one[KEY][0]["of"] for one in told if whose(objective, one).get(KEY) == _ANOTHER]
     if wrong:
         warnings.warn(
-            f"The model does not hold the batch-norm statistics recorded with {wrong[0]}"
-            f"{f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''}, and measures all with its "
-            f"own: {remedy}.",
+            f"The batch-norm statistics of {'; '.join(wrong[:3])} are not those that the model "
+            f"holds, and that all is measured with: {remedy}.",
             stacklevel=4,
         )
 
