@@ -196,8 +196,12 @@ def test_the_first_words_of_all(cli, monkeypatch, capsys):
     said = capsys.readouterr()
     assert stop.value.code == 2
     assert "Try:" in said.out + said.err
-    for choices in ("[pca|random|eigen]", "[frozen|recalibrated|batch]"):
-        assert choices in "".join(cli("surface -h")[0].split())
+    monkeypatch.setenv("COLUMNS", "150")
+    shown = cli("surface -h")[0]
+    for choices in ("<pca|random|eigen>", "<frozen|recalibrated|batch>"):
+        assert choices in shown
+    for panel in ("What is measured", "Which plane", "What error is accepted", "Who measures"):
+        assert f"─ {panel}" in shown
 
 
 LATER = {  # what only torch, the data or the run itself tells
