@@ -50,7 +50,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def _in_panel(annotation: Any, record: type) -> Any:
+def _in_panel(annotation: Any, record: Any) -> Any:
     """The annotation of an option that the help shows in its record's panel."""
     kind, option, *more = get_args(annotation)
     option = copy.copy(option)
