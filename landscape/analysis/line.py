@@ -53,7 +53,7 @@ def loss_line(
         buffers: For each line the recorded buffers at 0 and at 1, such as
             ``(trajectory.buffers(0), trajectory.buffers(-1))``: batch-norm statistics are then
             interpolated with the weights (and held beyond the ends). None uses the model's,
-            which a warning says where they are of neither end.
+            which a warning says where they are not those of both ends.
         tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
             its range along the line (5 to 95 %).
         seed: Seed of the order of samples, with a tolerance, and the first of `directions`.

@@ -12,6 +12,7 @@ from landscape.base.provenance import fingerprint
 
 KEY = "statistics"  # of settings: what was recorded with a place, then whose a result uses
 _MODEL = "the model that was measured"
+_EACH = ("as recorded", "recorded, interpolated")  # every state has its own
 _RUNNING = ("running_mean", "running_var")
 
 
@@ -59,7 +60,7 @@ def said_of(settings: Mapping[str, Any], paths: Sequence[Mapping[str, Any]] = ()
     'the model that was measured, for all runs'
     """
     buffers = settings.get("buffers")
-    if settings.get("batch_norm") != "frozen" or buffers == "recorded, interpolated":
+    if settings.get("batch_norm") != "frozen" or buffers in _EACH:
         return ""
     for told in (settings.get(KEY), *(path.get(KEY) for path in paths)):
         names = told if isinstance(told, list) else [told]
