@@ -15,7 +15,9 @@ from landscape.analysis.segment import Ends, describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
 from landscape.base.settings import joined, of_all
+from landscape.base.statistics import without
 from landscape.objective.objective import Objective
+from landscape.objective.policies.statistics import warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
@@ -50,7 +52,8 @@ def loss_line(
         resolution: Number of points.
         buffers: For each line the recorded buffers at 0 and at 1, such as
             ``(trajectory.buffers(0), trajectory.buffers(-1))``: batch-norm statistics are then
-            interpolated with the weights (and held beyond the ends). None uses the model's.
+            interpolated with the weights (and held beyond the ends). None uses the model's,
+            which a warning says where they are not those of both ends.
         tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
             its range along the line (5 to 95 %).
         seed: Seed of the order of samples, with a tolerance, and the first of `directions`.
@@ -95,6 +98,8 @@ def loss_line(
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
     for line in lines:
         line.check_filters(objective.layout)
+        if buffers is None:
+            warn_if_foreign(objective, line.settings)
     if tolerance is not None and shard != (0, 1):
         raise ValueError("A tolerance is for whole lines: give no shard.")
     if tolerance is not None and not 0 < tolerance < 1:
@@ -103,10 +108,14 @@ def loss_line(
     told: dict[str, Any] = {"buffers": describe_buffers(objective, recorded=buffers is not None)}
     if tolerance is not None:
         told |= {"tolerance": tolerance, "order_seed": seed}
-    settings = {**joined(of_all([line.settings for line in lines]), objective.settings), **told}
+    where = [
+        whose(objective, line.settings) if buffers is None else without(line.settings)
+        for line in lines
+    ]
+    settings = {**joined(of_all(where), objective.settings), **told}
     folder = None if units is None else Path(units)
     ends = [None] * len(lines) if buffers is None else list(buffers)
-    places = Places(objective, lines, ends, None if folder is None else settings)
+    places = Places(objective, lines, ends, None if folder is None else without(settings))
     with Progress("line", len(lines) * resolution) as progress:
         try:
             if tolerance is None:

@@ -13,6 +13,7 @@ from landscape.analysis.surface import unmeasured
 from landscape.base.provenance import provenance
 from landscape.base.settings import joined
 from landscape.objective.objective import Objective
+from landscape.objective.policies.statistics import whose
 from landscape.objective.restriction import Restriction
 from landscape.results.affine import Plane
 from landscape.results.profile import Profile
@@ -165,9 +166,10 @@ def _profile(
 ) -> Profile:
     ends = [request.place[:2], request.place[2:]] if request.kind == "slice" else [request.place]
     name = " to ".join(f"({x:.3g}, {y:.3g})" for x, y in ends)
+    told = joined(whose(objective, plane.settings), objective.settings)
     return Profile(
         alpha=alpha, metrics=objective.names, values=found[0][None].copy(),
         standard_error=found[1][None].copy(), names=(name,), label="share of the way",
-        settings=joined(plane.settings, objective.settings, {"asked": request.kind}),
+        settings=joined(told, {"asked": request.kind}),
         provenance=provenance(),
     )  # fmt: skip

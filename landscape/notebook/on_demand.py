@@ -27,11 +27,13 @@ from landscape.results.surface import Surface
 try:
     import anywidget
     import traitlets
-except ImportError as error:
-    raise ImportError(f"ls.OnDemand needs anywidget ({error}): {install('notebook')}") from error
+except ImportError as _error:
+    raise ImportError(f"ls.OnDemand needs anywidget ({_error}): {install('notebook')}") from _error
+
+_Widget: Any = anywidget.AnyWidget  # what it inherits has no types
 
 
-class OnDemand(anywidget.AnyWidget):
+class OnDemand(_Widget):
     """The explorer page in a notebook, on which one asks for more: a region, a slice, a point.
 
     The kernel measures what was asked for, coarse first, in a thread of its own; the newest request
@@ -69,8 +71,8 @@ class OnDemand(anywidget.AnyWidget):
     """
 
     _esm = files("landscape.notebook").joinpath("widget.js").read_text("utf-8")
-    page = traitlets.Unicode().tag(sync=True)
-    content = traitlets.Unicode().tag(sync=True)
+    page: Any = traitlets.Unicode().tag(sync=True)
+    content: Any = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,

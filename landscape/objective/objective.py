@@ -25,6 +25,7 @@ from landscape.objective.matched import matched_parameters
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
 from landscape.objective.policies.precision import Precision
+from landscape.objective.policies.statistics import own_digest
 from landscape.objective.problem import Problem, problem_of
 from landscape.objective.restriction import Restriction
 from landscape.objective.strategies.choice import Choice
@@ -213,7 +214,12 @@ class Objective:
         named = dict(self.model.named_parameters())
         parts = [named[e.name].detach().reshape(-1).cpu() for e in self.layout]
         flat = torch.cat(parts)
-        return Vector((flat if flat.dtype == torch.float64 else flat.float()).numpy(), self.layout)
+        wide = flat.dtype == torch.float64
+        found = Vector((flat if wide else flat.float()).numpy(), self.layout)
+        if (held := own_digest(self)) is not None:
+            told = {"of": type(self.model).__name__, "hash": held}
+            found.recorded = lambda: told
+        return found
 
     def restrict(
         self,

@@ -20,6 +20,7 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
 from landscape.base.vector import Vector
 from landscape.objective.covariance import covariance_of_means
+from landscape.objective.policies.statistics import warn_if_any_foreign
 from landscape.results.barriers import Barriers
 
 if TYPE_CHECKING:
@@ -148,6 +149,9 @@ def _networks(
             f"Got {len(networks)} networks and {len(buffers)} buffers; give one for each vector, "
             "and none for runs, which bring their own."
         )
+    if buffers is None and not all(runs):  # runs alone bring what they recorded
+        ends = [n.final if isinstance(n, Trajectory) else n for n in networks]
+        warn_if_any_foreign(objective, ends, "pass the runs themselves, or buffers=")
     held = list(buffers or [None] * len(networks))
     return [
         _Network(

@@ -10,6 +10,7 @@ import numpy as np
 from landscape.analysis.planes.through import plane_through
 from landscape.base.provenance import provenance
 from landscape.base.vector import Vector, layout_of
+from landscape.objective.policies.statistics import warn_if_any_foreign
 from landscape.results.affine import Plane, affine
 from landscape.results.soup import Soup
 
@@ -85,6 +86,7 @@ def greedy_soup(
     metric = metric or ("error" if "error" in objective.names else objective.names[0])
     if metric not in objective.names:
         raise ValueError(f"metric must be one of {', '.join(objective.names)}; not {metric!r}.")
+    warn_if_any_foreign(objective, vectors, 'make the objective with batch_norm="recalibrated"')
     row, points = objective.names.index(metric), [objective.matched(v) for v in vectors]
 
     def measured(vector: np.ndarray) -> float:

@@ -90,6 +90,8 @@ def curvature_path(
         "seed": seed,
         **({} if batch_size is None else {"batch_size": batch_size}),
     }
+    moving = objective.batch_norm == "frozen" and len(trajectory.buffers_layout) > 0
+    recorded = {"buffers": "as recorded"} if moving else {}
     states = States(
         objective,
         trajectory,
@@ -116,7 +118,7 @@ def curvature_path(
             threshold=condition.factor / rates,
             update_steps=np.append(np.diff(trajectory.steps), 0)[shown],
             computed=computed,
-            settings=settings,
+            settings={**settings, **recorded},
             provenance=provenance(cost=cost),
             **named,
             **dict(zip(TABLES, tables, strict=True)),
