@@ -87,6 +87,14 @@ class Hub:
             raise ValueError(f"There is no run {name[:80]!r}; watched: {', '.join(found)}.")
         return found[name]
 
+    def surface_on(self, plane: str) -> tuple[Follower, str]:
+        """The run and the name of a surface that was measured on the plane of this fingerprint.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        return self._measured.surface_on(self.followers, plane)
+
     def say(self, measuring: str) -> None:
         """Say what is being measured at the moment; nothing when it is over."""
         with self.changed:

@@ -5,6 +5,7 @@ The training is never asked for anything: what is measured is the last state in 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from landscape.live.follower import Follower
@@ -55,10 +57,11 @@ class Wish:
         return cls(what, int(found[2]))
 
 
-def _surface(run: Path, states: int) -> list[list[str]]:
+def _surface(run: Path, states: int, plane: str | None = None) -> list[list[str]]:
     every = str(max(1, states // _STATES))
+    chosen = [] if plane is None else ["--plane", plane]
     return [
-        ["surface", str(run), "--resolution", points, "--every", every]
+        ["surface", str(run), *chosen, "--resolution", points, "--every", every]
         for points in _COARSE_TO_FINE
     ]
 
@@ -72,6 +75,54 @@ def _sharpness(run: Path, states: int) -> list[list[str]]:
 
 
 WHAT = {"surface": _surface, "walk": _walk, "sharpness": _sharpness}
+"""What a wish may be of: the commands that measure it, coarse first."""
+
+PICKED = {
+    **WHAT,
+    "surface on a random plane": partial(_surface, plane="random"),
+    "surface along the sharpest directions": partial(_surface, plane="eigen"),
+}
+"""What the page offers."""
+
+_PLACES = {"surface": "--region", "slice": "--slice", "point": "--point"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is measured of a run.
+
+    Attributes:
+        follower: The run.
+        what: In words.
+        stages: Commands of this package, coarse first.
+        answers: Whether the last line that is printed is the answer.
+    """
+
+    follower: Follower
+    what: str
+    stages: list[list[str]]
+    answers: bool = False
+
+    @classmethod
+    def of(cls, follower: Follower, what: str) -> Job:
+        """One of `PICKED`."""
+        return cls(follower, what, PICKED[what](follower.path, follower.states))
+
+    @classmethod
+    def at(cls, follower: Follower, on: str, kind: str, place: Sequence[float]) -> Job:
+        """A region, a slice or a point of the plane of a surface.
+
+        Raises:
+            ValueError: If it is none of these.
+        """
+        if kind not in _PLACES:
+            raise ValueError(f"kind must be one of {', '.join(_PLACES)}; not {kind[:40]!r}.")
+        count = 2 if kind == "point" else 4
+        if len(place) != count or not all(map(math.isfinite, place)):
+            raise ValueError(f"A {kind} is {count} numbers; not {str(place)[:80]}.")
+        where = f"{_PLACES[kind]}={','.join(map(repr, place))}"
+        command = ["refine", str(follower.path), f"--on={on}", where]
+        return cls(follower, f"{kind} on the plane of {on}", [command], answers=kind == "point")
 
 
 class Measuring:
@@ -88,9 +139,9 @@ class Measuring:
 
     def __init__(self, hub: Hub, wishes: Sequence[Wish], more: Sequence[str] = ()) -> None:
         self._hub, self._wishes, self._more = hub, wishes, list(more)
-        hub.measures = list(WHAT)
+        hub.measures = list(PICKED)
         self._due: dict[tuple[Path, str], int] = {}  # of a run: the last multiple that was taken
-        self._asked: list[tuple[Follower, str]] = []
+        self._asked: list[Job] = []
         self._wake, self._lock = threading.Event(), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
@@ -100,11 +151,11 @@ class Measuring:
         """Measure until `end`."""
         while not self._ended:
             self._hub.refresh()
-            if (found := self._next()) is None:
+            if (job := self._next()) is None:
                 self._wake.wait(_LOOK_SECONDS)
                 self._wake.clear()
             else:
-                self._measure(*found)
+                self._measure(job)
 
     def ask(self, follower: Follower, what: str) -> None:
         """Measure this now; what is being measured is given up.
@@ -112,12 +163,22 @@ class Measuring:
         Raises:
             ValueError: If it cannot be measured.
         """
-        if what not in WHAT:
-            raise ValueError(f"what must be one of {', '.join(WHAT)}; not {what[:40]!r}.")
-        with self._lock:
-            self._asked = [(follower, what)]
-            self._stop()
-        self._wake.set()
+        if what not in PICKED:
+            raise ValueError(f"what must be one of {', '.join(PICKED)}; not {what[:40]!r}.")
+        self._begin(Job.of(follower, what))
+
+    def ask_at(self, surface: tuple[Follower, str], kind: str, place: Sequence[float]) -> None:
+        """Measure a ``surface`` (a region), a ``slice`` or a ``point`` of a surface's plane, now.
+
+        Args:
+            surface: The run, and the name of its surface in its file of results.
+            kind: Which of the three.
+            place: (α_min, α_max, β_min, β_max); (α, β) of both ends; or (α, β).
+
+        Raises:
+            ValueError: If it is no such place.
+        """
+        self._begin(Job.at(*surface, kind, place))
 
     def give_up(self) -> None:
         """End what is being measured, and forget what was asked for."""
@@ -131,7 +192,13 @@ class Measuring:
         self.give_up()
         self._wake.set()
 
-    def _next(self) -> tuple[Follower, str] | None:
+    def _begin(self, job: Job) -> None:
+        with self._lock:
+            self._asked = [job]
+            self._stop()
+        self._wake.set()
+
+    def _next(self) -> Job | None:
         with self._lock:
             if self._asked:
                 return self._asked.pop()
@@ -140,46 +207,54 @@ class Measuring:
                 key, due = (follower.path, wish.what), follower.step // wish.every
                 if follower.phase in ("recording", "finished") and due > self._due.get(key, 0):
                     self._due[key] = due
-                    return follower, wish.what
+                    return Job.of(follower, wish.what)
         return None
 
-    def _measure(self, follower: Follower, what: str) -> None:
-        step, self.failure = follower.step, ""
-        for stage, arguments in enumerate(WHAT[what](follower.path, follower.states), start=1):
+    def _measure(self, job: Job) -> None:
+        follower, self.failure, answer = job.follower, "", ""
+        step = follower.step
+        for stage, arguments in enumerate(job.stages, start=1):
             self._hub.refresh()
-            if stage > 1 and self._is_outdated(follower, what):
+            if stage > 1 and self._is_outdated(job):
                 break
-            self._hub.say(f"measuring: {what} of {follower.name} at step {step:,}, stage {stage}")
-            if not self._ran([*arguments, *self._more]):
+            self._hub.say(
+                f"measuring: {job.what} of {follower.name} at step {step:,}, stage {stage}"
+            )
+            printed = self._printed([*arguments, *self._more])
+            if printed is None:
                 break
-        self._hub.say(self.failure)
+            answer = printed if job.answers else ""
+        self._hub.say(self.failure or answer)
 
-    def _is_outdated(self, follower: Follower, what: str) -> bool:
+    def _is_outdated(self, job: Job) -> bool:
+        follower, what = job.follower, job.what
         taken = self._due.get((follower.path, what), 0)
         newer = [w for w in self._wishes if w.what == what and follower.step // w.every > taken]
         return bool(newer) or bool(self._asked)
 
-    def _ran(self, arguments: Sequence[str]) -> bool:
-        """Run a command of this package; whether it did its work."""
+    def _printed(self, arguments: Sequence[str]) -> str | None:
+        """Run a command of this package; the last line it prints, None if it did not do its work."""
         with self._lock:
             if self._ended or self._asked:
-                return False
+                return None
             self._process = process = subprocess.Popen(
                 [sys.executable, "-m", "landscape", *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
                 preexec_fn=_lowest if os.name == "posix" else None,
             )
-        _, said = process.communicate()
+        printed, said = process.communicate()
         with self._lock:
             given_up, self._process = self._process is None, None
-        if process.returncode and not given_up:
+        if process.returncode == 0:
+            return printed.strip().rpartition("\n")[2]
+        if not given_up:
             lines = said.strip().splitlines() or [f"exit code {process.returncode}"]
             self.failure: str = f"not measured: {lines[-1][:300]}"
-        return process.returncode == 0
+        return None
 
     def _stop(self) -> None:
         if self._process is not None:

@@ -1,11 +1,12 @@
 // A page that grows: it asks the server that it came from what is new in the runs.
 
 import { say } from './actions.js';
+import { askButton, placeButtons } from './asking.js';
 import { menu } from './controls.js';
-import { extendPath, growingPath, hasSteps, lastStep, runs } from './data.js';
+import { extendPath, growingPath, hasSteps, lastStep, runs, surfaces } from './data.js';
 import { byId, el } from './dom.js';
 import { show } from './page.js';
-import { announce, onChange, state, stretch, visibleRuns } from './state.js';
+import { announce, onChange, setState, state, stretch, visibleRuns } from './state.js';
 import { WayChart } from './way.js';
 
 const AGAIN_MS = 3000;
@@ -47,6 +48,7 @@ async function take({ content, runs: news, ways, measuring }) {
       await show(content);
       byId('caption').parentElement.after(status);
       if (runs.length) makeMeasures(content.measures);
+      turnToAsked();
     }
     shape = wanted;
   }
@@ -65,17 +67,35 @@ async function take({ content, runs: news, ways, measuring }) {
   if (hasSteps) document.title = `${lastStep} · ${runs.map((run) => run.name).join(', ')}`;
 }
 
-/** What can be asked for: a surface, a walk, … of the first run that is shown. */
+/** Keys of what is shown, by which what was asked for is known when it comes; a page laid out anew reads them. */
+const asked = {
+  key: 'asked',
+  note() { try { sessionStorage.setItem(this.key, JSON.stringify(surfaces.map(({ key }) => key))); } catch { /* not kept: nothing is turned to */ } },
+  take() { try { return JSON.parse(sessionStorage.getItem(this.key) ?? 'null'); } catch { return null; } },
+  forget() { try { sessionStorage.removeItem(this.key); } catch { /* nothing was kept */ } },
+};
+
+/** Turn to the surface that was asked for, once it has come. */
+function turnToAsked() {
+  const before = asked.take();
+  const found = before ? surfaces.find(({ key }) => key.includes('asked-') && !before.includes(key)) : null;
+  if (!found) return;
+  asked.forget();
+  setState({ surface: found.index, window: null, camera: null, pins: [], clip: null, compare: -1 });
+}
+
+/** What can be asked for: a surface, a walk, … of the first run that is shown; and what of its plane. */
 function makeMeasures(what) {
   if (!what.length) return;
   const post = async (query) => {
     const answer = await fetch(address('measure', query), { method: 'POST' });
     if (!answer.ok) say(await answer.text());
   };
-  const button = (label, query) => el('button', { type: 'button', class: 'tool', 'data-what': query().what, onclick: () => post(query()) }, label);
   const first = () => (visibleRuns()[0] ?? runs[0]).name;
-  byId('tools').prepend(menu('Measure', 'the last recorded state, now', ...what.map((one) => button(`${one[0].toUpperCase()}${one.slice(1)}`, () => ({ what: one, run: first() }))),
-    button('Give up', () => ({ what: 'nothing' }))));
+  const [land] = globalThis.explorer.lands;
+  const places = land ? placeButtons(land, ({ kind, place, plane }) => { asked.note(); post({ what: kind, place: place.join(), plane }); }) : [];
+  byId('tools').prepend(menu('Measure', 'the last recorded state, now', ...what.map((one) => askButton(`${one[0].toUpperCase()}${one.slice(1)}`, `measure-${one.replaceAll(' ', '-')}`, () => post({ what: one, run: first() }))),
+    ...places, askButton('Give up', 'measure-nothing', () => post({ what: 'nothing' }))));
 }
 
 function connect() {
