@@ -8,6 +8,7 @@ import threading
 import time
 from http.client import HTTPConnection
 
+import explorer_sample as sample
 import pytest
 from live_run import LiveRun
 
@@ -22,6 +23,7 @@ import json, os, sys, time
 with open({log!r}, "a") as log:
     log.write(json.dumps([sys.argv[3:], os.nice(0), os.environ["OMP_NUM_THREADS"]]) + "\\n")
 time.sleep(float(open({pause!r}).read()))
+print("begun\ndone", sys.argv[-1])
 sys.exit("nothing here" if "fail" in sys.argv else 0)
 """
 
@@ -103,6 +105,50 @@ def test_what_is_asked_for_by_hand_ends_what_is_measured_at_once(measured):
         measuring.ask(hub.followers[0], "rm -rf")
 
 
+def with_surface(run):
+    """Save a surface beside a run; what the page calls its plane."""
+    sample.surface().save(run.recorder.path.with_name("run.results.h5"), "surface/pca")
+    return sample.PLANE["plane_hash"]
+
+
+@pytest.mark.parametrize(("kind", "place", "words"), [
+    ("surface", [-1.5, 2.0, 0.0, 1e-05], "--region=-1.5,2.0,0.0,1e-05"),
+    ("slice", [0.0, 0.0, 1.0, 1.0], "--slice=0.0,0.0,1.0,1.0"),
+    ("point", [0.5, 0.25], "--point=0.5,0.25"),
+])  # fmt: skip
+def test_a_place_on_a_plane_is_refined(measured, kind, place, words):
+    run, hub, measure, asked, _ = measured
+    plane = with_surface(run)
+    measure().ask_at(hub.surface_on(plane), kind, place)
+    assert asked(1)[0][0] == ["refine", str(run.recorder.path), "--on=surface/pca", words]
+
+
+def test_the_answer_at_a_point_is_said_where_everybody_looks(measured):
+    run, hub, measure, asked, _ = measured
+    measure().ask_at(hub.surface_on(with_surface(run)), "point", [0.5, 0.25])
+    asked(1)
+    deadline = time.monotonic() + 20
+    while hub.measuring != "done --point=0.5,0.25":
+        assert time.monotonic() < deadline, hub.measuring
+        time.sleep(0.02)
+
+
+def test_a_hundred_requests_of_which_the_newest_wins(measured):
+    run, hub, measure, asked, pause = measured
+    pause.write_text("60")  # one that is not given up would hold everybody up
+    surface, measuring = hub.surface_on(with_surface(run)), measure()
+    for k in range(100):
+        measuring.ask_at(surface, "surface", [0, 1 + k, 0, 1])
+    deadline = time.monotonic() + 30
+    while asked(1)[-1][0][-1] != "--region=0,100,0,1":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    measuring.give_up()
+    while hub.measuring:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_why_something_was_not_measured_is_said(measured):
     _, hub, measure, asked, _ = measured
     measure("sharpness every 1 steps", more=["fail"])
@@ -121,7 +167,8 @@ def test_what_is_no_wish_is_refused(text):
 
 
 def test_it_is_posted_with_the_token_from_the_page_itself(measured):
-    _, hub, measure, asked, _ = measured
+    run, hub, measure, asked, _ = measured
+    plane = with_surface(run)
     server = LiveServer(hub, "page", measuring=measure())
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -143,6 +190,19 @@ def test_it_is_posted_with_the_token_from_the_page_itself(measured):
     assert post(f"{token}&run=SGD&what=walk") == (200, "")
     assert asked(1)[0][0][0] == "walk"
     assert post(f"{token}&what=nothing") == (200, "")
+    for query, why in (
+        ("what=point&place=1,2&plane=0", "No surface is on this plane"),
+        ("what=point&place=1,2", "No surface is on this plane"),
+        (f"what=point&place=1,x&plane={plane}", "place must be numbers"),
+        (f"what=point&place=1,inf&plane={plane}", "A point is 2 numbers"),
+        (f"what=slice&place=1,2&plane={plane}", "A slice is 4 numbers"),
+        (f"what=walk&place=1,2&plane={plane}", "kind must be one of surface, slice, point"),
+    ):
+        status, said = post(f"{token}&{query}")
+        assert (status, why in said) == (400, True), said
+    assert post(f"what=point&place=1,2&plane={plane}")[0] == 403
+    assert post(f"{token}&what=point&place=1,2&plane={plane}") == (200, "")
+    assert asked(2)[1][0][0] == "refine"
     server.shutdown()
     server.server_close()
     thread.join()
@@ -159,15 +219,25 @@ def test_a_surface_that_was_measured_is_on_the_page(runs, tmp_path, monkeypatch)
     measuring = Measuring(hub, [])
     thread = threading.Thread(target=measuring.run)
     thread.start()
+
+    def shown(count):
+        deadline = time.monotonic() + 120
+        while True:
+            new = hub.news(cursor) or {}
+            if len(found := new.get("content", {}).get("surfaces", ())) == count:
+                return found
+            assert time.monotonic() < deadline
+            assert not measuring.failure
+            time.sleep(0.1)
+
     measuring.ask(hub.followers[0], "surface")
-    deadline = time.monotonic() + 120
-    while not (new := hub.news(cursor)) or not new.get("content", {}).get("surfaces"):
-        assert time.monotonic() < deadline
-        assert not measuring.failure
-        time.sleep(0.1)
-    measuring.end()
-    thread.join()
-    (surface,) = new["content"]["surfaces"]
+    (surface,) = shown(1)
     assert surface["alpha"]["shape"] == [5]
     assert len(surface["paths"]) == 1
     assert ls.Surface.load(tmp_path / "adam.results.h5", "surface/pca").computed.all()
+    measuring.ask_at(hub.surface_on(surface["plane"]), "surface", [-0.1, 0.1, -0.2, 0.2])
+    _, region = shown(2)
+    assert region["key"] == "surface/asked-1"
+    assert len(region["paths"]) == 1  # of the same plane
+    measuring.end()
+    thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import explorer_sample as sample
 import numpy as np
 import pytest
 from live_run import LiveRun
@@ -116,6 +117,60 @@ def test_it_goes_on_when_the_server_comes_back(watched):
     watched.page.evaluate("explorer.setState({step: explorer.initial.step})")
     watched.until("explorer.state.step === 2563", seconds=30)
     watched.until("document.getElementById('say').textContent === ''")
+    assert not watched.problems
+
+
+class Asked:
+    """In place of what measures: remembers what was asked for."""
+
+    def __init__(self, hub) -> None:
+        self.requests = []
+        hub.measures = ["surface", "walk"]
+
+    def ask(self, follower, what):
+        self.requests.append(what)
+
+    def ask_at(self, surface, kind, place):
+        self.requests.append((surface[1], kind, [round(float(v), 6) for v in place]))
+
+    def give_up(self):
+        self.requests.append("nothing")
+
+
+def test_a_region_a_slice_and_a_point_are_picked_on_the_page(watched):
+    watched.server.measuring = asked = Asked(watched.hub)
+    results = watched.run.recorder.path.with_name("run.results.h5")
+    sample.surface(6, 5).save(results, "surface/pca")
+    watched.until("globalThis.explorer?.surfaces.length === 1")
+    menu = watched.page.locator("summary", has_text="Measure")
+    menu.click()
+    watched.page.locator("#measure-walk").click()
+    watched.page.locator("#ask-slice").click()
+    watched.until("document.getElementById('say').textContent.startsWith('Pin two points')")
+    watched.page.evaluate("explorer.setState({pins: [0, 29]})")
+    watched.page.locator("#ask-slice").click()
+    watched.page.evaluate("explorer.setState({pins: [14]})")
+    watched.page.locator("#ask-point").click()
+    watched.page.evaluate("explorer.setState({pins: [], window: [4, 0, 0]})")
+    watched.page.wait_for_timeout(300)
+    watched.page.locator("#ask-surface").click()
+    watched.page.locator("#measure-nothing").click()
+    for _ in range(200):
+        if len(asked.requests) == 5:
+            break
+        watched.page.wait_for_timeout(20)
+    walk, cut, point, region, nothing = asked.requests
+    assert (walk, nothing) == ("walk", "nothing")
+    assert cut == ("surface/pca", "slice", [-2, -2, 3, 2])
+    assert point == ("surface/pca", "point", [0, 0])
+    x0, x1, y0, y1 = region[2]
+    assert region[:2] == ("surface/pca", "surface")
+    assert -2 < x0 < x1 < 3
+    assert -2 < y0 < y1 < 2
+    answer = sample.surface(9, 9, alpha=np.linspace(x0, x1, 9), beta=np.linspace(y0, y1, 9))
+    answer.save(results, "surface/asked-1")  # and the page turns to it
+    watched.until("globalThis.explorer?.surfaces.length === 2 && explorer.state.surface === 1")
+    assert watched.page.evaluate("explorer.state.window") is None
     assert not watched.problems
 
 

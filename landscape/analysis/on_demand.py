@@ -162,7 +162,11 @@ def _measured(
 
 
 def _profile(
-    objective: Objective, plane: Plane | SeededPlane, request: Request, alpha: np.ndarray, found: np.ndarray
+    objective: Objective,
+    plane: Plane | SeededPlane,
+    request: Request,
+    alpha: np.ndarray,
+    found: np.ndarray,
 ) -> Profile:
     ends = [request.place[:2], request.place[2:]] if request.kind == "slice" else [request.place]
     name = " to ".join(f"({x:.3g}, {y:.3g})" for x, y in ends)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Asked:
     """What of the plane; one of the three."""
 
-    region: Annotated[
-        str | None, typer.Option(help="X0,X1,Y0,Y1 in coordinates of the plane.")
-    ] = None
+    region: Annotated[str | None, typer.Option(help="X0,X1,Y0,Y1 in coordinates of the plane.")] = (
+        None
+    )
     slice: Annotated[
         str | None, typer.Option(help="X,Y,X,Y: the straight line between two points.")
     ] = None

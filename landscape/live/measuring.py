@@ -233,7 +233,7 @@ class Measuring:
         return bool(newer) or bool(self._asked)
 
     def _printed(self, arguments: Sequence[str]) -> str | None:
-        """Run a command of this package; the last line it prints, None if it did not do its work."""
+        """Run a command of this package; the last line that it prints, None where it fails."""
         with self._lock:
             if self._ended or self._asked:
                 return None

@@ -211,7 +211,9 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text[:200].split(",")]
     except ValueError:
-        raise ValueError(f"place must be numbers, separated by commas; not {text[:80]!r}.") from None
+        raise ValueError(
+            f"place must be numbers, separated by commas; not {text[:80]!r}."
+        ) from None
 
 
 def _whole(query: dict[str, str], name: str) -> int:
