@@ -79,7 +79,7 @@ def test_a_hundred_requests_of_which_the_newest_wins(asked):
 
 
 def test_a_plane_is_picked_and_what_is_asked_for_lies_on_the_one_in_sight(asked):
-    _, objective, model, _ = asked
+    _, objective, *_ = asked
     planes = {"wide": ls.random_plane(objective), "other": ls.random_plane(objective, seed=5)}
     widget = ls.OnDemand(objective, planes, resolution=5)
     widget.wait()
