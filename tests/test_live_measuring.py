@@ -13,9 +13,11 @@ import pytest
 from live_run import LiveRun
 
 import landscape as ls
+from landscape.live import jobs
 from landscape.live import measuring as module
 from landscape.live.hub import Hub
-from landscape.live.measuring import Measuring, Wish
+from landscape.live.jobs import Wish
+from landscape.live.measuring import Measuring
 from landscape.live.server import LiveServer
 
 STUB = """#!{python}
@@ -209,7 +211,7 @@ def test_it_is_posted_with_the_token_from_the_page_itself(measured):
 
 
 def test_a_surface_that_was_measured_is_on_the_page(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_COARSE_TO_FINE", ("5",))
+    monkeypatch.setattr(jobs, "_COARSE_TO_FINE", ("5",))
     path = tmp_path / "adam.h5"
     path.write_bytes(runs["adam"].read_bytes())
     hub = Hub([path])

@@ -43,7 +43,8 @@ def watch(
     """
     from landscape.explorer.build import page_text
     from landscape.live.hub import Hub
-    from landscape.live.measuring import Measuring, Wish
+    from landscape.live.jobs import Wish
+    from landscape.live.measuring import Measuring
     from landscape.live.server import LiveServer
 
     for place in places:

@@ -5,124 +5,18 @@ The training is never asked for anything: what is measured is the last state in 
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from landscape.live.follower import Follower
 from landscape.live.hub import Hub
+from landscape.live.jobs import PICKED, Job, Wish
 
-_EVERY = re.compile(r"\s*(\w+)\s+every\s+(\d+)\s+steps?\s*", re.IGNORECASE)
-_COARSE_TO_FINE = ("9", "17", "33")  # points along each axis of a surface
-_STATES = 100  # of a path on a surface
 _LOOK_SECONDS = 0.3
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is to be measured again and again.
-
-    Attributes:
-        what: ``surface``, ``walk`` or ``sharpness``.
-        every: After how many steps again.
-    """
-
-    what: str
-    every: int
-
-    @classmethod
-    def of(cls, text: str) -> Wish:
-        """A wish in words.
-
-        Raises:
-            ValueError: If it is none.
-
-        >>> Wish.of("surface every 500 steps")
-        Wish(what='surface', every=500)
-        """
-        found = _EVERY.fullmatch(text)
-        what = found[1].lower() if found else ""
-        if found is None or what not in WHAT or int(found[2]) < 1:
-            raise ValueError(
-                f"--measure takes '{'|'.join(WHAT)} every N steps', such as 'surface every 500 "
-                f"steps'; not {text!r}."
-            )
-        return cls(what, int(found[2]))
-
-
-def _surface(run: Path, states: int, plane: str | None = None) -> list[list[str]]:
-    every = str(max(1, states // _STATES))
-    chosen = [] if plane is None else ["--plane", plane]
-    return [
-        ["surface", str(run), *chosen, "--resolution", points, "--every", every]
-        for points in _COARSE_TO_FINE
-    ]
-
-
-def _walk(run: Path, states: int) -> list[list[str]]:
-    return [["walk", str(run), "--window", "last"]]
-
-
-def _sharpness(run: Path, states: int) -> list[list[str]]:
-    return [["curvature", str(run), "--at", "last", "--top", "1", "--bottom", "0"]]
-
-
-WHAT = {"surface": _surface, "walk": _walk, "sharpness": _sharpness}
-"""What a wish may be of: the commands that measure it, coarse first."""
-
-PICKED = {
-    **WHAT,
-    "surface on a random plane": partial(_surface, plane="random"),
-    "surface along the sharpest directions": partial(_surface, plane="eigen"),
-}
-"""What the page offers."""
-
-_PLACES = {"surface": "--region", "slice": "--slice", "point": "--point"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is measured of a run.
-
-    Attributes:
-        follower: The run.
-        what: In words.
-        stages: Commands of this package, coarse first.
-        answers: Whether the last line that is printed is the answer.
-    """
-
-    follower: Follower
-    what: str
-    stages: list[list[str]]
-    answers: bool = False
-
-    @classmethod
-    def of(cls, follower: Follower, what: str) -> Job:
-        """One of `PICKED`."""
-        return cls(follower, what, PICKED[what](follower.path, follower.states))
-
-    @classmethod
-    def at(cls, follower: Follower, on: str, kind: str, place: Sequence[float]) -> Job:
-        """A region, a slice or a point of the plane of a surface.
-
-        Raises:
-            ValueError: If it is none of these.
-        """
-        if kind not in _PLACES:
-            raise ValueError(f"kind must be one of {', '.join(_PLACES)}; not {kind[:40]!r}.")
-        count = 2 if kind == "point" else 4
-        if len(place) != count or not all(map(math.isfinite, place)):
-            raise ValueError(f"A {kind} is {count} numbers; not {str(place)[:80]}.")
-        where = f"{_PLACES[kind]}={','.join(map(repr, place))}"
-        command = ["refine", str(follower.path), f"--on={on}", where]
-        return cls(follower, f"{kind} on the plane of {on}", [command], answers=kind == "point")
 
 
 class Measuring:
@@ -165,7 +59,8 @@ class Measuring:
         """
         if what not in PICKED:
             raise ValueError(f"what must be one of {', '.join(PICKED)}; not {what[:40]!r}.")
-        self._begin(Job.of(follower, what))
+        every = [wish.every for wish in self._wishes if wish.what == what]
+        self._begin(Job.of(follower, what, *every[:1]))
 
     def ask_at(self, surface: tuple[Follower, str], kind: str, place: Sequence[float]) -> None:
         """Measure a ``surface`` (a region), a ``slice`` or a ``point`` of a surface's plane, now.
@@ -207,7 +102,7 @@ class Measuring:
                 key, due = (follower.path, wish.what), follower.step // wish.every
                 if follower.phase in ("recording", "finished") and due > self._due.get(key, 0):
                     self._due[key] = due
-                    return Job.of(follower, wish.what)
+                    return Job.of(follower, wish.what, wish.every)
         return None
 
     def _measure(self, job: Job) -> None:

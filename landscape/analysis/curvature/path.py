@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analysis.curvature.earlier import earlier_rows
 from landscape.analysis.curvature.stability import stability_of
 from landscape.analysis.curvature.states import NUMBERS, TABLES, States
 from landscape.analysis.curvature.units import measured_rows
@@ -33,6 +34,7 @@ def curvature_path(
     batch_size: int | None = None,
     second_moments: Mapping[int, np.ndarray] | None = None,
     seed: int = 0,
+    resume: CurvaturePath | None = None,
     units: str | os.PathLike[str] | None = None,
     engine: Engine | None = None,
     shard: tuple[int, int] = (0, 1),
@@ -53,6 +55,9 @@ def curvature_path(
             squared gradients after that step, shape (P,), for runs that were recorded without
             ``optimizer_state=True``; see `landscape.second_moment`.
         seed: Of the random vectors and batches.
+        resume: An earlier measurement of this run, which may have been shorter then: what it
+            holds is not measured again, if it is the same measurement of the same states. Not with
+            `units`, which hold more, or with `second_moments`.
         units: A folder that keeps what has been measured; the same call goes on from there.
         engine: Whose workers measure; None measures in this process.
         shard: (i, n): only the i-th of n parts (from 0); with `units` a later call has all.
@@ -122,10 +127,24 @@ def curvature_path(
             **dict(zip(TABLES, tables, strict=True)),
         )
 
+    if units is not None or moments or shard != (0, 1):
+        resume = None
+    rows, known = earlier_rows(
+        resume, objective, trajectory, shown, top=top, smallest=smallest,
+        condition=condition.text, settings=settings,
+    )  # fmt: skip
+    missing = np.flatnonzero(~known)
+    if not len(missing):
+        return result(rows, known, {})
+
+    def filled(values: np.ndarray, computed: np.ndarray, cost: dict[str, Any]) -> CurvaturePath:
+        rows[:, missing], known[missing] = values, computed
+        return result(rows, known, cost)
+
     try:
-        values, computed, cost = measured_rows(
+        found = measured_rows(
             states,
-            shown[:, None].astype(np.float64),
+            shown[missing, None].astype(np.float64),
             what=what,
             name=f"curvature of {trajectory.name}",
             folder=units,
@@ -133,9 +152,8 @@ def curvature_path(
             shard=shard,
         )
     except Interrupted as stop:
-        values, computed = stop.partial
-        raise Interrupted(result(values, computed, {})) from None
-    return result(values, computed, cost)
+        raise Interrupted(filled(*stop.partial, {})) from None
+    return filled(*found)
 
 
 def _check(
