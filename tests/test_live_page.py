@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from collections import namedtuple
 
 import explorer_sample as sample
 import numpy as np
 import pytest
 from live_run import LiveRun
 
+import landscape as ls
 from landscape.explorer.build import page_text
 from landscape.live.hub import Hub
 from landscape.live.server import LiveServer
@@ -174,10 +177,24 @@ def test_a_region_a_slice_and_a_point_are_picked_on_the_page(watched):
     assert not watched.problems
 
 
-def test_it_says_that_the_run_stopped_was_replaced_and_finished(watched):
+def test_it_says_that_the_run_stopped_went_on_was_replaced_and_finished(watched, monkeypatch):
+    def says(text):
+        watched.until(f"document.getElementById('say')?.textContent.includes('{text}')")
+
     watched.run.close(complete=False)
-    watched.until("document.getElementById('say').textContent.includes('stopped at step 2,563')")
+    says("stopped at step 2,563: the process was killed or interrupted")
     path = watched.run.recorder.path
+    watched.run = LiveRun(path, resume=True)  # from the state in which the model is, the first one
+    watched.run.steps(2, loss=7.0)
+    says("resumed at step")
+    watched.until("document.getElementById('step').max === '2'")
+    np.testing.assert_array_equal(column(watched, "losses"), [7, 7])
+    usage = namedtuple("usage", "total used free")
+    with monkeypatch.context() as full, pytest.warns(ls.RecordingStopped, match="No space left"):
+        full.setattr(shutil, "disk_usage", lambda _: usage(9, 9, 0))
+        watched.run.steps(1)
+        says("stopped at step 2: the disk is full")
+    watched.run.close()
     watched.run = LiveRun(path, overwrite=True)
     watched.run.steps(4, loss=9.0)
     watched.until("globalThis.explorer?.state.step === 4")
