@@ -190,9 +190,10 @@ def test_it_says_that_the_run_stopped_went_on_was_replaced_and_finished(watched,
     watched.until("document.getElementById('step').max === '2'")
     np.testing.assert_array_equal(column(watched, "losses"), [7, 7])
     usage = namedtuple("usage", "total used free")
-    with monkeypatch.context() as full, pytest.warns(ls.RecordingStopped, match="No space left"):
+    with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: usage(9, 9, 0))
-        watched.run.steps(1)
+        with pytest.warns(ls.RecordingStopped, match="No space left"):
+            watched.run.steps(1)
         says("stopped at step 2: the disk is full")
     watched.run.close()
     watched.run = LiveRun(path, overwrite=True)
