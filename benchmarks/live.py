@@ -7,7 +7,7 @@
 
 One process trains and records without a pause; a part of its parameters counts the steps, so that
 every row says whether it is right. Beside it a server, a browser, and three processes that read:
-every number once (as the server does), whole runs (`Trajectory`), single states. In windows of ten
+every number once (as the server does), whole runs (`Trajectory`), single states. In windows of six
 seconds these are stopped and let go on (SIGSTOP, SIGCONT) in turns; the loss of speed is the median
 of the ratios of a window and its two neighbours, of the time that passed and of the processor time
 that the writer spent. All but the writer have the lowest priority. The writer has three threads, of
@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-WINDOW = 10.0  # seconds
+WINDOW = 6.0  # seconds
 COUNTERS = 256  # parameters that count the steps
 
 
@@ -326,7 +326,7 @@ def delays(
     found = []
     for on, begin, end in windows:
         for moment, _, step, _ in commits if on in ("all", "page") else ():
-            if begin + 2 < moment < end - 2:
+            if begin + 1 < moment < end - 2:
                 shown = seen[seen[:, 1] >= step, 0]
                 found.append(shown[0] - moment if len(shown) else np.inf)
     return {
