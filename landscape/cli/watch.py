@@ -52,8 +52,6 @@ def watch(
             raise FileNotFoundError(f"{place}: no such folder, and no name of a run (.h5).")
         if place.name.endswith(".results.h5"):
             raise ValueError(f"{place} holds results, which do not grow: landscape explore {place}")
-    if hasattr(os, "nice"):
-        os.nice(19)  # the training comes first
     hub = Hub(places)
     wishes = [Wish.of(text) for text in measure or ()]
     more = [] if task is None else ["--task", task]
@@ -63,6 +61,8 @@ def watch(
                             hosts=allow_host or (), measuring=measuring)  # fmt: skip
     except OSError as error:
         raise OSError(f"port {port} cannot be used ({error.strerror}); choose another.") from error
+    if hasattr(os, "nice"):
+        os.nice(19)  # the training comes first
     threading.Thread(target=hub.run, daemon=True).start()
     if measuring is not None:
         threading.Thread(target=measuring.run, daemon=True).start()
