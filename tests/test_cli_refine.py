@@ -22,13 +22,13 @@ def test_a_region_a_slice_and_a_point_of_the_plane_that_was_measured(cli):
     cli("surface run.h5 --resolution 3")
     plane = ls.load_results("run.results.h5")["plane/pca"]
     said = cli("refine run.h5 --region -0.1,0.2,0,0.1 --resolution 9").splitlines()
-    assert said[:3] == [f"run.results.h5: surface/asked-1, {n} points" for n in ("9", "25", "81")]
-    found = ls.Surface.load("run.results.h5", "surface/asked-1")
+    assert said[:3] == [f"run.results.h5: surface/region-1, {n} points" for n in ("9", "25", "81")]
+    found = ls.Surface.load("run.results.h5", "surface/region-1")
     whole = ls.loss_surface(objective("run.h5"), plane, extent=(-0.1, 0.2, 0, 0.1), resolution=9)
     np.testing.assert_allclose(found.loss, whole.loss, rtol=1e-6)
     assert found.provenance["plane_hash"] == plane.digest
-    cli("refine run.h5 --on surface/asked-1 --slice 0,0,0.2,0.1 --resolution 5")
-    sliced = ls.load_results("run.results.h5")["slice/asked-2"]
+    cli("refine run.h5 --on surface/region-1 --slice 0,0,0.2,0.1 --resolution 5")
+    sliced = ls.load_results("run.results.h5")["line/slice-2"]
     assert sliced.loss.shape == (1, 5)
     said = cli("refine run.h5 --point 0.2,0.1")
     assert said.startswith("loss at (0.2, 0.1) of surface/pca: ")
@@ -36,14 +36,14 @@ def test_a_region_a_slice_and_a_point_of_the_plane_that_was_measured(cli):
         [float(said.split()[-1]), sliced.loss[0, -1]], whole.loss[-1, -1], rtol=1e-5
     )
     assert set(ls.load_results("run.results.h5")) == {
-        "plane/pca", "surface/pca", "projection/pca/run", "surface/asked-1", "slice/asked-2",
+        "plane/pca", "surface/pca", "projection/pca/run", "surface/region-1", "line/slice-2",
     }  # fmt: skip
     for line, why in (
         ("refine run.h5", "Give one of --region X0,X1,Y0,Y1, --slice"),
         ("refine run.h5 --point 0,0 --slice 0,0,1,1", "Give one of --region X0,X1,Y0,Y1, --slice"),
         ("refine run.h5 --point 0", "--point takes 2 numbers"),
         ("refine run.h5 --region 1,0,0,1", "is empty"),
-        ("refine run.h5 --point 0,0 --on surface/random", "it holds surface/pca, surface/asked-1"),
+        ("refine run.h5 --point 0,0 --on surface/random", "it holds surface/pca, surface/region-1"),
         ("refine run.h5 --point 0,0 --out other.h5", "holds no surface; measure one first"),
         ("refine gone.h5 --point 0,0", "gone.h5: no such file"),
     ):

@@ -239,7 +239,7 @@ def test_a_surface_that_was_measured_is_on_the_page(runs, tmp_path, monkeypatch)
     assert ls.Surface.load(tmp_path / "adam.results.h5", "surface/pca").computed.all()
     measuring.ask_at(hub.surface_on(surface["plane"]), "surface", [-0.1, 0.1, -0.2, 0.2])
     _, region = shown(2)
-    assert region["key"] == "surface/asked-1"
+    assert region["key"] == "surface/region-1"
     assert len(region["paths"]) == 1  # of the same plane
     measuring.end()
     thread.join()

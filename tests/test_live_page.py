@@ -171,7 +171,7 @@ def test_a_region_a_slice_and_a_point_are_picked_on_the_page(watched):
     assert -2 < x0 < x1 < 3
     assert -2 < y0 < y1 < 2
     answer = sample.surface(9, 9, alpha=np.linspace(x0, x1, 9), beta=np.linspace(y0, y1, 9))
-    answer.save(results, "surface/asked-1")  # and the page turns to it
+    answer.save(results, "surface/region-1")  # and the page turns to it
     watched.until("globalThis.explorer?.surfaces.length === 2 && explorer.state.surface === 1")
     assert watched.page.evaluate("explorer.state.window") is None
     assert not watched.problems

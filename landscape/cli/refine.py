@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from landscape.results.affine import Plane
     from landscape.results.seeded import SeededPlane
 
+_CALLED = {"surface": "surface/region", "slice": "line/slice"}
+_ASKED = re.compile(r"/(?:region|slice)-(\d+)$")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -69,7 +72,7 @@ def refine(
     """Measure a region, a slice or a point of a plane on which a surface was measured.
 
     Every fourth point along each axis is measured first, then every second, then all; each time the
-    results are saved, as surface/asked-1, slice/asked-2, ...
+    results are saved, as surface/region-1, line/slice-2, ...
 
     Example: landscape refine data/adam.h5 --region -0.2,0.2,-0.1,0.1
     """
@@ -81,7 +84,7 @@ def refine(
     objective = measuring.objective(runs, device=chosen_device(device), seed=seed)
     from landscape.analysis.on_demand import measured_on_demand
 
-    key = f"{request.kind}/asked-{count + 1}"
+    key = f"{_CALLED.get(request.kind, '')}-{count + 1}"
     for stage in measured_on_demand(objective, plane, request):
         if request.kind == "point":
             typer.echo(_said(stage, name))
@@ -109,11 +112,11 @@ def _plane(path: Path, on: str | None, run: Path) -> tuple[str, Plane | SeededPl
     surfaces = {k: r for k, r in held.items() if isinstance(r, Surface) and k[:10] != "unfinished"}
     if not surfaces:
         raise ValueError(f"{path} holds no surface; measure one first: landscape surface {run}")
-    name = on or next(iter(surfaces))
+    name = on or min(surfaces, key=lambda k: bool(_ASKED.search(k)))
     if name not in surfaces:
         raise ValueError(f"{path} holds no surface {name!r}; it holds {', '.join(surfaces)}.")
     wanted = surfaces[name].provenance.get("plane_hash")
-    numbers = [int(found[1]) for k in held if (found := re.search(r"/asked-(\d+)$", k))]
+    numbers = [int(found[1]) for k in held if (found := _ASKED.search(k))]
     for plane in held.values():
         if isinstance(plane, Plane | SeededPlane) and plane.digest == wanted:
             return name, plane, max(numbers, default=0)

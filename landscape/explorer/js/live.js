@@ -78,7 +78,7 @@ const asked = {
 /** Turn to the surface that was asked for, once it has come. */
 function turnToAsked() {
   const before = asked.take();
-  const found = before ? surfaces.find(({ key }) => key.includes('asked-') && !before.includes(key)) : null;
+  const found = before ? surfaces.find(({ key }) => key.includes('/region-') && !before.includes(key)) : null;
   if (!found) return;
   asked.forget();
   setState({ surface: found.index, window: null, camera: null, pins: [], clip: null, compare: -1 });
