@@ -177,11 +177,11 @@ def watched(folder: Path, minutes: float, *, apart: bool, each: bool) -> dict[st
         program = next(found for name in names if name and (found := shutil.which(name)))
         before = set(family(os.getpid()))
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        shows = [p for p in family(os.getpid()) if p not in before]
         page = browser.new_page()
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
         page.evaluate(SEEN)
+        shows = [p for p in family(os.getpid()) if p not in before]  # the page's own, too
         for pid in shows:
             os.setpriority(os.PRIO_PROCESS, pid, 19)
         parts = {"page": [*shows, *family(server.pid)]}

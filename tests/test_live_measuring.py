@@ -25,7 +25,7 @@ import json, os, sys, time
 with open({log!r}, "a") as log:
     log.write(json.dumps([sys.argv[3:], os.nice(0), os.environ["OMP_NUM_THREADS"]]) + "\\n")
 time.sleep(float(open({pause!r}).read()))
-print("begun\ndone", sys.argv[-1])
+print("begun\\ndone", sys.argv[-1])
 sys.exit("nothing here" if "fail" in sys.argv else 0)
 """
 
