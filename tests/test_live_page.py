@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import namedtuple
+from dataclasses import replace
 
 import explorer_sample as sample
 import numpy as np
@@ -170,8 +171,10 @@ def test_a_region_a_slice_and_a_point_are_picked_on_the_page(watched):
     assert region[:2] == ("surface/pca", "surface")
     assert -2 < x0 < x1 < 3
     assert -2 < y0 < y1 < 2
-    answer = sample.surface(9, 9, alpha=np.linspace(x0, x1, 9), beta=np.linspace(y0, y1, 9))
-    answer.save(results, "surface/region-1")  # and the page turns to it
+    axes = {"alpha": np.linspace(x0, x1, 9), "beta": np.linspace(y0, y1, 9)}
+    replace(sample.surface(9, 9), **axes).save(
+        results, "surface/region-1"
+    )  # and the page turns to it
     watched.until("globalThis.explorer?.surfaces.length === 2 && explorer.state.surface === 1")
     assert watched.page.evaluate("explorer.state.window") is None
     assert not watched.problems
