@@ -245,7 +245,8 @@ def test_the_page_asks_and_shows_the_answer(asked, browser):
     frame.locator("#ask-surface").click()
     page.wait_for_timeout(200)
     request = page.evaluate("window.sent[0]")
-    assert request == {"kind": "surface", "place": pytest.approx(wanted)}
+    plane = widget._plane.digest
+    assert request == {"kind": "surface", "place": pytest.approx(wanted), "plane": plane}
     widget._handle_custom_msg(request, [])
     widget.wait()
     message = [m for m in sent if "surface" in m][-1]

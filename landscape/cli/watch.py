@@ -53,9 +53,8 @@ def watch(
         if place.name.endswith(".results.h5"):
             raise ValueError(f"{place} holds results, which do not grow: landscape explore {place}")
     hub = Hub(places)
-    wishes = [Wish.of(text) for text in measure or ()]
     more = [] if task is None else ["--task", task]
-    measuring = Measuring(hub, wishes, more) if wishes or task else None
+    measuring = Measuring(hub, [Wish.of(text) for text in measure or ()], more)
     try:
         server = LiveServer(hub, page_text("landscape", entry="live"), port=port,
                             hosts=allow_host or (), measuring=measuring)  # fmt: skip
@@ -64,8 +63,7 @@ def watch(
     if hasattr(os, "nice"):
         os.nice(19)  # the training comes first
     threading.Thread(target=hub.run, daemon=True).start()
-    if measuring is not None:
-        threading.Thread(target=measuring.run, daemon=True).start()
+    threading.Thread(target=measuring.run, daemon=True).start()
     typer.echo(f"watching {', '.join(map(str, places))}; Ctrl-C ends it\n  {server.address}")
     if "SSH_CONNECTION" in os.environ or not os.environ.get("DISPLAY", os.name == "nt"):
         typer.echo(
@@ -80,8 +78,7 @@ def watch(
         server.serve_forever()
     except KeyboardInterrupt:
         hub.end()
-        if measuring is not None:
-            measuring.end()
+        measuring.end()
         server.server_close()
 
 

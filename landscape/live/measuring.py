@@ -44,7 +44,8 @@ class Measuring:
     def run(self) -> None:
         """Measure until `end`."""
         while not self._ended:
-            self._hub.refresh()
+            if self._wishes:  # else nothing is looked at unless somebody looks
+                self._hub.refresh()
             if (job := self._next()) is None:
                 self._wake.wait(_LOOK_SECONDS)
                 self._wake.clear()

@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path != "measure":
             self._refuse(HTTPStatus.NOT_FOUND, "only measure is posted")
         elif self.server.measuring is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "start landscape watch with --measure to measure")
+            self._refuse(HTTPStatus.NOT_FOUND, "nothing is measured here")
         elif (site := self.headers.get("Sec-Fetch-Site", "same-origin")) != "same-origin":
             self._refuse(HTTPStatus.FORBIDDEN, f"a page of another site ({site[:20]}) asks")
         else:
