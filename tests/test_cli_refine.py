@@ -50,6 +50,26 @@ def test_a_region_a_slice_and_a_point_of_the_plane_that_was_measured(cli):
         assert why in cli(line, expect=2)
 
 
+def test_a_surface_coarse_first_is_the_surface(cli):
+    cli("record digits/mlp-8 --optimizer sgd --steps 6 --out run.h5")
+    cli("surface run.h5 --resolution 9")
+    whole = ls.load_results("run.results.h5")
+    said = cli("surface run.h5 --resolution 9 --coarse-first --out again.results.h5").splitlines()
+    assert [line.split(", ")[1] for line in said if line.endswith(" points")] == [
+        "3x3 points", "5x5 points", "9x9 points"
+    ]  # fmt: skip
+    found = ls.load_results("again.results.h5")
+    assert set(found) == set(whole)
+    np.testing.assert_allclose(found["surface/pca"].loss, whole["surface/pca"].loss, rtol=1e-6)
+    assert not found["surface/pca"].differences(whole["surface/pca"])
+    assert "goes without --tolerance" in cli(
+        "surface run.h5 --coarse-first --tolerance 1%", expect=2
+    )
+    assert "as many points along both axes" in cli(
+        "surface run.h5 --coarse-first --resolution 5x9", expect=2
+    )
+
+
 def test_what_lies_on_a_plane_that_is_gone_cannot_be_refined(cli):
     cli("record function/quadratic --optimizer gd --steps 6 --out run.h5")
     cli("surface run.h5 --resolution 3")

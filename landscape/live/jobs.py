@@ -11,7 +11,7 @@ from functools import partial
 from landscape.live.follower import Follower
 
 _EVERY = re.compile(r"\s*(\w+)\s+every\s+(\d+)\s+steps?\s*", re.IGNORECASE)
-_COARSE_TO_FINE = ("9", "17", "33")  # points along each axis of a surface
+_POINTS = "33"  # along each axis of a surface, after 9 and 17
 _STATES = 100  # of a path on a surface
 _PARTS = 10  # of a run at whose ends its sharpness is measured, where nobody said how often
 
@@ -48,31 +48,29 @@ class Wish:
         return cls(what, int(found[2]))
 
 
-def _surface(run: Follower, _: int, plane: str | None = None) -> list[list[str]]:
+def _surface(run: Follower, _: int, plane: str | None = None) -> list[str]:
     every = str(max(1, run.states // _STATES))
     chosen = [] if plane is None else ["--plane", plane]
-    return [
-        ["surface", str(run.path), *chosen, "--resolution", points, "--every", every]
-        for points in _COARSE_TO_FINE
-    ]
+    points = ["--coarse-first", "--resolution", _POINTS, "--every", every]
+    return ["surface", str(run.path), *chosen, *points]
 
 
-def _walk(run: Follower, _: int) -> list[list[str]]:
-    return [["walk", str(run.path), "--window", "last"]]
+def _walk(run: Follower, _: int) -> list[str]:
+    return ["walk", str(run.path), "--window", "last"]
 
 
-def _sharpness(run: Follower, every: int) -> list[list[str]]:
+def _sharpness(run: Follower, every: int) -> list[str]:
     """What was measured before stays, so that it grows by a state or two."""
-    return [["curvature", str(run.path), "--every", str(every), "--top", "1"]]
+    return ["curvature", str(run.path), "--every", str(every), "--top", "1"]
 
 
 WHAT = {"surface": _surface, "walk": _walk, "sharpness": _sharpness}
-"""What a wish may be of: the commands that measure it, coarse first."""
+"""What a wish may be of: the command that measures it."""
 
 PICKED = {
     **WHAT,
-    "surface on a random plane": partial(_surface, plane="random"),
-    "surface along the sharpest directions": partial(_surface, plane="eigen"),
+    "random plane": partial(_surface, plane="random"),
+    "sharpest plane": partial(_surface, plane="eigen"),
 }
 """What the page offers."""
 
@@ -86,13 +84,13 @@ class Job:
     Attributes:
         follower: The run.
         what: In words.
-        stages: Commands of this package, coarse first.
+        command: Of this package; it prints a line after each stage.
         answers: Whether the last line that is printed is the answer.
     """
 
     follower: Follower
     what: str
-    stages: list[list[str]]
+    command: list[str]
     answers: bool = False
 
     @classmethod
@@ -115,4 +113,4 @@ class Job:
             raise ValueError(f"A {kind} is {count} numbers; not {str(place)[:80]}.")
         where = f"{_PLACES[kind]}={','.join(map(repr, place))}"
         command = ["refine", str(follower.path), f"--on={on}", where]
-        return cls(follower, f"{kind} on the plane of {on}", [command], answers=kind == "point")
+        return cls(follower, f"{kind} on the plane of {on}", command, answers=kind == "point")

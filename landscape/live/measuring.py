@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from landscape.live.follower import Follower
@@ -107,50 +108,54 @@ class Measuring:
         return None
 
     def _measure(self, job: Job) -> None:
-        follower, self.failure, answer = job.follower, "", ""
-        step = follower.step
-        for stage, arguments in enumerate(job.stages, start=1):
-            self._hub.refresh()
-            if stage > 1 and self._is_outdated(job):
-                break
-            self._hub.say(
-                f"measuring: {job.what} of {follower.name} at step {step:,}, stage {stage}"
-            )
-            printed = self._printed([*arguments, *self._more])
-            if printed is None:
-                break
-            answer = printed if job.answers else ""
+        self.failure, step = "", job.follower.step
+        where = f"{job.what} of {job.follower.name} at step {step:,}"
+        self._hub.say(f"measuring: {where}")
+        answer, stages = "", 0
+        for line in self._lines([*job.command, *self._more]):
+            answer = line if job.answers else ""
+            if line.endswith(" points"):  # a stage was saved
+                stages += 1
+                self._hub.say(f"measuring: {where}, stage {stages} is there")
+                self._hub.refresh()
+                if self._is_outdated(job):
+                    self._stop_now()
         self._hub.say(self.failure or answer)
 
     def _is_outdated(self, job: Job) -> bool:
         follower, what = job.follower, job.what
         taken = self._due.get((follower.path, what), 0)
         newer = [w for w in self._wishes if w.what == what and follower.step // w.every > taken]
-        return bool(newer) or bool(self._asked)
+        return bool(newer)
 
-    def _printed(self, arguments: Sequence[str]) -> str | None:
-        """Run a command of this package; the last line that it prints, None where it fails."""
+    def _lines(self, arguments: Sequence[str]) -> Iterator[str]:
+        """Run a command of this package; the lines that it prints, as they come."""
+        with tempfile.TemporaryFile("w+") as said:
+            with self._lock:
+                if self._ended or self._asked:
+                    return
+                self._process = process = subprocess.Popen(
+                    [sys.executable, "-m", "landscape", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    text=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                    preexec_fn=_lowest if os.name == "posix" else None,
+                )
+            with process:
+                for line in process.stdout or ():
+                    yield line.strip()
+            with self._lock:
+                given_up, self._process = self._process is None, None
+            if process.returncode and not given_up:
+                said.seek(0)
+                lines = said.read().strip().splitlines() or [f"exit code {process.returncode}"]
+                self.failure: str = f"not measured: {lines[-1][:300]}"
+
+    def _stop_now(self) -> None:
         with self._lock:
-            if self._ended or self._asked:
-                return None
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "landscape", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-                preexec_fn=_lowest if os.name == "posix" else None,
-            )
-        printed, said = process.communicate()
-        with self._lock:
-            given_up, self._process = self._process is None, None
-        if process.returncode == 0:
-            return printed.strip().rpartition("\n")[2]
-        if not given_up:
-            lines = said.strip().splitlines() or [f"exit code {process.returncode}"]
-            self.failure: str = f"not measured: {lines[-1][:300]}"
-        return None
+            self._stop()
 
     def _stop(self) -> None:
         if self._process is not None:
