@@ -277,7 +277,7 @@ def _measure_coarse_first(
             file.add(measured, f"surface/{kind}")
             for run in runs if stage == 0 else ():
                 _add_path(file, run, plane, kind, objective=objective, every=every)
-        across, up = len(measured.alpha), len(measured.beta)
+        up, across = measured.loss.shape
         typer.echo(f"{path}: surface/{kind}, {across}x{up} points")
     typer.echo(f"next: landscape explore {path} --open")
 

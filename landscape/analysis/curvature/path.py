@@ -152,7 +152,8 @@ def curvature_path(
             shard=shard,
         )
     except Interrupted as stop:
-        raise Interrupted(filled(*stop.partial, {})) from None
+        part, computed = stop.partial
+        raise Interrupted(filled(part, computed, {})) from None
     return filled(*found)
 
 
