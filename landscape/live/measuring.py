@@ -40,7 +40,7 @@ class Measuring:
         self._wake, self._lock = threading.Event(), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
-        self.failure = ""
+        self.failure = self._answer = ""
 
     def run(self) -> None:
         """Measure until `end`."""
@@ -109,18 +109,24 @@ class Measuring:
 
     def _measure(self, job: Job) -> None:
         self.failure, step = "", job.follower.step
+        if job.answers:
+            self._answer = ""
         where = f"{job.what} of {job.follower.name} at step {step:,}"
-        self._hub.say(f"measuring: {where}")
-        answer, stages = "", 0
+        self._say(f"measuring: {where}")
+        stages = 0
         for line in self._lines([*job.command, *self._more]):
-            answer = line if job.answers else ""
+            self._answer: str = line if job.answers else self._answer
             if line.endswith(" points"):  # a stage was saved
                 stages += 1
-                self._hub.say(f"measuring: {where}, stage {stages} is there")
+                self._say(f"measuring: {where}, stage {stages} is there")
                 self._hub.refresh()
                 if self._is_outdated(job):
                     self._stop_now()
-        self._hub.say(self.failure or answer)
+        self._say(self.failure)
+
+    def _say(self, text: str) -> None:
+        """Say what is being measured, after the last answer, which stays."""
+        self._hub.say(" · ".join(filter(None, (self._answer, text))))
 
     def _is_outdated(self, job: Job) -> bool:
         follower, what = job.follower, job.what
