@@ -146,19 +146,22 @@ def test_a_region_a_slice_and_a_point_are_picked_on_the_page(watched):
     results = watched.run.recorder.path.with_name("run.results.h5")
     sample.surface(6, 5).save(results, "surface/pca")
     watched.until("globalThis.explorer?.surfaces.length === 1")
-    menu = watched.page.locator("summary", has_text="Measure")
-    menu.click()
-    watched.page.locator("#measure-walk").click()
-    watched.page.locator("#ask-slice").click()
+
+    def pick(button):
+        watched.page.locator("summary", has_text="Measure").click()
+        watched.page.locator(button).click()
+
+    pick("#measure-walk")
+    pick("#ask-slice")
     watched.until("document.getElementById('say').textContent.startsWith('Pin two points')")
     watched.page.evaluate("explorer.setState({pins: [0, 29]})")
-    watched.page.locator("#ask-slice").click()
+    pick("#ask-slice")
     watched.page.evaluate("explorer.setState({pins: [14]})")
-    watched.page.locator("#ask-point").click()
+    pick("#ask-point")
     watched.page.evaluate("explorer.setState({pins: [], window: [4, 0, 0]})")
     watched.page.wait_for_timeout(300)
-    watched.page.locator("#ask-surface").click()
-    watched.page.locator("#measure-nothing").click()
+    pick("#ask-surface")
+    pick("#measure-nothing")
     for _ in range(200):
         if len(asked.requests) == 5:
             break

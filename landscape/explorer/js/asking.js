@@ -3,8 +3,12 @@
 import { say } from './actions.js';
 import { el } from './dom.js';
 
-/** A button of the menu of what can be measured. */
-export const askButton = (label, id, onclick) => el('button', { type: 'button', class: 'tool', id, onclick }, label);
+/** A button of the menu of what can be measured, which then closes. */
+export const askButton = (label, id, act) => el('button', { type: 'button', class: 'tool', id, onclick: ({ currentTarget }) => {
+  const menu = currentTarget.closest('details');
+  if (menu) menu.open = false;
+  act();
+} }, label);
 
 /** What of the plane is in sight: of the map the frame, of the terrain all of it. */
 export function inSight(land) {

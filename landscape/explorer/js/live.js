@@ -6,7 +6,7 @@ import { menu } from './controls.js';
 import { extendPath, growingPath, hasSteps, lastStep, runs, surfaces } from './data.js';
 import { byId, el } from './dom.js';
 import { show } from './page.js';
-import { announce, onChange, setState, state, stretch, visibleRuns } from './state.js';
+import { announce, hashOf, onChange, setState, state, stretch, visibleRuns } from './state.js';
 import { WayChart } from './way.js';
 
 const AGAIN_MS = 3000;
@@ -41,14 +41,14 @@ function unheard(run, events) {
 async function take({ content, runs: news, ways, measuring }) {
   if (content) {
     const wanted = JSON.stringify(content);
-    if (shape && shape !== wanted) { location.reload(); return; }
+    if (shape && shape !== wanted) { layOut(); return; }
     if (!shape) {
       for (const run of content.runs) run.path = growingPath();
       for (const { name, ...change } of news) extendPath(content.runs.find((run) => run.name === name).path, change);
       await show(content);
       byId('caption').parentElement.after(status);
       if (runs.length) makeMeasures(content.measures);
-      turnToAsked();
+      turn();
     }
     shape = wanted;
   }
@@ -67,21 +67,28 @@ async function take({ content, runs: news, ways, measuring }) {
   if (hasSteps) document.title = `${lastStep} · ${runs.map((run) => run.name).join(', ')}`;
 }
 
-/** Keys of what is shown, by which what was asked for is known when it comes; a page laid out anew reads them. */
-const asked = {
-  key: 'asked',
-  note() { try { sessionStorage.setItem(this.key, JSON.stringify(surfaces.map(({ key }) => key))); } catch { /* not kept: nothing is turned to */ } },
-  take() { try { return JSON.parse(sessionStorage.getItem(this.key) ?? 'null'); } catch { return null; } },
-  forget() { try { sessionStorage.removeItem(this.key); } catch { /* nothing was kept */ } },
+/** What a page that is laid out anew is to know of the one before. */
+const kept = {
+  write(name, value) { try { sessionStorage.setItem(name, JSON.stringify(value)); } catch { /* not kept: it begins as any page */ } },
+  read(name) { try { return JSON.parse(sessionStorage.getItem(name) ?? 'null'); } catch { return null; } },
 };
 
-/** Turn to the surface that was asked for, once it has come. */
-function turnToAsked() {
-  const before = asked.take();
+/** Lay the page out anew, in the view in which it is. */
+function layOut() {
+  kept.write('shown', surfaces[state.surface]?.key ?? null);
+  history.replaceState(null, '', `#${hashOf(state)}`);
+  location.reload();
+}
+
+/** Turn to the region that was asked for, once it has come; else to the surface that was shown. */
+function turn() {
+  const before = kept.read('asked');
   const found = before ? surfaces.find(({ key }) => key.includes('/region-') && !before.includes(key)) : null;
-  if (!found) return;
-  asked.forget();
-  setState({ surface: found.index, window: null, camera: null, pins: [], clip: null, compare: -1 });
+  const same = surfaces.find(({ key }) => key === kept.read('shown'));
+  if (found) {
+    kept.write('asked', null);
+    setState({ surface: found.index, window: null, camera: null, pins: [], clip: null, compare: -1 });
+  } else if (same) setState({ surface: same.index });
 }
 
 /** What can be asked for: a surface, a walk, … of the first run that is shown; and what of its plane. */
@@ -93,7 +100,7 @@ function makeMeasures(what) {
   };
   const first = () => (visibleRuns()[0] ?? runs[0]).name;
   const [land] = globalThis.explorer.lands;
-  const places = land ? placeButtons(land, ({ kind, place, plane }) => { asked.note(); post({ what: kind, place: place.join(), plane }); }) : [];
+  const places = land ? placeButtons(land, ({ kind, place, plane }) => { kept.write('asked', surfaces.map(({ key }) => key)); post({ what: kind, place: place.join(), plane }); }) : [];
   byId('tools').prepend(menu('Measure', 'the last recorded state, now', ...what.map((one) => askButton(`${one[0].toUpperCase()}${one.slice(1)}`, `measure-${one.replaceAll(' ', '-')}`, () => post({ what: one, run: first() }))),
     ...places, askButton('Give up', 'measure-nothing', () => post({ what: 'nothing' }))));
 }
