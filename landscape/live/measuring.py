@@ -36,6 +36,7 @@ class Measuring:
         self._hub, self._wishes, self._more = hub, wishes, list(more)
         hub.measures = list(PICKED)
         self._due: dict[tuple[Path, str], int] = {}  # of a run: the last multiple that was taken
+        self._turns: dict[tuple[Path, str], int] = {}  # in which order they had their turn
         self._asked: list[Job] = []
         self._wake, self._lock = threading.Event(), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -99,13 +100,23 @@ class Measuring:
         with self._lock:
             if self._asked:
                 return self._asked.pop()
-        for wish in self._wishes:
-            for follower in self._hub.followers:
-                key, due = (follower.path, wish.what), follower.step // wish.every
-                if follower.phase in ("recording", "finished") and due > self._due.get(key, 0):
-                    self._due[key] = due
-                    return Job.of(follower, wish.what, wish.every)
-        return None
+        due = [
+            (self._turns.get((follower.path, wish.what), 0), number, wish, follower)
+            for number, wish in enumerate(self._wishes)
+            for follower in self._hub.followers
+            if follower.phase in ("recording", "finished") and self._is_due(wish, follower)
+        ]
+        if not due:
+            return None
+        _, _, wish, follower = min(due, key=lambda found: found[:2])  # who has waited longest
+        key = (follower.path, wish.what)
+        self._due[key] = follower.step // wish.every
+        self._turns[key] = 1 + max(self._turns.values(), default=0)
+        return Job.of(follower, wish.what, wish.every)
+
+    def _is_due(self, wish: Wish, follower: Follower) -> bool:
+        taken = self._due.get((follower.path, wish.what), 0)
+        return follower.step // wish.every > taken
 
     def _measure(self, job: Job) -> None:
         self.failure, step = "", job.follower.step
@@ -129,10 +140,8 @@ class Measuring:
         self._hub.say(" · ".join(filter(None, (self._answer, text))))
 
     def _is_outdated(self, job: Job) -> bool:
-        follower, what = job.follower, job.what
-        taken = self._due.get((follower.path, what), 0)
-        newer = [w for w in self._wishes if w.what == what and follower.step // w.every > taken]
-        return bool(newer)
+        wishes = [wish for wish in self._wishes if wish.what == job.what]
+        return any(self._is_due(wish, job.follower) for wish in wishes)
 
     def _lines(self, arguments: Sequence[str]) -> Iterator[str]:
         """Run a command of this package; the lines that it prints, as they come."""

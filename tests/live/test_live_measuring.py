@@ -80,9 +80,9 @@ def test_every_so_many_steps_coarse_first_at_the_lowest_priority(measured):
     time.sleep(0.5)
     assert len(asked(1)) == 1  # nothing more until the next multiple
     run.steps(10)
-    second, third = (words for words, *_ in asked(3)[1:])
-    assert second == [*first, *more]
-    assert third == ["curvature", path, "--every", "20", "--top", "1", *more]
+    second, third = (words for words, *_ in asked(3)[1:])  # who has waited longest comes first
+    assert second == ["curvature", path, "--every", "20", "--top", "1", *more]
+    assert third == [*first, *more]
 
 
 def test_a_newer_wish_ends_an_older_one_after_its_stage(measured):
