@@ -42,6 +42,10 @@ class Place:
         ),
     ] = None
     resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51"
+    coarse_first: Annotated[
+        bool,
+        typer.Option("--coarse-first", help="Save every fourth point first, then every second."),
+    ] = False
     extent: Annotated[
         str | None,
         typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
@@ -98,10 +102,6 @@ def surface(
     device: Device = "auto",
     workers: SurfaceWorkers = SurfaceWorkers(),
     accuracy: Accuracy = Accuracy(),
-    coarse_first: Annotated[
-        bool,
-        typer.Option("--coarse-first", help="Save every fourth point first, then every second."),
-    ] = False,
     curvature: Annotated[
         bool,
         typer.Option("--curvature", help="Instead: λmax, λmin of the Hessian (--resolution 15)."),
@@ -122,7 +122,7 @@ def surface(
     box = None if place.extent is None else _extent(place.extent)
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
-    if coarse_first:
+    if place.coarse_first:
         _check_coarse_first(size, accuracy, workers, curvature)
     out = _check_alone(runs, checkpoint, measuring, place.plane, out)
     trajectories = inputs.open_runs(runs or [])
@@ -143,7 +143,7 @@ def surface(
     if curvature:
         map_curvature(objective, plane, path, kind, **given)
         return
-    if coarse_first:
+    if place.coarse_first:
         _measure_coarse_first(objective, plane, trajectories, path, kind, box, size, every)
         return
     if accuracy.tolerance is None and accuracy.budget is None:
