@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landscape.analysis.curvature.earlier import earlier_rows
-from landscape.analysis.curvature.stability import stability_of
+from landscape.analysis.curvature.stability import Stability, stability_of
 from landscape.analysis.curvature.states import NUMBERS, TABLES, States
 from landscape.analysis.curvature.units import measured_rows
 from landscape.base.progress import Interrupted
@@ -108,25 +109,7 @@ def curvature_path(
     kept = [*sorted(moments), *["recorded"] * trajectory.holds["second_moment"]]
     what = json.dumps(["path", settings, top, smallest, said, kept, condition.text])
 
-    def result(values: np.ndarray, computed: np.ndarray, cost: dict[str, Any]) -> CurvaturePath:
-        named = dict(zip(NUMBERS, values, strict=False))
-        tables = values[len(NUMBERS) :].reshape(len(TABLES), top, len(shown)).swapaxes(1, 2)
-        rates = _rates(trajectory, shown)
-        return CurvaturePath(
-            name=trajectory.name,
-            optimizer=str(trajectory.run.get("optimizer", "")),
-            condition=condition.text,
-            step=trajectory.steps[shown],
-            learning_rate=rates,
-            threshold=condition.factor / rates,
-            update_steps=np.append(np.diff(trajectory.steps), 0)[shown],
-            computed=computed,
-            settings=settings,
-            provenance=provenance(cost=cost),
-            **named,
-            **dict(zip(TABLES, tables, strict=True)),
-        )
-
+    result = partial(_result, trajectory, shown, condition, settings, top)
     if units is not None or moments or shard != (0, 1):
         resume = None
     rows, known = earlier_rows(
@@ -155,6 +138,36 @@ def curvature_path(
         part, computed = stop.partial
         raise Interrupted(filled(part, computed, {})) from None
     return filled(*found)
+
+
+def _result(
+    trajectory: Trajectory,
+    shown: np.ndarray,
+    condition: Stability,
+    settings: dict[str, Any],
+    top: int,
+    values: np.ndarray,
+    computed: np.ndarray,
+    cost: dict[str, Any],
+) -> CurvaturePath:
+    """The rows of numbers as a result."""
+    named = dict(zip(NUMBERS, values, strict=False))
+    tables = values[len(NUMBERS) :].reshape(len(TABLES), top, len(shown)).swapaxes(1, 2)
+    rates = _rates(trajectory, shown)
+    return CurvaturePath(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        condition=condition.text,
+        step=trajectory.steps[shown],
+        learning_rate=rates,
+        threshold=condition.factor / rates,
+        update_steps=np.append(np.diff(trajectory.steps), 0)[shown],
+        computed=computed,
+        settings=settings,
+        provenance=provenance(cost=cost),
+        **named,
+        **dict(zip(TABLES, tables, strict=True)),
+    )
 
 
 def _check(
