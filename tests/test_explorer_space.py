@@ -246,7 +246,8 @@ def test_the_map_turns_into_the_terrain_without_a_cut(browser, address):
         land.bar.step = () => { widths.push(land.ground.width); bar.call(land.bar); };
         explorer.setState({camera: [60, 30, 1, 0, 0]});
         await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);
-        await land.drawing; return [widths.at(-1), land.stage.clientWidth, Math.min(...widths)]; }"""
+        await land.drawing;
+        return [widths.at(-1), land.stage.clientWidth, Math.min(...widths)]; }"""
     )
     assert [wide, coarse] == [stage, pytest.approx(stage / 2, abs=1)]
     context.close()
@@ -281,6 +282,21 @@ def test_the_terrain_fits_its_pane(page, size):
         assert (corners >= 0).all()
         assert (corners <= pane).all()
         assert (np.ptp(corners, axis=0) / pane).max() > 0.7
+
+
+def test_a_stem_joins_what_was_measured_to_the_surface_below(page):
+    page.evaluate("explorer.setState({step: 20})")
+    page.settle()
+    kind = "explorer.lands[0].layer.items.map(i => [i.run.name, i.stem, i.at[2], i.points[10][2]])"
+    low, top = page.evaluate("[explorer.lands[0].terrain.low, explorer.lands[0].terrain.top]")
+    for name, stem, height, point in page.evaluate(kind):
+        path = sample.results()[f"projection/pca/{list(sample.RUNS).index(name)}"]
+        share = np.log(path.loss[10] / low) / np.log(top / low)
+        assert [height, point] == pytest.approx([0.72 * share] * 2, abs=1e-5)
+        assert stem
+    page.evaluate("explorer.setState({drop: 'on'})")
+    page.settle()
+    assert not any(stem for _, stem, *_ in page.evaluate(kind))
 
 
 def test_cameras_are_linked_when_two_are_compared(page):
