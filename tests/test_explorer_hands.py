@@ -116,10 +116,7 @@ def test_a_double_tap_shows_the_whole_again_and_pins_nothing(touched):
 def test_one_finger_on_the_map_leaves_scrolling_to_the_page(touched):
     action = "getComputedStyle(document.querySelector('.stage')).touchAction"
     assert touched.evaluate(action) == "pan-y"
-    session = touched.context.new_cdp_session(touched.inner)
-    swipe = {"x": 150, "y": 400, "yDistance": -250, "gestureSourceType": "touch", "speed": 4000}
-    session.send("Input.synthesizeScrollGesture", swipe)
-    session.detach()
+    fingers(touched, *([(150, y)] for y in (500, 480, 450, 410, 360, 300)))
     touched.until("document.scrollingElement.scrollTop > 100")
     assert state(touched, "window") is None
     touched.evaluate("explorer.setState({window: [2, 0, 0]})")

@@ -210,6 +210,8 @@ export class Land {
   // What gestures do.
   isMap() { return state.view !== '3d'; }
 
+  isWhole() { return this.isMap() && !state.window; }
+
   look(patch) {
     const { azimuth, elevation, zoom, panX, panY } = { ...this.wanted(), ...patch };
     const rounded = (list) => list.map((v) => Number(v.toFixed(4)));
