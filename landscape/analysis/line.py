@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from landscape.analysis.fixed import warn_of_statistics
 from landscape.analysis.places import Places
 from landscape.analysis.planes.random import random_line
 from landscape.analysis.segment import Ends, describe_buffers
@@ -99,6 +100,8 @@ def loss_line(
         raise ValueError("A tolerance is for whole lines: give no shard.")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
+    if buffers is None and any("between" in str(line.settings.get("kind")) for line in lines):
+        warn_of_statistics(objective, "both ends of a line and all between")
     alpha = np.linspace(*extent, resolution)
     told: dict[str, Any] = {"buffers": describe_buffers(objective, recorded=buffers is not None)}
     if tolerance is not None:

@@ -85,7 +85,8 @@ class Vector(np.ndarray):
 
 def layout_of(array: Any) -> Layout | None:
     """The layout of an array that knows it."""
-    return getattr(array, "layout", None)
+    layout = getattr(array, "layout", None)
+    return layout if isinstance(layout, Layout) else None  # a tensor's is another thing
 
 
 def _plain(value: Any) -> Any:

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from torch import Tensor, nn
 
 from landscape.base.layout import Entry, Layout
+from landscape.base.runs.trajectory import Trajectory
 from landscape.base.vector import layout_of
 from landscape.objective.problem import Problem
+
+
+def matched_point(problem: Problem, given: Any) -> np.ndarray:
+    """One point, an array or a tensor, in the order of the problem's model, shape (P,).
+
+    Raises:
+        ValueError: If it belongs to another model, or is a run, a model or the like.
+    """
+    remedies = {
+        Trajectory: "its last state, run.final",
+        nn.Module: "its flat weights, Objective(model, ...).parameters()",
+        Mapping: "the flat weights of a model that loaded it, Objective(model, ...).parameters()",
+    }
+    for kind, remedy in remedies.items():
+        if isinstance(given, kind):
+            raise ValueError(f"Got a {type(given).__name__} as a network; give {remedy}.")
+    point = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
+    found = matched_parameters(problem, point, moves=False)
+    if np.shape(found) != (problem.layout.size,):
+        raise ValueError(
+            f"The model has {problem.layout.size} trainable parameters; the network has shape "
+            f"{np.shape(found)}. They belong to another model."
+        )
+    return found
 
 
 def matched_parameters(problem: Problem, vector: np.ndarray, *, moves: bool) -> np.ndarray:
