@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 import landscape as ls
 from landscape.analysis.connectivity.permutations import Group, Permutable, Place, check_function
@@ -213,3 +215,53 @@ def test_averages_of_different_models_or_endless_weights_are_refused() -> None:
     for weights in ([np.inf, 1.0], [np.nan, 1.0], [[1.0, 2.0]]):
         with pytest.raises(ValueError, match="one weight each"):
             ls.average([np.ones(3), np.ones(3)], weights)  # pyright: ignore[reportArgumentType]
+
+
+def test_networks_are_vectors_or_tensors_of_this_model(tmp_path: Any) -> None:
+    model = layers()
+    objective = ls.Objective(model, squares, (X,))
+    a = objective.parameters().copy()
+    assert ls.align(objective, torch.tensor(a), a).before == pytest.approx(1)  # pyright: ignore
+    assert ls.find_curve(objective, torch.tensor(a), a, steps=1).kind == "bezier"  # pyright: ignore
+    run = ls.Trajectory(ls.record_run(ls.Run("digits/mlp-4", "adam", steps=1), tmp_path / "run.h5"))
+    given = [(model, "flat weights"), (run, r"run\.final"), (a[:-3], "another model")]
+    for network, said in given:
+        for call in (
+            lambda n=network: ls.align(objective, a, n),
+            lambda n=network: ls.align_many(objective, [a, n]),
+            lambda n=network: ls.find_curve(objective, a, n, steps=1),
+            lambda n=network: ls.repair(objective, a, n, np.array([0.5])),
+            lambda n=network: ls.greedy_soup(objective, [a, n]),
+        ):
+            with pytest.raises(ValueError, match=said):
+                call()
+
+
+def test_arguments_by_name_and_computed_weights_are_followed() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.three = nn.Linear(5, 8), nn.Linear(8, 6), nn.Linear(6, 2)
+
+        def forward(self, x: Tensor, scale: float = 1.0) -> Tensor:
+            return self.three(F.relu(self.two(F.relu(self.one(x))))) * scale
+
+    model = Scaled()
+    prune.l1_unstructured(model.two, "weight", amount=0.5)
+    objective = ls.Objective(model, lambda m, b: m(scale=2.0, x=b[0]).square().mean(1), (X,))
+    found, _ = permutable_of(objective)
+    assert not found.groups  # the mask of the pruned layer has its own order
+    prune.remove(model.two, "weight")
+    found, _ = permutable_of(objective := ls.Objective(model, objective.metrics["loss"], (X,)))
+    assert sorted(group.units for group in found.groups) == [6, 8]
+
+
+def test_compiled_models_are_refused_in_one_line() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.script(layers())
+    for compiled in (torch.compile(layers(), backend="eager"), scripted):
+        objective = ls.Objective(compiled, squares, (X,))
+        a = objective.parameters()
+        with pytest.raises(ValueError, match="give the Objective the model that was compiled"):
+            ls.align(objective, a, -a)

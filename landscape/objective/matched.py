@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from landscape.base.layout import Entry, Layout
-from landscape.base.runs.trajectory import Trajectory
 from landscape.base.vector import layout_of
 from landscape.objective.problem import Problem
 
@@ -20,14 +18,13 @@ def matched_point(problem: Problem, given: Any) -> np.ndarray:
     Raises:
         ValueError: If it belongs to another model, or is a run, a model or the like.
     """
-    remedies = {
-        Trajectory: "its last state, run.final",
-        nn.Module: "its flat weights, Objective(model, ...).parameters()",
-        Mapping: "the flat weights of a model that loaded it, Objective(model, ...).parameters()",
-    }
-    for kind, remedy in remedies.items():
-        if isinstance(given, kind):
-            raise ValueError(f"Got a {type(given).__name__} as a network; give {remedy}.")
+    if not hasattr(given, "shape"):
+        own = (
+            "its last state, run.final"
+            if hasattr(given, "final")
+            else ("flat weights, such as Objective(model, ...).parameters()")
+        )
+        raise ValueError(f"Got a {type(given).__name__} as a network; give {own}.")
     point = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
     found = matched_parameters(problem, point, moves=False)
     if np.shape(found) != (problem.layout.size,):
