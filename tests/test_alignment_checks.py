@@ -235,6 +235,13 @@ def test_networks_are_vectors_or_tensors_of_this_model(tmp_path: Any) -> None:
         ):
             with pytest.raises(ValueError, match=said):
                 call()
+    for call in (
+        lambda: ls.average([run, run]),
+        lambda: ls.line_between(run, run),
+        lambda: ls.plane_through(a, run, run),
+    ):
+        with pytest.raises(ValueError, match=r"give its last state, run\.final"):
+            call()
 
 
 def test_arguments_by_name_and_computed_weights_are_followed() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from landscape.base.layout import Entry, Layout
-from landscape.base.vector import layout_of
+from landscape.base.vector import flat_vector, layout_of
 from landscape.objective.problem import Problem
 
 
@@ -18,15 +17,7 @@ def matched_point(problem: Problem, given: Any) -> np.ndarray:
     Raises:
         ValueError: If it belongs to another model, or is a run, a model or the like.
     """
-    if not hasattr(given, "shape"):
-        own = (
-            "its last state, run.final"
-            if hasattr(given, "final")
-            else ("flat weights, such as Objective(model, ...).parameters()")
-        )
-        raise ValueError(f"Got a {type(given).__name__} as a network; give {own}.")
-    point = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
-    found = matched_parameters(problem, point, moves=False)
+    found = matched_parameters(problem, flat_vector(given), moves=False)
     if np.shape(found) != (problem.layout.size,):
         raise ValueError(
             f"The model has {problem.layout.size} trainable parameters; the network has shape "

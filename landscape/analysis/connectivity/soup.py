@@ -10,7 +10,7 @@ import numpy as np
 from landscape.analysis.fixed import warn_of_statistics
 from landscape.analysis.planes.through import plane_through
 from landscape.base.provenance import provenance
-from landscape.base.vector import Vector, layout_of
+from landscape.base.vector import Vector, flat_vector, layout_of
 from landscape.results.affine import Plane, affine
 from landscape.results.soup import Soup
 
@@ -36,7 +36,7 @@ def average(vectors: Sequence[np.ndarray], weights: Sequence[float] | None = Non
     >>> average([np.array([0.0, 1.0]), np.array([4.0, 1.0])], [3, 1]).tolist()
     [1.0, 1.0]
     """
-    vectors = list(vectors)
+    vectors = [flat_vector(vector) for vector in vectors]
     given = np.ones(len(vectors)) if weights is None else np.asarray(weights, np.float64)
     if not len(vectors) or given.shape != (len(vectors),) or not 0 < given.sum() < np.inf:
         raise ValueError(
