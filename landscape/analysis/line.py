@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from landscape.analysis.fixed import warn_of_statistics
 from landscape.analysis.places import Places
 from landscape.analysis.planes.random import random_line
 from landscape.analysis.segment import Ends, describe_buffers
@@ -17,7 +18,7 @@ from landscape.base.provenance import provenance
 from landscape.base.settings import joined, of_all
 from landscape.base.statistics import without
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import warn_if_foreign, whose
+from landscape.objective.policies.statistics import known_with, warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
@@ -104,6 +105,9 @@ def loss_line(
         raise ValueError("A tolerance is for whole lines: give no shard.")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
+    between = [line for line in lines if "between" in str(line.settings.get("kind"))]
+    if buffers is None and any(len(known_with(line.settings)) < 2 for line in between):
+        warn_of_statistics(objective, "both ends of a line and all between")
     alpha = np.linspace(*extent, resolution)
     told: dict[str, Any] = {"buffers": describe_buffers(objective, recorded=buffers is not None)}
     if tolerance is not None:

@@ -21,7 +21,7 @@ from landscape.base.vector import Vector
 from landscape.objective.data.held import HeldData
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.family import family_of
-from landscape.objective.matched import matched_parameters
+from landscape.objective.matched import matched_point
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
 from landscape.objective.policies.precision import Precision
@@ -290,7 +290,7 @@ class Objective:
 
     def matched(self, vector: np.ndarray) -> np.ndarray:
         """A point in the order of the model's parameters, by name; see `restrict`."""
-        return Vector(matched_parameters(self.problem, vector, moves=False), self.layout)
+        return Vector(matched_point(self.problem, vector), self.layout)
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.base.statistics import KEY, digest_of, recorded_with, without
+from landscape.base.statistics import KEY, digest_of, without
 from landscape.base.vector import layout_of
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
 
-_ANOTHER = "another state"
+ANOTHER = "another state"
 
 
 def whose(
@@ -27,7 +27,7 @@ def whose(
         settings: Of a line or plane; what was recorded with its states is in them.
         buffers: What it measures with; None: the model's.
     """
-    told, known = without(settings), _known(settings)
+    told, known = without(settings), known_with(settings)
     if objective.batch_norm != "frozen" or not known:
         return told
     if buffers is None:
@@ -37,7 +37,7 @@ def whose(
     found = next((one.get("of") for one in known if one.get("hash") == held), None)
     if held is None or (found is None and buffers is not None):
         return told
-    return {**told, KEY: found or _ANOTHER}
+    return {**told, KEY: found or ANOTHER}
 
 
 def warn_if_foreign(
@@ -58,7 +58,7 @@ def warn_if_foreign(
         buffers: Where they are given, it was said whose are meant.
         stacklevel: As for `warnings.warn`.
     """
-    known = _known(settings)
+    known = known_with(settings)
     if buffers is not None or objective.batch_norm != "frozen" or not known:
         return
     held = own_digest(objective)
@@ -78,26 +78,6 @@ def warn_if_foreign(
     )
 
 
-def warn_if_any_foreign(objective: Objective, vectors: Sequence[Any], remedy: str) -> None:
-    """Warn where one of several recorded states is measured with statistics that are not its own.
-
-    Args:
-        objective: What measures.
-        vectors: The states; those that come from no run are not looked at.
-        remedy: What to do.
-    """
-    if objective.batch_norm != "frozen":
-        return
-    told = [recorded_with(vector) for vector in vectors]
-    wrong = [one[KEY][0]["of"] for one in told if whose(objective, one).get(KEY) == _ANOTHER]
-    if wrong:
-        warnings.warn(
-            f"The batch-norm statistics of {'; '.join(wrong[:3])} are not those that the model "
-            f"holds, and that all is measured with: {remedy}.",
-            stacklevel=4,
-        )
-
-
 def own_digest(objective: Objective) -> str | None:
     """Which running statistics the model holds now; None: it has none."""
     return digest_of(objective.buffers_layout, own_buffers(objective))
@@ -110,7 +90,7 @@ def own_buffers(objective: Objective) -> np.ndarray:
     return np.concatenate(held) if held else np.zeros(0)
 
 
-def _known(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was recorded with a place; files may hold anything."""
+def known_with(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was recorded with a place, one for each state; files may hold anything."""
     known = settings.get(KEY)
     return [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
