@@ -175,7 +175,7 @@ class Problem:
 
 def _few_of(most: int, loan: Loan) -> int:
     """On how many samples a loss is looked at: of a large model on no more than a batch."""
-    return _LOOK if loan.stream is None else min(_LOOK, most)
+    return _LOOK if loan.stream is None else min(2, most)
 
 
 def problem_of(

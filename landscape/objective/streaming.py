@@ -96,7 +96,7 @@ def placed_by_modules(
     stream = loan.stream
     assert stream is not None
     if known:
-        with stream.installed(known["readers"]):
+        with stream.installed(known["readers"], known["exact"]):
             yield
         return
 
@@ -109,9 +109,10 @@ def placed_by_modules(
     except Exception:  # a loss may need more samples
         batch = data.batches(most=1)[0][0]
         readers, wanted = readers_of(loan.model, loan.layout, run)
-    with stream.installed(readers):
+    exact: dict[Any, bool] = {}
+    with stream.installed(readers, exact):
         _check_same(stream, wanted, run)
-        known["readers"] = readers
+        known["readers"], known["exact"] = readers, exact
         yield
 
 

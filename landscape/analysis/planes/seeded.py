@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from landscape.objective.objective import Objective
 
 _CPU = torch.device("cpu")
+_WHOLE = 2**22  # elements up to which a tensor is made whole: it is drawn once, scale and all
+_BLOCK = 2**17  # of what is converted to double precision together
 
 
 def recipe(
@@ -80,7 +82,7 @@ def _norms(moved: list[Entry], named: dict[str, Any], normalization: str) -> np.
     found = []
     for entry in moved if normalization != "none" else ():
         own = named[entry.name].detach()
-        squares = [_squares(entry, entry.rows(own, rows)) for rows in entry.blocks()]
+        squares = [_squares(entry, entry.rows(own, rows)) for rows in entry.blocks(_BLOCK)]
         rows_are_filters = len(entry.shape) < 2 or entry.filter_axis == 0
         whole = torch.cat(squares) if rows_are_filters else torch.stack(squares).sum(0)
         found.append(whole.sum()[None] if normalization != "filter" else whole)
@@ -103,7 +105,11 @@ def _squares(entry: Entry, rows: Tensor) -> Tensor:
 def _gram(moved: list[Entry], vectors: list[SeededVector]) -> np.ndarray:
     total = np.zeros((len(vectors), len(vectors)))
     for entry in moved:
-        for rows in entry.blocks():
-            drawn = [v.tensor(entry, rows, _CPU).double().view(-1) for v in vectors]
-            total += np.array([[float(a @ b) for b in drawn] for a in drawn])
-    return total
+        for rows in entry.blocks(_WHOLE):
+            drawn = [v.tensor(entry, rows, _CPU).view(-1).split(_BLOCK) for v in vectors]
+            for parts in zip(*drawn, strict=True):
+                double = [part.double() for part in parts]
+                for i, a in enumerate(double):
+                    for k, b in enumerate(double[: i + 1]):
+                        total[i, k] += float(a @ b)
+    return np.tril(total) + np.tril(total, -1).T

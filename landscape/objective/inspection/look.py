@@ -96,10 +96,14 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         Exception: The user's own, when they fail with gradients and without.
     """
 
-    def run(*, gradients: bool, seed: int = 0, own: frozenset[int] = frozenset()) -> Pass:
-        return watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own)
+    def run(
+        *, gradients: bool, seed: int = 0, own: frozenset[int] = frozenset(), graph: bool = True
+    ) -> Pass:
+        return watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own, graph=graph)
 
-    without, within = run(gradients=False), run(gradients=True)
+    without = run(gradients=False)
+    light = loan.stream is not None and without.problem is None  # a graph holds all activations
+    within = run(gradients=True, graph=not light)
     if within.problem is not None and without.problem is not None:
         return _unwatched(loan, metrics, batch)
     neither = without.problem is None and within.problem is None

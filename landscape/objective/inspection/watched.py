@@ -53,6 +53,7 @@ def watched(
     gradients: bool,
     seed: int,
     own: frozenset[int],
+    graph: bool = True,
 ) -> Pass:
     """Run the metrics once over a batch, note what they do, and undo it.
 
@@ -63,6 +64,8 @@ def watched(
         gradients: Whether gradients are enabled.
         seed: Seed of what is drawn.
         own: Identities of generators of the user's that are replaced as well.
+        graph: Whether the weights require gradients where they are trained: with gradients
+            enabled, what every operation took is then held until the pass ends.
 
     Raises:
         ValueError: If they change their batch, or leave the weights changed.
@@ -79,6 +82,9 @@ def watched(
         now.aside.module(module)
     slots = [slot for metric in metrics.values() for slot in slots_of(metric)]
     left = changed = False
+    trained = [] if graph else [p for p in parameters if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
     try:
         with (
             _reached(now, metrics, seed, own),
@@ -102,6 +108,8 @@ def watched(
     except Exception as problem:  # it is the user's, and raised when it matters
         now.problem = problem
     finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
         now.aside.put_back()
         now.streams.put_back()
         now.assigned = {(id(s.place), s.name): s.place for s in slots if s.changed}

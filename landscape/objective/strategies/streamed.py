@@ -2,7 +2,8 @@
 
 Points first, every pass makes the weights it reads. Layers first, the passes of several points and
 batches meet at every module, so a module's part of the directions is made or read once for all of
-them, and its weights once for all batches of a point.
+them, and its weights once for all batches of a point. Through a head that is made by rows they go
+in groups: what it gives is the largest thing that a pass holds.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from landscape.objective.strategies.work import (
 )
 
 _PASSES = 64  # that wait for each other
-_SHARE = 0.25  # of the model's size, or of what is free, may be held by passes that wait
+_SHARE = 0.1  # of the model's size, or of what is free, may be held by passes that wait
+_HEADS = 0.1  # the same by those that are in a head
 _HELD = 2  # what a pass holds while it waits, in inputs of its widest module
 
 
@@ -44,6 +46,11 @@ def streamed(work: Work) -> Iterator[Measure]:
     if stream is None:
         raise UnsuitableError("the weights of this model do not come and go")
     metrics, model = work.metrics, work.loan.model
+    most = _HEADS * _spare(stream, work)
+
+    def room(place: Any) -> int:
+        return max(1, int(most / max(1, getattr(place, "holds", 0))))
+
     alone = _one_after_the_other(work)
     with remembering(work) as forget:
 
@@ -77,6 +84,7 @@ def streamed(work: Work) -> Iterator[Measure]:
                 leave=stream.leave,
                 come_back=stream.come_back,
                 check=work.check,
+                room=room,
             )
             meet, stream.meet = stream.meet, turns.meet
             try:
@@ -93,6 +101,7 @@ def streamed(work: Work) -> Iterator[Measure]:
                 work.making.point = ()
                 found = of_passes(points, part, start)
                 work.making.forget()
+                work.making.settle()
                 for i in range(len(points)):
                     kept[i] += found[i * len(part) : (i + 1) * len(part)]
             sums_of = [[torch.stack(m).sum(0) for m in zip(*each, strict=True)] for each in kept]
@@ -118,27 +127,29 @@ def points_together(work: Work, data: HeldData) -> int:
     if stream is None or _one_after_the_other(work) or not work.fixed_buffers or stream.nested:
         return 1
     size = min(data.batch_size, data.size)
-    free = free_bytes(work.loan.flat.device)
-    model = sum(each.own.nbytes for each in stream.parameters.values())
-    most = _SHARE * min(model, model if free is None else free)
     each = _waiting(work, stream) * size
-    passes = min(_PASSES, max(1, int(most / max(1, each))))
+    passes = min(_PASSES, max(1, int(_SHARE * _spare(stream, work) / max(1, each))))
     return max(1, passes // -(-data.size // size))
+
+
+def _spare(stream: Stream, work: Work) -> int:
+    """The size of the model, or what is free if that is less, in bytes."""
+    model = sum(each.own.nbytes for each in stream.parameters.values())
+    free = free_bytes(work.loan.flat.device)
+    return model if free is None else min(model, free)
 
 
 @torch.no_grad()
 def _waiting(work: Work, stream: Stream) -> float:
     """Bytes per sample that a pass holds while it waits for its turn, roughly.
 
-    They are the inputs of the widest module, and what a head that runs by rows has given so far.
+    They are the inputs of the widest module but a head that is made by rows; see `Turns.room`.
     """
     batch, samples = work.sample[0]
     sizes = [0]
 
     def watch(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        taken = _HELD * sum(t.nbytes for t in given if isinstance(t, Tensor))
-        gives = isinstance(output, Tensor) and stream.runs_by_rows(module)
-        sizes.append(taken + (output.nbytes if gives else 0))
+        sizes.append(_HELD * sum(t.nbytes for t in given if isinstance(t, Tensor)))
 
     leaves = [m for m in work.loan.model.modules() if not any(m.children())]
     hooks = [module.register_forward_hook(watch) for module in leaves]

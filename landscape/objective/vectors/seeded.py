@@ -8,8 +8,10 @@ and the scales are the same everywhere as well.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,14 @@ from torch import Tensor
 
 from landscape.base.layout import Entry, Layout
 from landscape.base.names import plain_name
+from landscape.base.provenance import fingerprint
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.lazy import Vectors, vectors_of
 from landscape.objective.vectors.philox import key_of, normals
 from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
 PROBES = 64
+_BLOCK = 2**17  # numbers that are drawn together
 
 
 class SeededVector:
@@ -54,7 +58,8 @@ class SeededVector:
     ) -> None:
         self.seed, self.number, self.normalization = seed, number, normalization
         self.moved, self.norms = dict(moved), dict(norms)
-        self._scales: dict[str, np.ndarray] = {}
+        told = fingerprint(*self.norms.values()), tuple(self.norms), tuple(self.moved)
+        self._scales = _known_scales(seed, number, normalization, *told)
 
     @property
     def digest(self) -> str:
@@ -68,28 +73,24 @@ class SeededVector:
         if entry.name not in self.moved:
             return torch.zeros(shape, device=device)
         out = torch.empty(shape, device=device)
-        scale = self.scale(entry)
-        if entry.filter_axis == 0 and np.ndim(scale) and entry.shape:
-            scale = scale[start:stop]
-        scale = torch.from_numpy(np.asarray(scale, np.float32)).to(device)
-        for part in entry.blocks(2**18):
-            low, high = max(part.start, start), min(part.stop, stop)
-            if low < high:
-                here = slice(low - start, high - start)
-                each = scale[here] if scale.ndim and entry.filter_axis == 0 else scale
-                drawn = self.drawn(entry, slice(low, high), device)
-                torch.mul(drawn, each, out=entry.rows(out, here))
+        whole, by_rows = out.numel() == entry.size, self._by_rows(entry)
+        if not (whole or by_rows) or self.normalization == "gaussian":
+            self.scale(entry)
+        scale, squares = self._scale(entry), []
+        unknown = bool(np.isnan(scale).any())
+        for rows_drawn in _blocks(entry, start, stop):
+            part = entry.rows(out, slice(rows_drawn.start - start, rows_drawn.stop - start))
+            self._draw(entry, rows_drawn, part)
+            if unknown:
+                squares.append(self._squares(entry, part))
+            if unknown and by_rows:
+                self._learn(entry, squares.pop(), rows_drawn)
+            if by_rows or not unknown:
+                part.mul_(_on(scale[rows_drawn] if by_rows else scale, device))
+        if unknown and not by_rows:
+            self._learn(entry, sum(squares))
+            out.mul_(_on(scale, device))
         return out
-
-    def drawn(self, entry: Entry, rows: slice, device: torch.device) -> Tensor:
-        """Rows of one tensor before they are scaled."""
-        if not entry.shape:
-            return normals(self._key(entry), 0, 1, device).reshape(())
-        width = math.prod(entry.shape[1:])
-        found = normals(
-            self._key(entry), rows.start * width, (rows.stop - rows.start) * width, device
-        )
-        return found.view(-1, *entry.shape[1:])
 
     def drawn_at(self, entry: Entry, at: int) -> float:
         """One number of a tensor before it is scaled."""
@@ -97,41 +98,79 @@ class SeededVector:
 
     def scale(self, entry: Entry) -> np.ndarray:
         """What the drawn numbers are multiplied by: wanted norm / drawn norm, float32."""
-        if self.normalization == "none":
-            return np.ones((), np.float32)
+        scale = self._scale(entry)
+        if np.isnan(scale).any():
+            all_of_it = [replace(e, name=name) for name, e in self.moved.items()]
+            squares = [
+                self._squares(each, self._draw(each, rows))
+                for each in (all_of_it if self.normalization == "gaussian" else [entry])
+                for rows in _blocks(each, 0, each.shape[0] if each.shape else 1)
+            ]
+            by_rows = self._by_rows(entry)
+            self._learn(entry, np.concatenate(squares) if by_rows else sum(squares))
+        return scale
+
+    def _scale(self, entry: Entry) -> np.ndarray:
+        """The same, NaN where it is not known yet."""
         key = "" if self.normalization == "gaussian" else entry.name
         if key not in self._scales:
-            wanted = self.norms[entry.name].astype(np.float64)
-            if self.normalization == "gaussian":
-                squares = math.fsum(self._squares(e, whole=True) for e in self.moved.values())
-            else:
-                squares = self._squares(entry, whole=self.normalization == "layer")
-            mine = np.sqrt(np.asarray(squares, np.float64))
-            zero = np.zeros_like(wanted)
-            scale = np.divide(wanted, mine, out=zero, where=np.asarray(mine) > 0)
-            self._scales[key] = scale.astype(np.float32)
+            none = self.normalization == "none"
+            like = np.ones(()) if none else np.full_like(self.norms[entry.name], np.nan)
+            self._scales[key] = like.astype(np.float32)
         return self._scales[key]
 
-    def _squares(self, entry: Entry, *, whole: bool) -> np.ndarray:
-        """Σ z² over every filter, or over the tensor."""
-        cpu, axis, found = torch.device("cpu"), entry.filter_axis, []
-        for rows in entry.blocks(2**18):
-            squares = self.drawn(entry, rows, cpu).square_()  # rounded alike everywhere
-            if whole:
-                found.append(float(squares.sum(dtype=torch.float64)))
-            elif len(entry.shape) < 2:
-                found.append(squares.double().numpy())
-            else:
-                axes = [a for a in range(squares.ndim) if a != axis]
-                found.append(squares.sum(dim=axes, keepdim=True, dtype=torch.float64).numpy())
-        if whole:
-            return np.asarray(math.fsum(found))
-        if not entry.shape:
-            return found[0]
-        return np.concatenate(found) if len(entry.shape) < 2 or axis == 0 else np.sum(found, axis=0)
+    def _learn(self, entry: Entry, squares: Any, rows: slice = slice(None)) -> None:
+        """Note a scale, from sums of squares of what was drawn."""
+        scale, wanted = self._scale(entry), self.norms[entry.name].astype(np.float64)
+        if self._by_rows(entry):
+            scale, wanted = scale[rows], wanted[rows]
+        mine = np.sqrt(np.asarray(squares, np.float64))
+        zero = np.zeros_like(wanted)
+        scale[...] = np.divide(wanted, mine, out=zero, where=mine > 0)
+
+    def _by_rows(self, entry: Entry) -> bool:
+        """Whether every row has a scale of its own."""
+        axis = entry.filter_axis if len(entry.shape) > 1 else 0
+        return self.normalization == "filter" and bool(entry.shape) and axis == 0
+
+    def _squares(self, entry: Entry, drawn: Tensor) -> np.ndarray:
+        """Σ z² of some rows, over every filter or over all; exact, whatever the order."""
+        squares = drawn.cpu().square()  # rounded alike everywhere
+        if self.normalization != "filter":
+            return squares.sum(dtype=torch.float64).numpy()
+        if len(entry.shape) < 2:
+            return squares.double().numpy()
+        axes = [a for a in range(squares.ndim) if a != entry.filter_axis]
+        return squares.sum(dim=axes, keepdim=True, dtype=torch.float64).numpy()
+
+    def _draw(self, entry: Entry, rows: slice, out: Tensor | None = None) -> Tensor:
+        """Rows of one tensor before they are scaled."""
+        if out is None:
+            shape = (rows.stop - rows.start, *entry.shape[1:]) if entry.shape else ()
+            out = torch.empty(shape)
+        width = math.prod(entry.shape[1:])
+        found = normals(self._key(entry), rows.start * width, out.numel(), out.device)
+        return out.copy_(found.view(out.shape))
 
     def _key(self, entry: Entry) -> tuple[int, int]:
         return key_of(self.seed, self.number, plain_name(self.moved[entry.name].name))
+
+
+@functools.lru_cache(maxsize=16)
+def _known_scales(*told: Any) -> dict[str, np.ndarray]:
+    """What directions learned of their scales, which those made later of the same recipe share."""
+    return {}
+
+
+def _blocks(entry: Entry, start: int, stop: int) -> Iterator[slice]:
+    """Rows of a tensor in parts that stay in a cache."""
+    each = max(1, _BLOCK // max(1, math.prod(entry.shape[1:])))
+    for first in range(start, stop, each):
+        yield slice(first, min(stop, first + each))
+
+
+def _on(scale: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(scale)).to(device)
 
 
 def norms_by_name(
