@@ -18,6 +18,7 @@ from landscape.base.settings import users_settings
 from landscape.objective.data.held import HeldData, map_tensors
 from landscape.objective.free_memory import out_of_memory
 from landscape.objective.inspection.look import Nature, look, look_again, runs
+from landscape.objective.inspection.present import check_present
 from landscape.objective.lending.loan import Loan, borrowed
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
@@ -208,6 +209,7 @@ def problem_of(
         raise ValueError(f"batch_norm must be one of {', '.join(POLICIES)}; not {batch_norm!r}.")
     if weight_decay is not None and not 0 <= weight_decay < math.inf:
         raise ValueError(f"weight_decay must be zero or positive; got {weight_decay}.")
+    check_present(model)
     canonical = in_canonical_form({"loss": loss, **(metrics or {})})
     layout, buffers_layout = Layout.of(model), Layout.of_buffers(model)
     where = torch.device(device) if device else next(model.parameters()).device

@@ -77,17 +77,18 @@ class SeededVector:
         if not (whole or by_rows) or self.normalization == "gaussian":
             self.scale(entry)
         scale, squares = self._scale(entry), []
-        unknown = bool(np.isnan(scale).any())
-        for rows_drawn in _blocks(entry, start, stop):
-            part = entry.rows(out, slice(rows_drawn.start - start, rows_drawn.stop - start))
-            self._draw(entry, rows_drawn, part)
+        for drawn in _blocks(entry, start, stop):
+            part = entry.rows(out, slice(drawn.start - start, drawn.stop - start))
+            self._draw(entry, drawn, part)
+            mine = scale[drawn] if by_rows else scale
+            unknown = bool(np.isnan(mine).any())
             if unknown:
                 squares.append(self._squares(entry, part))
             if unknown and by_rows:
-                self._learn(entry, squares.pop(), rows_drawn)
+                self._learn(entry, squares.pop(), drawn)
             if by_rows or not unknown:
-                part.mul_(_on(scale[rows_drawn] if by_rows else scale, device))
-        if unknown and not by_rows:
+                part.mul_(_on(mine, device))
+        if squares:
             self._learn(entry, sum(squares))
             out.mul_(_on(scale, device))
         return out
