@@ -75,7 +75,8 @@ def still_tensors(
     if normalization in ("none", "gaussian"):
         return []
     named = dict(objective.model.named_parameters())
-    return [e.name for e in moved if e.kind == "weight" and not named[e.name].detach().any()]
+    weights = [(e, named[e.name].detach()) for e in moved if e.kind == "weight"]
+    return [e.name for e, w in weights if not (w[:1].any() or w.any())]
 
 
 def _norms(moved: list[Entry], named: dict[str, Any], normalization: str) -> np.ndarray:
