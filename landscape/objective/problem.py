@@ -18,7 +18,7 @@ from landscape.base.settings import users_settings
 from landscape.objective.data.held import HeldData, map_tensors
 from landscape.objective.free_memory import out_of_memory
 from landscape.objective.inspection.look import Nature, look, look_again, runs
-from landscape.objective.inspection.present import check_present
+from landscape.objective.inspection.present import check_present, gathered
 from landscape.objective.lending.loan import Loan, borrowed
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
@@ -93,7 +93,7 @@ class Problem:
         told |= {**self._described, "device": str(self.device)}
         trainable = {entry.name for entry in self.layout}
         frozen = [p for name, p in self.model.named_parameters() if name not in trainable]
-        fixed = [t.detach().cpu() for t in (*frozen, *self.model.buffers())]
+        fixed = [gathered(t).cpu() for t in (*frozen, *self.model.buffers())]
         if fixed:
             bytes_ = (t.reshape(-1).view(torch.uint8) if t.numel() else t for t in fixed)
             told["fixed_hash"] = fingerprint(*(t.numpy() for t in bytes_))

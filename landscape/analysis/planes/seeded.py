@@ -11,10 +11,11 @@ from torch import Tensor
 
 from landscape.base.layout import Entry
 from landscape.base.provenance import provenance
+from landscape.objective.inspection.present import gathered
 from landscape.objective.vectors.seeded import (
     SeededVector,
     norms_by_name,
-    number_at,
+    numbers_at,
     probed,
 )
 from landscape.results.seeded import Normalization
@@ -60,7 +61,7 @@ def recipe(
         "norms": norms,
         "gram": _gram(moved, vectors),
         "probes": [[v.drawn_at(entry, at) for entry, at in probes] for v in vectors],
-        "origin_probes": [number_at(named[entry.name], at) for entry, at in probes],
+        "origin_probes": numbers_at(named, probes),
         "labels": tuple(f"direction {k + 1}" for k in range(count)),
         "tensors": {"layout": json.loads(layout.to_json()), "moved": list(by_name)},
         "settings": settings,
@@ -75,14 +76,14 @@ def still_tensors(
     if normalization in ("none", "gaussian"):
         return []
     named = dict(objective.model.named_parameters())
-    weights = [(e, named[e.name].detach()) for e in moved if e.kind == "weight"]
+    weights = [(e, gathered(named[e.name])) for e in moved if e.kind == "weight"]
     return [e.name for e, w in weights if not (w[:1].any() or w.any())]
 
 
 def _norms(moved: list[Entry], named: dict[str, Any], normalization: str) -> np.ndarray:
     found = []
     for entry in moved if normalization != "none" else ():
-        own = named[entry.name].detach()
+        own = gathered(named[entry.name])
         squares = [_squares(entry, entry.rows(own, rows)) for rows in entry.blocks(_BLOCK)]
         rows_are_filters = len(entry.shape) < 2 or entry.filter_axis == 0
         whole = torch.cat(squares) if rows_are_filters else torch.stack(squares).sum(0)

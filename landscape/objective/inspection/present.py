@@ -14,26 +14,29 @@ _FILES = (
 def check_present(model: nn.Module) -> None:
     """Refuse a model of which some weights are elsewhere.
 
+    Those of FSDP2 and of tensor parallel models are shards that know their place; see
+    `landscape.objective.sharded`.
+
     Raises:
-        ValueError: If weights are sharded over processes, offloaded, or were never loaded; the
-            message says what to do.
+        ValueError: If weights are sharded otherwise, offloaded, or were never loaded; the message
+            says what to do.
     """
     for name, parameter in model.named_parameters():
         if reason := _elsewhere(model, parameter):
             raise ValueError(f"The weights of this model are not here (first: {name}): {reason}")
 
 
+def gathered(parameter: Tensor) -> Tensor:
+    """The values of a parameter; of one in shards, gathered by all processes together."""
+    gather = getattr(parameter, "full_tensor", None)
+    return (parameter if gather is None else gather()).detach()
+
+
 def _elsewhere(model: nn.Module, parameter: Tensor) -> str:
-    if hasattr(parameter, "full_tensor"):  # a DTensor
-        return (
-            "they are sharded over processes (FSDP2, tensor parallel), and one process measures. "
-            "Gather them (torch.distributed.checkpoint.state_dict.get_model_state_dict with "
-            f"full_state_dict=True) into a model that is not sharded, and measure that. {_FILES}"
-        )
     if hasattr(parameter, "_sharded_size") or hasattr(parameter, "ds_id"):
         return (
-            "they are sharded over processes (FSDP, ZeRO), and one process measures. Save the "
-            f"whole model, load it unsharded, and measure that. {_FILES}"
+            "they are sharded over processes by FSDP1 or ZeRO. Shard the model by FSDP2 "
+            f"(torch.distributed.fsdp.fully_shard), or load it unsharded. {_FILES}"
         )
     if parameter.is_meta and any(hasattr(m, "_hf_hook") for m in model.modules()):
         return (

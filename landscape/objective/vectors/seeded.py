@@ -9,6 +9,7 @@ and the scales are the same everywhere as well.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from torch import Tensor
 from landscape.base.layout import Entry, Layout
 from landscape.base.names import plain_name
 from landscape.base.provenance import fingerprint
+from landscape.objective.inspection.present import gathered
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.lazy import Vectors, vectors_of
 from landscape.objective.vectors.philox import key_of, normals
@@ -73,8 +75,8 @@ class SeededVector:
         if entry.name not in self.moved:
             return torch.zeros(shape, device=device)
         out = torch.empty(shape, device=device)
-        whole, by_rows = out.numel() == entry.size, self._by_rows(entry)
-        if not (whole or by_rows) or self.normalization == "gaussian":
+        complete, by_rows = out.numel() == entry.size, self._by_rows(entry)
+        if not (complete or by_rows) or self.normalization == "gaussian":
             self.scale(entry)
         scale, squares = self._scale(entry), []
         for drawn in _blocks(entry, start, stop):
@@ -258,7 +260,7 @@ def _check_probes(
     probes: list[tuple[Entry, int]],
 ) -> None:
     named = dict(problem.model.named_parameters())
-    own = [number_at(named[entry.name], at) for entry, at in probes]
+    own = numbers_at(named, probes)
     if not np.array_equal(np.array(own, np.float32), place.origin_probes, equal_nan=True):
         raise ValueError(
             "The weights of the model are not those around which these random directions were "
@@ -274,6 +276,11 @@ def _check_probes(
             )
 
 
-def number_at(tensor: Tensor, at: int) -> float:
-    """One number of a tensor, by its place."""
-    return float(tensor.detach()[np.unravel_index(at, tensor.shape)] if tensor.ndim else tensor)
+def numbers_at(named: Mapping[str, Tensor], places: list[tuple[Entry, int]]) -> list[float]:
+    """Some numbers of some tensors."""
+    found = []
+    for name, group in itertools.groupby(places, lambda place: place[0].name):
+        values = gathered(named[name])
+        for _, at in group:
+            found.append(float(values[np.unravel_index(at, values.shape)] if values.ndim else values))
+    return found
