@@ -114,8 +114,8 @@ def measured(folder: Path, tokens: int) -> dict[str, object]:
     except (RuntimeError, MemoryError, OSError) as error:
         loading = f"{type(error).__name__}: {error}".splitlines()[0][:90]
     return {
-        "model": size, "made": made / 2, "read": read / 2, "peak": peak, "seconds": seconds, "loss": loss.tolist(),
-        "loading": loading, "room": limit - before,
+        "model": size, "made": made / 2, "read": read / 2, "peak": peak, "seconds": seconds,
+        "loss": loss.tolist(), "loading": loading, "room": limit - before,
     }  # fmt: skip
 
 

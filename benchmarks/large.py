@@ -1,18 +1,18 @@
 """What a landscape of a large model costs beside the model: memory and time, in its own multiples.
 
-    python benchmarks/large.py gpt2 --points 49                 # 124 million parameters in float32
+    python benchmarks/large.py gpt2 --points 49       # 124 million parameters in float32
     python benchmarks/large.py gpt2 --tokens 2048 --points 4
-    python benchmarks/large.py medium --points 25               # 355 million in bfloat16
-    python benchmarks/large.py gpt2 --sequences 64 --batch 8 --points 4 --ways streamed   # first point
-    PYTHONPATH=$PWD:folder/of/peers python benchmarks/large.py gpt2 --ways loss-landscapes landscaper
+    python benchmarks/large.py medium --points 25     # 355 million in bfloat16
+    python benchmarks/large.py gpt2 --sequences 64 --batch 8 --points 4 --ways streamed
+    python benchmarks/large.py gpt2 --ways loss-landscapes landscaper
 
 Every row is measured in a process of its own, on one thread, with randomly initialised weights.
-*Memory* is the highest resident set beyond the loaded model (and libraries: a tiny model is measured
-first), over the bytes of the model's parameters; that of plain passes over the same data is taken
-off it, and stands above the table. *Time* is CPU time, in plain passes of the same process over the
-same data: of the first point everything from the objective on (directions, checks, the point
-itself), and of each point of a grid, with what is made once for all of them. Peers are measured when
-they are installed (pip install ".[peers]"), their points without their directions.
+*Memory* is the highest resident set beyond the loaded model (and libraries: a tiny model is
+measured first), over the bytes of the model's parameters; that of plain passes over the same data
+is taken off it, and stands above the table. *Time* is CPU time, in plain passes of the same process
+over the same data: of the first point everything from the objective on (directions, checks, the
+point itself), and of each point of a grid, with what is made once for all of them. Peers are
+measured when they are installed (pip install ".[peers]"), their points without their directions.
 """
 
 from __future__ import annotations
@@ -199,7 +199,9 @@ def main() -> None:
     plain = alone("plain", given)
     size = plain["bytes"]
     print(f"{given.model}: {size / 1e9:.3f} GB, {given.sequences} x {given.tokens} tokens")
-    print(f"plain pass {plain['forward']:.2f} CPU s, {plain['beyond'] / size:.2f} x beyond the model")
+    print(
+        f"plain pass {plain['forward']:.2f} CPU s, {plain['beyond'] / size:.2f} x beyond the model"
+    )
     print("way              memory  first point  a point   (x model, x pass, x pass)")
     for way in given.ways:
         found = alone(way, given)

@@ -68,7 +68,9 @@ def tensor_parallel(model, mesh):
 def measured(rank, folder):
     """What each of two processes does."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", store=dist.FileStore(f"{folder}/store", 2), rank=rank, world_size=2)
+    dist.init_process_group(
+        "gloo", store=dist.FileStore(f"{folder}/store", 2), rank=rank, world_size=2
+    )
     mesh = dist.init_device_mesh("cpu", (2,))
     for dtype, near in ((torch.float32, 1e-6), (torch.bfloat16, 0.02)):
         whole = surface(net(dtype))
@@ -98,7 +100,7 @@ def refused(model):
 def test_offloaded():
     accelerate = pytest.importorskip("accelerate")
     model = accelerate.cpu_offload(net(), execution_device=torch.device("cpu"))
-    with pytest.raises(ValueError, match="offloaded to memory or disk .* without device_map"):
+    with pytest.raises(ValueError, match=r"offloaded to memory or disk .* without device_map"):
         refused(model)
 
 

@@ -205,7 +205,7 @@ class Restriction:
         if is_sharded(problem.model):
             raise ValueError(
                 "Of a model in shards on several processes (FSDP2, tensor parallel) the loss at "
-                "points is measured, and nothing that needs all weights at once: gather it for that."
+                "points is measured, nothing that needs all weights at once: gather it for that."
             )
         with (
             held_back() as check,

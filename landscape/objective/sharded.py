@@ -1,9 +1,9 @@
 """Measure a model of which every process holds a part: FSDP2, tensor parallel.
 
 Every process makes the same calls on the same data, and gets the same numbers. At a point each
-writes into the shards that it holds, of whose directions it makes no other rows, and runs the losses
-as they are: the model gathers what it needs. At the end each puts its shards back, bit for bit, from
-a copy of them.
+writes into the shards that it holds, of whose directions it makes no other rows, and runs the
+losses as they are: the model gathers what it needs. At the end each puts its shards back, bit for
+bit, from a copy of them.
 """
 
 from __future__ import annotations
@@ -124,9 +124,7 @@ def measure_sharded(
         for batch, samples in data.batches():
             check()
             each = problem.metrics.items()
-            found.append(
-                torch.stack([sums(n, m(problem.model, batch), samples) for n, m in each])
-            )
+            found.append(torch.stack([sums(n, m(problem.model, batch), samples) for n, m in each]))
         return torch.stack(found).sum(0)
 
     lost = np.zeros((len(coordinates), 2))

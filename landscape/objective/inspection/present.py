@@ -1,4 +1,4 @@
-"""Models whose weights are not in this process's memory are refused in one line, before anything."""
+"""Models whose weights are not in this process's memory are refused in one line."""
 
 from __future__ import annotations
 

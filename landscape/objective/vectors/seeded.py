@@ -282,5 +282,7 @@ def numbers_at(named: Mapping[str, Tensor], places: list[tuple[Entry, int]]) -> 
     for name, group in itertools.groupby(places, lambda place: place[0].name):
         values = gathered(named[name])
         for _, at in group:
-            found.append(float(values[np.unravel_index(at, values.shape)] if values.ndim else values))
+            found.append(
+                float(values[np.unravel_index(at, values.shape)] if values.ndim else values)
+            )
     return found
