@@ -112,6 +112,9 @@ class Making:
             shape = out[block].shape
             theta = out[block] if direct else torch.empty(shape, dtype=dtype, device=out.device)
             combine(theta, base[block], [d[block] for d, _ in moving], [c for _, c in moving])
+            if direct and origin is not None:
+                away = (theta - origin[block]).reshape(-1)
+                self._lost_of(each, rows)[1] += float(away @ away)
             if direct:
                 continue
             if change is not None:
