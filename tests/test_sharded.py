@@ -15,7 +15,7 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.embed, self.norm = nn.Embedding(13, 8), nn.LayerNorm(8)
-        self.up, self.down = nn.Linear(8, 9), nn.Linear(9, 8)
+        self.up, self.down = nn.Linear(8, 10), nn.Linear(10, 8)
 
     def forward(self, tokens):
         x = self.embed(tokens)

@@ -25,7 +25,7 @@ from landscape.base.provenance import fingerprint
 from landscape.objective.inspection.present import gathered
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.lazy import Vectors, vectors_of
-from landscape.objective.vectors.philox import key_of, normals
+from landscape.objective.vectors.philox import draw, in_threads, key_of, normals
 from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
 PROBES = 64
@@ -78,21 +78,24 @@ class SeededVector:
         complete, by_rows = out.numel() == entry.size, self._by_rows(entry)
         if not (complete or by_rows) or self.normalization == "gaussian":
             self.scale(entry)
-        scale, squares = self._scale(entry), []
-        for drawn in _blocks(entry, start, stop):
+        scale = self._scale(entry)
+
+        def make(drawn: slice) -> np.ndarray | None:
             part = entry.rows(out, slice(drawn.start - start, drawn.stop - start))
             self._draw(entry, drawn, part)
             mine = scale[drawn] if by_rows else scale
-            unknown = bool(np.isnan(mine).any())
-            if unknown:
-                squares.append(self._squares(entry, part))
-            if unknown and by_rows:
-                self._learn(entry, squares.pop(), drawn)
-            if by_rows or not unknown:
-                part.mul_(_on(mine, device))
+            if np.isnan(mine).any():
+                squares = self._squares(entry, part)
+                if not by_rows:
+                    return squares
+                self._learn(entry, squares, drawn)
+            _multiply(part, mine)
+            return None
+
+        squares = [s for s in in_threads(make, _blocks(entry, start, stop)) if s is not None]
         if squares:
             self._learn(entry, sum(squares))
-            out.mul_(_on(scale, device))
+            out.mul_(torch.from_numpy(scale).to(device))
         return out
 
     def drawn_at(self, entry: Entry, at: int) -> float:
@@ -104,11 +107,11 @@ class SeededVector:
         scale = self._scale(entry)
         if np.isnan(scale).any():
             all_of_it = [replace(e, name=name) for name, e in self.moved.items()]
-            squares = [
-                self._squares(each, self._draw(each, rows))
-                for each in (all_of_it if self.normalization == "gaussian" else [entry])
-                for rows in _blocks(each, 0, each.shape[0] if each.shape else 1)
-            ]
+            squares = []
+            for each in all_of_it if self.normalization == "gaussian" else [entry]:
+                blocks = _blocks(each, 0, each.shape[0] if each.shape else 1)
+                make = functools.partial(self._squares_of, each)
+                squares += in_threads(make, blocks)
             by_rows = self._by_rows(entry)
             self._learn(entry, np.concatenate(squares) if by_rows else sum(squares))
         return scale
@@ -136,24 +139,29 @@ class SeededVector:
         axis = entry.filter_axis if len(entry.shape) > 1 else 0
         return self.normalization == "filter" and bool(entry.shape) and axis == 0
 
+    def _squares_of(self, entry: Entry, rows: slice) -> np.ndarray:
+        shape = (rows.stop - rows.start, *entry.shape[1:]) if entry.shape else ()
+        return self._squares(entry, self._draw(entry, rows, torch.empty(shape)))
+
     def _squares(self, entry: Entry, drawn: Tensor) -> np.ndarray:
         """Σ z² of some rows, over every filter or over all; exact, whatever the order."""
-        squares = drawn.cpu().square()  # rounded alike everywhere
+        z = drawn.cpu().numpy()
+        squares = z * z  # rounded alike everywhere
         if self.normalization != "filter":
-            return squares.sum(dtype=torch.float64).numpy()
-        if len(entry.shape) < 2:
-            return squares.double().numpy()
-        axes = [a for a in range(squares.ndim) if a != entry.filter_axis]
-        return squares.sum(dim=axes, keepdim=True, dtype=torch.float64).numpy()
+            return squares.sum(dtype=np.float64)
+        if z.ndim < 2:
+            return squares.astype(np.float64)
+        axes = tuple(a for a in range(z.ndim) if a != entry.filter_axis)
+        return squares.sum(axis=axes, keepdims=True, dtype=np.float64)
 
-    def _draw(self, entry: Entry, rows: slice, out: Tensor | None = None) -> Tensor:
+    def _draw(self, entry: Entry, rows: slice, out: Tensor) -> Tensor:
         """Rows of one tensor before they are scaled."""
-        if out is None:
-            shape = (rows.stop - rows.start, *entry.shape[1:]) if entry.shape else ()
-            out = torch.empty(shape)
-        width = math.prod(entry.shape[1:])
-        found = normals(self._key(entry), rows.start * width, out.numel(), out.device)
-        return out.copy_(found.view(out.shape))
+        start = rows.start * math.prod(entry.shape[1:])
+        if out.device.type == "cpu":
+            draw(self._key(entry), start, out.numpy().reshape(-1))
+        else:
+            out.view(-1).copy_(normals(self._key(entry), start, out.numel(), out.device))
+        return out
 
     def _key(self, entry: Entry) -> tuple[int, int]:
         return key_of(self.seed, self.number, plain_name(self.moved[entry.name].name))
@@ -172,8 +180,11 @@ def _blocks(entry: Entry, start: int, stop: int) -> Iterator[slice]:
         yield slice(first, min(stop, first + each))
 
 
-def _on(scale: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(scale)).to(device)
+def _multiply(part: Tensor, scale: np.ndarray) -> None:
+    if part.device.type == "cpu":  # by numpy, in this thread alone
+        np.multiply(part.numpy(), scale, out=part.numpy())
+    else:
+        part.mul_(torch.from_numpy(np.ascontiguousarray(scale)).to(part.device))
 
 
 def norms_by_name(
