@@ -220,6 +220,29 @@ def test_a_weight_that_only_later_samples_read_elsewhere_is_refused():
         rare("streamed", batch_size=10)
 
 
+class Merged(nn.Module):
+    """Keeps the product of two weights, as merged adapters do."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.kept = nn.Linear(5, 4), nn.Linear(4, 3), None
+
+    def forward(self, x):
+        if self.kept is None:
+            self.kept = (self.b.weight @ self.a.weight).detach()
+        return x @ self.kept.T + self.b(self.a(x))
+
+
+def test_what_was_computed_of_the_weights_before_is_refused():
+    model, x = Merged(), torch.randn(6, 5)
+    model(x)
+    objective = ls.Objective(
+        model, lambda m, batch: m(batch).square().sum(1), x, strategy="streamed"
+    )
+    with pytest.raises(ValueError, match=r"computed of the weights before, in kept"):
+        ls.loss_surface(objective, resolution=3)
+
+
 def test_refused_where_it_cannot_be():
     model, loss, data = tied()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from landscape.base.provenance import provenance
 from landscape.objective.inspection.present import gathered
 from landscape.objective.vectors.seeded import (
     SeededVector,
+    filters_of,
     norms_by_name,
     numbers_at,
     probed,
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from landscape.objective.objective import Objective
 
 _CPU = torch.device("cpu")
-_WHOLE = 2**22  # elements up to which a tensor is made whole: it is drawn once, scale and all
+_WHOLE = 2**22  # elements up to which tensors are made whole: drawn once, scale and all
 _BLOCK = 2**17  # of what is converted to double precision together
 
 
@@ -84,10 +86,13 @@ def _norms(moved: list[Entry], named: dict[str, Any], normalization: str) -> np.
     found = []
     for entry in moved if normalization != "none" else ():
         own = gathered(named[entry.name])
-        squares = [_squares(entry, entry.rows(own, rows)) for rows in entry.blocks(_BLOCK)]
-        rows_are_filters = len(entry.shape) < 2 or entry.filter_axis == 0
-        whole = torch.cat(squares) if rows_are_filters else torch.stack(squares).sum(0)
-        found.append(whole.sum()[None] if normalization != "filter" else whole)
+        by_rows = len(entry.shape) < 2 or entry.filter_axis == 0
+        squares = own.new_zeros(math.prod(filters_of(entry)), dtype=torch.float64)
+        for rows in entry.blocks(_BLOCK):
+            squares[rows if by_rows and entry.shape else ...] += _squares(
+                entry, entry.rows(own, rows)
+            )
+        found.append(squares.sum()[None] if normalization != "filter" else squares)
     if not found:
         return np.zeros(0, np.float32)
     total = torch.cat([f.cpu() for f in found])
@@ -107,7 +112,7 @@ def _squares(entry: Entry, rows: Tensor) -> Tensor:
 def _gram(moved: list[Entry], vectors: list[SeededVector]) -> np.ndarray:
     total = np.zeros((len(vectors), len(vectors)))
     for entry in moved:
-        for rows in entry.blocks(_WHOLE):
+        for rows in entry.blocks(_BLOCK if vectors[0].by_rows(entry) else _WHOLE):
             drawn = [v.tensor(entry, rows, _CPU).view(-1).split(_BLOCK) for v in vectors]
             for parts in zip(*drawn, strict=True):
                 double = [part.double() for part in parts]

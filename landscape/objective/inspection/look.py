@@ -120,7 +120,8 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
-    check_no_cache(loan, metrics, batch, first, gradients=gradients, own=own)
+    if loan.stream is None:  # else later, when it is known who reads what
+        check_no_cache(loan, metrics, batch, first, gradients=gradients, own=own)
     if names := unread(loan, first):
         warnings.warn(
             f"The loss does not read {len(names)} weights of layers that it runs (first: "

@@ -25,6 +25,7 @@ from landscape.objective.strategies.sequential import one_by_one
 from landscape.objective.strategies.work import Batches, Work
 
 _LOOK = 8
+_PERIOD = 4096  # weights with factors of their own
 _TOLERANCE = 1e-4  # float32 in other batches rounds otherwise; randomness moves far more
 _COARSE = 2e-2  # and so do 8 bits
 _ALONE = "Return the loss alone, and pass what else is of interest in metrics=."
@@ -288,8 +289,11 @@ def _mirrored(values: Tensor, start: int) -> None:
 
 def _spread(values: Tensor, start: int) -> None:
     """Each scaled by a factor of its own, of 0.5 to 1.5."""
-    places = torch.arange(len(values), device=values.device, dtype=values.dtype)
-    values.mul_(places.mul_(1.618).sin_().mul_(0.5).add_(1))
+    places = torch.arange(min(len(values), _PERIOD), device=values.device, dtype=values.dtype)
+    factors = places.mul_(1.618).sin_().mul_(0.5).add_(1)
+    rest = len(values) % _PERIOD
+    values[rest:].view(-1, _PERIOD).mul_(factors if len(values) >= _PERIOD else 1)
+    values[:rest].mul_(factors[:rest])
 
 
 def _values(work: Work, batches: Batches) -> Values:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.objective.data.held import HeldData
-from landscape.objective.free_memory import free_bytes
+from landscape.objective.free_memory import free_bytes, give_back
 from landscape.objective.lending.stream import Stream
 from landscape.objective.metrics import sums
 from landscape.objective.strategies.turns import Turns
@@ -30,7 +30,7 @@ from landscape.objective.strategies.work import (
 )
 
 _PASSES = 64  # that wait for each other
-_SHARE = 0.1  # of the model's size, or of what is free, may be held by passes that wait
+_SHARE = 0.25  # of the model's size, or of what is free, may be held by passes that wait
 _HEADS = 0.25  # the same by those that are in a head
 _HELD = 2  # what a pass holds while it waits, in inputs of its widest module
 
@@ -52,6 +52,7 @@ def streamed(work: Work) -> Iterator[Measure]:
         return max(1, int(most / max(1, getattr(place, "holds", 0))))
 
     alone = _one_after_the_other(work)
+    give_back()  # what the checks before left behind
     with remembering(work) as forget:
 
         @torch.no_grad()
@@ -60,6 +61,8 @@ def streamed(work: Work) -> Iterator[Measure]:
             work.begin(number)
             found = [sums(name, metric(model, batch), samples) for name, metric in metrics.items()]
             forget()
+            if not alone:  # this pass may have been a thread
+                give_back()
             return torch.stack(found)
 
         def of_passes(points: list[list[float]], batches: Batches, first: int) -> list[Tensor]:

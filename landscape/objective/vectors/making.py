@@ -90,17 +90,20 @@ class Making:
         steps, own = self._steps, each.own
         if self.loan.change is None and self.family.origin is None and not steps:
             return own
-        values, count = torch.empty_like(own), len(own) if own.ndim else 1
-        for rows in [slice(0, count)] if self.shared else each.entry.blocks():
+        complete = slice(0, len(own) if own.ndim else 1)
+        before = self._before_last(steps)
+        if before == steps and own.dtype == self.loan.flat.dtype and self.loan.change is None:
+            return self._sum(each, complete, before)
+        values = torch.empty_like(own)
+        for rows in [complete] if self.shared else each.entry.blocks():
             self._write(each, rows, each.entry.rows(values, rows))
         return values
 
     def _write(self, each: Streamed, rows: slice, out: Tensor) -> None:
         """Make rows of a parameter: (origin + Σ of all steps but the last) + the last step."""
         dtype, change = self.loan.flat.dtype, self.loan.change
-        last = len(self.family.directions) - 1
         steps = self._steps
-        before = [(k, c) for k, c in steps if k < last] if self.shared else []
+        before = self._before_last(steps)
         base = self._sum(each, rows, before) if before else self._part(None, each, rows)
         moving = [(self._part(k, each, rows), c) for k, c in steps[len(before) :]]
         direct = out.dtype == dtype and change is None
@@ -131,14 +134,18 @@ class Making:
         """The origin and some steps, kept for the points that share these."""
         key = each.entry.name, rows.start, rows.stop
         if key not in self._sums or self._sums[key][0] != steps:
-            kept = self._sums.pop(key, (None, None))[1]
+            self._sums.pop(key, None)
             origin = self._part(None, each, rows)
-            out = torch.empty_like(origin) if kept is None else kept
+            out = torch.empty_like(origin)
             parts = [self._part(k, each, rows) for k, _ in steps]
             for block in _blocks(out):
                 combine(out[block], origin[block], [p[block] for p in parts], [c for _, c in steps])
             self._sums[key] = steps, out
         return self._sums[key][1]
+
+    def _before_last(self, steps: list[tuple[int, float]]) -> list[tuple[int, float]]:
+        """The steps whose sum is kept: along all directions but the last."""
+        return [(k, c) for k, c in steps if self.shared and k < len(self.family.directions) - 1]
 
     @property
     def _steps(self) -> list[tuple[int, float]]:

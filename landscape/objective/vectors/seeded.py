@@ -75,7 +75,7 @@ class SeededVector:
         if entry.name not in self.moved:
             return torch.zeros(shape, device=device)
         out = torch.empty(shape, device=device)
-        complete, by_rows = out.numel() == entry.size, self._by_rows(entry)
+        complete, by_rows = out.numel() == entry.size, self.by_rows(entry)
         if not (complete or by_rows) or self.normalization == "gaussian":
             self.scale(entry)
         scale = self._scale(entry)
@@ -112,7 +112,7 @@ class SeededVector:
                 blocks = _blocks(each, 0, each.shape[0] if each.shape else 1)
                 make = functools.partial(self._squares_of, each)
                 squares += in_threads(make, blocks)
-            by_rows = self._by_rows(entry)
+            by_rows = self.by_rows(entry)
             self._learn(entry, np.concatenate(squares) if by_rows else sum(squares))
         return scale
 
@@ -128,13 +128,13 @@ class SeededVector:
     def _learn(self, entry: Entry, squares: Any, rows: slice = slice(None)) -> None:
         """Note a scale, from sums of squares of what was drawn."""
         scale, wanted = self._scale(entry), self.norms[entry.name].astype(np.float64)
-        if self._by_rows(entry):
+        if self.by_rows(entry):
             scale, wanted = scale[rows], wanted[rows]
         mine = np.sqrt(np.asarray(squares, np.float64))
         zero = np.zeros_like(wanted)
         scale[...] = np.divide(wanted, mine, out=zero, where=mine > 0)
 
-    def _by_rows(self, entry: Entry) -> bool:
+    def by_rows(self, entry: Entry) -> bool:
         """Whether every row has a scale of its own."""
         axis = entry.filter_axis if len(entry.shape) > 1 else 0
         return self.normalization == "filter" and bool(entry.shape) and axis == 0
