@@ -30,9 +30,9 @@ from landscape.objective.strategies.work import (
 )
 
 _PASSES = 64  # that wait for each other
-_SHARE = 0.25  # of the model's size, or of what is free, may be held by passes that wait
+_SHARE = 0.1  # of the model's size, or of what is free, may be held by passes that wait
 _HEADS = 0.25  # the same by those that are in a head
-_HELD = 2  # what a pass holds while it waits, in inputs of its widest module
+_HELD = 4  # what a pass and its thread hold meanwhile, in inputs of its widest module
 
 
 @contextlib.contextmanager
