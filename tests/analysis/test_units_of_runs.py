@@ -66,7 +66,7 @@ def test_a_folder_of_another_run_is_refused(kind, tmp_path):
 
 
 def start(folder, engine):
-    script = Path(__file__).with_name("killable_runs.py")
+    script = Path(__file__).parents[1] / "killable_runs.py"
     return subprocess.Popen([sys.executable, str(script), str(folder), engine])
 
 

@@ -197,7 +197,7 @@ while True: run.steps(1)
 def test_a_killed_process_is_told(tmp_path):
     path = tmp_path / "run.h5"
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(path), str(Path(__file__).parent)],
+        [sys.executable, "-c", KILLED, str(path), str(Path(__file__).parents[1])],
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None

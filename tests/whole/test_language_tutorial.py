@@ -20,7 +20,7 @@ pytest.importorskip("transformers", reason="needs the extra: landscape[hf]")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*")  # the library's own
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "language-models.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)[0]

@@ -11,7 +11,7 @@ import pytest
 import landscape as ls
 from landscape.base.distribution import DISTRIBUTION, VERSION, install
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TEXTS = sorted(
     path

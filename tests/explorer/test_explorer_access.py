@@ -11,7 +11,7 @@ import pytest
 import landscape as ls
 
 pytestmark = pytest.mark.browser
-AXE = Path(__file__).parent / "page" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).parents[1] / "page" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")

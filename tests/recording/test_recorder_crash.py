@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[1] / "benchmarks" / "crash.py"
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "crash.py"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -18,7 +18,7 @@ from landscape.training.many import is_finished, record_runs
 from landscape.training.outcome import outcome_table, outcomes
 from landscape.training.run import Run
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("record_*.py"))
+SCRIPTS = sorted((Path(__file__).parents[2] / "scripts").glob("record_*.py"))
 
 
 def test_finished_runs_are_kept_and_interrupted_ones_redone(tmp_path):

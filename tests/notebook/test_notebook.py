@@ -16,7 +16,7 @@ nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WHOLE = bool(os.environ.get("LANDSCAPE_DOCS"))
 PAGES = sorted([*(ROOT / "docs/guides").glob("*.md"), *(ROOT / "docs/tutorials").glob("*.md")])
 PAGES = [page for page in PAGES if "{code-cell}" in page.read_text()]

@@ -1,8 +1,8 @@
 """Whole pictures against kept ones: what no assertion on an artist sees, such as overlap and order.
 
-Each test returns a figure, which pytest-mpl compares with ``tests/baseline/NAME.png``. After a
+Each test returns a figure, which pytest-mpl compares with ``tests/plots/baseline/NAME.png``. After a
 change that is meant, look at the new pictures and keep them:
-``pytest tests/test_plots_images.py --mpl-generate-path=tests/baseline``.
+``pytest tests/plots/test_plots_images.py --mpl-generate-path=tests/plots/baseline``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import torch
 
 from landscape.cli import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCS = (ROOT / "docs" / "your-own-code.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import landscape as ls
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def said():

@@ -1,6 +1,6 @@
 """What holds of the package as a whole: its picture is current, and functions are short.
 
-``python tests/test_house.py`` draws the picture of the imports in the README anew.
+``python tests/whole/test_house.py`` draws the picture of the imports in the README anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 BEGIN, END = "```text\ncli ", "```\n"
 FILES = sorted((ROOT / "landscape").rglob("*.py"))
@@ -85,7 +85,7 @@ def picture() -> str:
 
 def test_the_picture_in_the_readme_is_current():
     drawn = README.read_text().partition(BEGIN)[2].partition(END)[0]
-    assert BEGIN[8:] + drawn == picture(), "run python tests/test_house.py"
+    assert BEGIN[8:] + drawn == picture(), "run python tests/whole/test_house.py"
 
 
 def test_the_evaluator_adds_little_to_torch():
