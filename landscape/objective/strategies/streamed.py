@@ -28,9 +28,11 @@ from landscape.objective.strategies.work import (
     Work,
     remembering,
 )
+from landscape.objective.vectors.lazy import is_lazy
 
 _PASSES = 64  # that wait for each other
 _SHARE = 0.1  # of the model's size, or of what is free, may be held by passes that wait
+_DEAR = 5  # times as much where the weights are read from files, for as many points as can be
 _HEADS = 0.25  # the same by those that are in a head
 _HELD = 4  # what a pass and its thread hold meanwhile, in inputs of its widest module
 
@@ -97,7 +99,7 @@ def streamed(work: Work) -> Iterator[Measure]:
 
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
             points = [list(map(float, point)) for point in coordinates]
-            several = max(1, _PASSES // len(points))
+            several = max(1, _PASSES // len(points))  # batches
             kept: list[list[Tensor]] = [[] for _ in points]
             for start in range(0, len(batches), several):
                 part = batches[start : start + several]
@@ -131,7 +133,9 @@ def points_together(work: Work, data: HeldData) -> int:
         return 1
     size = min(data.batch_size, data.size)
     each = _waiting(work, stream) * size
-    passes = min(_PASSES, max(1, int(_SHARE * _spare(stream, work) / max(1, each))))
+    dear = _DEAR if is_lazy(work.family.origin) else 1
+    most = dear * _SHARE * _spare(stream, work)
+    passes = min(dear * _PASSES, max(1, int(most / max(1, each))))
     return max(1, passes // -(-data.size // size))
 
 
