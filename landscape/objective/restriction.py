@@ -21,7 +21,7 @@ from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
 from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.problem import Problem
-from landscape.objective.sharded import is_sharded, measure_sharded
+from landscape.objective.sharded import check_not_sharded, is_sharded, measure_sharded
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.chunks import measure_chunks
 from landscape.objective.strategies.confirmed import confirms, telling
@@ -202,11 +202,7 @@ class Restriction:
         Its parameters may come and go; `whole` asks for all of them at once.
         """
         problem = self.problem
-        if is_sharded(problem.model):
-            raise ValueError(
-                "Of a model in shards on several processes (FSDP2, tensor parallel) the loss at "
-                "points is measured, nothing that needs all weights at once: gather it for that."
-            )
+        check_not_sharded(problem.model)
         with (
             held_back() as check,
             working(problem, self.family, self.tuning, check, whole=whole) as work,

@@ -32,6 +32,19 @@ def is_sharded(model: nn.Module) -> bool:
     return any(hasattr(p, "full_tensor") for p in model.parameters())
 
 
+def check_not_sharded(model: nn.Module) -> None:
+    """Refuse what needs all weights at once.
+
+    Raises:
+        ValueError: If some are shards.
+    """
+    if is_sharded(model):
+        raise ValueError(
+            "Of a model in shards on several processes (FSDP2, tensor parallel) the loss at "
+            "points is measured, nothing that needs all weights at once: gather it for that."
+        )
+
+
 @dataclass(frozen=True)
 class Shard:
     """What this process holds of a parameter.

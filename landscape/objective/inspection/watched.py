@@ -82,13 +82,11 @@ def watched(
         now.aside.module(module)
     slots = [slot for metric in metrics.values() for slot in slots_of(metric)]
     left = changed = False
-    trained = [] if graph else [p for p in parameters if p.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
     try:
         with (
             _reached(now, metrics, seed, own),
             _modules_seen(loan.model, now),
+            contextlib.nullcontext() if graph else _not_trained(parameters),
             torch.set_grad_enabled(gradients),
         ):
             mode = _Watching(now, loan, leaves)
@@ -108,8 +106,6 @@ def watched(
     except Exception as problem:  # it is the user's, and raised when it matters
         now.problem = problem
     finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
         now.aside.put_back()
         now.streams.put_back()
         now.assigned = {(id(s.place), s.name): s.place for s in slots if s.changed}
@@ -215,6 +211,19 @@ def _place(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
         return 0
+
+
+@contextlib.contextmanager
+def _not_trained(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Inside, weights require no gradients: operations on them keep nothing."""
+    trained = [p for p in parameters if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 @contextlib.contextmanager

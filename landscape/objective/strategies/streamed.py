@@ -9,7 +9,8 @@ in groups: what it gives is the largest thing that a pass holds.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,6 @@ def streamed(work: Work) -> Iterator[Measure]:
     if stream is None:
         raise UnsuitableError("the weights of this model do not come and go")
     metrics, model = work.metrics, work.loan.model
-    most = _HEADS * _spare(stream, work)
-
-    def room(place: Any) -> int:
-        return max(1, int(most / max(1, getattr(place, "holds", 0))))
-
-    alone = _one_after_the_other(work)
     give_back()  # what the checks before left behind
     with remembering(work) as forget:
 
@@ -63,39 +58,7 @@ def streamed(work: Work) -> Iterator[Measure]:
             work.begin(number)
             found = [sums(name, metric(model, batch), samples) for name, metric in metrics.items()]
             forget()
-            if not alone:  # this pass may have been a thread
-                give_back()
             return torch.stack(found)
-
-        def of_passes(points: list[list[float]], batches: Batches, first: int) -> list[Tensor]:
-            """Values of every pass, the batches of a point after each other."""
-            passes = [(point, k) for point in points for k in range(len(batches))]
-
-            def begin(index: int) -> None:
-                if work.making.point != tuple(passes[index][0]):
-                    work.place(passes[index][0])
-
-            work.making.shared = len(points) > 1
-            if alone or len(passes) == 1:
-                found = []
-                for index, (_, k) in enumerate(passes):
-                    work.check()
-                    begin(index)
-                    found.append(values(first + k, *batches[k]))
-                return found
-            turns = Turns(
-                [lambda k=k: values(first + k, *batches[k]) for _, k in passes],
-                begin=begin,
-                leave=stream.leave,
-                come_back=stream.come_back,
-                check=work.check,
-                room=room,
-            )
-            meet, stream.meet = stream.meet, turns.meet
-            try:
-                return turns.run()
-            finally:
-                stream.meet = meet
 
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
             points = [list(map(float, point)) for point in coordinates]
@@ -104,7 +67,7 @@ def streamed(work: Work) -> Iterator[Measure]:
             for start in range(0, len(batches), several):
                 part = batches[start : start + several]
                 work.making.point = ()
-                found = of_passes(points, part, start)
+                found = _of_passes(work, stream, values, points, part, start)
                 work.making.forget()
                 work.making.settle()
                 for i in range(len(points)):
@@ -113,6 +76,50 @@ def streamed(work: Work) -> Iterator[Measure]:
             return torch.stack([torch.stack(each) for each in sums_of], dim=1)
 
         yield measure
+
+
+def _of_passes(
+    work: Work,
+    stream: Stream,
+    values: Callable[[int, Any, int], Tensor],
+    points: list[list[float]],
+    batches: Batches,
+    first: int,
+) -> list[Tensor]:
+    """Values of every pass, the batches of a point after each other."""
+    passes = [(point, k) for point in points for k in range(len(batches))]
+    most = _HEADS * _spare(stream, work)
+
+    def begin(index: int) -> None:
+        if work.making.point != tuple(passes[index][0]):
+            work.place(passes[index][0])
+
+    def of_pass(k: int) -> Tensor:
+        found = values(first + k, *batches[k])
+        give_back()  # the pass is a thread, and ends
+        return found
+
+    work.making.shared = len(points) > 1
+    if _one_after_the_other(work) or len(passes) == 1:
+        found = []
+        for index, (_, k) in enumerate(passes):
+            work.check()
+            begin(index)
+            found.append(values(first + k, *batches[k]))
+        return found
+    turns = Turns(
+        [partial(of_pass, k) for _, k in passes],
+        begin=begin,
+        leave=stream.leave,
+        come_back=stream.come_back,
+        check=work.check,
+        room=lambda place: max(1, int(most / max(1, getattr(place, "holds", 0)))),
+    )
+    meet, stream.meet = stream.meet, turns.meet
+    try:
+        return turns.run()
+    finally:
+        stream.meet = meet
 
 
 def _one_after_the_other(work: Work) -> str:
