@@ -21,6 +21,7 @@ from landscape.base.vector import Vector
 from landscape.objective.data.held import HeldData
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.family import family_of
+from landscape.objective.inspection.present import gathered
 from landscape.objective.matched import matched_point
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
@@ -212,7 +213,7 @@ class Objective:
     def parameters(self) -> np.ndarray:
         """The model's present parameters as a flat vector, shape (P,)."""
         named = dict(self.model.named_parameters())
-        parts = [named[e.name].detach().reshape(-1).cpu() for e in self.layout]
+        parts = [gathered(named[e.name]).reshape(-1).cpu() for e in self.layout]
         flat = torch.cat(parts)
         wide = flat.dtype == torch.float64
         found = Vector((flat if wide else flat.float()).numpy(), self.layout)
