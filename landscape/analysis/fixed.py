@@ -12,7 +12,7 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.base.statistics import KEY, recorded_with
 from landscape.objective.objective import Objective
 from landscape.objective.policies.batchnorm import norms_of
-from landscape.objective.policies.statistics import ANOTHER, whose
+from landscape.objective.statistics import ANOTHER, whose
 
 
 def uses_stored_statistics(objective: Objective) -> bool:
@@ -36,7 +36,7 @@ def warn_of_statistics(
         return
     told = [recorded_with(vector) for vector in vectors or [None]]
     if all(told):
-        told = [one for one in told if whose(objective, one).get(KEY) == ANOTHER]
+        told = [one for one in told if whose(objective.problem, one).get(KEY) == ANOTHER]
         if not told:
             return
         networks += f" ({'; '.join(str(one[KEY][0]['of']) for one in told[:3])} had others)"

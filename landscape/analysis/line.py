@@ -18,7 +18,7 @@ from landscape.base.provenance import provenance
 from landscape.base.settings import joined, of_all
 from landscape.base.statistics import without
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import known_with, warn_if_foreign, whose
+from landscape.objective.statistics import known_with, warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
@@ -100,7 +100,7 @@ def loss_line(
     for line in lines:
         line.check_filters(objective.layout)
         if buffers is None:
-            warn_if_foreign(objective, line.settings)
+            warn_if_foreign(objective.problem, line.settings)
     if tolerance is not None and shard != (0, 1):
         raise ValueError("A tolerance is for whole lines: give no shard.")
     if tolerance is not None and not 0 < tolerance < 1:
@@ -113,7 +113,7 @@ def loss_line(
     if tolerance is not None:
         told |= {"tolerance": tolerance, "order_seed": seed}
     where = [
-        whose(objective, line.settings) if buffers is None else without(line.settings)
+        whose(objective.problem, line.settings) if buffers is None else without(line.settings)
         for line in lines
     ]
     settings = {**joined(of_all(where), objective.settings), **told}

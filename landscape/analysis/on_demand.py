@@ -13,8 +13,8 @@ from landscape.analysis.surface import unmeasured
 from landscape.base.provenance import provenance
 from landscape.base.settings import joined
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import whose
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import whose
 from landscape.results.affine import Plane
 from landscape.results.profile import Profile
 from landscape.results.seeded import SeededPlane
@@ -171,7 +171,7 @@ def _profile(
 ) -> Profile:
     ends = [request.place[:2], request.place[2:]] if request.kind == "slice" else [request.place]
     name = " to ".join(f"({x:.3g}, {y:.3g})" for x, y in ends)
-    told = joined(whose(objective, plane.settings), objective.settings)
+    told = joined(whose(objective.problem, plane.settings), objective.settings)
     return Profile(
         alpha=alpha, metrics=objective.names, values=found[0][None].copy(),
         standard_error=found[1][None].copy(), names=(name,), label="share of the way",

@@ -19,8 +19,8 @@ from landscape.base.provenance import fingerprint, provenance
 from landscape.base.settings import devices, joined
 from landscape.objective.evaluation import Evaluation, spread_over
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import warn_if_foreign, whose
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
@@ -117,7 +117,7 @@ def loss_surface(
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
     plane = plane or random_plane(objective, seed=seed)
     plane.check_filters(objective.layout)
-    warn_if_foreign(objective, plane.settings, buffers)
+    warn_if_foreign(objective.problem, plane.settings, buffers)
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
@@ -204,7 +204,9 @@ def unmeasured(
         labels=plane.labels,
         explained=plane.explained,
         explained_null=plane.explained_null,
-        settings=joined(whose(objective, plane.settings, buffers), objective.settings, recorded),
+        settings=joined(
+            whose(objective.problem, plane.settings, buffers), objective.settings, recorded
+        ),
         provenance=provenance(plane_hash=plane.digest),
     )
 

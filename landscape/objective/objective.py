@@ -26,9 +26,9 @@ from landscape.objective.matched import matched_point
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
 from landscape.objective.policies.precision import Precision
-from landscape.objective.policies.statistics import own_digest
 from landscape.objective.problem import Problem, problem_of
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import own_digest
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.tuning import Tuning, check_strategy
 from landscape.objective.vectors.family import lazy_family_of
@@ -217,7 +217,7 @@ class Objective:
         flat = torch.cat(parts)
         wide = flat.dtype == torch.float64
         found = Vector((flat if wide else flat.float()).numpy(), self.layout)
-        if (held := own_digest(self)) is not None:
+        if (held := own_digest(self.problem)) is not None:
             told = {"of": type(self.model).__name__, "hash": held}
             found.recorded = lambda: told
         return found

@@ -14,7 +14,6 @@ from landscape.analysis.connectivity.alignment import Method
 from landscape.analysis.connectivity.alignment import align as match
 from landscape.analysis.connectivity.families import EXPECTATION, family_of
 from landscape.analysis.connectivity.repair import repair as repaired
-from landscape.analysis.connectivity.symmetries import own_buffers
 from landscape.analysis.fixed import check_frozen, uses_stored_statistics, warn_of_statistics
 from landscape.analysis.segment import describe_buffers
 from landscape.base.progress import Interrupted, Progress
@@ -23,6 +22,7 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
 from landscape.objective.covariance import covariance_of_means
 from landscape.objective.matched import matched_buffers
+from landscape.objective.statistics import own_buffers
 from landscape.results.barriers import Barriers
 
 if TYPE_CHECKING:
@@ -203,7 +203,10 @@ def _with_own_buffers(
         )
     if align is None or not objective.buffers_layout.size:
         return networks
-    return [replace(network, buffers=own_buffers(objective)) for network in networks]
+    return [
+        replace(network, buffers=own_buffers(objective.problem).astype(np.float32))
+        for network in networks
+    ]
 
 
 def run_names(runs: Sequence[Trajectory]) -> list[str]:

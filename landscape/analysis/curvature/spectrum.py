@@ -13,7 +13,7 @@ from landscape.analysis.curvature.quadrature import orthonormal
 from landscape.base.progress import Interrupted
 from landscape.base.provenance import provenance
 from landscape.base.statistics import recorded_with
-from landscape.objective.policies.statistics import warn_if_foreign, whose
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.strategies.memory import free_bytes
 from landscape.results.spectrum import Spectrum
 
@@ -87,13 +87,13 @@ def hessian_spectrum(
     if samples is not None and not samples > 0:
         raise ValueError(f"samples must be at least 1; got {samples}.")
     point = recorded_with(vector)
-    warn_if_foreign(objective, point, buffers)
+    warn_if_foreign(objective.problem, point, buffers)
     vector = objective.parameters() if vector is None else objective.matched(vector)
     part = objective
     if samples is not None and samples < objective.data.size:
         part = objective.subset(samples, seed=seed)
     settings = {
-        **whose(objective, point, buffers),
+        **whose(objective.problem, point, buffers),
         **part.settings,
         "tolerance": tolerance,
         "seed": seed,

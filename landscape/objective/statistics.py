@@ -12,28 +12,28 @@ from landscape.base.statistics import KEY, digest_of, without
 from landscape.base.vector import layout_of
 
 if TYPE_CHECKING:
-    from landscape.objective.objective import Objective
+    from landscape.objective.problem import Problem
 
 ANOTHER = "another state"
 
 
 def whose(
-    objective: Objective, settings: Mapping[str, Any], buffers: np.ndarray | None = None
+    problem: Problem, settings: Mapping[str, Any], buffers: np.ndarray | None = None
 ) -> dict[str, Any]:
     """The settings of a place, in which ``statistics`` says whose a measurement there uses.
 
     Args:
-        objective: What measures; the policy is its own.
+        problem: What is measured; the policy is its own.
         settings: Of a line or plane; what was recorded with its states is in them.
         buffers: What it measures with; None: the model's.
     """
     told, known = without(settings), known_with(settings)
-    if objective.batch_norm != "frozen" or not known:
+    if problem.batch_norm != "frozen" or not known:
         return told
     if buffers is None:
-        held = own_digest(objective)
+        held = own_digest(problem)
     else:
-        held = digest_of(layout_of(buffers) or objective.buffers_layout, buffers)
+        held = digest_of(layout_of(buffers) or problem.buffers_layout, buffers)
     found = next((one.get("of") for one in known if one.get("hash") == held), None)
     if held is None or (found is None and buffers is not None):
         return told
@@ -41,7 +41,7 @@ def whose(
 
 
 def warn_if_foreign(
-    objective: Objective,
+    problem: Problem,
     settings: Mapping[str, Any],
     buffers: np.ndarray | None = None,
     *,
@@ -53,15 +53,15 @@ def warn_if_foreign(
     (`line_between`, `plane_through`) each has its own, and is another network with others.
 
     Args:
-        objective: What measures.
+        problem: What is measured.
         settings: Of the line or plane.
         buffers: Where they are given, it was said whose are meant.
         stacklevel: As for `warnings.warn`.
     """
     known = known_with(settings)
-    if buffers is not None or objective.batch_norm != "frozen" or not known:
+    if buffers is not None or problem.batch_norm != "frozen" or not known:
         return
-    held = own_digest(objective)
+    held = own_digest(problem)
     foreign = [str(one.get("of")) for one in known if one.get("hash") != held]
     around = "runs" in settings
     if held is None or not foreign or (around and len(foreign) < len(known)):
@@ -78,15 +78,15 @@ def warn_if_foreign(
     )
 
 
-def own_digest(objective: Objective) -> str | None:
+def own_digest(problem: Problem) -> str | None:
     """Which running statistics the model holds now; None: it has none."""
-    return digest_of(objective.buffers_layout, own_buffers(objective))
+    return digest_of(problem.buffers_layout, own_buffers(problem))
 
 
-def own_buffers(objective: Objective) -> np.ndarray:
+def own_buffers(problem: Problem) -> np.ndarray:
     """The model's floating-point buffers as a flat vector, float64, shape (B,)."""
-    named = dict(objective.model.named_buffers())
-    held = [named[e.name].detach().cpu().double().flatten() for e in objective.buffers_layout]
+    named = dict(problem.model.named_buffers())
+    held = [named[e.name].detach().cpu().double().flatten() for e in problem.buffers_layout]
     return np.concatenate(held) if held else np.zeros(0)
 
 
