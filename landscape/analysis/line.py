@@ -17,7 +17,7 @@ from landscape.base.provenance import provenance
 from landscape.base.settings import joined, of_all
 from landscape.base.statistics import without
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import warn_if_foreign, whose
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile

@@ -13,8 +13,8 @@ from landscape.analysis.surface import unmeasured
 from landscape.base.provenance import provenance
 from landscape.base.settings import joined
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import whose
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import whose
 from landscape.results.affine import Plane
 from landscape.results.profile import Profile
 from landscape.results.surface import Surface

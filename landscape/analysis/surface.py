@@ -19,8 +19,8 @@ from landscape.base.provenance import fingerprint, provenance
 from landscape.base.settings import devices, joined
 from landscape.objective.evaluation import Evaluation, spread_over
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import warn_if_foreign, whose
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
@@ -115,9 +115,7 @@ def loss_surface(
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
-    plane = plane or random_plane(objective, seed=seed)
-    plane.check_filters(objective.layout)
-    warn_if_foreign(objective, plane.settings, buffers)
+    plane = _checked(objective, plane or random_plane(objective, seed=seed), buffers)
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
@@ -166,6 +164,15 @@ def loss_surface(
         settings={**blank.settings, **where},
         provenance={**blank.provenance, **told},
     )
+
+
+def _checked(
+    objective: Objective, plane: Plane | SeededPlane, buffers: np.ndarray | None
+) -> Plane | SeededPlane:
+    """The plane, if it is one of the model."""
+    plane.check_filters(objective.layout)
+    warn_if_foreign(objective, plane.settings, buffers, stacklevel=4)
+    return plane
 
 
 def _over_planes(objective: Objective, count: int, seed: int, **options: Any) -> Surface:

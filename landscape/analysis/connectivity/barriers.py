@@ -20,7 +20,7 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
 from landscape.base.vector import Vector
 from landscape.objective.covariance import covariance_of_means
-from landscape.objective.policies.statistics import warn_if_any_foreign
+from landscape.objective.statistics import warn_if_any_foreign
 from landscape.results.barriers import Barriers
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from landscape.analysis.planes.through import plane_through
 from landscape.base.provenance import provenance
 from landscape.base.vector import Vector, layout_of
-from landscape.objective.policies.statistics import warn_if_any_foreign
+from landscape.objective.statistics import warn_if_any_foreign
 from landscape.results.affine import Plane, affine
 from landscape.results.soup import Soup
 

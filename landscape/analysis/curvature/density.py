@@ -11,7 +11,7 @@ from landscape.analysis.curvature.spectrum import known_pairs
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
 from landscape.base.statistics import recorded_with
-from landscape.objective.policies.statistics import warn_if_foreign, whose
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
 

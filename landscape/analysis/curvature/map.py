@@ -15,7 +15,7 @@ from landscape.analysis.planes.extent import Extent, box_of
 from landscape.base.progress import Interrupted
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.statistics import without
-from landscape.objective.policies.statistics import warn_if_foreign, whose
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.results.affine import Plane
 from landscape.results.curvature_map import CurvatureMap
 

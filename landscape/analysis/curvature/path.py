@@ -90,8 +90,6 @@ def curvature_path(
         "seed": seed,
         **({} if batch_size is None else {"batch_size": batch_size}),
     }
-    moving = objective.batch_norm == "frozen" and len(trajectory.buffers_layout) > 0
-    recorded = {"buffers": "as recorded"} if moving else {}
     states = States(
         objective,
         trajectory,
@@ -118,7 +116,7 @@ def curvature_path(
             threshold=condition.factor / rates,
             update_steps=np.append(np.diff(trajectory.steps), 0)[shown],
             computed=computed,
-            settings={**settings, **recorded},
+            settings={**settings, **_recorded(objective, trajectory)},
             provenance=provenance(cost=cost),
             **named,
             **dict(zip(TABLES, tables, strict=True)),
@@ -156,6 +154,12 @@ def _check(
         raise ValueError(f"batch_size must be 1 to {objective.data.size}; got {batch_size}.")
     if problem := objective.layout.differences(trajectory.layout):
         raise ValueError(f"{trajectory.path} was recorded from another model: {problem}.")
+
+
+def _recorded(objective: Objective, trajectory: Trajectory) -> dict[str, str]:
+    """What is said of statistics that are those of every state."""
+    moving = objective.batch_norm == "frozen" and len(trajectory.buffers_layout) > 0
+    return {"buffers": "as recorded"} if moving else {}
 
 
 def _rates(trajectory: Trajectory, shown: np.ndarray) -> np.ndarray:

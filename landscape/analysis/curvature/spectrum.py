@@ -13,7 +13,7 @@ from landscape.analysis.curvature.quadrature import orthonormal
 from landscape.base.progress import Interrupted
 from landscape.base.provenance import provenance
 from landscape.base.statistics import recorded_with
-from landscape.objective.policies.statistics import warn_if_foreign, whose
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.strategies.memory import free_bytes
 from landscape.results.spectrum import Spectrum
 

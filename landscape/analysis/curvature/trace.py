@@ -11,7 +11,7 @@ from landscape.analysis.curvature.spectrum import hessian_spectrum, known_pairs
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
 from landscape.base.statistics import recorded_with
-from landscape.objective.policies.statistics import warn_if_foreign, whose
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.results.hessian_trace import HessianTrace
 from landscape.results.spectrum import Spectrum
 

@@ -20,7 +20,8 @@ from landscape.base.statistics import KEY, without
 from landscape.base.vector import layout_of
 from landscape.objective.matched import matched_buffers
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import own_buffers, warn_if_foreign, whose
+from landscape.objective.policies.statistics import own_buffers
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import in_units, key_of
 from landscape.objective.workers.rows import Rows
@@ -146,7 +147,7 @@ def _statistics(
     if not len(trajectory.buffers_layout):
         return {}
     alone = len(plane.settings.get("runs", ())) == 1
-    own = own_buffers(objective)
+    own = own_buffers(objective.model, objective.buffers_layout)
     if alone and len(shown) > 1 and plane.settings.get("origin") != "initial":
         shown = shown[1:]  # a fresh model holds those of the start
     for index in shown[::-1] if alone else shown[-1:]:  # most often it is the last
