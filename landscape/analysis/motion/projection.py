@@ -164,7 +164,7 @@ def _statistics(
             stacklevel=3,
         )
     else:
-        warn_if_foreign(objective, plane.settings)
+        warn_if_foreign(objective, plane.settings, stacklevel=4)
     return {}
 
 
