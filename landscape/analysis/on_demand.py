@@ -17,6 +17,7 @@ from landscape.objective.restriction import Restriction
 from landscape.objective.statistics import whose
 from landscape.results.affine import Plane
 from landscape.results.profile import Profile
+from landscape.results.seeded import SeededPlane
 from landscape.results.surface import Surface
 
 Kind = Literal["surface", "slice", "point"]
@@ -76,7 +77,7 @@ class Request:
 
 def measured_on_demand(
     objective: Objective,
-    plane: Plane,
+    plane: Plane | SeededPlane,
     request: Request,
     *,
     cancelled: Callable[[], bool] = lambda: False,
@@ -99,7 +100,7 @@ def measured_on_demand(
         Surfaces of growing resolution, or profiles along the slice from its first end at 0 to its
         second at 1; of a point a profile of that one. Nothing more once it was given up.
     """
-    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
+    restriction = objective.along(plane, buffers=buffers)
     place, count = request.place, request.resolution
     if request.kind == "point":
         found = _measured(restriction, np.array([place]), cancelled, _Pace())
@@ -162,11 +163,15 @@ def _measured(
 
 
 def _profile(
-    objective: Objective, plane: Plane, request: Request, alpha: np.ndarray, found: np.ndarray
+    objective: Objective,
+    plane: Plane | SeededPlane,
+    request: Request,
+    alpha: np.ndarray,
+    found: np.ndarray,
 ) -> Profile:
     ends = [request.place[:2], request.place[2:]] if request.kind == "slice" else [request.place]
     name = " to ".join(f"({x:.3g}, {y:.3g})" for x, y in ends)
-    told = joined(whose(objective, plane.settings), objective.settings)
+    told = joined(whose(objective.problem, plane.settings), objective.settings)
     return Profile(
         alpha=alpha, metrics=objective.names, values=found[0][None].copy(),
         standard_error=found[1][None].copy(), names=(name,), label="share of the way",

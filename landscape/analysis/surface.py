@@ -115,7 +115,9 @@ def loss_surface(
     across, up = (resolution, resolution) if isinstance(resolution, int) else resolution
     if min(across, up) < 2:
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
-    plane = _checked(objective, plane or random_plane(objective, seed=seed), buffers)
+    plane = plane or random_plane(objective, seed=seed)
+    plane.check_filters(objective.layout)
+    warn_if_foreign(objective.problem, plane.settings, buffers)
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
@@ -127,14 +129,7 @@ def loss_surface(
             restriction, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
             shard=shard, resume=resume, units=units, engine=engine,
         )  # fmt: skip
-    known = blank
-    if (
-        resume is not None
-        and resume.measured is None
-        and not resume.differences(blank)
-        and _still_holds(resume, restriction, grid)
-    ):
-        known = resume
+    known = blank if resume is None else _earlier(resume, blank, restriction, grid)
     missing = np.flatnonzero(~known.computed)
     with Progress("surface", len(missing)) as progress:
         try:
@@ -166,13 +161,12 @@ def loss_surface(
     )
 
 
-def _checked(
-    objective: Objective, plane: Plane | SeededPlane, buffers: np.ndarray | None
-) -> Plane | SeededPlane:
-    """The plane, if it is one of the model."""
-    plane.check_filters(objective.layout)
-    warn_if_foreign(objective, plane.settings, buffers, stacklevel=4)
-    return plane
+def _earlier(
+    resume: Surface, blank: Surface, restriction: Restriction, grid: np.ndarray
+) -> Surface:
+    """An earlier measurement, if it is one of the same and still holds; else one of nothing."""
+    same = resume.measured is None and not resume.differences(blank)
+    return resume if same and _still_holds(resume, restriction, grid) else blank
 
 
 def _over_planes(objective: Objective, count: int, seed: int, **options: Any) -> Surface:
@@ -211,7 +205,9 @@ def unmeasured(
         labels=plane.labels,
         explained=plane.explained,
         explained_null=plane.explained_null,
-        settings=joined(whose(objective, plane.settings, buffers), objective.settings, recorded),
+        settings=joined(
+            whose(objective.problem, plane.settings, buffers), objective.settings, recorded
+        ),
         provenance=provenance(plane_hash=plane.digest),
     )
 

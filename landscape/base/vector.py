@@ -92,7 +92,24 @@ class Vector(np.ndarray):
 
 def layout_of(array: Any) -> Layout | None:
     """The layout of an array that knows it."""
-    return getattr(array, "layout", None)
+    layout = getattr(array, "layout", None)
+    return layout if isinstance(layout, Layout) else None  # a tensor's is another thing
+
+
+def flat_vector(given: Any) -> np.ndarray:
+    """A network's flat vector as an array; tensors are taken, too.
+
+    Raises:
+        ValueError: If it is a run, a model or the like; it says what to give instead.
+    """
+    if hasattr(given, "detach"):
+        given = given.detach().cpu().numpy()
+    if isinstance(given, np.ndarray):
+        return given
+    own = "its last state, run.final"
+    if not hasattr(given, "final"):
+        own = "flat weights, such as Objective(model, ...).parameters()"
+    raise ValueError(f"Got a {type(given).__name__} as a network; give {own}.")
 
 
 def _plain(value: Any) -> Any:

@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.base.statistics import KEY, digest_of, recorded_with, without
+from landscape.base.statistics import KEY, digest_of, without
 from landscape.base.vector import layout_of
-from landscape.objective.policies.statistics import own_digest
 
 if TYPE_CHECKING:
-    from landscape.objective.objective import Objective
+    from landscape.objective.problem import Problem
 
-_ANOTHER = "another state"
+ANOTHER = "another state"
 
 
 def whose(
-    objective: Objective, settings: Mapping[str, Any], buffers: np.ndarray | None = None
+    problem: Problem, settings: Mapping[str, Any], buffers: np.ndarray | None = None
 ) -> dict[str, Any]:
     """The settings of a place, in which ``statistics`` says whose a measurement there uses.
 
     Args:
-        objective: What measures; the policy is its own.
+        problem: What is measured; the policy is its own.
         settings: Of a line or plane; what was recorded with its states is in them.
         buffers: What it measures with; None: the model's.
     """
-    told, known = without(settings), _known(settings)
-    if objective.batch_norm != "frozen" or not known:
+    told, known = without(settings), known_with(settings)
+    if problem.batch_norm != "frozen" or not known:
         return told
     if buffers is None:
-        held = own_digest(objective.model, objective.buffers_layout)
+        held = own_digest(problem)
     else:
-        held = digest_of(layout_of(buffers) or objective.buffers_layout, buffers)
+        held = digest_of(layout_of(buffers) or problem.buffers_layout, buffers)
     found = next((one.get("of") for one in known if one.get("hash") == held), None)
     if held is None or (found is None and buffers is not None):
         return told
-    return {**told, KEY: found or _ANOTHER}
+    return {**told, KEY: found or ANOTHER}
 
 
 def warn_if_foreign(
-    objective: Objective,
+    problem: Problem,
     settings: Mapping[str, Any],
     buffers: np.ndarray | None = None,
     *,
@@ -54,15 +53,15 @@ def warn_if_foreign(
     (`line_between`, `plane_through`) each has its own, and is another network with others.
 
     Args:
-        objective: What measures.
+        problem: What is measured.
         settings: Of the line or plane.
         buffers: Where they are given, it was said whose are meant.
         stacklevel: As for `warnings.warn`.
     """
-    known = _known(settings)
-    if buffers is not None or objective.batch_norm != "frozen" or not known:
+    known = known_with(settings)
+    if buffers is not None or problem.batch_norm != "frozen" or not known:
         return
-    held = own_digest(objective.model, objective.buffers_layout)
+    held = own_digest(problem)
     foreign = [str(one.get("of")) for one in known if one.get("hash") != held]
     around = "runs" in settings
     if held is None or not foreign or (around and len(foreign) < len(known)):
@@ -75,31 +74,23 @@ def warn_if_foreign(
     warnings.warn(
         f"The batch-norm statistics of {few} are not those that the model holds, and that all is "
         f"measured with: {remedy}.",
-        stacklevel=stacklevel,
+        stacklevel=stacklevel + 1,
     )
 
 
-def warn_if_any_foreign(objective: Objective, vectors: Sequence[Any], remedy: str) -> None:
-    """Warn where one of several recorded states is measured with statistics that are not its own.
-
-    Args:
-        objective: What measures.
-        vectors: The states; those that come from no run are not looked at.
-        remedy: What to do.
-    """
-    if objective.batch_norm != "frozen":
-        return
-    told = [recorded_with(vector) for vector in vectors]
-    wrong = [one[KEY][0]["of"] for one in told if whose(objective, one).get(KEY) == _ANOTHER]
-    if wrong:
-        warnings.warn(
-            f"The batch-norm statistics of {'; '.join(wrong[:3])} are not those that the model "
-            f"holds, and that all is measured with: {remedy}.",
-            stacklevel=4,
-        )
+def own_digest(problem: Problem) -> str | None:
+    """Which running statistics the model holds now; None: it has none."""
+    return digest_of(problem.buffers_layout, own_buffers(problem))
 
 
-def _known(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was recorded with a place; files may hold anything."""
+def own_buffers(problem: Problem) -> np.ndarray:
+    """The model's floating-point buffers as a flat vector, float64, shape (B,)."""
+    named = dict(problem.model.named_buffers())
+    held = [named[e.name].detach().cpu().double().flatten() for e in problem.buffers_layout]
+    return np.concatenate(held) if held else np.zeros(0)
+
+
+def known_with(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was recorded with a place, one for each state; files may hold anything."""
     known = settings.get(KEY)
     return [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []

@@ -61,10 +61,10 @@ def spectral_density(
     if runs < 1 or steps < 1:
         raise ValueError(f"runs and steps must be at least 1; got {runs} and {steps}.")
     point = recorded_with(vector)
-    warn_if_foreign(objective, point, buffers)
+    warn_if_foreign(objective.problem, point, buffers)
     vector = objective.parameters() if vector is None else objective.matched(vector)
     value, residual, whole = known_pairs(objective, vector, spectrum, tensors)
-    settings = {**whose(objective, point, buffers), **objective.settings, "seed": seed}
+    settings = {**whose(objective.problem, point, buffers), **objective.settings, "seed": seed}
     if tensors is not None:
         settings["tensors"] = tensors
     found: list[tuple[np.ndarray, np.ndarray]] = []

@@ -90,14 +90,14 @@ def curvature_map(
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1; got {tolerance}.")
-    warn_if_foreign(objective, plane.settings, buffers)
+    warn_if_foreign(objective.problem, plane.settings, buffers)
     box = box_of(plane, extent, (), 0.15)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1)
     grid[1::2] = grid[1::2, ::-1]  # to and fro, so that the next point is a neighbour
     hashed = fingerprint(plane.origin, plane.directions)
     settings = {
-        **whose(objective, plane.settings, buffers),
+        **whose(objective.problem, plane.settings, buffers),
         **objective.settings,
         "tolerance": tolerance,
         "seed": seed,

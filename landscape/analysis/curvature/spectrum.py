@@ -87,13 +87,13 @@ def hessian_spectrum(
     if samples is not None and not samples > 0:
         raise ValueError(f"samples must be at least 1; got {samples}.")
     point = recorded_with(vector)
-    warn_if_foreign(objective, point, buffers)
+    warn_if_foreign(objective.problem, point, buffers)
     vector = objective.parameters() if vector is None else objective.matched(vector)
     part = objective
     if samples is not None and samples < objective.data.size:
         part = objective.subset(samples, seed=seed)
     settings = {
-        **whose(objective, point, buffers),
+        **whose(objective.problem, point, buffers),
         **part.settings,
         "tolerance": tolerance,
         "seed": seed,

@@ -62,7 +62,7 @@ def hessian_trace(
     if probes < 2:
         raise ValueError(f"probes must be at least 2, for an error; got {probes}.")
     point = recorded_with(vector)
-    warn_if_foreign(objective, point, buffers)
+    warn_if_foreign(objective.problem, point, buffers)
     vector = objective.parameters() if vector is None else objective.matched(vector)
     if spectrum is None:
         spectrum = hessian_spectrum(
@@ -89,7 +89,7 @@ def hessian_trace(
     known = np.stack([(value[:, None] * rows[:, s] ** 2).sum() for s in hessian.slices])
     error = found.std(axis=0, ddof=1) / np.sqrt(probes)
     total = found.sum(axis=1)
-    settings = {**whose(objective, point, buffers), **objective.settings, "seed": seed}
+    settings = {**whose(objective.problem, point, buffers), **objective.settings, "seed": seed}
     if tensors is not None:
         settings["tensors"] = tensors
     return HessianTrace(

@@ -20,8 +20,7 @@ from landscape.base.statistics import KEY, without
 from landscape.base.vector import layout_of
 from landscape.objective.matched import matched_buffers
 from landscape.objective.objective import Objective
-from landscape.objective.policies.statistics import own_buffers
-from landscape.objective.statistics import warn_if_foreign, whose
+from landscape.objective.statistics import own_buffers, warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import in_units, key_of
 from landscape.objective.workers.rows import Rows
@@ -85,7 +84,7 @@ def project(
     shown = np.unique(np.append(np.arange(0, len(trajectory), every), len(trajectory) - 1))
     settings = without(plane.settings)
     if objective is not None:
-        settings = joined(whose(objective, plane.settings), objective.settings)
+        settings = joined(whose(objective.problem, plane.settings), objective.settings)
     hashed = fingerprint(plane.origin, plane.directions)
     folder, said = None if units is None else Path(units), ""
     states = _States(trajectory, plane, objective, device)
@@ -147,7 +146,7 @@ def _statistics(
     if not len(trajectory.buffers_layout):
         return {}
     alone = len(plane.settings.get("runs", ())) == 1
-    own = own_buffers(objective.model, objective.buffers_layout)
+    own = own_buffers(objective.problem)
     if alone and len(shown) > 1 and plane.settings.get("origin") != "initial":
         shown = shown[1:]  # a fresh model holds those of the start
     for index in shown[::-1] if alone else shown[-1:]:  # most often it is the last
@@ -164,7 +163,7 @@ def _statistics(
             stacklevel=3,
         )
     else:
-        warn_if_foreign(objective, plane.settings, stacklevel=4)
+        warn_if_foreign(objective.problem, plane.settings)
     return {}
 
 

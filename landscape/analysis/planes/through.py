@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from landscape.base.statistics import recorded_with
-from landscape.base.vector import layout_of
+from landscape.base.vector import flat_vector, layout_of
 from landscape.results.affine import Line, Plane, affine, inner
 
 Axes = Literal["skew", "orthonormal"]
@@ -24,6 +24,7 @@ def line_between(start: np.ndarray, end: np.ndarray) -> Line:
     ([[3.0, 4.0]], 25.0)
     """
     settings = {"kind": "between two points", **recorded_with(start, end)}
+    start, end = flat_vector(start), flat_vector(end)
     return Line(**affine(start, [_difference(start, end)], ["α"], settings))
 
 
@@ -73,6 +74,7 @@ def plane_through(
         raise ValueError(f"axes must be one of 'skew', 'orthonormal'; not {axes!r}.")
     if names is not None and len(names) != 3:
         raise ValueError(f"Three points have three names; got {len(names)}.")
+    a, b, c = (flat_vector(point) for point in (a, b, c))
     first, second = _difference(a, b), _difference(a, c)
     x, y, labels = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]), ["α", "β"]
     if axes == "orthonormal":
