@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+os.environ["TQDM_DISABLE"] = "1"  # a bar of a kernel is a widget, whose script is another host's
 
 from landscape.base.distribution import VERSION
 
@@ -36,6 +38,7 @@ nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_ipywidgets_js = {}
 nb_output_stderr = "remove"  # progress, which is over
 
 default_role = "code"
@@ -52,6 +55,7 @@ python_maximum_signature_line_length = 80
 
 html_theme = "pydata_sphinx_theme"
 html_title = "landscape"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_sidebars = {"index": [], "citing": [], "formats": []}
 html_theme_options = {

@@ -1,7 +1,11 @@
-"""Long work: a bar with time left on terminals and in notebooks, a line now and then in logs."""
+"""Long work: a bar with time left on terminals and in notebooks, a line now and then in logs.
+
+Where ``TQDM_DISABLE`` is set, as for any bar of tqdm, there are only the lines.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from importlib.util import find_spec
@@ -94,6 +98,8 @@ class Progress:
 
 def _kind_of_bar() -> tuple[Any, dict[str, Any]]:
     """A widget or a slow plain bar in a kernel, whose streams are no terminals; else tqdm's own."""
+    if os.environ.get("TQDM_DISABLE", "0") not in ("", "0"):
+        return tqdm, {"disable": True}
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if getattr(shell, "kernel", None) is None:
         return tqdm, {"disable": None}  # on terminals only

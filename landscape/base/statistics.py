@@ -22,8 +22,8 @@ def digest_of(layout: Layout, buffers: np.ndarray) -> str | None:
     The order of the tensors, the names of wrappers and the precision make no difference. None:
     there are no running statistics.
 
-    >>> entry = '{"name": "1.running_mean", "shape": [2], "offset": 0, "kind": "norm"}'
-    >>> layout = Layout.from_json(f"[{entry}]")
+    >>> entry = '{"name": "1.running_mean", "shape": [2], "offset": 0, "kind": "norm",'
+    >>> layout = Layout.from_json(f'[{entry} "filter_axis": 0}}]')
     >>> digest_of(layout, np.ones(2)) == digest_of(layout, np.ones(2, "float32"))
     True
     """

@@ -74,7 +74,7 @@ def warn_if_foreign(
     warnings.warn(
         f"The batch-norm statistics of {few} are not those that the model holds, and that all is "
         f"measured with: {remedy}.",
-        stacklevel=stacklevel + 1,
+        stacklevel=stacklevel,
     )
 
 

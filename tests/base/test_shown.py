@@ -191,6 +191,17 @@ def test_kernels_show_progress(monkeypatch, capsys):
     assert "2/4" in capsys.readouterr().err
 
 
+def test_bars_can_be_turned_off_as_those_of_tqdm(monkeypatch, capsys):
+    shell = types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    monkeypatch.setattr(progress, "_WORTH_SAYING", 0.0)
+    with Progress("surface", 4) as bar:
+        bar.advance(2)
+        assert bar._bar.disable
+    assert capsys.readouterr().err == ""
+
+
 def test_no_label_of_a_picture_is_cut_off(surface):
     skewed = replace(surface, gram=surface.gram + 0.1 * surface.gram[0, 0] * np.eye(2)[::-1])
     for shown in (surface, skewed):

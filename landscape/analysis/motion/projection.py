@@ -163,7 +163,7 @@ def _statistics(
             stacklevel=3,
         )
     else:
-        warn_if_foreign(objective.problem, plane.settings)
+        warn_if_foreign(objective.problem, plane.settings, stacklevel=4)
     return {}
 
 
