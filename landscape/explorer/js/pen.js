@@ -10,12 +10,12 @@ export class CanvasPen {
   constructor(context) { this.context = context; }
 
   /** A line through [x, y] points; null breaks it. */
-  line(points, { colour, width = 1, dash = [], offset = 0, alpha = 1, close = false, fill = null }) {
+  line(points, { colour, width = 1, dash = [], offset = 0, cap = dash?.length ? 'butt' : 'round', alpha = 1, close = false, fill = null }) {
     const { context: c } = this;
     c.globalAlpha = alpha;
     c.setLineDash(dash ?? []);
     c.lineDashOffset = offset;
-    Object.assign(c, { strokeStyle: colour, lineWidth: width, lineJoin: 'round', lineCap: dash?.length ? 'butt' : 'round' });
+    Object.assign(c, { strokeStyle: colour, lineWidth: width, lineJoin: 'round', lineCap: cap });
     c.beginPath();
     let pen = false;
     for (const point of points) {

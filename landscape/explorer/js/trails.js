@@ -31,7 +31,8 @@ function stroke(pen, { corners, look }) {
     const at = (t) => a.map((v, n) => v + t * (b[n] - v));
     for (let n = 0; n < count; n += 1, offset += length / count) {
       const [, , , red, green, blue, strength] = at((n + 0.5) / count);
-      pen.line([at(n / count), at((n + 1) / count)], { ...look, offset, alpha: (look.alpha ?? 1) * strength, colour: look.halo ? look.colour : `#${hex(red)}${hex(green)}${hex(blue)}` });
+      const cap = look.dash?.length || strength < 1 ? 'butt' : 'round'; // what is faint must not lie on itself
+      pen.line([at(n / count), at((n + 1) / count)], { ...look, offset, cap, alpha: (look.alpha ?? 1) * strength, colour: look.halo ? look.colour : `#${hex(red)}${hex(green)}${hex(blue)}` });
     }
   }
 }
