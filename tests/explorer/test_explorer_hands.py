@@ -86,8 +86,12 @@ def test_two_fingers_zoom_where_they_are(touched):
     )  # fmt: skip
     assert state(touched, "window[0]") == pytest.approx(2, rel=0.02)
     assert spot(touched, 0.5, 0.0) == pytest.approx([x, y], abs=2)
-    touched.locator(".fit").first.tap()
-    touched.until("explorer.state.window === null")
+    for _ in range(4):  # a browser may take the first tap after a pinch for its end
+        touched.locator(".fit").first.tap()
+        touched.inner.wait_for_timeout(200)
+        if state(touched, "window") is None:
+            break
+    assert state(touched, "window") is None
 
 
 def test_two_fingers_zoom_the_terrain_and_one_turns_it(touched):

@@ -55,6 +55,6 @@ export function actions(dialogs) {
       setState({ marks: (note ? [...others, [step, note]] : others).sort((a, b) => a[0] - b[0]) });
     },
     link: () => copied(`${location.href.split('#')[0]}#${hashOf(state)}`, 'Address'),
-    python: () => copied(`import landscape as ls\n\npage = ls.explore(results, "page.html", title=${JSON.stringify(content.title)})\nprint(page.as_uri() + ${JSON.stringify(`#${hashOf(state)}`)})\n`, 'Python'),
+    python: () => copied(`import landscape as ls\n\npage = ls.explore(results, "page.html", title=${JSON.stringify(content.title)})\nprint(page.resolve().as_uri() + ${JSON.stringify(`#${hashOf(state)}`)})\n`, 'Python'),
   };
 }

@@ -124,11 +124,11 @@ export class Land {
     this.measure(width, height);
     const [whole, trails] = [this.pensWhole, this.pensTrails].map((pens) => (pens ? null : this.layer));
     this.scene?.draw(this.view, whole, trails, width, height, resting || this.onPaint ? dots : dots * sharp, this.thickness);
+    this.bar?.step(); // before text is drawn, which brings the styles of the page up to date
     const still = [...this.view.matrix(width, height), width, height, dots, this.thickness, this.size, this.layer.version, ...Object.values(this.frame)].join();
     if (this.still !== still) this.penFixed(penOn(this.fixed, width, height, dots));
     this.still = still;
     this.penMoving(penOn(this.over, width, height, dots), !trails, resting ? still : null, dots);
-    this.bar?.step();
     this.onPaint?.();
   }
 

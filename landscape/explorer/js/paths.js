@@ -13,6 +13,7 @@ import { thinned } from './ticks.js';
 const MOST_POINTS = 3200; // looked at per run for a whole path
 const TOLERANCE = 0.4; // pixels between a path and the line that is drawn for it
 const SHADE = 60; // pixels that count as much as a change from one end of a path's colours to the other
+export const USUAL = 1.5; // thickness; dashes and halos grow with it
 export const motion = { smooth: false }; // between states while playing, on states otherwise
 
 export class RunLayer {
@@ -119,6 +120,8 @@ export class RunLayer {
   /** The trails up to the step. */
   drawGl(view, width) {
     const { ribbons } = this;
+    const grown = width / USUAL;
+    const dashed = (dash) => dash?.map((d) => d * grown);
     const halo = [...rgb(HALO[isDark() ? 'dark' : 'light']), 1];
     for (const item of this.items) {
       const trail = this.trail(item, this.drawn.step);
@@ -131,9 +134,9 @@ export class RunLayer {
         ribbons.draw(item.buffers.drawn, trail.from, trail.to, look);
         ends.forEach((_, k) => ribbons.draw(item.buffers[k], 0, 1, look));
       };
-      both({ width: 1.5 * width + 3.4, cover: halo });
-      both({ width: 1.5 * width, dash: DASHES[item.run.dash], nearer: 0.005 });
-      if (view.tilt > 0) both({ width: 1.3 * width, dash: [2, 5, 0, 0], hidden: true, strength: 0.85 });
+      both({ width: 1.5 * width + 3.4 * grown, cover: halo });
+      both({ width: 1.5 * width, dash: dashed(DASHES[item.run.dash]), nearer: 0.005 });
+      if (view.tilt > 0) both({ width: 1.3 * width, dash: dashed([2, 5, 0, 0]), hidden: true, strength: 0.85 });
     }
   }
 

@@ -10,12 +10,12 @@ export class CanvasPen {
   constructor(context) { this.context = context; }
 
   /** A line through [x, y] points; null breaks it. */
-  line(points, { colour, width = 1, dash = [], offset = 0, alpha = 1, close = false, fill = null }) {
+  line(points, { colour, width = 1, dash = [], offset = 0, cap = dash?.length ? 'butt' : 'round', alpha = 1, close = false, fill = null }) {
     const { context: c } = this;
     c.globalAlpha = alpha;
     c.setLineDash(dash ?? []);
     c.lineDashOffset = offset;
-    Object.assign(c, { strokeStyle: colour, lineWidth: width, lineJoin: 'round', lineCap: dash?.length ? 'butt' : 'round' });
+    Object.assign(c, { strokeStyle: colour, lineWidth: width, lineJoin: 'round', lineCap: cap });
     c.beginPath();
     let pen = false;
     for (const point of points) {
@@ -69,21 +69,10 @@ export class CanvasPen {
     this.context.restore();
   }
 
-  wide(string, look) { return widthOf(this.context, string, look); }
-}
-
-const widths = new Map();
-const MOST_WIDTHS = 3000;
-
-/** The width of a text, measured once: that takes longer than drawing it. */
-function widthOf(context, string, look) {
-  const key = `${font(look)}|${string}`;
-  if (!widths.has(key)) {
-    if (widths.size >= MOST_WIDTHS) widths.clear();
-    context.font = font(look);
-    widths.set(key, context.measureText(string).width);
+  wide(string, look) {
+    this.context.font = font(look);
+    return this.context.measureText(string).width;
   }
-  return widths.get(key);
 }
 
 /** A pen on a canvas that was emptied, in CSS pixels. */
@@ -143,5 +132,8 @@ export class SvgPen {
     this.group = outer;
   }
 
-  wide(string, look) { return widthOf(this.measuring, string, look); }
+  wide(string, look) {
+    this.measuring.font = font(look);
+    return this.measuring.measureText(string).width;
+  }
 }

@@ -4,6 +4,7 @@
 import { HALO, isDark } from './colour.js';
 import { DASHES } from './markers.js';
 import { CanvasPen } from './pen.js';
+import { USUAL } from './paths.js';
 import { parted } from './picking.js';
 
 const PIECE = 64; // corners that become one picture
@@ -31,7 +32,8 @@ function stroke(pen, { corners, look }) {
     const at = (t) => a.map((v, n) => v + t * (b[n] - v));
     for (let n = 0; n < count; n += 1, offset += length / count) {
       const [, , , red, green, blue, strength] = at((n + 0.5) / count);
-      pen.line([at(n / count), at((n + 1) / count)], { ...look, offset, alpha: (look.alpha ?? 1) * strength, colour: look.halo ? look.colour : `#${hex(red)}${hex(green)}${hex(blue)}` });
+      const cap = look.dash?.length || strength < 1 ? 'butt' : 'round'; // what is faint must not lie on itself
+      pen.line([at(n / count), at((n + 1) / count)], { ...look, offset, cap, alpha: (look.alpha ?? 1) * strength, colour: look.halo ? look.colour : `#${hex(red)}${hex(green)}${hex(blue)}` });
     }
   }
 }
@@ -39,11 +41,12 @@ function stroke(pen, { corners, look }) {
 /** A trail's halo, its line and the dots where the ground hides it, from below. */
 function strokesOf({ run, colour }, corners, thickness, behind, offset) {
   const [seen, hidden] = behind ? parted(corners, behind) : [corners, []];
-  const width = 1.5 * thickness;
+  const [width, grown] = [1.5 * thickness, thickness / USUAL];
+  const dashed = (dash) => dash?.filter(Boolean).map((d) => d * grown);
   return [
-    { corners: seen, look: { halo: true, colour: HALO[isDark() ? 'dark' : 'light'], width: width + 3.4 } },
-    { corners: seen, look: { colour, width, dash: DASHES[run.dash]?.filter(Boolean), offset } },
-    { corners: hidden, look: { colour, width: 1.3 * thickness, dash: [2, 5], alpha: 0.85, offset } },
+    { corners: seen, look: { halo: true, colour: HALO[isDark() ? 'dark' : 'light'], width: width + 3.4 * grown } },
+    { corners: seen, look: { colour, width, dash: dashed(DASHES[run.dash]), offset } },
+    { corners: hidden, look: { colour, width: 1.3 * thickness, dash: dashed([2, 5]), alpha: 0.85, offset } },
   ];
 }
 
