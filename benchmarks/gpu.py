@@ -150,9 +150,8 @@ def large(device: str, smoke: bool) -> Iterator[Row]:
     """A bfloat16 GPT-2 of 1.3 billion parameters, streamed: time and memory beside the model."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    sizes: dict[str, Any] = {"n_layer": 2, "n_head": 2, "n_embd": 32, "vocab_size": 200} if smoke else {
-        "n_layer": 24, "n_head": 16, "n_embd": 2048,
-    }  # fmt: skip
+    tiny = {"n_layer": 2, "n_head": 2, "n_embd": 32, "vocab_size": 200}
+    sizes: dict[str, Any] = tiny if smoke else {"n_layer": 24, "n_head": 16, "n_embd": 2048}
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device(device):
