@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 import landscape as ls
+from landscape.objective.vectors.files import FileTensors
 from landscape.tasks.language import load_language_model
 
 POINTS, SHARE = 5, 0.75  # of one model may be allocated beyond what the libraries take
@@ -50,8 +51,10 @@ def main() -> None:
         found = json.loads(told.stdout.splitlines()[-1])
         own = own_loss(Path(folder) / "a", args.tokens)
     size = found["model"]
-    print(f"{size / 1e9:.3g} GB a checkpoint; {SHARE} of that may be allocated; {POINTS} points")
-    print(f"read {found['read'] / size:.3f} x both checkpoints, {found['seconds']:.1f} s")
+    room = found["room"] / size
+    print(f"{size / 1e9:.3g} GB a checkpoint; {room:.2f} x may be allocated; {POINTS} points")
+    print(f"read {found['made'] / size:.3f} x both checkpoints to make the line, once")
+    print(f"read {found['read'] / size:.3f} x both to measure it, {found['seconds']:.1f} s in all")
     print(f"held {found['peak'] / size:.3f} x a checkpoint beyond the libraries")
     print(f"loss at the first: {found['loss'][0]:.6f}, the model's own: {own:.6f}")
     print(f"loading one there: {found['loading']}")
@@ -90,29 +93,35 @@ def own_loss(folder: Path, tokens: int) -> float:
 
 def measured(folder: Path, tokens: int) -> dict[str, object]:
     """The line, with less memory than one checkpoint needs."""
-    model = load_language_model(folder / "a", empty=True)
-    objective = ls.Objective(model, ls.losses.causal_lm, batch(tokens), strategy="streamed")
-    line = ls.checkpoint_line(folder / "a", folder / "b")
-    restriction = objective.along(line)
-    files = restriction.family.origin.mixtures.files  # pyright: ignore[reportAttributeAccessIssue]
+    load_language_model(folder / "a", empty=True)  # loads the libraries
     ctypes.CDLL(None).malloc_trim(0)  # what is free already is no room
-    size, before = files[0].size, status("VmData")
+    size, before = FileTensors(folder / "a").size, status("VmData")
     limit = int(before + max(SHARE * size, LEAST))
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     rest, began = status("VmRSS"), time.perf_counter()
-    loss = restriction(np.linspace(0, 1, POINTS)[:, None]).mean[0]
+    model = load_language_model(folder / "a", empty=True)
+    objective = ls.Objective(model, ls.losses.causal_lm, batch(tokens), strategy="streamed")
+    start = bytes_read()
+    line = ls.checkpoint_line(folder / "a", folder / "b")
+    made, start = bytes_read() - start, bytes_read()
+    loss = objective.along(line)(np.linspace(0, 1, POINTS)[:, None]).mean[0]
+    read = bytes_read() - start
     seconds, peak = time.perf_counter() - began, status("VmHWM") - rest
-    read = sum(file.bytes_read for file in files) / len(files)
     try:
-        held = {name: files[0].read(name) for name in files[0].names}
-        loading = f"{len(held)} tensors fitted"
-    except (RuntimeError, MemoryError) as error:
-        loading = f"{type(error).__name__}"
+        load_language_model(folder / "a")
+        loading = "it fitted"
+    except (RuntimeError, MemoryError, OSError) as error:
+        loading = f"{type(error).__name__}: {error}".splitlines()[0][:90]
     return {
-        "model": size, "read": read, "peak": peak, "seconds": seconds, "loss": loss.tolist(),
-        "loading": loading,
+        "model": size, "made": made / 2, "read": read / 2, "peak": peak, "seconds": seconds,
+        "loss": loss.tolist(), "loading": loading, "room": limit - before,
     }  # fmt: skip
+
+
+def bytes_read() -> int:
+    """By this process, of anything, from the system."""
+    return int(Path("/proc/self/io").read_text().split()[1])
 
 
 def status(name: str) -> int:

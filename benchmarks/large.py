@@ -1,49 +1,60 @@
 """What a landscape of a large model costs beside the model: memory and time, in its own multiples.
 
-    python benchmarks/large.py gpt2            # 124 million parameters in float32
-    python benchmarks/large.py medium          # 355 million in bfloat16
-    python benchmarks/large.py gpt2 --tokens 64 --sequences 1 --points 9 --peers
+    python benchmarks/large.py gpt2 --points 49       # 124 million parameters in float32
+    python benchmarks/large.py gpt2 --tokens 2048 --points 4
+    python benchmarks/large.py medium --points 25     # 355 million in bfloat16
+    python benchmarks/large.py gpt2 --sequences 64 --batch 8 --points 4 --ways streamed
+    python benchmarks/large.py gpt2 --ways loss-landscapes landscaper
 
-Every figure is measured in a process of its own. *Memory* is the peak of the resident set beyond
-the loaded model, less that of plain forward passes over the same data, over the bytes of the
-model's parameters. *Time* is CPU time of a further point over that of a plain pass; that of the
-first point counts everything from the objective on: directions, checks, choosing. The model is
-randomly initialised. Peers: loss-landscapes and landscaper, when they are installed
-(pip install ".[peers]").
+Every row is measured in a process of its own, on one thread, with randomly initialised weights.
+*Memory* is the highest resident set beyond the loaded model (and libraries: a tiny model is
+measured first), over the bytes of the model's parameters; that of plain passes over the same data
+is taken off it, and stands above the table. *Time* is CPU time, in plain passes of the same process
+over the same data: of the first point everything from the objective on (directions, checks, the
+point itself), and of each point of a grid, with what is made once for all of them. Peers are
+measured when they are installed (pip install ".[peers]"), their points without their directions.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import math
 import resource
 import subprocess
 import sys
-import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 import landscape as ls
 
 MODELS = {
+    "tiny": ({"n_layer": 1, "n_head": 2, "n_embd": 16, "vocab_size": 50}, torch.float32),
     "small": ({"n_layer": 4, "n_head": 4, "n_embd": 256, "vocab_size": 5000}, torch.float32),
     "gpt2": ({}, torch.float32),
     "medium": ({"n_layer": 24, "n_head": 16, "n_embd": 1024}, torch.bfloat16),
 }
-WAYS = ("plain", "streamed", "points first", "held")
+WAYS = ("streamed", "points first", "held")
+PEERS = ("loss-landscapes", "landscaper")
+
+Measure = Callable[[np.ndarray], Any]
 
 
-def made(name: str) -> torch.nn.Module:
+def made(name: str, tokens: int) -> torch.nn.Module:
     """A GPT-2 of that size, in evaluation mode."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
     options, dtype = MODELS[name]
     torch.set_default_dtype(dtype)
-    model = GPT2LMHeadModel(GPT2Config(**options))
+    model = GPT2LMHeadModel(GPT2Config(**options, n_positions=max(1024, tokens)))
     torch.set_default_dtype(torch.float32)
     return model.eval()
 
@@ -56,84 +67,106 @@ def loss(model: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, to
     return sums, torch.full((len(tokens),), tokens.shape[1] - 1)
 
 
-def resident() -> int:
-    """Bytes of the resident set now."""
+def status(name: str) -> int:
+    """A number of /proc/self/status, in bytes."""
     text = Path("/proc/self/status").read_text()
-    return 1024 * int(text.split("VmRSS:")[1].split()[0])
+    return 1024 * int(text.split(f"{name}:")[1].split()[0])
 
 
-class Peak(threading.Thread):
-    """Watches the resident set."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.start_at, self.most, self.done = resident(), 0, False
-
-    def run(self) -> None:
-        while not self.done:
-            self.most = max(self.most, resident())
-            time.sleep(0.002)
-
-    def beyond(self) -> int:
-        """The highest since the start."""
-        self.done = True
-        self.join()
-        return self.most - self.start_at
-
-
-def cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def timed(function: object) -> float:
+def timed(function: Callable[[], Any]) -> float:
     """CPU seconds of a call."""
-    begin = cpu()
-    function()  # pyright: ignore[reportCallIssue]
-    return cpu() - begin
+
+    def used() -> float:
+        now = resource.getrusage(resource.RUSAGE_SELF)
+        return now.ru_utime + now.ru_stime
+
+    begin = used()
+    function()
+    return used() - begin
+
+
+def ours(model: Any, data: torch.Tensor, batch: int, way: str) -> tuple[Measure, Any]:
+    """Points of a plane around the model."""
+    strategy = "sequential" if way == "held" else "streamed"
+    objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=batch or None)
+    at = objective.along(ls.random_plane(objective, stored=way == "held"))
+    if way != "points first":
+        return at, objective
+    return lambda grid: [at(point[None]) for point in grid], objective
+
+
+def peers(model: Any, data: torch.Tensor, way: str) -> Measure:
+    """The same with another package; what it takes is its own."""
+    if way == "loss-landscapes":
+        import loss_landscapes as package  # pyright: ignore[reportMissingImports]
+        from loss_landscapes.metrics import Metric  # pyright: ignore[reportMissingImports]
+
+        class Loss(Metric):
+            def __call__(self, wrapper: Any) -> float:
+                with torch.no_grad():
+                    return float(loss(wrapper.modules[0], data)[0].sum())
+
+        # Its filter normalization divides by the zero biases of this model.
+        return lambda grid: package.random_plane(
+            model, Loss(), 1, math.isqrt(len(grid)), normalization="model", deepcopy_model=True
+        )
+    from landscaper import LossLandscape  # pyright: ignore[reportMissingImports]
+
+    def run(grid: np.ndarray) -> None:
+        directions = [[torch.randn_like(p) for p in model.parameters()] for _ in range(2)]
+        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
+            LossLandscape.compute(
+                model, [data], directions, lambda m, d: float(loss(m, d[0])[0].sum()),
+                steps=math.isqrt(len(grid)), distance=0.01, dim=2, device="cpu",
+            )  # fmt: skip
+
+    return run
 
 
 def measured(way: str, name: str, tokens: int, sequences: int, batch: int, points: int) -> dict:
     """One process: loads the model, then measures this way."""
-    model = made(name)
+    torch.set_num_threads(1)
+    few = torch.zeros(2, 4, dtype=torch.int64)
+    if way not in (*PEERS, "plain"):
+        ours(made("tiny", 4), few, 1, way)[0](np.zeros((4, 2)))  # loads what is loaded once
+    model = made(name, tokens)
     generator = torch.Generator().manual_seed(1)
     vocabulary: int = model.config.vocab_size  # pyright: ignore
     data = torch.randint(vocabulary, (sequences, tokens), generator=generator)
-    size = sum(p.nbytes for p in model.parameters())
 
     @torch.no_grad()
     def plain() -> None:
         for part in data.split(batch or 256):
             loss(model, part)
 
-    peak = Peak()
-    peak.start()
+    side = max(2, math.isqrt(points))
+    alpha, beta = np.meshgrid(*[np.linspace(-1, 1, side)] * 2)
+    grid = np.stack([alpha.ravel(), beta.ravel()], axis=1)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    rest = status("VmRSS")
+    found: dict[str, Any] = {"bytes": sum(p.nbytes for p in model.parameters())}
     if way == "plain":
-        each = [timed(plain) for _ in range(3)]
-        return {"seconds": min(each), "beyond": peak.beyond(), "bytes": size}
-    begin = cpu()
-    strategy = "sequential" if way == "held" else "streamed"
-    objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=batch or None)
-    if way == "held":
-        plane = ls.random_plane(objective, stored=True)
+        plain()
+        plain()
+    elif way in PEERS:
+        run = peers(model, data, way)
+        two, many = timed(lambda: run(grid[:4])), timed(lambda: run(grid))
+        found["seconds"] = (many - two) / (len(grid) - 4) if len(grid) > 4 else many / 4
+        found["first"] = two - 3 * found["seconds"]
     else:
-        plane = ls.random_plane(objective, stored=False)
-    at = objective.along(plane)
-    side = max(2, round(points**0.5))
-    grid = torch.cartesian_prod(*[torch.linspace(-1, 1, side)] * 2).double().numpy()
-    at(grid[:1])
-    first = cpu() - begin
-    if way == "points first":
-        seconds = sum(timed(lambda p=p: at(p[None])) for p in grid[1:4]) / 3
-    else:
-        seconds = timed(lambda: at(grid)) / len(grid)
-    return {
-        "seconds": seconds,
-        "first": first,
-        "beyond": peak.beyond(),
-        "bytes": size,
-        "evaluation": {k: objective.evaluation[k] for k in ("strategy", "chunk")},
-    }
+        at: list[Any] = []
+
+        def first() -> None:
+            at.extend(ours(model, data, batch, way))
+            at[0](grid[:1])
+
+        found["first"] = timed(first)
+        few = grid[1:4] if way == "points first" else grid
+        found["seconds"] = timed(lambda: at[0](few)) / len(few)
+        found["evaluation"] = {k: at[1].evaluation[k] for k in ("strategy", "chunk")}
+    found["beyond"] = status("VmHWM") - rest
+    found["forward"] = min(timed(plain) for _ in range(2))
+    return found
 
 
 def alone(way: str, arguments: argparse.Namespace) -> dict:
@@ -149,14 +182,14 @@ def alone(way: str, arguments: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--sequences", type=int, default=1)
     parser.add_argument("--batch", type=int, default=0)
     parser.add_argument("--points", type=int, default=9)
-    parser.add_argument("--ways", nargs="*", default=WAYS)
-    parser.add_argument("--only")
+    parser.add_argument("--ways", nargs="*", default=WAYS, help=f"of {', '.join(WAYS + PEERS)}")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
         found = measured(
@@ -165,20 +198,20 @@ def main() -> None:
         print(json.dumps(found))
         return
     plain = alone("plain", given)
-    size, forward = plain["bytes"], plain["seconds"]
+    size = plain["bytes"]
     print(f"{given.model}: {size / 1e9:.3f} GB, {given.sequences} x {given.tokens} tokens")
-    print(f"plain forward {forward:.2f} CPU s, {plain['beyond'] / size:.2f} x beyond the model")
-    print("way            memory  first point  a point   (x model, x forward, x forward)")
+    print(
+        f"plain pass {plain['forward']:.2f} CPU s, {plain['beyond'] / size:.2f} x beyond the model"
+    )
+    print("way              memory  first point  a point   (x model, x pass, x pass)")
     for way in given.ways:
-        if way == "plain":
-            continue
         found = alone(way, given)
         if "failed" in found:
-            print(f"{way:14} failed: {found['failed']}")
+            print(f"{way:16} failed: {found['failed']}")
             continue
         beyond = (found["beyond"] - plain["beyond"]) / size
-        first, each = found["first"] / forward, found["seconds"] / forward
-        print(f"{way:14} {beyond:6.2f} {first:12.2f} {each:8.2f}   {found['evaluation']}")
+        first, each = (found[k] / found["forward"] for k in ("first", "seconds"))
+        print(f"{way:16} {beyond:6.2f} {first:12.2f} {each:8.2f}   {found.get('evaluation', '')}")
 
 
 if __name__ == "__main__":

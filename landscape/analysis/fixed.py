@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from landscape.base.runs.trajectory import Trajectory
+from landscape.base.statistics import KEY, recorded_with
 from landscape.objective.objective import Objective
 from landscape.objective.policies.batchnorm import norms_of
+from landscape.objective.statistics import ANOTHER, whose
 
 
 def uses_stored_statistics(objective: Objective) -> bool:
@@ -17,15 +21,36 @@ def uses_stored_statistics(objective: Objective) -> bool:
     return objective.batch_norm == "frozen" and any(n.running_mean is not None for n in norms)
 
 
-def warn_of_statistics(objective: Objective, networks: str) -> None:
-    """Say that networks are measured with batch-norm statistics that are not their own."""
-    if uses_stored_statistics(objective):
-        warnings.warn(
-            f"Batch norms use the running statistics of the objective's model for {networks}, also "
-            "where those belong to other weights: give the buffers of each, runs that recorded "
-            "them, or Objective(..., batch_norm='recalibrated').",
-            stacklevel=3,
-        )
+def warn_of_statistics(
+    objective: Objective,
+    networks: str,
+    vectors: Sequence[Any] | None = None,
+    *,
+    stacklevel: int = 3,
+) -> None:
+    """Say that networks are measured with batch-norm statistics that are not their own.
+
+    Args:
+        objective: What measures.
+        networks: What it measures, in words.
+        vectors: The networks: recorded states know their statistics, and nothing is said of those
+            that are the model's. None: nothing is known.
+        stacklevel: As for `warnings.warn`.
+    """
+    if not uses_stored_statistics(objective):
+        return
+    told = [recorded_with(vector) for vector in vectors or [None]]
+    if all(told):
+        told = [one for one in told if whose(objective.problem, one).get(KEY) == ANOTHER]
+        if not told:
+            return
+        networks += f" ({'; '.join(str(one[KEY][0]['of']) for one in told[:3])} had others)"
+    warnings.warn(
+        f"Batch norms use the running statistics of the objective's model for {networks}, also "
+        "where those belong to other weights: pass the runs themselves, which recorded them, give "
+        "buffers= of each, or make the objective with batch_norm='recalibrated'.",
+        stacklevel=stacklevel,
+    )
 
 
 def check_frozen(objective: Objective, run: Trajectory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ class Vector(np.ndarray):
         array: Shape (..., P).
         layout: The layout of the last axis; None gives an array without one.
 
+    Attributes:
+        recorded: Tells by what the statistics are known that belong to this point; None for what is
+            no recorded state, or model's, as it is.
+
     >>> import json
     >>> layout = Layout.from_json(json.dumps([
     ...     {"name": "w", "shape": [2], "offset": 0, "kind": "weight", "filter_axis": 0},
@@ -30,6 +35,7 @@ class Vector(np.ndarray):
     """
 
     layout: Layout | None
+    recorded: Callable[[], dict[str, Any] | None] | None
 
     def __new__(cls, array: np.ndarray, layout: Layout | None) -> Vector:
         """See the class."""
@@ -42,6 +48,7 @@ class Vector(np.ndarray):
         layout = getattr(source, "layout", None)
         fits = layout is not None and self.ndim and self.shape[-1] == layout.size
         self.layout = layout if fits else None
+        self.recorded = None
 
     def __reduce__(self) -> Any:
         """The layout travels to other processes."""

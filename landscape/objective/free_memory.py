@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,6 +32,20 @@ def free_bytes(device: torch.device) -> int | None:
     if most.isdigit() and used.isdigit():  # in a container
         found.append(max(0, int(most) - int(used)))
     return min(found, default=None)
+
+
+def give_back() -> None:
+    """Let the system have what the C library keeps for each thread of what that thread freed."""
+    if (trim := _trim()) is not None:
+        trim(0)
+
+
+@functools.cache
+def _trim() -> Any:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # another C library
+        return None
 
 
 def _text(path: str) -> str:

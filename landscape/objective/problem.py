@@ -18,6 +18,7 @@ from landscape.base.settings import users_settings
 from landscape.objective.data.held import HeldData, map_tensors
 from landscape.objective.free_memory import out_of_memory
 from landscape.objective.inspection.look import Nature, look, look_again, runs
+from landscape.objective.inspection.present import check_present, gathered
 from landscape.objective.lending.loan import Loan, borrowed
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
@@ -92,7 +93,7 @@ class Problem:
         told |= {**self._described, "device": str(self.device)}
         trainable = {entry.name for entry in self.layout}
         frozen = [p for name, p in self.model.named_parameters() if name not in trainable]
-        fixed = [t.detach().cpu() for t in (*frozen, *self.model.buffers())]
+        fixed = [gathered(t).cpu() for t in (*frozen, *self.model.buffers())]
         if fixed:
             bytes_ = (t.reshape(-1).view(torch.uint8) if t.numel() else t for t in fixed)
             told["fixed_hash"] = fingerprint(*(t.numpy() for t in bytes_))
@@ -175,7 +176,7 @@ class Problem:
 
 def _few_of(most: int, loan: Loan) -> int:
     """On how many samples a loss is looked at: of a large model on no more than a batch."""
-    return _LOOK if loan.stream is None else min(_LOOK, most)
+    return _LOOK if loan.stream is None else min(2, most)
 
 
 def problem_of(
@@ -208,6 +209,7 @@ def problem_of(
         raise ValueError(f"batch_norm must be one of {', '.join(POLICIES)}; not {batch_norm!r}.")
     if weight_decay is not None and not 0 <= weight_decay < math.inf:
         raise ValueError(f"weight_decay must be zero or positive; got {weight_decay}.")
+    check_present(model)
     canonical = in_canonical_form({"loss": loss, **(metrics or {})})
     layout, buffers_layout = Layout.of(model), Layout.of_buffers(model)
     where = torch.device(device) if device else next(model.parameters()).device

@@ -21,6 +21,7 @@ from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
 from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.problem import Problem
+from landscape.objective.sharded import check_not_sharded, is_sharded, measure_sharded
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.chunks import measure_chunks
 from landscape.objective.strategies.confirmed import confirms, telling
@@ -71,6 +72,8 @@ class Restriction:
     def prepare(self, coordinates: np.ndarray, progress: Progress | None = None) -> Choice:
         """Choose how to evaluate these points now, rather than when they are first measured."""
         coordinates = np.asarray(coordinates, np.float64)
+        if is_sharded(self.problem.model):
+            return self.tuning.plain
         with self.lent() as work:
             return self.tuning.choice_for(self.problem, work, coordinates, progress)
 
@@ -109,6 +112,8 @@ class Restriction:
         totals = torch.zeros(shape, dtype=torch.float64, device=problem.device)
         computed = np.zeros(len(coordinates), bool)
         rounding: np.ndarray | None = None
+        if is_sharded(problem.model):
+            return self._sharded(coordinates, totals, computed, progress)
         error, again, standing = None, False, Standing(problem.metrics.values())
         try:
             with (
@@ -197,12 +202,33 @@ class Restriction:
         Its parameters may come and go; `whole` asks for all of them at once.
         """
         problem = self.problem
+        check_not_sharded(problem.model)
         with (
             held_back() as check,
             working(problem, self.family, self.tuning, check, whole=whole) as work,
             arithmetic(problem.precision, problem.device),
         ):
             yield work
+
+    def _sharded(
+        self,
+        coordinates: np.ndarray,
+        totals: Tensor,
+        computed: np.ndarray,
+        progress: Progress | None,
+    ) -> Evaluation:
+        problem = self.problem
+        data = self.tuning.batched(problem)
+        try:
+            with held_back() as check, arithmetic(problem.precision, problem.device):
+                rounding = measure_sharded(
+                    problem, self.family, data, coordinates, totals, computed,
+                    check=check, progress=progress,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
+        check_weights(problem.names, totals, computed)
+        return replace(self._evaluation(coordinates, totals, computed), rounding=rounding)
 
     def _measure(
         self,

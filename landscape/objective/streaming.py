@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from landscape.objective.data.held import HeldData
 from landscape.objective.family import Family
 from landscape.objective.free_memory import free_bytes
+from landscape.objective.inspection.cached import check_no_cache
 from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.readers import readers_of
@@ -96,7 +97,7 @@ def placed_by_modules(
     stream = loan.stream
     assert stream is not None
     if known:
-        with stream.installed(known["readers"]):
+        with stream.installed(known["readers"], known["exact"]):
             yield
         return
 
@@ -109,9 +110,11 @@ def placed_by_modules(
     except Exception:  # a loss may need more samples
         batch = data.batches(most=1)[0][0]
         readers, wanted = readers_of(loan.model, loan.layout, run)
-    with stream.installed(readers):
+    exact: dict[Any, bool] = {}
+    with stream.installed(readers, exact):
         _check_same(stream, wanted, run)
-        known["readers"] = readers
+        check_no_cache(loan, metrics, batch, None, gradients=False, own=frozenset())
+        known["readers"], known["exact"] = readers, exact
         yield
 
 

@@ -66,7 +66,7 @@ class Measure:
             if self._histogram:
                 step.histogram = count_on_device(gradient)
         if self._sketch is not None:
-            step.sketch = self._sketch(theta - self._initial)
+            step.sketch = self._sketch(theta, self._initial)
 
     def rows(self, steps: Sequence[Step]) -> list[Row]:
         """Scalars, and numbers about each tensor, of consecutive steps.
@@ -102,4 +102,4 @@ class Measure:
     def _sketched(self, sketch: Sketch, step: Step, theta: np.ndarray) -> np.ndarray:
         if step.sketch is not None:
             return step.sketch.cpu().numpy()
-        return sketch(torch.from_numpy(theta) - self._initial).numpy()
+        return sketch(torch.from_numpy(theta), self._initial).numpy()

@@ -399,6 +399,16 @@ def test_sketched_distances_and_angles_lie_within_the_stated_error(tmp_path, k):
     assert np.abs(z).mean() > 0.1  # the error is not overstated either
 
 
+@pytest.mark.parametrize("k", [5, 20_000])
+def test_a_sketch_is_the_sum_with_random_signs(monkeypatch, k):
+    monkeypatch.setattr("landscape.recording.numbers.sketch._BLOCK", 64)
+    x, origin = torch.randn(2, 1001)
+    places = np.random.default_rng(3).integers(0, 2 * k, 1001)
+    wanted = np.bincount(places, (x - origin).numpy(), minlength=2 * k)
+    found = Sketch(1001, k, seed=3)(x, origin)
+    np.testing.assert_allclose(found, wanted[:k] - wanted[k:], atol=1e-12)
+
+
 def test_the_error_of_sketches_falls_as_one_over_the_root_of_their_size():
     """Distances between states of one run, sketched with 100 seeds for each of two sizes."""
     model = made()
@@ -410,7 +420,7 @@ def test_the_error_of_sketches_falls_as_one_over_the_root_of_their_size():
         errors = []
         for seed in range(100):
             sketch = Sketch(theta.shape[1], k, seed=seed)
-            points = torch.stack([sketch(state - theta[0]) for state in theta])
+            points = torch.stack([sketch(state, theta[0]) for state in theta])
             errors.append((points[3:] - points[:-3]).norm(dim=1) / true - 1)
         spread[k] = torch.stack(errors).square().mean().sqrt().item()
         # 1/√(2k) is a limit; the spread of 100 seeds is known to 7 %, four times that is allowed.

@@ -16,9 +16,10 @@ from landscape.analysis.connectivity.matching import (
     ordered,
 )
 from landscape.analysis.connectivity.permutations import Group, Permutable, flat, tensors_of
-from landscape.analysis.connectivity.symmetries import own_buffers, permutable_of
+from landscape.analysis.connectivity.symmetries import permutable_of
 from landscape.base.provenance import provenance
 from landscape.objective.matched import matched_buffers
+from landscape.objective.statistics import own_buffers
 from landscape.results.alignment import Alignment
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _buffers(
     layout = objective.buffers_layout
     if not len(layout):
         return None
-    buffers = own_buffers(objective) if buffers is None else buffers
+    buffers = own_buffers(objective.problem).astype(np.float32) if buffers is None else buffers
     moved = ordered(tensors_of(buffers, layout), groups, orders)
     return flat(moved, layout, buffers.dtype)
 

@@ -14,7 +14,6 @@ from landscape.analysis.connectivity.alignment import Method
 from landscape.analysis.connectivity.alignment import align as match
 from landscape.analysis.connectivity.families import EXPECTATION, family_of
 from landscape.analysis.connectivity.repair import repair as repaired
-from landscape.analysis.connectivity.symmetries import own_buffers
 from landscape.analysis.fixed import check_frozen, uses_stored_statistics, warn_of_statistics
 from landscape.analysis.segment import describe_buffers
 from landscape.base.progress import Interrupted, Progress
@@ -23,6 +22,7 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
 from landscape.objective.covariance import covariance_of_means
 from landscape.objective.matched import matched_buffers
+from landscape.objective.statistics import own_buffers
 from landscape.results.barriers import Barriers
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def _networks(
             f"Got {len(networks)} networks and {len(buffers)} buffers; give one for each vector, "
             "and none for runs, which bring their own."
         )
+    if buffers is None and not any(runs):
+        warn_of_statistics(objective, "all networks", networks)
     for run in filter(None, runs):
         check_frozen(objective, run)
     held = list(buffers or [None] * len(networks))
@@ -199,10 +201,12 @@ def _with_own_buffers(
             f"No batch-norm statistics are known of {', '.join(without)}, but those of the others "
             "are: give the buffers of all, or Objective(..., batch_norm='recalibrated')."
         )
-    warn_of_statistics(objective, "all networks")
     if align is None or not objective.buffers_layout.size:
         return networks
-    return [replace(network, buffers=own_buffers(objective)) for network in networks]
+    return [
+        replace(network, buffers=own_buffers(objective.problem).astype(np.float32))
+        for network in networks
+    ]
 
 
 def run_names(runs: Sequence[Trajectory]) -> list[str]:

@@ -92,7 +92,7 @@ def greedy_soup(
     metric = metric or ("error" if "error" in objective.names else objective.names[0])
     if metric not in objective.names:
         raise ValueError(f"metric must be one of {', '.join(objective.names)}; not {metric!r}.")
-    warn_of_statistics(objective, "all networks and averages")
+    warn_of_statistics(objective, "all networks and averages", vectors)
     row, points = objective.names.index(metric), [objective.matched(v) for v in vectors]
 
     def measured(vector: np.ndarray) -> float:

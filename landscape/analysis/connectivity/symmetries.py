@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +12,6 @@ from landscape.analysis.connectivity.families import family_of
 from landscape.analysis.connectivity.permutations import (
     Permutable,
     check_function,
-    flat,
     shuffle,
     twin_of,
 )
@@ -64,13 +62,6 @@ def model_inputs(objective: Objective) -> tuple[tuple[Any, ...], dict[str, Any]]
     if not caught:
         raise ValueError("The loss does not call the model, so its units cannot be followed.")
     return caught[0]
-
-
-def own_buffers(objective: Objective) -> np.ndarray:
-    """The floating-point buffers of the objective's model, shape (B,)."""
-    layout, named = objective.buffers_layout, dict(objective.model.named_buffers())
-    held = {e.name: named[e.name].detach().cpu().double().numpy() for e in layout}
-    return flat(held, layout, np.float32)
 
 
 def _check_loss(objective: Objective, permutable: Permutable) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from torch import Tensor
 
 from landscape.base.layout import Entry
 from landscape.base.provenance import provenance
+from landscape.objective.inspection.present import gathered
 from landscape.objective.vectors.seeded import (
     SeededVector,
+    filters_of,
     norms_by_name,
-    number_at,
+    numbers_at,
     probed,
 )
 from landscape.results.seeded import Normalization
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from landscape.objective.objective import Objective
 
 _CPU = torch.device("cpu")
+_WHOLE = 2**22  # elements up to which tensors are made whole: drawn once, scale and all
+_BLOCK = 2**17  # of what is converted to double precision together
 
 
 def recipe(
@@ -58,7 +63,7 @@ def recipe(
         "norms": norms,
         "gram": _gram(moved, vectors),
         "probes": [[v.drawn_at(entry, at) for entry, at in probes] for v in vectors],
-        "origin_probes": [number_at(named[entry.name], at) for entry, at in probes],
+        "origin_probes": numbers_at(named, probes),
         "labels": tuple(f"direction {k + 1}" for k in range(count)),
         "tensors": {"layout": json.loads(layout.to_json()), "moved": list(by_name)},
         "settings": settings,
@@ -73,17 +78,21 @@ def still_tensors(
     if normalization in ("none", "gaussian"):
         return []
     named = dict(objective.model.named_parameters())
-    return [e.name for e in moved if e.kind == "weight" and not named[e.name].detach().any()]
+    weights = [(e, gathered(named[e.name])) for e in moved if e.kind == "weight"]
+    return [e.name for e, w in weights if not (w[:1].any() or w.any())]
 
 
 def _norms(moved: list[Entry], named: dict[str, Any], normalization: str) -> np.ndarray:
     found = []
     for entry in moved if normalization != "none" else ():
-        own = named[entry.name].detach()
-        squares = [_squares(entry, entry.rows(own, rows)) for rows in entry.blocks()]
-        rows_are_filters = len(entry.shape) < 2 or entry.filter_axis == 0
-        whole = torch.cat(squares) if rows_are_filters else torch.stack(squares).sum(0)
-        found.append(whole.sum()[None] if normalization != "filter" else whole)
+        own = gathered(named[entry.name])
+        by_rows = len(entry.shape) < 2 or entry.filter_axis == 0
+        squares = own.new_zeros(math.prod(filters_of(entry)), dtype=torch.float64)
+        for rows in entry.blocks(_BLOCK):
+            squares[rows if by_rows and entry.shape else ...] += _squares(
+                entry, entry.rows(own, rows)
+            )
+        found.append(squares.sum()[None] if normalization != "filter" else squares)
     if not found:
         return np.zeros(0, np.float32)
     total = torch.cat([f.cpu() for f in found])
@@ -103,7 +112,11 @@ def _squares(entry: Entry, rows: Tensor) -> Tensor:
 def _gram(moved: list[Entry], vectors: list[SeededVector]) -> np.ndarray:
     total = np.zeros((len(vectors), len(vectors)))
     for entry in moved:
-        for rows in entry.blocks():
-            drawn = [v.tensor(entry, rows, _CPU).double().view(-1) for v in vectors]
-            total += np.array([[float(a @ b) for b in drawn] for a in drawn])
-    return total
+        for rows in entry.blocks(_BLOCK if vectors[0].by_rows(entry) else _WHOLE):
+            drawn = [v.tensor(entry, rows, _CPU).view(-1).split(_BLOCK) for v in vectors]
+            for parts in zip(*drawn, strict=True):
+                double = [part.double() for part in parts]
+                for i, a in enumerate(double):
+                    for k, b in enumerate(double[: i + 1]):
+                        total[i, k] += float(a @ b)
+    return np.tril(total) + np.tril(total, -1).T

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from landscape.base.statistics import recorded_with
 from landscape.base.vector import flat_vector, layout_of
 from landscape.results.affine import Line, Plane, affine, inner
 
@@ -22,8 +23,9 @@ def line_between(start: np.ndarray, end: np.ndarray) -> Line:
     >>> line.directions.tolist(), line.gram.item()
     ([[3.0, 4.0]], 25.0)
     """
+    settings = {"kind": "between two points", **recorded_with(start, end)}
     start, end = flat_vector(start), flat_vector(end)
-    return Line(**affine(start, [_difference(start, end)], ["α"], {"kind": "between two points"}))
+    return Line(**affine(start, [_difference(start, end)], ["α"], settings))
 
 
 def line_along(origin: np.ndarray, direction: np.ndarray, *, label: str = "α") -> Line:
@@ -88,6 +90,7 @@ def plane_through(
         labels = [f"distance from {a_} towards {b_}", "distance across"]
     settings: dict[str, Any] = {
         "kind": "through three points",
+        **recorded_with(a, b, c),
         "box": [float(v) for v in (x.min(), x.max(), y.min(), y.max())],
     }
     if axes == "orthonormal":

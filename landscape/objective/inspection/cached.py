@@ -36,7 +36,7 @@ def check_no_cache(
     loan: Loan,
     metrics: Mapping[str, Metric],
     batch: Any,
-    first: Pass,
+    first: Pass | None,
     *,
     gradients: bool,
     own: frozenset[int],
@@ -47,7 +47,7 @@ def check_no_cache(
         loan: The borrowed model, at its own weights.
         metrics: Name to metric.
         batch: A few samples.
-        first: What a pass over them found.
+        first: What a pass over them found; None: such a pass is made if it is needed.
         gradients: Whether gradients are enabled.
         own: Identities of generators of the user's that are replaced.
 
@@ -60,6 +60,12 @@ def check_no_cache(
             "all; measure outside of it."
         )
     candidates = dict(list(_candidates(loan.model, metrics).items())[:_MOST])
+    if loan.stream is not None:  # the others write into the weights, which are the model's own
+        candidates = {told: found for told, found in candidates.items() if found[1]}
+    if first is None and not candidates:
+        return
+    if first is None:
+        first = watched(loan, metrics, batch, gradients=gradients, seed=0, own=own)
     read = reads(loan, first)
     if not candidates and read:
         return
@@ -87,8 +93,6 @@ def check_no_cache(
             "(then unmerge them)?"
         )
     for (what, remedy), (emptied, holds) in candidates.items():
-        if loan.stream is not None and not holds:
-            continue  # it writes into the weights, which are the model's own
         there = run(emptied, away=True)
         if there.problem is not None:
             continue  # it is no cache, or not one that is filled again

@@ -96,10 +96,14 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         Exception: The user's own, when they fail with gradients and without.
     """
 
-    def run(*, gradients: bool, seed: int = 0, own: frozenset[int] = frozenset()) -> Pass:
-        return watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own)
+    def run(
+        *, gradients: bool, seed: int = 0, own: frozenset[int] = frozenset(), graph: bool = True
+    ) -> Pass:
+        return watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own, graph=graph)
 
-    without, within = run(gradients=False), run(gradients=True)
+    without = run(gradients=False)
+    light = loan.stream is not None and without.problem is None  # a graph holds all activations
+    within = run(gradients=True, graph=not light)
     if within.problem is not None and without.problem is not None:
         return _unwatched(loan, metrics, batch)
     neither = without.problem is None and within.problem is None
@@ -116,7 +120,8 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     if draws and common is None:
         a, b = (run(gradients=gradients, seed=seed, own=own) for seed in (0, 1))
         _check_same(metrics, a, b, known=True)
-    check_no_cache(loan, metrics, batch, first, gradients=gradients, own=own)
+    if loan.stream is None:  # else later, when it is known who reads what
+        check_no_cache(loan, metrics, batch, first, gradients=gradients, own=own)
     if names := unread(loan, first):
         warnings.warn(
             f"The loss does not read {len(names)} weights of layers that it runs (first: "

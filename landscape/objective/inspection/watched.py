@@ -53,6 +53,7 @@ def watched(
     gradients: bool,
     seed: int,
     own: frozenset[int],
+    graph: bool = True,
 ) -> Pass:
     """Run the metrics once over a batch, note what they do, and undo it.
 
@@ -63,6 +64,8 @@ def watched(
         gradients: Whether gradients are enabled.
         seed: Seed of what is drawn.
         own: Identities of generators of the user's that are replaced as well.
+        graph: Whether the weights require gradients where they are trained: with gradients
+            enabled, what every operation took is then held until the pass ends.
 
     Raises:
         ValueError: If they change their batch, or leave the weights changed.
@@ -83,6 +86,7 @@ def watched(
         with (
             _reached(now, metrics, seed, own),
             _modules_seen(loan.model, now),
+            contextlib.nullcontext() if graph else _not_trained(parameters),
             torch.set_grad_enabled(gradients),
         ):
             mode = _Watching(now, loan, leaves)
@@ -207,6 +211,19 @@ def _place(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
         return 0
+
+
+@contextlib.contextmanager
+def _not_trained(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Inside, weights require no gradients: operations on them keep nothing."""
+    trained = [p for p in parameters if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 @contextlib.contextmanager

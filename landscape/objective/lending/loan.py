@@ -11,6 +11,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from landscape.objective.lending.stream import Stream, Streamed
 __all__ = ["Loan", "alone", "borrowed", "lent", "random_state_kept"]
 
 Change = Callable[[Tensor, int], None]
+_BLOCK = 2**18  # elements that are changed together
 
 _lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()
@@ -74,7 +76,7 @@ class Loan:
                 change(self.flat, 0)
                 self.round()
             if self.stream is not None and make is None:
-                self.stream.use(self._changed_own)
+                self.stream.use(_Changed(self))
             torch.clear_autocast_cache()
             yield
         finally:
@@ -84,18 +86,6 @@ class Loan:
                 self.round()
             if self.stream is not None:
                 self.stream.use(make)
-
-    def _changed_own(self, read: Sequence[Streamed]) -> list[Tensor]:
-        with torch.no_grad(), _disable_current_modes():
-            made = [torch.empty_like(each.own) for each in read]
-            for each, values in zip(read, made, strict=True):
-                for rows in each.entry.blocks():
-                    own = each.entry.rows(each.own, rows)
-                    part = torch.empty(own.shape, dtype=self.flat.dtype, device=own.device)
-                    if self.change is not None:
-                        self.change(part.copy_(own).view(-1), each.entry.offset)
-                    each.entry.rows(values, rows).copy_(part)
-        return made
 
     def reset_others(self) -> None:
         """Undo what the model wrote into integer buffers (counters)."""
@@ -111,6 +101,41 @@ class Loan:
         """The same for buffers."""
         for part, used in self.rounded_buffers:
             used.copy_(part)
+
+
+class _Changed:
+    """Gives the model's own weights, changed, where they come and go."""
+
+    def __init__(self, loan: Loan) -> None:
+        self._loan = loan
+
+    def __call__(self, read: Sequence[Streamed]) -> list[Tensor]:
+        made = [torch.empty_like(each.own) for each in read]
+        for each, values in zip(read, made, strict=True):
+            self._write(each, slice(0, len(each.own) if each.own.ndim else 1), values)
+        return made
+
+    def rows(self, place: Any, each: Streamed, runs: Sequence[slice]) -> Tensor:
+        """Some runs of rows, below each other."""
+        made = [torch.empty_like(each.own[run]) for run in runs]
+        for run, values in zip(runs, made, strict=True):
+            self._write(each, run, values)
+        return torch.cat(made)
+
+    def _write(self, each: Streamed, rows: slice, out: Tensor) -> None:
+        entry = each.entry
+        with torch.no_grad(), _disable_current_modes():
+            for block in entry.blocks(_BLOCK):
+                part = slice(max(block.start, rows.start), min(block.stop, rows.stop))
+                if part.start >= part.stop:
+                    continue
+                own = entry.rows(each.own, part)
+                width = entry.size // entry.shape[0] if entry.shape else 0
+                values = torch.empty(own.shape, dtype=self._loan.flat.dtype, device=own.device)
+                if self._loan.change is not None:
+                    self._loan.change(values.copy_(own).view(-1), entry.offset + part.start * width)
+                here = slice(part.start - rows.start, part.stop - rows.start)
+                entry.rows(out, here).copy_(values)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ the whole is made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -39,13 +41,32 @@ class MakesRows(Protocol):
         ...
 
 
-ByRows = Callable[[MakesRows, Callable[[Any], None], Tensor], Any]  # make, meet, input
+Meet = Callable[[Any, Callable[[], Any]], Any]
+ByRows = Callable[[MakesRows, Meet, Tensor], Any]
 
 
-def by_rows(module: nn.Module, read: Sequence[Any]) -> ByRows | None:
+@dataclass(eq=False)
+class Block:
+    """Rows of a layer that are made together: passes meet there.
+
+    Attributes:
+        rows: They.
+        holds: Bytes that a pass holds from there on until it has gone through all blocks.
+    """
+
+    rows: slice
+    holds: int = 0
+
+
+def by_rows(module: nn.Module, read: Sequence[Any], exact: dict[Any, bool]) -> ByRows | None:
     """How a module runs on some rows at a time; None if it needs all of them.
 
     What it gives returns None for an input for which all rows are needed.
+
+    Args:
+        module: The module.
+        read: The parameters that it reads.
+        exact: What is known of products by blocks; what is found is kept there.
     """
     if len(read) != 1 or read[0].entry.size < LARGE:
         return None
@@ -54,7 +75,7 @@ def by_rows(module: nn.Module, read: Sequence[Any]) -> ByRows | None:
     if type(module) is nn.Embedding and module.max_norm is None:
         return _Embedding(read[0])
     if type(module) is nn.Linear and module.bias is None:
-        return _Linear(read[0])
+        return _Linear(read[0], exact)
     return None
 
 
@@ -64,41 +85,43 @@ class _Embedding:
     def __init__(self, weight: Parameter) -> None:
         self.weight = weight
 
-    def __call__(self, make: MakesRows, meet: Callable[[Any], None], tokens: Tensor) -> Any:
+    def __call__(self, make: MakesRows, meet: Meet, tokens: Tensor) -> Any:
         wanted = torch.unique(tokens)
         if _FEW * len(wanted) > len(self.weight.own):
             return None
-        meet(self)
-        rows = make.rows(self, self.weight, list(_runs(wanted.tolist())))
+        runs = list(_runs(wanted.tolist()))
+        rows = meet(self, lambda: make.rows(self, self.weight, runs))
         return F.embedding(torch.searchsorted(wanted, tokens), rows)
 
 
 class _Linear:
     """Computes the outputs of some rows at a time."""
 
-    def __init__(self, weight: Parameter) -> None:
-        self.weight = weight
-        self.blocks = [(rows, object()) for rows in weight.entry.blocks(_BLOCK)]
-        self.exact: dict[Any, bool] = {}
+    def __init__(self, weight: Parameter, exact: dict[Any, bool]) -> None:
+        self.weight, self.exact = weight, exact
+        self.blocks = [Block(rows) for rows in weight.entry.blocks(_BLOCK)]
 
-    def __call__(self, make: MakesRows, meet: Callable[[Any], None], x: Tensor) -> Any:
-        key = tuple(x.shape), x.stride(), x.dtype
+    def __call__(self, make: MakesRows, meet: Meet, x: Tensor) -> Any:
+        key = self.weight.entry.name, tuple(x.shape), x.stride(), x.dtype
         if key not in self.exact:
             self.exact[key] = self._is_exact(x)
         if not self.exact[key]:
             return None
-        out = x.new_empty(*x.shape[:-1], len(self.weight.own))
-        for rows, place in self.blocks:
-            meet(place)
-            out[..., rows] = F.linear(x, make.rows(place, self.weight, [rows]))
+        shape, out = (*x.shape[:-1], len(self.weight.own)), None
+        self.blocks[0].holds = math.prod(shape) * x.itemsize
+        for block in self.blocks:
+            rows = meet(block, lambda b=block: make.rows(b, self.weight, [b.rows]))
+            out = x.new_empty(shape) if out is None else out
+            out[..., block.rows] = F.linear(x, rows)
+            del rows
         return out
 
     def _is_exact(self, x: Tensor) -> bool:
         with torch.no_grad(), _disable_current_modes():
             whole = F.linear(x, self.weight.own)
             return all(
-                torch.equal(F.linear(x, self.weight.own[rows]), whole[..., rows])
-                for rows, _ in self.blocks
+                torch.equal(F.linear(x, self.weight.own[b.rows]), whole[..., b.rows])
+                for b in self.blocks
             )
 
 

@@ -45,6 +45,7 @@ class Streamed:
 
 
 Make = Callable[[Sequence[Streamed]], Sequence[Tensor]]
+Meet = Callable[[Any, Callable[[], Any]], Any]
 
 
 class Stream:
@@ -57,15 +58,15 @@ class Stream:
     Attributes:
         make: Gives the values of the parameters that a module reads; None leaves the model's own
             in place.
-        meet: Called with the place where parameters are read (a module, rows of one) before they
-            are made; passes that take turns wait there.
+        meet: Called with the place where parameters are read (a module, rows of one) and what
+            makes them; passes that take turns wait there. It returns what was made.
     """
 
     def __init__(self, model: nn.Module, layout: Layout) -> None:
         named = dict(model.named_parameters())
         self.parameters: dict[str, Streamed] = {e.name: _streamed(e, named[e.name]) for e in layout}
         self.make: Make | None = None
-        self.meet: Callable[[Any], None] = lambda place: None
+        self.meet: Meet = lambda place, make: make()
         self._readers: dict[nn.Module, list[Streamed]] = {}
         self._by_rows: dict[nn.Module, ByRows] = {}
         self._always: list[Streamed] = []
@@ -88,17 +89,20 @@ class Stream:
                 each.parameter.data = values
 
     @contextlib.contextmanager
-    def installed(self, readers: dict[str, list[nn.Module | None]]) -> Iterator[None]:
+    def installed(
+        self, readers: dict[str, list[nn.Module | None]], exact: dict[Any, bool]
+    ) -> Iterator[None]:
         """Inside, modules place what they read.
 
         Args:
             readers: The modules that read each parameter; None: something outside of all.
+            exact: Which products by blocks of rows are those of the whole, as far as it is known.
         """
         for name, modules in readers.items():
             for module in modules:
                 place = self._always if module is None else self._readers.setdefault(module, [])
                 place.append(self.parameters[name])
-        found = {module: by_rows(module, read) for module, read in self._readers.items()}
+        found = {module: by_rows(module, read, exact) for module, read in self._readers.items()}
         self._by_rows = {module: way for module, way in found.items() if way is not None}
         before = {m: m.__dict__.get("forward") for m in self._readers}
         try:
@@ -120,11 +124,11 @@ class Stream:
         if self.make is None:
             yield
             return
-        self.meet(module)
+        read, make = self._readers[module], self.make
+        made = self.meet(module, lambda: make(read))
         start = len(self._placed)
         try:
-            read = self._readers[module]
-            for each, values in zip(read, self.make(read), strict=True):
+            for each, values in zip(read, made, strict=True):
                 self._placed.append((each.parameter, values, each.parameter.data))
                 each.parameter.data = values
             yield
@@ -143,17 +147,13 @@ class Stream:
 
         return call
 
-    def runs_by_rows(self, module: nn.Module) -> bool:
-        """Whether a module's weight is made some rows at a time."""
-        return module in self._by_rows
-
     def rows_of(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a module gives that needs only some rows of its weight at a time, or None."""
         way = self._by_rows.get(module)
         plain = len(args) == 1 and not kwargs and isinstance(args[0], Tensor)
-        if way is None or not plain or not hasattr(self.make, "rows"):
-            return None
         make: Any = self.make
+        if way is None or not plain or not hasattr(make, "rows"):
+            return None
         return way(make, self.meet, args[0])
 
     def leave(self) -> list[tuple[nn.Parameter, Tensor, Tensor]]:

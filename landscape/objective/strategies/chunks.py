@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,13 +46,16 @@ def measure_chunks(
     if choice.chunk > 1 and choice.strategy in CHUNKED:
         fitting = points_that_fit(work, choice.batch_size)
         choice = replace(choice, chunk=min(choice.chunk, fitting))
-    start = 0
+    start, order = 0, None
+    if choice.strategy == "streamed" and coordinates.shape[1]:
+        order = np.lexsort(coordinates.T[::-1])  # the last coordinate changes fastest
     while start < len(coordinates):
         try:
             batches = data.batches(choice.batch_size)
             with STRATEGIES[choice.strategy](work) as measure:
                 while start < len(coordinates):
-                    part = slice(start, start + choice.chunk)
+                    part: Any = slice(start, start + choice.chunk)
+                    part = part if order is None else order[part]
                     totals[:, part] = measure(coordinates[part], batches)
                     computed[part] = True
                     start += len(coordinates[part])

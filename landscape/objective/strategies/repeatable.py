@@ -25,6 +25,7 @@ from landscape.objective.strategies.sequential import one_by_one
 from landscape.objective.strategies.work import Batches, Work
 
 _LOOK = 8
+_PERIOD = 4096  # weights with factors of their own
 _TOLERANCE = 1e-4  # float32 in other batches rounds otherwise; randomness moves far more
 _COARSE = 2e-2  # and so do 8 bits
 _ALONE = "Return the loss alone, and pass what else is of interest in metrics=."
@@ -67,7 +68,9 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     else:
         look = data.batches(most=1)  # a loss may be made for its batches
     kept = [(t, _digest(t)) for t in everything(look[0][0]) if isinstance(t, Tensor)]
-    first, second = _values(work, look), _values(work, look)
+    first = _values(work, look)
+    # Where weights come and go, two passes were compared when it was seen who reads them.
+    second = first if work.loan.stream is not None else _values(work, look)
     if any(_digest(tensor) != before for tensor, before in kept):
         raise ValueError(
             "The loss changes its batch in place, so every pass sees other data; copy what "
@@ -82,7 +85,8 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
                 "augmentation inside the loss). Make it deterministic in evaluation mode."
             )
     _check_counts(work, data, first)
-    cuts = None if few is None else _values_of_parts(work, *few, rebatch=rebatch)
+    known = first if rebatch else None
+    cuts = None if few is None else _values_of_parts(work, *few, known, rebatch=rebatch)
     if few is not None and cuts is None:
         _values(work, look)  # raises what is no matter of halves
     paired = [isinstance(value, tuple) for (value,) in first]
@@ -234,19 +238,27 @@ def _check_mean(work: Work, parts: _Cut, *, rebatch: bool) -> None:
             )
 
 
-def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> list[_Cut] | None:
-    """What the metrics return for a batch and its parts; None where they need another batch."""
+def _values_of_parts(
+    work: Work, batch: Any, form: Form, known: Values | None, *, rebatch: bool
+) -> list[_Cut] | None:
+    """What the metrics return for a batch and its parts; None where they need another batch.
+
+    What they return for the whole batch may be known.
+    """
     n = form.samples
     splits = [[0, n // 2, n], [0, n // 4, n]]  # halves may hold equally many tokens by chance
     splits = [ends for ends in splits if ends[1] > 0][: 1 if n < 8 else 2]
     counts = [[b - a for a, b in pairwise(ends)] for ends in splits]
     parts = [(cut(batch, form, slice(a, b)), b - a) for ends in splits for a, b in pairwise(ends)]
+    whole = [(batch, n)] if known is None else []
     try:
-        found = _values(work, [(batch, n), *parts])
+        found = _values(work, [*whole, *parts])
+        if known is not None:
+            found = [[*a, *b] for a, b in zip(known, found, strict=True)]
     except Exception as problem:
         if out_of_memory(problem) and not rebatch and n > 2:  # the batches may be smaller
             few = cut(batch, form, slice(0, n // 2))
-            return _values_of_parts(work, few, form._replace(samples=n // 2), rebatch=False)
+            return _values_of_parts(work, few, form._replace(samples=n // 2), None, rebatch=False)
         if not rebatch:
             return None
         if out_of_memory(problem):
@@ -272,7 +284,8 @@ def _values_of_parts(work: Work, batch: Any, form: Form, *, rebatch: bool) -> li
 def _values_elsewhere(work: Work, look: Batches) -> list[Values]:
     """What the metrics return at other parameters, where that can be computed."""
     found = []
-    for change in (_mirrored, _spread):
+    changes = (_mirrored, _spread) if work.loan.stream is None else (_spread,)  # passes are dear
+    for change in changes:
         try:
             with torch.no_grad(), work.loan.changed(change):
                 found.append(_values(work, look))
@@ -288,8 +301,11 @@ def _mirrored(values: Tensor, start: int) -> None:
 
 def _spread(values: Tensor, start: int) -> None:
     """Each scaled by a factor of its own, of 0.5 to 1.5."""
-    places = torch.arange(len(values), device=values.device, dtype=values.dtype)
-    values.mul_(places.mul_(1.618).sin_().mul_(0.5).add_(1))
+    places = torch.arange(min(len(values), _PERIOD), device=values.device, dtype=values.dtype)
+    factors = places.mul_(1.618).sin_().mul_(0.5).add_(1)
+    rest = len(values) % _PERIOD
+    values[rest:].view(-1, _PERIOD).mul_(factors if len(values) >= _PERIOD else 1)
+    values[:rest].mul_(factors[:rest])
 
 
 def _values(work: Work, batches: Batches) -> Values:
@@ -299,6 +315,8 @@ def _values(work: Work, batches: Batches) -> Values:
     def keep(metric: int, point: int, value: Any, samples: int) -> None:
         found[metric].append(value)
 
+    if not batches:
+        return found
     with one_by_one(work, work.rest, each=keep) as measure:
         measure(torch.zeros(1, len(work.directions)).numpy(), batches)
     return found

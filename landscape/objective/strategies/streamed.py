@@ -2,13 +2,15 @@
 
 Points first, every pass makes the weights it reads. Layers first, the passes of several points and
 batches meet at every module, so a module's part of the directions is made or read once for all of
-them, and its weights once for all batches of a point.
+them, and its weights once for all batches of a point. Through a head that is made by rows they go
+in groups: what it gives is the largest thing that a pass holds.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.objective.data.held import HeldData
-from landscape.objective.free_memory import free_bytes
+from landscape.objective.free_memory import free_bytes, give_back
 from landscape.objective.lending.stream import Stream
 from landscape.objective.metrics import sums
 from landscape.objective.strategies.turns import Turns
@@ -27,10 +29,13 @@ from landscape.objective.strategies.work import (
     Work,
     remembering,
 )
+from landscape.objective.vectors.lazy import is_lazy
 
 _PASSES = 64  # that wait for each other
-_SHARE = 0.25  # of the model's size, or of what is free, may be held by passes that wait
-_HELD = 2  # what a pass holds while it waits, in inputs of its widest module
+_SHARE = 0.1  # of the model's size, or of what is free, may be held by passes that wait
+_DEAR = 5  # times as much where the weights are read from files, for as many points as can be
+_HEADS = 0.25  # the same by those that are in a head
+_HELD = 4  # what a pass and its thread hold meanwhile, in inputs of its widest module
 
 
 @contextlib.contextmanager
@@ -44,7 +49,7 @@ def streamed(work: Work) -> Iterator[Measure]:
     if stream is None:
         raise UnsuitableError("the weights of this model do not come and go")
     metrics, model = work.metrics, work.loan.model
-    alone = _one_after_the_other(work)
+    give_back()  # what the checks before left behind
     with remembering(work) as forget:
 
         @torch.no_grad()
@@ -55,50 +60,66 @@ def streamed(work: Work) -> Iterator[Measure]:
             forget()
             return torch.stack(found)
 
-        def of_passes(points: list[list[float]], batches: Batches, first: int) -> list[Tensor]:
-            """Values of every pass, the batches of a point after each other."""
-            passes = [(point, k) for point in points for k in range(len(batches))]
-
-            def begin(index: int) -> None:
-                if work.making.point != tuple(passes[index][0]):
-                    work.place(passes[index][0])
-
-            work.making.shared = len(points) > 1
-            if alone or len(passes) == 1:
-                found = []
-                for index, (_, k) in enumerate(passes):
-                    work.check()
-                    begin(index)
-                    found.append(values(first + k, *batches[k]))
-                return found
-            turns = Turns(
-                [lambda k=k: values(first + k, *batches[k]) for _, k in passes],
-                begin=begin,
-                leave=stream.leave,
-                come_back=stream.come_back,
-                check=work.check,
-            )
-            meet, stream.meet = stream.meet, turns.meet
-            try:
-                return turns.run()
-            finally:
-                stream.meet = meet
-
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
             points = [list(map(float, point)) for point in coordinates]
-            several = max(1, _PASSES // len(points))
+            several = max(1, _PASSES // len(points))  # batches
             kept: list[list[Tensor]] = [[] for _ in points]
             for start in range(0, len(batches), several):
                 part = batches[start : start + several]
                 work.making.point = ()
-                found = of_passes(points, part, start)
+                found = _of_passes(work, stream, values, points, part, start)
                 work.making.forget()
+                work.making.settle()
                 for i in range(len(points)):
                     kept[i] += found[i * len(part) : (i + 1) * len(part)]
             sums_of = [[torch.stack(m).sum(0) for m in zip(*each, strict=True)] for each in kept]
             return torch.stack([torch.stack(each) for each in sums_of], dim=1)
 
         yield measure
+
+
+def _of_passes(
+    work: Work,
+    stream: Stream,
+    values: Callable[[int, Any, int], Tensor],
+    points: list[list[float]],
+    batches: Batches,
+    first: int,
+) -> list[Tensor]:
+    """Values of every pass, the batches of a point after each other."""
+    passes = [(point, k) for point in points for k in range(len(batches))]
+    most = _HEADS * _spare(stream, work)
+
+    def begin(index: int) -> None:
+        if work.making.point != tuple(passes[index][0]):
+            work.place(passes[index][0])
+
+    def of_pass(k: int) -> Tensor:
+        found = values(first + k, *batches[k])
+        give_back()  # the pass is a thread, and ends
+        return found
+
+    work.making.shared = len(points) > 1
+    if _one_after_the_other(work) or len(passes) == 1:
+        found = []
+        for index, (_, k) in enumerate(passes):
+            work.check()
+            begin(index)
+            found.append(values(first + k, *batches[k]))
+        return found
+    turns = Turns(
+        [partial(of_pass, k) for _, k in passes],
+        begin=begin,
+        leave=stream.leave,
+        come_back=stream.come_back,
+        check=work.check,
+        room=lambda place: max(1, int(most / max(1, getattr(place, "holds", 0)))),
+    )
+    meet, stream.meet = stream.meet, turns.meet
+    try:
+        return turns.run()
+    finally:
+        stream.meet = meet
 
 
 def _one_after_the_other(work: Work) -> str:
@@ -118,27 +139,31 @@ def points_together(work: Work, data: HeldData) -> int:
     if stream is None or _one_after_the_other(work) or not work.fixed_buffers or stream.nested:
         return 1
     size = min(data.batch_size, data.size)
-    free = free_bytes(work.loan.flat.device)
-    model = sum(each.own.nbytes for each in stream.parameters.values())
-    most = _SHARE * min(model, model if free is None else free)
     each = _waiting(work, stream) * size
-    passes = min(_PASSES, max(1, int(most / max(1, each))))
+    dear = _DEAR if is_lazy(work.family.origin) else 1
+    most = dear * _SHARE * _spare(stream, work)
+    passes = min(dear * _PASSES, max(1, int(most / max(1, each))))
     return max(1, passes // -(-data.size // size))
+
+
+def _spare(stream: Stream, work: Work) -> int:
+    """The size of the model, or what is free if that is less, in bytes."""
+    model = sum(each.own.nbytes for each in stream.parameters.values())
+    free = free_bytes(work.loan.flat.device)
+    return model if free is None else min(model, free)
 
 
 @torch.no_grad()
 def _waiting(work: Work, stream: Stream) -> float:
     """Bytes per sample that a pass holds while it waits for its turn, roughly.
 
-    They are the inputs of the widest module, and what a head that runs by rows has given so far.
+    They are the inputs of the widest module but a head that is made by rows; see `Turns.room`.
     """
     batch, samples = work.sample[0]
     sizes = [0]
 
     def watch(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        taken = _HELD * sum(t.nbytes for t in given if isinstance(t, Tensor))
-        gives = isinstance(output, Tensor) and stream.runs_by_rows(module)
-        sizes.append(taken + (output.nbytes if gives else 0))
+        sizes.append(_HELD * sum(t.nbytes for t in given if isinstance(t, Tensor)))
 
     leaves = [m for m in work.loan.model.modules() if not any(m.children())]
     hooks = [module.register_forward_hook(watch) for module in leaves]

@@ -2,7 +2,8 @@
 
 Every pass is a thread. It stops where a module is about to be given its weights; then the next pass
 runs until it stops there too. So the weights of a module are made for all passes before those of
-another, whatever the model and the loss do in between.
+another, whatever the model and the loss do in between. They are made in the thread that gives the
+turns: an allocator keeps for every thread what that thread has freed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Turns:
         leave: Called when a pass stops; what it returns goes to `come_back` before it goes on.
         come_back: Called when a pass goes on.
         check: Called now and then; raises to stop.
+        room: How many passes may go on from a place together; the others wait until these end or
+            wait elsewhere.
     """
 
     def __init__(
@@ -38,12 +41,15 @@ class Turns:
         leave: Callable[[], Any],
         come_back: Callable[[Any], None],
         check: Callable[[], None],
+        room: Callable[[Any], int],
     ) -> None:
-        self._tasks, self._begin, self._check = tasks, begin, check
+        self._tasks, self._begin, self._check, self._room = tasks, begin, check, room
         self._leave, self._come_back = leave, come_back
         self._results: list[Any] = [None] * len(tasks)
         self._errors: list[BaseException | None] = [None] * len(tasks)
         self._waits_for: dict[int, Any] = dict.fromkeys(range(len(tasks)))
+        self._makes: dict[int, Task] = {}
+        self._made: dict[int, Any] = {}
         self._go = [threading.Semaphore(0) for _ in tasks]
         self._stopped = threading.Semaphore(0)
         self._now, self._running, self._abandoned = -1, False, False
@@ -64,7 +70,7 @@ class Turns:
             while self._waits_for:
                 place = next(iter(self._waits_for.values()))
                 together = [i for i, other in self._waits_for.items() if other is place]
-                for number in together:
+                for number in together[: self._room(place)]:
                     self._check()
                     self._resume(number)
                     if (error := self._errors[number]) is not None:
@@ -79,21 +85,26 @@ class Turns:
                 thread.join()
         return self._results
 
-    def meet(self, place: Any) -> None:
-        """Wait, in a pass, until it is its turn at a place."""
+    def meet(self, place: Any, make: Task) -> Any:
+        """Wait, in a pass, until it is its turn at a place; what is made for it there."""
         number = self._now
-        self._waits_for[number] = place
+        self._waits_for[number], self._makes[number] = place, make
         held = self._leave()
         self._stopped.release()
         self._go[number].acquire()
         self._come_back(held)
         if self._abandoned:
             raise _Abandoned
+        return self._made.pop(number)
 
     def _resume(self, number: int) -> None:
-        self._now, self._running = number, True
+        self._now = number
+        make = self._makes.pop(number, None)
         if not self._abandoned:
             self._begin(number)
+            if make is not None:
+                self._made[number] = make()
+        self._running = True
         self._go[number].release()
         self._stopped.acquire()
         self._running = False

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from landscape.base.layout import Entry
 from landscape.objective.family import Family, held_buffers
+from landscape.objective.inspection.present import gathered
 from landscape.objective.problem import Problem
 
 
@@ -42,7 +43,7 @@ class LazyFamily(Family):
             size, device = problem.layout.size, problem.device
             whole = torch.empty(1 + len(self.directions), size, dtype=self.dtype, device=device)
             for entry in problem.layout:
-                own = named[entry.name].detach().to(device)
+                own = gathered(named[entry.name]).to(device)
                 rows = slice(0, len(own) if own.ndim else 1)
                 for row, k in zip(whole, (None, *range(len(self.directions))), strict=True):
                     row[entry.slice] = self.part(k, entry, rows, own).reshape(-1)
@@ -93,8 +94,8 @@ def _products(problem: Problem, family: LazyFamily) -> np.ndarray:
     named, count = dict(problem.model.named_parameters()), 1 + len(family.directions)
     total = np.zeros((count, count))
     for entry in problem.layout:
+        own = gathered(named[entry.name])
         for rows in entry.blocks():
-            own = named[entry.name].detach()
             parts = [family.part(k, entry, rows, own) for k in (None, *range(count - 1))]
             each = [part.double().reshape(-1) for part in parts]
             total += np.array([[float(a @ b) for b in each] for a in each])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from landscape.objective.family import Family, combine
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.stream import Streamed
 
+_BLOCK = 2**17  # elements that are summed and rounded together
+
 Made = Callable[[], list[Tensor]]
 
 
@@ -21,7 +23,8 @@ class Making:
     """Makes parameters at points of a family, block by block, each rounded once.
 
     What was made for a module is kept until another asks: the batches of one point share it. The
-    rows of the directions can be kept as well, for other points to come.
+    parts of the directions can be kept as well, for other points to come, and so can the sum of all
+    but the last of them, for points that differ in the last coordinate only.
 
     Args:
         loan: The lent model.
@@ -29,9 +32,9 @@ class Making:
 
     Attributes:
         point: Where parameters are made.
-        shared: Whether the rows of the directions are kept.
+        shared: Whether parts of the directions are kept.
         counted: Whether it is counted what rounding takes: some parameters are narrower.
-        lost: That, by point and block of rows: Σ (rounded - θ)² and Σ (θ - θ(0))².
+        lost: That, by point and rows: Σ (rounded - θ)² and Σ (θ - θ(0))².
     """
 
     family: Family
@@ -43,10 +46,11 @@ class Making:
         self.shared = False
         own = () if loan.stream is None else (s.own for s in loan.stream.parameters.values())
         self.counted: bool = any(t.dtype.itemsize < loan.flat.dtype.itemsize for t in own)
-        self.lost: dict[tuple[float, ...], dict[Any, tuple[float, float]]] = {}
+        self.lost: dict[tuple[float, ...], dict[Any, np.ndarray]] = {}
         self._place: Any = None  # for which something is kept
         self._made: tuple[Any, list[Tensor]] | None = None
         self._parts: dict[Any, Tensor] = {}
+        self._sums: dict[Any, tuple[Any, Tensor]] = {}
 
     def __call__(self, read: Sequence[Streamed]) -> list[Tensor]:
         """The values of the parameters that a module reads, at the present point."""
@@ -80,32 +84,68 @@ class Making:
 
     def forget(self) -> None:
         """Let go of what is kept."""
-        self._place, self._made, self._parts = None, None, {}
+        self._place, self._made, self._parts, self._sums = None, None, {}, {}
 
     def _values(self, each: Streamed) -> Tensor:
-        whole = self.loan.change is None and self.family.origin is None
-        if whole and not any(self.point[: len(self.family.directions)]):
-            return each.own
-        values = torch.empty_like(each.own)
-        for rows in each.entry.blocks():
+        steps, own = self._steps, each.own
+        if self.loan.change is None and self.family.origin is None and not steps:
+            return own
+        complete = slice(0, len(own) if own.ndim else 1)
+        before = self._before_last(steps)
+        if before == steps and own.dtype == self.loan.flat.dtype and self.loan.change is None:
+            return self._sum(each, complete, before)
+        values = torch.empty_like(own)
+        for rows in [complete] if self.shared else each.entry.blocks():
             self._write(each, rows, each.entry.rows(values, rows))
         return values
 
     def _write(self, each: Streamed, rows: slice, out: Tensor) -> None:
-        """Make rows of a parameter."""
-        dtype, entry = self.loan.flat.dtype, each.entry
-        origin = self._part(None, each, rows)
-        moving = [(c, self._part(k, each, rows)) for k, c in self._steps]
-        direct = out.dtype == dtype and self.loan.change is None
-        theta = out if direct else torch.empty(origin.shape, dtype=dtype, device=origin.device)
-        combine(theta, origin, [d for _, d in moving], [c for c, _ in moving])
-        if not direct:
-            if self.loan.change is not None:
-                start = rows.start * (entry.size // entry.shape[0]) if entry.shape else 0
-                self.loan.change(theta.view(-1), entry.offset + start)
-            out.copy_(theta)
-        if self.counted and self.loan.change is None:
-            self._count(each, rows, theta, origin, out)
+        """Make rows of a parameter: (origin + Σ of all steps but the last) + the last step."""
+        dtype, change = self.loan.flat.dtype, self.loan.change
+        steps = self._steps
+        before = self._before_last(steps)
+        base = self._sum(each, rows, before) if before else self._part(None, each, rows)
+        moving = [(self._part(k, each, rows), c) for k, c in steps[len(before) :]]
+        direct = out.dtype == dtype and change is None
+        origin = None
+        if self.counted and change is None:
+            origin = self._part(None, each, rows) if before else base
+            self._lost_of(each, rows)[:] = 0.0
+        for block in _blocks(out):
+            shape = out[block].shape
+            theta = out[block] if direct else torch.empty(shape, dtype=dtype, device=out.device)
+            combine(theta, base[block], [d[block] for d, _ in moving], [c for _, c in moving])
+            if direct and origin is not None:
+                away = (theta - origin[block]).reshape(-1)
+                self._lost_of(each, rows)[1] += float(away @ away)
+            if direct:
+                continue
+            if change is not None:
+                width = each.entry.size // each.entry.shape[0] if each.entry.shape else 0
+                start = rows.start + (block.start if isinstance(block, slice) else 0)
+                change(theta.view(-1), each.entry.offset + start * width)
+            out[block].copy_(theta)
+            if origin is not None:
+                rounded = out[block].to(dtype).sub_(theta).reshape(-1)
+                away = theta.sub_(origin[block]).view(-1)
+                self._lost_of(each, rows)[:] += float(rounded @ rounded), float(away @ away)
+
+    def _sum(self, each: Streamed, rows: slice, steps: list[tuple[int, float]]) -> Tensor:
+        """The origin and some steps, kept for the points that share these."""
+        key = each.entry.name, rows.start, rows.stop
+        if key not in self._sums or self._sums[key][0] != steps:
+            self._sums.pop(key, None)
+            origin = self._part(None, each, rows)
+            out = torch.empty_like(origin)
+            parts = [self._part(k, each, rows) for k, _ in steps]
+            for block in _blocks(out):
+                combine(out[block], origin[block], [p[block] for p in parts], [c for _, c in steps])
+            self._sums[key] = steps, out
+        return self._sums[key][1]
+
+    def _before_last(self, steps: list[tuple[int, float]]) -> list[tuple[int, float]]:
+        """The steps whose sum is kept: along all directions but the last."""
+        return [(k, c) for k, c in steps if self.shared and k < len(self.family.directions) - 1]
 
     @property
     def _steps(self) -> list[tuple[int, float]]:
@@ -138,26 +178,37 @@ class Making:
             moved += float(away.square_().sum(dtype=torch.float64))
         for part, used in loan.rounded:
             lost += float((used.to(part.dtype) - part).square_().sum(dtype=torch.float64))
-        self.lost[tuple(map(float, point))] = {"": (lost, moved)}
+        self.lost[tuple(map(float, point))] = {"": np.array([lost, moved])}
+
+    def settle(self) -> None:
+        """Add up what was counted of points that are finished."""
+        for point, known in self.lost.items():
+            if len(known) > 1:
+                self.lost[point] = {"": np.sum(list(known.values()), axis=0)}
 
     def _part(self, k: int | None, each: Streamed, rows: slice) -> Tensor:
+        """Rows of the origin (None) or of a direction, in the type of the sums."""
         key = each.entry.name, rows.start, rows.stop, k
         if key in self._parts:
             return self._parts[key]
         if self.shared:  # all at once: what comes from files is read once for all of them
-            first = () if self.family.origin is None else (None,)
-            for j in (*first, *range(len(self.family.directions))):
+            for j in (None, *range(len(self.family.directions))):
                 part = self.family.part(j, each.entry, rows, each.own)
                 self._parts[each.entry.name, rows.start, rows.stop, j] = part
-        if key in self._parts:
             return self._parts[key]
         return self.family.part(k, each.entry, rows, each.own)
 
-    def _count(
-        self, each: Streamed, rows: slice, theta: Tensor, origin: Tensor, rounded: Tensor
-    ) -> None:
-        """Add up what rounding takes of a displacement."""
-        lost = (rounded.to(theta.dtype) - theta).square_().sum(dtype=torch.float64)
-        moved = (theta - origin).square_().sum(dtype=torch.float64)
+    def _lost_of(self, each: Streamed, rows: slice) -> np.ndarray:
+        """What rounding took of some rows at the present point, to be counted."""
         known = self.lost.setdefault(self.point, {})
-        known[each.entry.name, rows.start, rows.stop] = float(lost), float(moved)
+        return known.setdefault((each.entry.name, rows.start, rows.stop), np.zeros(2))
+
+
+def _blocks(tensor: Tensor) -> Iterator[Any]:
+    """Parts of a tensor, along its first axis, that stay in a cache."""
+    if tensor.numel() <= _BLOCK or not tensor.ndim:
+        yield ...
+        return
+    each = max(1, _BLOCK * len(tensor) // tensor.numel())
+    for start in range(0, len(tensor), each):
+        yield slice(start, min(len(tensor), start + each))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from landscape.base.layout import Entry, Layout
 from landscape.base.names import plain_name
+from landscape.objective.inspection.present import gathered
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.files import FileTensors, blocks, open_checkpoints
 from landscape.objective.vectors.lazy import Vectors, vectors_of
@@ -142,7 +143,7 @@ def _names(
     moved = set(place.moved) - set(names.values())
     own = dict(model.named_parameters())
     for mine, name in fixed.items():
-        if name in moved or not _same(own[mine].detach(), files[0], name):
+        if name in moved or not _same(gathered(own[mine]), files[0], name):
             raise ValueError(
                 f"{mine} is not trained in the model (requires_grad is False), but has other "
                 "values in the checkpoints; call requires_grad_(True) on it, or load them."

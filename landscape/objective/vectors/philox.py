@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ _EACH = 16  # numbers that one step of the counter gives
 _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 _LOW = 0xFFFFFFFF
+_WORTH = 4  # parts, from which on several threads make them
 
 
 def key_of(seed: int, number: int, name: str) -> tuple[int, int]:
@@ -41,20 +45,25 @@ def normals(key: tuple[int, int], start: int, count: int, device: torch.device) 
     >>> torch.equal(normals(key, 5, 3, cpu), normals(key, 0, 9, cpu)[5:8])
     True
     """
-    first = start // _EACH
-    steps = (start + count - 1) // _EACH - first + 1
-    skip = start - first * _EACH
     if device.type == "cpu":
-        bits = np.random.Philox(
-            key=np.array(key, np.uint64), counter=np.array([first, 0, 0, 0], np.uint64)
-        )
-        words = np.random.Generator(bits).integers(0, 2**64, size=4 * steps, dtype=np.uint64)
-        pieces = words.astype("<u8", copy=False).view("<u2")[skip : skip + count]
         out = np.empty(count, np.float32)
-        np.take(_table(), pieces, out=out, mode="wrap")  # without a copy for checking
+        draw(key, start, out)
         return torch.from_numpy(out)
+    first, skip = start // _EACH, start % _EACH
+    steps = (skip + count + _EACH - 1) // _EACH
     pieces = _cut(philox(key, first, steps, device))[skip : skip + count]
     return torch.from_numpy(_table()).to(device)[pieces]
+
+
+def draw(key: tuple[int, int], start: int, out: np.ndarray) -> None:
+    """Write the numbers from start on into an array of one axis; several threads can at once."""
+    first, skip = start // _EACH, start % _EACH
+    steps = (skip + len(out) + _EACH - 1) // _EACH
+    counter = np.array([first, 0, 0, 0], np.uint64)
+    bits = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64), counter=counter))
+    words = bits.integers(0, 2**64, size=4 * steps, dtype=np.uint64)
+    pieces = words.astype("<u8", copy=False).view("<u2")[skip : skip + len(out)]
+    np.take(_table(), pieces, out=out, mode="wrap")  # without a copy for checking
 
 
 def philox(key: tuple[int, int], first: int, steps: int, device: torch.device) -> Tensor:
@@ -107,3 +116,12 @@ def _table() -> np.ndarray:
     half = ndtri((np.arange(32768) + 0.5) / 65536)
     rounded = np.rint(half * LEVELS).astype(np.float32) / np.float32(LEVELS)
     return np.concatenate([rounded, -rounded[::-1]])
+
+
+def in_threads(make: Callable[[slice], Any], parts: Iterable[slice]) -> list[Any]:
+    """What a function gives for parts of a vector, made by as many threads as torch has."""
+    todo, threads = list(parts), torch.get_num_threads()
+    if threads == 1 or len(todo) < _WORTH:
+        return [make(part) for part in todo]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(make, todo))

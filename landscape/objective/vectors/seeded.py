@@ -8,8 +8,11 @@ and the scales are the same everywhere as well.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +21,15 @@ from torch import Tensor
 
 from landscape.base.layout import Entry, Layout
 from landscape.base.names import plain_name
+from landscape.base.provenance import fingerprint
+from landscape.objective.inspection.present import gathered
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.lazy import Vectors, vectors_of
-from landscape.objective.vectors.philox import key_of, normals
+from landscape.objective.vectors.philox import draw, in_threads, key_of, normals
 from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
 PROBES = 64
+_BLOCK = 2**17  # numbers that are drawn together
 
 
 class SeededVector:
@@ -54,7 +60,8 @@ class SeededVector:
     ) -> None:
         self.seed, self.number, self.normalization = seed, number, normalization
         self.moved, self.norms = dict(moved), dict(norms)
-        self._scales: dict[str, np.ndarray] = {}
+        told = fingerprint(*self.norms.values()), tuple(self.norms), tuple(self.moved)
+        self._scales = _known_scales(seed, number, normalization, *told)
 
     @property
     def digest(self) -> str:
@@ -68,28 +75,28 @@ class SeededVector:
         if entry.name not in self.moved:
             return torch.zeros(shape, device=device)
         out = torch.empty(shape, device=device)
-        scale = self.scale(entry)
-        if entry.filter_axis == 0 and np.ndim(scale) and entry.shape:
-            scale = scale[start:stop]
-        scale = torch.from_numpy(np.asarray(scale, np.float32)).to(device)
-        for part in entry.blocks(2**18):
-            low, high = max(part.start, start), min(part.stop, stop)
-            if low < high:
-                here = slice(low - start, high - start)
-                each = scale[here] if scale.ndim and entry.filter_axis == 0 else scale
-                drawn = self.drawn(entry, slice(low, high), device)
-                torch.mul(drawn, each, out=entry.rows(out, here))
-        return out
+        complete, by_rows = out.numel() == entry.size, self.by_rows(entry)
+        if not (complete or by_rows) or self.normalization == "gaussian":
+            self.scale(entry)
+        scale = self._scale(entry)
 
-    def drawn(self, entry: Entry, rows: slice, device: torch.device) -> Tensor:
-        """Rows of one tensor before they are scaled."""
-        if not entry.shape:
-            return normals(self._key(entry), 0, 1, device).reshape(())
-        width = math.prod(entry.shape[1:])
-        found = normals(
-            self._key(entry), rows.start * width, (rows.stop - rows.start) * width, device
-        )
-        return found.view(-1, *entry.shape[1:])
+        def make(drawn: slice) -> np.ndarray | None:
+            part = entry.rows(out, slice(drawn.start - start, drawn.stop - start))
+            self._draw(entry, drawn, part)
+            mine = scale[drawn] if by_rows else scale
+            if np.isnan(mine).any():
+                squares = self._squares(entry, part)
+                if not by_rows:
+                    return squares
+                self._learn(entry, squares, drawn)
+            _multiply(part, mine)
+            return None
+
+        squares = [s for s in in_threads(make, _blocks(entry, start, stop)) if s is not None]
+        if squares:
+            self._learn(entry, sum(squares))
+            out.mul_(torch.from_numpy(scale).to(device))
+        return out
 
     def drawn_at(self, entry: Entry, at: int) -> float:
         """One number of a tensor before it is scaled."""
@@ -97,41 +104,87 @@ class SeededVector:
 
     def scale(self, entry: Entry) -> np.ndarray:
         """What the drawn numbers are multiplied by: wanted norm / drawn norm, float32."""
-        if self.normalization == "none":
-            return np.ones((), np.float32)
+        scale = self._scale(entry)
+        if np.isnan(scale).any():
+            all_of_it = [replace(e, name=name) for name, e in self.moved.items()]
+            squares = []
+            for each in all_of_it if self.normalization == "gaussian" else [entry]:
+                blocks = _blocks(each, 0, each.shape[0] if each.shape else 1)
+                make = functools.partial(self._squares_of, each)
+                squares += in_threads(make, blocks)
+            by_rows = self.by_rows(entry)
+            self._learn(entry, np.concatenate(squares) if by_rows else sum(squares))
+        return scale
+
+    def _scale(self, entry: Entry) -> np.ndarray:
+        """The same, NaN where it is not known yet."""
         key = "" if self.normalization == "gaussian" else entry.name
         if key not in self._scales:
-            wanted = self.norms[entry.name].astype(np.float64)
-            if self.normalization == "gaussian":
-                squares = math.fsum(self._squares(e, whole=True) for e in self.moved.values())
-            else:
-                squares = self._squares(entry, whole=self.normalization == "layer")
-            mine = np.sqrt(np.asarray(squares, np.float64))
-            zero = np.zeros_like(wanted)
-            scale = np.divide(wanted, mine, out=zero, where=np.asarray(mine) > 0)
-            self._scales[key] = scale.astype(np.float32)
+            none = self.normalization == "none"
+            like = np.ones(()) if none else np.full_like(self.norms[entry.name], np.nan)
+            self._scales[key] = like.astype(np.float32)
         return self._scales[key]
 
-    def _squares(self, entry: Entry, *, whole: bool) -> np.ndarray:
-        """Σ z² over every filter, or over the tensor."""
-        cpu, axis, found = torch.device("cpu"), entry.filter_axis, []
-        for rows in entry.blocks(2**18):
-            squares = self.drawn(entry, rows, cpu).square_()  # rounded alike everywhere
-            if whole:
-                found.append(float(squares.sum(dtype=torch.float64)))
-            elif len(entry.shape) < 2:
-                found.append(squares.double().numpy())
-            else:
-                axes = [a for a in range(squares.ndim) if a != axis]
-                found.append(squares.sum(dim=axes, keepdim=True, dtype=torch.float64).numpy())
-        if whole:
-            return np.asarray(math.fsum(found))
-        if not entry.shape:
-            return found[0]
-        return np.concatenate(found) if len(entry.shape) < 2 or axis == 0 else np.sum(found, axis=0)
+    def _learn(self, entry: Entry, squares: Any, rows: slice = slice(None)) -> None:
+        """Note a scale, from sums of squares of what was drawn."""
+        scale, wanted = self._scale(entry), self.norms[entry.name].astype(np.float64)
+        if self.by_rows(entry):
+            scale, wanted = scale[rows], wanted[rows]
+        mine = np.sqrt(np.asarray(squares, np.float64))
+        zero = np.zeros_like(wanted)
+        scale[...] = np.divide(wanted, mine, out=zero, where=mine > 0)
+
+    def by_rows(self, entry: Entry) -> bool:
+        """Whether every row has a scale of its own."""
+        axis = entry.filter_axis if len(entry.shape) > 1 else 0
+        return self.normalization == "filter" and bool(entry.shape) and axis == 0
+
+    def _squares_of(self, entry: Entry, rows: slice) -> np.ndarray:
+        shape = (rows.stop - rows.start, *entry.shape[1:]) if entry.shape else ()
+        return self._squares(entry, self._draw(entry, rows, torch.empty(shape)))
+
+    def _squares(self, entry: Entry, drawn: Tensor) -> np.ndarray:
+        """Σ z² of some rows, over every filter or over all; exact, whatever the order."""
+        z = drawn.cpu().numpy()
+        squares = z * z  # rounded alike everywhere
+        if self.normalization != "filter":
+            return squares.sum(dtype=np.float64)
+        if z.ndim < 2:
+            return squares.astype(np.float64)
+        axes = tuple(a for a in range(z.ndim) if a != entry.filter_axis)
+        return squares.sum(axis=axes, keepdims=True, dtype=np.float64)
+
+    def _draw(self, entry: Entry, rows: slice, out: Tensor) -> Tensor:
+        """Rows of one tensor before they are scaled."""
+        start = rows.start * math.prod(entry.shape[1:])
+        if out.device.type == "cpu":
+            draw(self._key(entry), start, out.numpy().reshape(-1))
+        else:
+            out.view(-1).copy_(normals(self._key(entry), start, out.numel(), out.device))
+        return out
 
     def _key(self, entry: Entry) -> tuple[int, int]:
         return key_of(self.seed, self.number, plain_name(self.moved[entry.name].name))
+
+
+@functools.lru_cache(maxsize=16)
+def _known_scales(*told: Any) -> dict[str, np.ndarray]:
+    """What directions learned of their scales, which those made later of the same recipe share."""
+    return {}
+
+
+def _blocks(entry: Entry, start: int, stop: int) -> Iterator[slice]:
+    """Rows of a tensor in parts that stay in a cache."""
+    each = max(1, _BLOCK // max(1, math.prod(entry.shape[1:])))
+    for first in range(start, stop, each):
+        yield slice(first, min(stop, first + each))
+
+
+def _multiply(part: Tensor, scale: np.ndarray) -> None:
+    if part.device.type == "cpu":  # by numpy, in this thread alone
+        np.multiply(part.numpy(), scale, out=part.numpy())
+    else:
+        part.mul_(torch.from_numpy(np.ascontiguousarray(scale)).to(part.device))
 
 
 def norms_by_name(
@@ -218,7 +271,7 @@ def _check_probes(
     probes: list[tuple[Entry, int]],
 ) -> None:
     named = dict(problem.model.named_parameters())
-    own = [number_at(named[entry.name], at) for entry, at in probes]
+    own = numbers_at(named, probes)
     if not np.array_equal(np.array(own, np.float32), place.origin_probes, equal_nan=True):
         raise ValueError(
             "The weights of the model are not those around which these random directions were "
@@ -234,6 +287,13 @@ def _check_probes(
             )
 
 
-def number_at(tensor: Tensor, at: int) -> float:
-    """One number of a tensor, by its place."""
-    return float(tensor.detach()[np.unravel_index(at, tensor.shape)] if tensor.ndim else tensor)
+def numbers_at(named: Mapping[str, Tensor], places: list[tuple[Entry, int]]) -> list[float]:
+    """Some numbers of some tensors."""
+    found = []
+    for name, group in itertools.groupby(places, lambda place: place[0].name):
+        values = gathered(named[name])
+        for _, at in group:
+            found.append(
+                float(values[np.unravel_index(at, values.shape)] if values.ndim else values)
+            )
+    return found
