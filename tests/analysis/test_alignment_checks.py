@@ -15,7 +15,8 @@ from torch.nn.utils import prune
 
 import landscape as ls
 from landscape.analysis.connectivity.permutations import Group, Permutable, Place, check_function
-from landscape.analysis.connectivity.symmetries import own_buffers, permutable_of
+from landscape.analysis.connectivity.symmetries import permutable_of
+from landscape.objective.statistics import own_buffers
 
 X = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
 
@@ -158,7 +159,7 @@ def normed() -> tuple[ls.Objective, list[np.ndarray], list[np.ndarray]]:
             model.train()(X * torch.rand(5) * 3 + 1)
         found.append(ls.Objective(copy.deepcopy(model).eval(), squares, (X,)))
     vectors = [objective.parameters().copy() for objective in found]
-    return found[0], vectors, [own_buffers(objective) for objective in found]
+    return found[0], vectors, [own_buffers(one.problem).astype(np.float32) for one in found]
 
 
 def test_statistics_follow_the_units_of_vectors_that_bring_none() -> None:
