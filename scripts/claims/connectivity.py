@@ -53,13 +53,14 @@ def alignment() -> list[Claim]:
     shallow = {width: f"mlp-{width}-{width}-relu" for width in (32, 128, 256)}
     deep = "mlp" + "-128" * 6 + "-relu"
     found = np.array([[_matched(m, seed) for m in (*shallow.values(), deep)] for seed in SEEDS])
-    ends, heights, errors = found[..., 0], found[..., 1:4], found[..., 4:]
+    ends, heights = found[..., 0], found[..., 1:]
     told = "; ".join(
         f"{name}: " + ", ".join("/".join(f"{v:.3g}" for v in seed) for seed in heights[:, number])
         for number, name in enumerate([*(f"width {width}" for width in shallow), "6 × 128"])
     )
-    trained, matched, _ = np.moveaxis(heights[:, :-1], 2, 0)
-    less = 1 - errors[..., 1] / errors[..., 0]
+    trained, matched, repaired = np.moveaxis(heights[:, :-1], 2, 0)
+    less = 1 - repaired / matched
+    deeper = 1 - heights[:, -1, 2] / heights[:, -1, 1]
     return [
         Claim(
             "Permuting the units of one network onto those of another removes most of the barrier",
@@ -80,18 +81,16 @@ def alignment() -> list[Claim]:
             "Restoring the statistics of the units lowers what matching leaves (REPAIR), by more "
             "in deep networks, where their variance collapses layer after layer",
             "Jordan et al. 2023, arXiv:2211.08403",
-            "error barrier (the paper's quantity) lower at every width; by more with six hidden "
-            "layers of 128 than with two",
-            f"less by {'; '.join(numbers(seed, '.0%') for seed in less[:, :-1])} at the widths, by "
-            f"{numbers(less[:, -1], '.0%')} with six layers; of the loss by "
-            f"{'; '.join(numbers(seed, '.0%') for seed in 1 - heights[..., 2] / heights[..., 1])}",
-            bool((less > 0).all() and (less[:, -1] > less[:, 1]).all()),
+            "lower at every width; by more with six hidden layers of 128 than with two",
+            f"less by {'; '.join(numbers(seed, '.0%') for seed in less)} at the widths, by "
+            f"{numbers(deeper, '.0%')} with six layers",
+            bool((less > 0).all() and (deeper > less[:, 1]).all()),
         ),
     ]
 
 
 def _matched(model: str, seed: int) -> list[float]:
-    """Loss of three networks; their barriers as trained, matched, repaired; the last of error."""
+    """Loss of three networks, barrier between them as trained, matched, and repaired: means."""
     ends = []
     for part in (0, 1, 2):
         task = load(model, seed=10 * seed + part)
@@ -100,9 +99,7 @@ def _matched(model: str, seed: int) -> list[float]:
         ends.append(objective(task).parameters().copy())
     ways = ({}, {"align": "weights"}, {"align": "weights", "repair": True})
     found = [ls.barriers(objective(task), ends, resolution=11, **how) for how in ways]  # pyright: ignore[reportPossiblyUnbound]
-    heights = [float(b.height("entezari2022").mean()) for b in found]
-    errors = [float(b.height("entezari2022", metric="error").mean()) for b in found[1:]]
-    return [float(found[0].ends().mean()), *heights, *errors]
+    return [found[0].ends().mean(), *(float(b.height("entezari2022").mean()) for b in found)]
 
 
 def instability() -> list[Claim]:

@@ -159,7 +159,7 @@ def normed() -> tuple[ls.Objective, list[np.ndarray], list[np.ndarray]]:
             model.train()(X * torch.rand(5) * 3 + 1)
         found.append(ls.Objective(copy.deepcopy(model).eval(), squares, (X,)))
     vectors = [objective.parameters().copy() for objective in found]
-    return found[0], vectors, [own_buffers(objective.problem) for objective in found]
+    return found[0], vectors, [own_buffers(one.problem).astype(np.float32) for one in found]
 
 
 def test_statistics_follow_the_units_of_vectors_that_bring_none() -> None:

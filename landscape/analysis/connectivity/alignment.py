@@ -65,6 +65,8 @@ def align(
     Raises:
         ValueError: If the model cannot be traced, or the permutations are no symmetries of it.
 
+    >>> import numpy as np
+    >>> import torch
     >>> from torch import nn
     >>> import landscape as ls
     >>> model = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1))
