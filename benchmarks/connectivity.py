@@ -3,7 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/connectivity.py matching
     OMP_NUM_THREADS=1 python benchmarks/connectivity.py curve --works W1 W2
 
-One thread, processor seconds, both in turn in every round, medians of paired ratios.
+One thread, processor seconds, both in turn in every round, medians of paired ratios. And compare
+barriers on digits, which scripts/fig_alignment.py measured, with those of another program:
+
+    python benchmarks/connectivity.py digits
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,13 +37,15 @@ BATCH = 128
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("matching", "curve"))
+    parser.add_argument("what", choices=("matching", "curve", "digits"))
     parser.add_argument("--works", nargs="+", default=["W1", "W2"], help="of W1, W2, W4, for curve")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=100, help="of training before matching")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.what == "matching":
+    if args.what == "digits":
+        digits()
+    elif args.what == "matching":
         matching(args.rounds, args.steps)
     else:
         for name in args.works:
@@ -174,6 +180,58 @@ def curve(work: Workload, rounds: int) -> None:
         f"({min(each):.3f} to {max(each):.3f}; {rounds} rounds of {count}); beginning and end "
         f"{statistics.median(begin):.3f} s"
     )
+
+
+# Barriers of loss and error (%) of one pair of networks by an independent program: the same images,
+# layers, optimizer and steps, its own learning rate and seeds, 25 places. As trained, repaired,
+# matched by weights, with repair, matched by activations, with repair.
+ELSEWHERE = {
+    "32-32": (1.039, 18.9, 0.465, 11.6, 0.171, 4.3, 0.097, 3.1, 0.235, 7.4, 0.148, 5.2),
+    "128-128": (0.881, 20.5, 0.203, 3.8, 0.0507, 1.0, 0.0268, 0.8, 0.0686, 2.3, 0.0469, 1.8),
+    "512-512": (0.527, 4.9, 0.0875, 1.5, 0.0173, 0.23, 0.0096, 0.12, 0.0253, 0.32, 0.0173, 0.39),
+    "128-128-128": (1.813, 75.7, 0.310, 11.1, 0.1054, 3.6, 0.0737, 3.2, 0.1238, 4.6, 0.0820, 3.5),
+    "512-512-512": (0.934, 9.1, 0.0749, 1.6, 0.0224, 0.21, 0.0101, 0.21, 0.0306, 0.9, 0.0213, 0.9),
+}
+WAYS = ("as trained", "repaired", "matched by weights", "matched by weights, repaired",
+        "matched by activations", "matched by activations, repaired")  # fmt: skip
+DIGITS = Path("data") / "gallery" / "fig_alignment.results.h5"
+
+
+def digits() -> None:
+    """Every cell beside that of another program; n = 1 there, so it varies as single pairs do.
+
+    The standard error here is that of the jackknife over networks: pairs share them.
+    """
+    results, kept = ls.load_results(DIGITS), {"loss": [0] * 3, "error": [0] * 3}
+    print("| layers | way | loss here | there | ratio | error here | there | ratio |")
+    print("|---" * 8 + "|")
+    for name, cells in ELSEWHERE.items():
+        for number, way in enumerate(WAYS):
+            found, row = results[f"barriers/mlp-{name}-relu/{way}"], [f"| {name} | {way}"]
+            for m, (metric, scale) in enumerate((("loss", 1), ("error", 100))):
+                each = scale * found.height("entezari2022", metric=metric)
+                here, there = each.mean(), cells[2 * number + m]
+                error, spread = jackknife(each, found.pair), each.std(ddof=1)
+                ratio = there / here
+                near = 1 / 1.5 <= ratio <= 1.5
+                apart = abs(there - here) / np.hypot(error, spread)
+                kept[metric][0 if near else 1 if apart <= 2 else 2] += 1
+                mark = "" if near else f" ({apart:.1f} errors)"
+                row.append(f"{here:.3g} ± {error:.1g} | {there:.3g} | {ratio:.2f}{mark}")
+            print(" | ".join(row) + " |")
+    for metric, (near, chance, apart) in kept.items():
+        print(
+            f"{metric}: {near} of {near + chance + apart} cells within a factor of 1.5; {chance} "
+            f"outside it, but within two standard errors of a difference; {apart} outside both"
+        )
+
+
+def jackknife(each: np.ndarray, pair: np.ndarray) -> float:
+    """Standard error of a mean over pairs of networks."""
+    names = np.unique(pair)
+    left = np.array([each[(pair != one).all(axis=1)].mean() for one in names])
+    n = len(names)
+    return float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))
 
 
 if __name__ == "__main__":

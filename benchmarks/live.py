@@ -1,15 +1,19 @@
 """A run at full speed beside three readers, `landscape watch` and a browser on its page.
 
     python benchmarks/live.py --minutes 10
+    python benchmarks/live.py --minutes 10 --apart  # the writer on cores of its own
+    python benchmarks/live.py --minutes 6 --each    # what each of the others costs
     python benchmarks/live.py --million     # memory of server and page with 1,000,000 steps
 
 One process trains and records without a pause; a part of its parameters counts the steps, so that
 every row says whether it is right. Beside it a server, a browser, and three processes that read:
-every number once (as the server does), whole runs (`Trajectory`), single states. In windows of ten
+every number once (as the server does), whole runs (`Trajectory`), single states. In windows of six
 seconds these are stopped and let go on (SIGSTOP, SIGCONT) in turns; the loss of speed is the median
-of the ratios of neighbouring windows, of the time that passed and of the processor time that the
-writer spent, which other programs disturb less. All but the writer have the lowest priority. The
-delay of a step is from its commit to the screen.
+of the ratios of a window and its two neighbours, of the time that passed and of the processor time
+that the writer spent. All but the writer have the lowest priority. The writer has three threads, of
+which one trains: where there are few cores, part of the loss is that they are shared with whatever
+else runs; with ``--apart`` that part is left out, and what files, memory and locks cost is left.
+The delay of a step is from its commit to the screen.
 """
 
 from __future__ import annotations
@@ -24,13 +28,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-WINDOW = 10.0  # seconds
+WINDOW = 6.0  # seconds
 COUNTERS = 256  # parameters that count the steps
 
 
@@ -145,58 +149,63 @@ def wait_for(said: list[str], what: str, seconds: float = 60) -> str:
     raise TimeoutError(f"{what!r} never came: {said[-3:]}")
 
 
-def watched(folder: Path, minutes: float) -> dict[str, Any]:
+def watched(folder: Path, minutes: float, *, apart: bool, each: bool) -> dict[str, Any]:
     """Measure."""
     from playwright.sync_api import sync_playwright
 
     me, path = os.path.abspath(__file__), folder / "run.h5"
+    own, others = halves(os.sched_getaffinity(0)) if apart else (set(), set())
+    if apart:
+        os.sched_setaffinity(0, others)
     with contextlib.ExitStack() as stack:
         server, announced = stack.enter_context(
             started("-m", "landscape", "watch", str(path), "--no-open")
         )
         address = wait_for(announced, "http").strip()
-        _, steps = stack.enter_context(started(me, "--write", str(path)))
+        _, steps = stack.enter_context(
+            started(me, "--write", str(path), "--cores", ",".join(map(str, own)))
+        )
         wait_for(steps, " ")
         while not path.exists() or len(steps) < 20:
             time.sleep(0.1)
-        readers = [
-            stack.enter_context(started(me, "--read", str(path), "--how", how))
+        readers = {
+            how: stack.enter_context(started(me, "--read", str(path), "--how", how))
             for how in ("numbers", "runs", "states")
-        ]
+        }
         playwright = stack.enter_context(sync_playwright())
         names = (os.environ.get("CHROMIUM", ""), "chromium", "google-chrome")
         program = next(found for name in names if name and (found := shutil.which(name)))
         before = set(family(os.getpid()))
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        beside = [p for p in family(os.getpid()) if p not in before]
         page = browser.new_page()
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
         page.evaluate(SEEN)
-        for pid in beside:
+        shows = [p for p in family(os.getpid()) if p not in before]  # the page's own, too
+        for pid in shows:
             os.setpriority(os.PRIO_PROCESS, pid, 19)
-        beside += [p for r in (server, *(r for r, _ in readers)) for p in family(r.pid)]
+        parts = {"page": [*shows, *family(server.pid)]}
+        parts |= {how: family(reader.pid) for how, (reader, _) in readers.items()}
         sizes, heaps = [memory(server.pid)], [heap(page)]
-        windows: list[tuple[bool, float, float]] = []
-        for number in range(max(2, round(60 * minutes / WINDOW))):
-            on = number % 2 == 0
-            for pid in beside:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT if on else signal.SIGSTOP)
+        windows: list[tuple[str, float, float]] = []
+        order = [*parts] if each else ["all"]
+        count = max(2, round(60 * minutes / WINDOW / 2 / len(order)) * len(order))
+        for number in range(2 * count + 1):
+            on = order[number // 2 % len(order)] if number % 2 else ""
+            let_go_on(parts, on)
             begin = time.time()
             time.sleep(WINDOW)
             windows.append((on, begin, time.time()))
-            if on:
+            if on in ("all", "page"):
                 sizes.append(memory(server.pid))
                 heaps.append(heap(page))
-        for pid in beside:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        let_go_on(parts, "all")
         time.sleep(3)
         seen = page.evaluate("window.seen")
         points = page.evaluate("explorer.runs[0].path.losses.length")
         table = np.array([line.split() for line in steps if line.count(" ") == 3], float)
-        said = [words[-1].split() for _, words in readers]
+        ended = {how: reader.poll() for how, (reader, _) in readers.items()}
+        said = [words[-1].split() for _, words in readers.values()]
         browser.close()
     return {
         **speeds(table, windows),
@@ -204,10 +213,27 @@ def watched(folder: Path, minutes: float) -> dict[str, Any]:
         "torn rows": sum(int(words[2]) for words in said),
         "reads": [int(words[0]) for words in said],
         "rows read": [int(words[1]) for words in said],
+        "readers that gave up": [how for how, code in ended.items() if code is not None],
         "points of a curve on the page": points,
         "server, MB": [round(m) for m in (sizes[1], sizes[-1])],
         "page's heap, MB": [round(h, 1) for h in (heaps[1], heaps[-1])],
     }
+
+
+def halves(cores: set[int]) -> tuple[set[int], set[int]]:
+    """The cores of the writer and those of everybody else."""
+    if len(cores) < 2:
+        raise SystemExit("--apart needs two cores.")
+    ordered = sorted(cores)
+    return set(ordered[: len(ordered) // 2]), set(ordered[len(ordered) // 2 :])
+
+
+def let_go_on(parts: dict[str, list[int]], which: str) -> None:
+    """Stop all processes but those of one part; ``all`` stops none."""
+    for name, pids in parts.items():
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT if which in (name, "all") else signal.SIGSTOP)
 
 
 def million(folder: Path, steps: int) -> dict[str, Any]:
@@ -263,24 +289,29 @@ def heap(page: Any) -> float:
     return found
 
 
-def speeds(table: np.ndarray, windows: list[tuple[bool, float, float]]) -> dict[str, Any]:
+def speeds(table: np.ndarray, windows: Sequence[tuple[str, float, float]]) -> dict[str, Any]:
     """How fast the training was with and without the others beside it."""
     ends = np.array([w[1:] for w in windows])
     made, worked = (np.interp(ends, table[:, 0], table[:, column]) for column in (1, 3))
-    steps, on = np.diff(made)[:, 0], np.array([w[0] for w in windows])
-    speed, cost = steps / np.diff(ends)[:, 0], np.diff(worked)[:, 0] / steps
-    return {
-        "steps": int(table[-1, 1]),
-        "steps/s alone, watched": [round(float(np.median(speed[m]))) for m in (~on, on)],
-        "loss of speed, % (95 % interval)": loss(1 / speed, on),
-        "the same of processor time": loss(cost, on),
-    }
+    steps = np.diff(made)[:, 0]
+    seconds, cost = np.diff(ends)[:, 0] / steps, np.diff(worked)[:, 0] / steps
+    found: dict[str, Any] = {"steps": int(table[-1, 1])}
+    alone = np.array([not w[0] for w in windows])
+    for name in dict.fromkeys(w[0] for w in windows if w[0]):
+        on = np.array([w[0] == name for w in windows])
+        found |= {
+            f"{name}: steps/s alone, beside it": [
+                round(float(1 / np.median(seconds[m]))) for m in (alone, on)
+            ],
+            f"{name}: loss of speed, % (95 % interval)": loss(seconds, on),
+            f"{name}: the same of processor time": loss(cost, on),
+        }
+    return found
 
 
 def loss(cost: np.ndarray, on: np.ndarray) -> list[float]:
-    """By how many per cent a step costs more in the windows that are on, and the interval."""
-    pairs = [cost[k] / np.mean([cost[j] for j in (k - 1, k + 1) if 0 <= j < len(cost)])
-             for k in np.flatnonzero(on)]  # fmt: skip
+    """By how many per cent a step costs more in these windows than beside them; the interval."""
+    pairs = [cost[k] / np.mean(cost[[k - 1, k + 1]]) for k in np.flatnonzero(on)]
     rng = np.random.default_rng(0)
     medians = [np.median(rng.choice(pairs, len(pairs))) for _ in range(2000)]
     found = (np.median(pairs), *np.percentile(medians, [2.5, 97.5]))
@@ -288,33 +319,39 @@ def loss(cost: np.ndarray, on: np.ndarray) -> list[float]:
 
 
 def delays(
-    table: np.ndarray, seen: np.ndarray, windows: list[tuple[bool, float, float]]
+    table: np.ndarray, seen: np.ndarray, windows: Sequence[tuple[str, float, float]]
 ) -> dict[str, Any]:
     """From commits to the screen, of commits in windows in which the page was let go on."""
     commits = table[np.flatnonzero(np.diff(table[:, 2], prepend=-1) > 0)]
     found = []
     for on, begin, end in windows:
-        for moment, _, step, _ in commits if on else ():
-            if begin + 2 < moment < end - 2:
+        for moment, _, step, _ in commits if on in ("all", "page") else ():
+            if begin + 1 < moment < end - 2:
                 shown = seen[seen[:, 1] >= step, 0]
                 found.append(shown[0] - moment if len(shown) else np.inf)
     return {
-        "delay to the screen, s: median, worst": [round(float(np.median(found)), 2),
-                                                  round(float(np.max(found)), 2)],
+        "delay to the screen, s: median, 99 %, worst": [
+            round(float(np.quantile(found, q)), 2) for q in (0.5, 0.99, 1)
+        ],
         "commits": len(found),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--apart", action="store_true", help="the writer on cores of its own")
+    parser.add_argument("--each", action="store_true", help="what each of the others costs")
     parser.add_argument("--million", action="store_true", help="memory with 1,000,000 steps")
+    parser.add_argument("--cores", default="", help=argparse.SUPPRESS)
     parser.add_argument("--write", help=argparse.SUPPRESS)
     parser.add_argument("--read", help=argparse.SUPPRESS)
     parser.add_argument("--how", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.write:
+        if given.cores:
+            os.sched_setaffinity(0, set(map(int, given.cores.split(","))))
         write(given.write)
     elif given.read:
         os.nice(19)
@@ -322,7 +359,10 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            found = million(place, 1000000) if given.million else watched(place, given.minutes)
+            how = {"apart": given.apart, "each": given.each}
+            found = (
+                million(place, 1000000) if given.million else watched(place, given.minutes, **how)
+            )
             for name, value in found.items():
                 print(f"{name}: {value}")
 

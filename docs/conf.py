@@ -23,7 +23,7 @@ extensions = [
     "gallery",
     "written",
 ]
-exclude_patterns = ["_build", "_extensions"]
+exclude_patterns = ["_build", "_extensions", ".jupyter_cache", "jupyter_execute"]
 templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -124,6 +124,7 @@ _HOMES = {
     "plot_layers": "plots.layers",
     "plot_gradient_histogram": "plots.gradients",
     "plot_walk_statistics": "plots.walk_statistics",
+    "plot_diagnosis": "plots.diagnosis",
     "plot_adaptive_rate": "plots.adaptive_rate",
     "plot_barriers": "plots.barriers",
     "plot_spectrum": "plots.spectrum",

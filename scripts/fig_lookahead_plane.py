@@ -12,7 +12,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.frame import plane_transform
 from landscape.plots.paths import draw_path
 from landscape.plots.repeats import told
 
@@ -28,7 +27,10 @@ def main() -> None:
     lasts = [slow + (slow_next - slow) / ALPHA for slow, slow_next in ends]
     slow, last = ends[0][0], lasts[0]
     fast = [runs[0].state(runs[0].nearest(step)) for step in range(end - K, end)] + [last]
-    plane = ls.plane_through(slow, fast[K // 2], last)
+    plane = ls.plane_through(slow, last, fast[K // 2], axes="orthonormal")
+    path = np.array([plane.coordinates(theta)[0] for theta in fast])
+    low, high = path.min(axis=0), path.max(axis=0)
+    around = np.stack([low, high]) + 0.3 * (high - low).max() * np.array([[-1], [1]])
     name, task = script.task("mlp")
     objective = ls.Objective(
         task.model, task.loss, task.test, metrics=task.metrics, settings={"task": f"{name}, test"},
@@ -37,17 +39,15 @@ def main() -> None:
     surface = script.measured(
         "surface/lookahead",
         lambda: ls.loss_surface(
-            objective, plane, extent=(-0.4, 1.3, -0.5, 1.2), resolution=5 if script.smoke else 35
+            objective, plane, extent=tuple(around.T.ravel()), resolution=5 if script.smoke else 35
         ),
     )
     with ls.style("neurips", columns=2):
-        figure = Figure(figsize=(4.0, 3.4))
+        figure = Figure(figsize=(4.0, 2.7))
         ax = ls.plot_surface(surface, metric="error", ax=figure.add_subplot())
-        path = np.array([plane.coordinates(theta)[0] for theta in fast])
-        place = plane_transform(surface, ax)
-        draw_path(ax, path, "#0072B2", transform=place)
-        draw_path(ax, np.array([[0, 0], [0, ALPHA]]), "#D55E00", "s", transform=place)
-        ax.set(xlabel="towards the middle fast weights", ylabel="towards the last fast weights")
+        draw_path(ax, path, "#0072B2")
+        draw_path(ax, np.stack([path[0], path[0] + ALPHA * (path[-1] - path[0])]), "#D55E00", "s")
+        ax.set(xlabel="distance towards the last fast weights", ylabel="distance across")
         fast_line, slow_line = (a for a in ax.lines if a.get_gid() == "path")
         ax.legend([fast_line, slow_line], ["fast weights", "slow step"], loc="lower right",
                   frameon=True, framealpha=0.9)  # fmt: skip

@@ -12,7 +12,6 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.frame import plane_transform
 from landscape.plots.repeats import told
 
 LR, STEPS = 0.3, 900
@@ -27,7 +26,10 @@ def main() -> None:
         [run.state(i) for i in np.linspace(len(run) * 0.5, len(run) - 1, 3).astype(int)]
         for run in runs
     ]
-    plane = ls.plane_through(*three[0])
+    plane = ls.plane_through(*three[0], axes="orthonormal", names=("w₁", "w₂", "w₃"))
+    points = np.array([plane.coordinates(theta)[0] for theta in three[0]])
+    low, high = points.min(axis=0), points.max(axis=0)
+    around = np.stack([low, high]) + 0.5 * (high - low).max() * np.array([[-1], [1]])
     name, task = script.task("mlp")
     said = []
     with ls.style("neurips", columns=2):
@@ -41,20 +43,14 @@ def main() -> None:
             surface = script.measured(
                 f"surface/{part}",
                 lambda objective=objective: ls.loss_surface(
-                    objective, plane, extent=(-0.6, 1.6, -0.6, 1.6),
+                    objective, plane, extent=tuple(around.T.ravel()),
                     resolution=5 if script.smoke else 27,
                 ),
             )  # fmt: skip
             ax = figure.add_subplot(1, 2, place + 1)
             ls.plot_surface(surface, metric=metric, ax=ax)
-            on = {"transform": plane_transform(surface, ax), "linestyle": ""}
-            ax.plot([0, 1, 0], [0, 0, 1], "o", color="white", markeredgecolor="black", **on)
-            for corner, label in zip(((0, 0), (1, 0), (0, 1)), ("w₁", "w₂", "w₃"), strict=True):
-                ax.annotate(
-                    label, corner, (4, 4), xycoords=on["transform"], textcoords="offset points"
-                )
             ax.plot(
-                1 / 3, 1 / 3, "*", color="#D55E00", markersize=11, markeredgecolor="white", **on
+                *points.mean(axis=0), "*", color="#D55E00", markersize=11, markeredgecolor="white"
             )
             row = surface.metrics.index(metric)
             single, mean = [], []

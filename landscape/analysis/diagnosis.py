@@ -4,44 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import rankdata
 
+from landscape.analysis.check import Check
+from landscape.analysis.measured_checks import plane_of, sharpness_of
 from landscape.base.provenance import provenance
 from landscape.base.runs.trajectory import Trajectory
 from landscape.results.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    from landscape.objective.objective import Objective
 
 _OURS = "calibrated on the runs of benchmarks/diagnosed.py"
 _FEWEST = 20  # updates below which nothing is said
 _LONG = 0.3  # of the length at the start: an update that is too long
 
 
-class Check(NamedTuple):
-    """One number beside its threshold, and what is said of it."""
-
-    name: str
-    value: float
-    error: float
-    threshold: float
-    found: bool
-    sentence: str
-    remedy: str
-    source: str
-    plot: str
-
-
-def diagnose(run: Trajectory) -> Diagnosis:
-    """Look for what is usually wrong with a training run; nothing is measured anew.
+def diagnose(run: Trajectory, objective: Objective | None = None) -> Diagnosis:
+    """Look for what is usually wrong with a training run; without an objective measure nothing.
 
     Divergence, a floor that is high, rates that are too high or too low, tensors that stand still
-    or move too much, units that are dead, noise, weights that grow, an order in the data. Every
-    finding is a number beside a threshold. What is seen only with the data (label noise, rectifiers
-    that never fire, sharpness) is not looked for here; `hessian_spectrum` measures the last.
+    or move too much, units that are dead, noise, weights that grow, an order in the data, a plane
+    that shows no more than a random walk's. Every finding is a number beside a threshold. What is
+    seen only with the data (label noise, rectifiers that never fire) is not looked for.
 
     Args:
         run: A run recorded with ``motion=True``, the recorder's default.
+        objective: What was trained, on its data: the sharpness at the end is then measured too,
+            against the threshold of the run's optimizer, where that is known.
 
     Returns:
         All checks, those that stand out and those that do not.
@@ -60,7 +53,9 @@ def diagnose(run: Trajectory) -> Diagnosis:
         raise ValueError(
             f"{run.path} holds {lacks}; record {_FEWEST} steps or more with motion=True."
         )
-    checks = list(_checks(_Seen.of(run)))
+    checks = [*_checks(_Seen.of(run)), plane_of(run)]
+    if objective is not None:
+        checks.append(sharpness_of(run, objective))
     return Diagnosis(
         name=run.name,
         optimizer=str(run.run.get("optimizer", "")),

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from landscape.analysis.fixed import warn_of_statistics
 from landscape.analysis.places import Places
 from landscape.analysis.planes.random import random_line
 from landscape.analysis.segment import Ends, describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
 from landscape.base.settings import joined, of_all
+from landscape.base.statistics import without
 from landscape.objective.objective import Objective
+from landscape.objective.statistics import known_with, warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
 from landscape.results.profile import Profile
@@ -50,7 +53,8 @@ def loss_line(
         resolution: Number of points.
         buffers: For each line the recorded buffers at 0 and at 1, such as
             ``(trajectory.buffers(0), trajectory.buffers(-1))``: batch-norm statistics are then
-            interpolated with the weights (and held beyond the ends). None uses the model's.
+            interpolated with the weights (and held beyond the ends). None uses the model's,
+            which a warning says where they are not those of both ends.
         tolerance: Leave out samples as far as the loss's error of 95 % stays within this share of
             its range along the line (5 to 95 %).
         seed: Seed of the order of samples, with a tolerance, and the first of `directions`.
@@ -95,18 +99,27 @@ def loss_line(
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
     for line in lines:
         line.check_filters(objective.layout)
+        if buffers is None:
+            warn_if_foreign(objective.problem, line.settings)
     if tolerance is not None and shard != (0, 1):
         raise ValueError("A tolerance is for whole lines: give no shard.")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
+    between = [line for line in lines if "between" in str(line.settings.get("kind"))]
+    if buffers is None and any(len(known_with(line.settings)) < 2 for line in between):
+        warn_of_statistics(objective, "both ends of a line and all between")
     alpha = np.linspace(*extent, resolution)
     told: dict[str, Any] = {"buffers": describe_buffers(objective, recorded=buffers is not None)}
     if tolerance is not None:
         told |= {"tolerance": tolerance, "order_seed": seed}
-    settings = {**joined(of_all([line.settings for line in lines]), objective.settings), **told}
+    where = [
+        whose(objective.problem, line.settings) if buffers is None else without(line.settings)
+        for line in lines
+    ]
+    settings = {**joined(of_all(where), objective.settings), **told}
     folder = None if units is None else Path(units)
     ends = [None] * len(lines) if buffers is None else list(buffers)
-    places = Places(objective, lines, ends, None if folder is None else settings)
+    places = Places(objective, lines, ends, None if folder is None else without(settings))
     with Progress("line", len(lines) * resolution) as progress:
         try:
             if tolerance is None:

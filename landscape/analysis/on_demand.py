@@ -14,8 +14,10 @@ from landscape.base.provenance import provenance
 from landscape.base.settings import joined
 from landscape.objective.objective import Objective
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import whose
 from landscape.results.affine import Plane
 from landscape.results.profile import Profile
+from landscape.results.seeded import SeededPlane
 from landscape.results.surface import Surface
 
 Kind = Literal["surface", "slice", "point"]
@@ -75,7 +77,7 @@ class Request:
 
 def measured_on_demand(
     objective: Objective,
-    plane: Plane,
+    plane: Plane | SeededPlane,
     request: Request,
     *,
     cancelled: Callable[[], bool] = lambda: False,
@@ -98,7 +100,7 @@ def measured_on_demand(
         Surfaces of growing resolution, or profiles along the slice from its first end at 0 to its
         second at 1; of a point a profile of that one. Nothing more once it was given up.
     """
-    restriction = objective.restrict(plane.origin, plane.directions, buffers=buffers)
+    restriction = objective.along(plane, buffers=buffers)
     place, count = request.place, request.resolution
     if request.kind == "point":
         found = _measured(restriction, np.array([place]), cancelled, _Pace())
@@ -161,13 +163,18 @@ def _measured(
 
 
 def _profile(
-    objective: Objective, plane: Plane, request: Request, alpha: np.ndarray, found: np.ndarray
+    objective: Objective,
+    plane: Plane | SeededPlane,
+    request: Request,
+    alpha: np.ndarray,
+    found: np.ndarray,
 ) -> Profile:
     ends = [request.place[:2], request.place[2:]] if request.kind == "slice" else [request.place]
     name = " to ".join(f"({x:.3g}, {y:.3g})" for x, y in ends)
+    told = joined(whose(objective.problem, plane.settings), objective.settings)
     return Profile(
         alpha=alpha, metrics=objective.names, values=found[0][None].copy(),
         standard_error=found[1][None].copy(), names=(name,), label="share of the way",
-        settings=joined(plane.settings, objective.settings, {"asked": request.kind}),
+        settings=joined(told, {"asked": request.kind}),
         provenance=provenance(),
     )  # fmt: skip

@@ -20,6 +20,7 @@ from landscape.base.settings import devices, joined
 from landscape.objective.evaluation import Evaluation, spread_over
 from landscape.objective.objective import Objective
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import check_shard, in_units, key_of
 from landscape.results.affine import Plane
@@ -73,7 +74,8 @@ def loss_surface(
             without one `merge_surfaces` does. With a tolerance, `resume` from the merged shards
             measures what their points leave open.
         buffers: Recorded buffers to measure with, such as ``trajectory.buffers(index)``: the
-            batch-norm statistics of that state; default: the model's own.
+            batch-norm statistics of that state; default: the model's own, which a warning says
+            where they are of none of the runs that the plane was made from.
         tolerance: Accept an error of this share of the surface's range (5 to 95 % of its values;
             above it, of the height above the median), for example 0.01, and save what it allows:
             points are interpolated and samples left out. Compared with all samples at random
@@ -115,6 +117,7 @@ def loss_surface(
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
     plane = plane or random_plane(objective, seed=seed)
     plane.check_filters(objective.layout)
+    warn_if_foreign(objective.problem, plane.settings, buffers)
     box = box_of(plane, extent, paths, margin)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1).reshape(-1, 2)
@@ -201,7 +204,9 @@ def unmeasured(
         labels=plane.labels,
         explained=plane.explained,
         explained_null=plane.explained_null,
-        settings=joined(plane.settings, objective.settings, recorded),
+        settings=joined(
+            whose(objective.problem, plane.settings, buffers), objective.settings, recorded
+        ),
         provenance=provenance(plane_hash=plane.digest),
     )
 

@@ -28,6 +28,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 """What asking for a lock says where there are none, as on some network file systems."""
 _SMALL = 1 << 24  # bytes of which nobody minds whether they are stored
+_AHEAD = (
+    2  # times larger than its file is what a recording may say it is, which grows in large steps
+)
 _TIGHTEST = 1100  # times smaller than what was compressed: more than deflate can
 
 
@@ -97,11 +100,14 @@ def damage_told(path: str | os.PathLike[str]) -> Iterator[None]:
 def check_stored(data: h5py.Dataset) -> None:
     """Refuse a data set that says it is much larger than what is stored of it.
 
-    Reading it would take memory that no file was large enough to fill.
+    Reading it would take memory that no file was large enough to fill. What is stored is only
+    counted where the file is not that large: to count it, HDF5 goes through all pieces of the data.
     """
     shape = data.shape
     announced = data.dtype.itemsize * math.prod(shape or ())
-    if announced > max(_SMALL, _TIGHTEST * data.id.get_storage_size()):
+    if announced <= max(_SMALL, _AHEAD * data.file.id.get_filesize()):
+        return
+    if announced > _TIGHTEST * data.id.get_storage_size():
         raise SchemaError(
             f"{data.file.filename}: {data.name} is said to have the shape {shape}, and "
             f"{data.id.get_storage_size()} bytes of it are stored; the file is damaged."

@@ -129,7 +129,8 @@ def canonical(value: Any) -> str:
 
 def _compared(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Without the device, and with a user's words where files of the first versions have them."""
-    found = {name: value for name, value in settings.items() if name not in ("device", USER)}
+    apart = ("device", "statistics", USER)  # `fixed_hash` tells statistics apart
+    found = {name: value for name, value in settings.items() if name not in apart}
     for name, value in (settings.get(USER) or {}).items():
         found[f"{USER}.{name}" if name in found else name] = value
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ class Vector(np.ndarray):
         array: Shape (..., P).
         layout: The layout of the last axis; None gives an array without one.
 
+    Attributes:
+        recorded: Tells by what the statistics are known that belong to this point; None for what is
+            no recorded state, or model's, as it is.
+
     >>> import json
     >>> layout = Layout.from_json(json.dumps([
     ...     {"name": "w", "shape": [2], "offset": 0, "kind": "weight", "filter_axis": 0},
@@ -30,6 +35,7 @@ class Vector(np.ndarray):
     """
 
     layout: Layout | None
+    recorded: Callable[[], dict[str, Any] | None] | None
 
     def __new__(cls, array: np.ndarray, layout: Layout | None) -> Vector:
         """See the class."""
@@ -42,6 +48,7 @@ class Vector(np.ndarray):
         layout = getattr(source, "layout", None)
         fits = layout is not None and self.ndim and self.shape[-1] == layout.size
         self.layout = layout if fits else None
+        self.recorded = None
 
     def __reduce__(self) -> Any:
         """The layout travels to other processes."""
@@ -85,7 +92,24 @@ class Vector(np.ndarray):
 
 def layout_of(array: Any) -> Layout | None:
     """The layout of an array that knows it."""
-    return getattr(array, "layout", None)
+    layout = getattr(array, "layout", None)
+    return layout if isinstance(layout, Layout) else None  # a tensor's is another thing
+
+
+def flat_vector(given: Any) -> np.ndarray:
+    """A network's flat vector as an array; tensors are taken, too.
+
+    Raises:
+        ValueError: If it is a run, a model or the like; it says what to give instead.
+    """
+    if hasattr(given, "detach"):
+        given = given.detach().cpu().numpy()
+    if isinstance(given, np.ndarray):
+        return given
+    own = "its last state, run.final"
+    if not hasattr(given, "final"):
+        own = "flat weights, such as Objective(model, ...).parameters()"
+    raise ValueError(f"Got a {type(given).__name__} as a network; give {own}.")
 
 
 def _plain(value: Any) -> Any:

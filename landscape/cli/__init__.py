@@ -20,6 +20,7 @@ from landscape.base.suggest import did_you_mean
 HELP = {  # module: name and a short help of each of its commands
     "record": {"record": "Train a task and record the parameters after every step."},
     "surface": {"surface": "Measure the loss on a plane, and project the runs on it."},
+    "refine": {"refine": "Measure a region, a slice or a point of a plane, coarse first."},
     "measure": {
         "line": "Measure the loss on straight lines: does it fall, how high is its barrier.",
         "walk": "Measure the loss between consecutive recorded states (Xing et al. 2018).",

@@ -187,6 +187,7 @@ def _along(
     batch: int | None, seed: int, units: str | None, engine: object,
 ) -> None:  # fmt: skip
     from landscape.analysis.curvature.path import curvature_path
+    from landscape.results.curvature_path import CurvaturePath
 
     key = inputs.run_key(run)
     states = len(range(0, int(run.steps[-1]) + 1, every))
@@ -194,6 +195,7 @@ def _along(
     try:
         found = curvature_path(
             objective, run, every=every, top=top, tolerance=tolerance, batch_size=batch, seed=seed,
+            resume=CurvaturePath.find(path, f"curvature/{key}"),
             units=units, engine=engine,  # pyright: ignore[reportArgumentType]
         )  # fmt: skip
     except Interrupted as stop:

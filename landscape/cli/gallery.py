@@ -14,6 +14,9 @@ def gallery(
     folder: Annotated[Path, typer.Argument(help="Where recorded runs and results are.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the site.")] = Path("site"),
     title: Annotated[str | None, typer.Option(help="Headline of the index.")] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open the index in a browser when it is written.")
+    ] = False,
 ) -> None:
     """Write a site about all runs and results in a folder: an index, and a page for each.
 
@@ -28,6 +31,10 @@ def gallery(
     index = write(folder, out, title=title)
     pages = sum(1 for _ in out.rglob("*.html")) - 1
     typer.echo(f"{index}: {pages} page{'s' if pages != 1 else ''}; open it in a browser")
+    if open_:
+        import webbrowser
+
+        webbrowser.open(index.absolute().as_uri())
 
 
 COMMANDS = {"gallery": gallery}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -34,7 +34,8 @@ class Training:
         typer.Option("--lr", "--learning-rate", help="Learning rate; default: the optimizer's."),
     ] = None
     schedule: Annotated[
-        str, typer.Option(help="Learning-rate schedule; see `landscape list schedules`.")
+        Literal["constant", "warmup", "cosine", "trapezoid", "step", "range", "one-cycle"],
+        typer.Option(help="Learning-rate schedule.", case_sensitive=False),
     ] = "constant"
     schedule_option: Settings = None
     steps: Annotated[int, typer.Option("--steps", help="Optimizer steps.")] = 400
@@ -46,7 +47,8 @@ class Training:
         int | None, typer.Option(help="Scale --lr linearly from this batch size.")
     ] = None
     average: Annotated[
-        str | None, typer.Option(help="swa or ema: also record a running average.")
+        Literal["swa", "ema"] | None,
+        typer.Option(help="Also record a running average.", case_sensitive=False),
     ] = None
     average_option: Settings = None
     gradient_histogram: Annotated[
@@ -117,8 +119,6 @@ def record(
         )
     optimizer = (optimizer or "adam").lower() if task and not (again or resume) else optimizer
     _check(task, optimizer, out, resume or again, overwrite)
-    from landscape.cli.options.device import chosen_device
-    from landscape.training.loop import record_run
     from landscape.training.run import Run
 
     if resume is not None:
@@ -130,6 +130,10 @@ def record(
         out = out or again.with_name(f"{again.stem}-again.h5")
     else:
         run = training.run(str(task), str(optimizer))
+    run.checked_lr()
+    from landscape.cli.options.device import chosen_device
+    from landscape.training.loop import record_run
+
     run = run.resolved()
     path = out or Path("data") / f"{run.optimizer}.h5"
     record_run(

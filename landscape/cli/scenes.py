@@ -56,8 +56,10 @@ def render(
     name, chosen, paths = _chosen(file, surface)
     from matplotlib.figure import Figure
 
+    from landscape.plots.caption import conditions
     from landscape.plots.render import render_surface
     from landscape.plots.save import save_figure
+    from landscape.plots.surface import measured_with
 
     figure = Figure(figsize=(pixels / 200, 0.7 * pixels / 200), dpi=200)
     render_surface(
@@ -67,6 +69,7 @@ def render(
     save_figure(figure, out, results={name: chosen, **paths}, title=name, transparent=True)
     shown = metric or chosen.metrics[0]
     typer.echo(f"{out}: {name}, {shown} as a relief, with {len(paths)} paths dropped on it")
+    typer.echo(f"  {conditions(measured_with(chosen, list(paths.values())))}")
 
 
 def mesh(

@@ -42,6 +42,10 @@ class Place:
         ),
     ] = None
     resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51"
+    coarse_first: Annotated[
+        bool,
+        typer.Option("--coarse-first", help="Save every fourth point first, then every second."),
+    ] = False
     extent: Annotated[
         str | None,
         typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
@@ -118,6 +122,8 @@ def surface(
     box = None if place.extent is None else _extent(place.extent)
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
+    if place.coarse_first:
+        _check_coarse_first(size, accuracy, workers, curvature)
     out = _check_alone(runs, checkpoint, measuring, place.plane, out)
     trajectories = inputs.open_runs(runs or [])
     path = inputs.results_path(trajectories, out)
@@ -136,6 +142,9 @@ def surface(
     }  # fmt: skip
     if curvature:
         map_curvature(objective, plane, path, kind, **given)
+        return
+    if place.coarse_first:
+        _measure_coarse_first(objective, plane, trajectories, path, kind, box, size, every)
         return
     if accuracy.tolerance is None and accuracy.budget is None:
         propose_tolerance(objective, plane, size)
@@ -162,6 +171,24 @@ def surface(
 
 
 COMMANDS = {"surface": surface}
+
+
+def _check_coarse_first(
+    size: tuple[int, int], accuracy: Accuracy, workers: SurfaceWorkers, curvature: bool
+) -> None:
+    """Refuse what is measured whole, or by others.
+
+    Raises:
+        ValueError: If it is asked for.
+    """
+    if size[0] != size[1]:
+        raise ValueError("--coarse-first takes as many points along both axes.")
+    whole = accuracy != Accuracy() or curvature
+    if whole or workers != SurfaceWorkers():
+        raise ValueError(
+            "--coarse-first measures all points in this process: it goes without --tolerance, "
+            "--budget, --curvature, --units, --shard and several workers."
+        )
 
 
 def _check_alone(
@@ -230,6 +257,29 @@ def _measured(
             f"are in {path}; the same command measures the rest."
         )
         raise typer.Exit(130) from None
+
+
+def _measure_coarse_first(
+    objective: Objective, plane: Plane, runs: Sequence[Trajectory], path: Path, kind: str,
+    box: Any, size: tuple[int, int], every: int,
+) -> None:  # fmt: skip
+    """The surface in three stages, each of which is saved; the paths with the first one."""
+    from landscape.analysis.motion.projection import project
+    from landscape.analysis.on_demand import Request, measured_on_demand
+    from landscape.analysis.planes.extent import box_of
+
+    boxed = kind == "random" and box == "trajectory"
+    paths = [project(run, plane) for run in runs] if boxed else []
+    request = Request("surface", box_of(plane, box, paths, 0.15), size[0])
+    for stage, measured in enumerate(measured_on_demand(objective, plane, request)):
+        with Writing(path) as file:
+            file.add(plane, f"plane/{kind}")
+            file.add(measured, f"surface/{kind}")
+            for run in runs if stage == 0 else ():
+                _add_path(file, run, plane, kind, objective=objective, every=every)
+        up, across = measured.loss.shape
+        typer.echo(f"{path}: surface/{kind}, {across}x{up} points")
+    typer.echo(f"next: landscape explore {path} --open")
 
 
 def _whole(measured: Surface) -> bool:

@@ -43,7 +43,8 @@ def watch(
     """
     from landscape.explorer.build import page_text
     from landscape.live.hub import Hub
-    from landscape.live.measuring import Measuring, Wish
+    from landscape.live.jobs import Wish
+    from landscape.live.measuring import Measuring
     from landscape.live.server import LiveServer
 
     for place in places:
@@ -51,20 +52,18 @@ def watch(
             raise FileNotFoundError(f"{place}: no such folder, and no name of a run (.h5).")
         if place.name.endswith(".results.h5"):
             raise ValueError(f"{place} holds results, which do not grow: landscape explore {place}")
-    if hasattr(os, "nice"):
-        os.nice(19)  # the training comes first
     hub = Hub(places)
-    wishes = [Wish.of(text) for text in measure or ()]
     more = [] if task is None else ["--task", task]
-    measuring = Measuring(hub, wishes, more) if wishes or task else None
+    measuring = Measuring(hub, [Wish.of(text) for text in measure or ()], more)
     try:
         server = LiveServer(hub, page_text("landscape", entry="live"), port=port,
                             hosts=allow_host or (), measuring=measuring)  # fmt: skip
     except OSError as error:
         raise OSError(f"port {port} cannot be used ({error.strerror}); choose another.") from error
+    if hasattr(os, "nice"):
+        os.nice(19)  # the training comes first
     threading.Thread(target=hub.run, daemon=True).start()
-    if measuring is not None:
-        threading.Thread(target=measuring.run, daemon=True).start()
+    threading.Thread(target=measuring.run, daemon=True).start()
     typer.echo(f"watching {', '.join(map(str, places))}; Ctrl-C ends it\n  {server.address}")
     if "SSH_CONNECTION" in os.environ or not os.environ.get("DISPLAY", os.name == "nt"):
         typer.echo(
@@ -79,8 +78,7 @@ def watch(
         server.serve_forever()
     except KeyboardInterrupt:
         hub.end()
-        if measuring is not None:
-            measuring.end()
+        measuring.end()
         server.server_close()
 
 

@@ -187,6 +187,7 @@ def _on_plane(surface: Surface, runs: Mapping[str, Sequence[Any]]) -> list[tuple
 
 
 def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
+    asked = "asked" in profile.settings  # a slice of a plane, whose kind says nothing of it
     return {
         "alpha": packed(profile.alpha),
         "label": profile.label,
@@ -194,7 +195,7 @@ def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
         "names": list(profile.names),
         "runs": [names.index(name) if name in names else None for name in profile.names],
         "loss": packed(profile.loss),
-        "kind": str(profile.settings.get("kind", "")),
+        "kind": profile.names[0] if asked else str(profile.settings.get("kind", "")),
     }
 
 

@@ -12,8 +12,8 @@ from matplotlib.colors import to_hex, to_rgb
 from landscape.plots.style import Look, look, rank
 
 HUES = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#882255", "#56B4E9", "#117733",
-    "#8C564B", "#332288",
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#8C564B", "#56B4E9", "#117733",
+    "#332288", "#882255",
 )  # fmt: skip
 """Colours of runs that have none of their own, in this order."""
 

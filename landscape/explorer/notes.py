@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from landscape.base.result import Result
+from landscape.base.statistics import said_of
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 
@@ -23,7 +24,7 @@ def notes_on(surface: Surface, paths: Sequence[tuple[str, Projection]] = ()) -> 
             ("Off the plane", _OFF_PLANE),
             ("Data", _data(settings)),
             ("Other data", _other_data(settings, paths)),
-            ("Batch norm", _BATCH_NORM.get(str(settings.get("batch_norm")), "")),
+            ("Batch norm", _batch_norm(settings, [path.settings for _, path in paths])),
             ("Precision", str(settings.get("precision", ""))),
             ("Device", str(settings.get("device", ""))),
             ("Error", _accuracy(surface)),
@@ -77,6 +78,13 @@ _BATCH_NORM = {
     "recalibrated": "Running statistics are estimated again at every point.",
     "batch": "Every batch is normalized by its own statistics.",
 }
+
+
+def _batch_norm(settings: dict[str, Any], paths: Sequence[dict[str, Any]]) -> str:
+    whose = said_of(settings, paths)
+    if whose:
+        return f"Running statistics are everywhere those of {whose}."
+    return _BATCH_NORM.get(str(settings.get("batch_norm")), "")
 
 
 def _plane(settings: dict[str, Any]) -> str:

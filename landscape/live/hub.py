@@ -45,6 +45,7 @@ class Hub:
         self._folders = [place for place in places if place.is_dir()]
         self.followers = [Follower(place) for place in places if not place.is_dir()]
         self.changed: threading.Condition = threading.Condition()
+        self._walking = threading.Lock()
         self._watchers, self._looked = 0, -np.inf
         self._measured = Measured()
         self.measuring = ""
@@ -55,26 +56,44 @@ class Hub:
         self._ended = False
 
     def refresh(self) -> bool:
-        """Look at all runs; whether anything changed."""
+        """Look at the numbers of all runs; whether anything changed."""
         with self.changed:
             found = self._find_new()
             changed = [follower.poll() for follower in self.followers]
-            moved = [f.way.poll() for f in self.followers if f.way is not None]
-            if any(moved):
-                self._ways = (self._ways[0] + 1, self._drawn_ways())
-            found = found or any(changed) or any(moved) or self._shape != self.shape
+            found = found or any(changed) or self._shape != self.shape
             self._shape = self.shape
             if found:
                 self.changed.notify_all()
         return found
 
+    def refresh_ways(self) -> None:
+        """Look at their states, which takes longer; the numbers do not wait for it."""
+        with self._walking:
+            ways = [follower.way for follower in self.followers if follower.way is not None]
+            moved = [way.poll() for way in ways]
+            if not any(moved):
+                return
+            drawn = self._drawn_ways()
+        with self.changed:
+            self._ways = (self._ways[0] + 1, drawn)
+            self.changed.notify_all()
+
     def run(self) -> None:
         """Follow until `end`; rest while nobody looks."""
+        walks = threading.Thread(target=self._run_ways, daemon=True)
+        walks.start()
         while not self._ended:
             if self._watchers:
                 self.refresh()
             if not any(follower.behind for follower in self.followers):
                 time.sleep(POLL_SECONDS)
+        walks.join()
+
+    def _run_ways(self) -> None:
+        while not self._ended:
+            if self._watchers:
+                self.refresh_ways()
+            time.sleep(POLL_SECONDS)
 
     def named(self, name: str) -> Follower:
         """The run that the page calls so.
@@ -86,6 +105,14 @@ class Hub:
         if name not in found:
             raise ValueError(f"There is no run {name[:80]!r}; watched: {', '.join(found)}.")
         return found[name]
+
+    def surface_on(self, plane: str) -> tuple[Follower, str]:
+        """The run and the name of a surface that was measured on the plane of this fingerprint.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        return self._measured.surface_on(self.followers, plane)
 
     def say(self, measuring: str) -> None:
         """Say what is being measured at the moment; nothing when it is over."""
@@ -177,9 +204,9 @@ class Hub:
     def _drawn_ways(self) -> list[dict[str, Any]]:
         """Every kind of way in the plane of its own in which it moves most."""
         kinds: dict[tuple[Any, ...], list[tuple[int, Way]]] = {}
-        for index, follower in enumerate(self.followers):
-            if follower.way is not None and len(follower.way.steps) > 2:
-                kinds.setdefault(follower.way.kind, []).append((index, follower.way))
+        for index, way in enumerate([follower.way for follower in self.followers]):
+            if way is not None and len(way.steps) > 2:
+                kinds.setdefault(way.kind, []).append((index, way))
         drawn, names = [], _distinct(self.followers)
         for kind, found in kinds.items():
             plane, share = plane_of([way for _, way in found], self._planes.get(kind))

@@ -15,6 +15,7 @@ from landscape.explorer.content import page_content
 from landscape.live.follower import Follower
 from landscape.results.path import PathMetrics
 from landscape.results.registry import load_results
+from landscape.results.surface import Surface
 
 
 class Measured:
@@ -40,7 +41,9 @@ class Measured:
         }
         for follower, name in zip(followers, names, strict=True):
             found = self._results(results_of(follower.path))
-            sources[follower.path.stem] = {
+            stem = follower.path.stem
+            alone = [f.path.stem for f in followers].count(stem) == 1
+            sources[stem if alone else str(follower.path.with_suffix(""))] = {
                 key: _named(result, follower.name, name)
                 for key, result in found.items()
                 if not isinstance(result, PathMetrics) and not key.startswith("unfinished/")
@@ -53,6 +56,19 @@ class Measured:
             run["path"] = None
         content["sources"] = [s for s in content["sources"] if s["kind"] != "PathMetrics"]
         return content
+
+    def surface_on(self, followers: Sequence[Follower], plane: str) -> tuple[Follower, str]:
+        """The run and the name of a surface that was measured on the plane of this fingerprint.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        for follower in followers:
+            for key, result in self._results(results_of(follower.path)).items():
+                known = isinstance(result, Surface) and result.provenance.get("plane_hash") == plane
+                if known and plane and not key.startswith("unfinished/"):
+                    return follower, key
+        raise ValueError("No surface is on this plane any more; ask again on one that is shown.")
 
     def _results(self, path: Path) -> dict[str, Result]:
         changed = _changed(path)

@@ -6,72 +6,18 @@ The training is never asked for anything: what is measured is the last state in 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from landscape.live.follower import Follower
 from landscape.live.hub import Hub
+from landscape.live.jobs import PICKED, Job, Wish
 
-_EVERY = re.compile(r"\s*(\w+)\s+every\s+(\d+)\s+steps?\s*", re.IGNORECASE)
-_COARSE_TO_FINE = ("9", "17", "33")  # points along each axis of a surface
-_STATES = 100  # of a path on a surface
 _LOOK_SECONDS = 0.3
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is to be measured again and again.
-
-    Attributes:
-        what: ``surface``, ``walk`` or ``sharpness``.
-        every: After how many steps again.
-    """
-
-    what: str
-    every: int
-
-    @classmethod
-    def of(cls, text: str) -> Wish:
-        """A wish in words.
-
-        Raises:
-            ValueError: If it is none.
-
-        >>> Wish.of("surface every 500 steps")
-        Wish(what='surface', every=500)
-        """
-        found = _EVERY.fullmatch(text)
-        what = found[1].lower() if found else ""
-        if found is None or what not in WHAT or int(found[2]) < 1:
-            raise ValueError(
-                f"--measure takes '{'|'.join(WHAT)} every N steps', such as 'surface every 500 "
-                f"steps'; not {text!r}."
-            )
-        return cls(what, int(found[2]))
-
-
-def _surface(run: Path, states: int) -> list[list[str]]:
-    every = str(max(1, states // _STATES))
-    return [
-        ["surface", str(run), "--resolution", points, "--every", every]
-        for points in _COARSE_TO_FINE
-    ]
-
-
-def _walk(run: Path, states: int) -> list[list[str]]:
-    return [["walk", str(run), "--window", "last"]]
-
-
-def _sharpness(run: Path, states: int) -> list[list[str]]:
-    return [["curvature", str(run), "--at", "last", "--top", "1", "--bottom", "0"]]
-
-
-WHAT = {"surface": _surface, "walk": _walk, "sharpness": _sharpness}
 
 
 class Measuring:
@@ -88,23 +34,25 @@ class Measuring:
 
     def __init__(self, hub: Hub, wishes: Sequence[Wish], more: Sequence[str] = ()) -> None:
         self._hub, self._wishes, self._more = hub, wishes, list(more)
-        hub.measures = list(WHAT)
+        hub.measures = list(PICKED)
         self._due: dict[tuple[Path, str], int] = {}  # of a run: the last multiple that was taken
-        self._asked: list[tuple[Follower, str]] = []
+        self._turns: dict[tuple[Path, str], int] = {}  # in which order they had their turn
+        self._asked: list[Job] = []
         self._wake, self._lock = threading.Event(), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
-        self.failure = ""
+        self.failure = self._answer = ""
 
     def run(self) -> None:
         """Measure until `end`."""
         while not self._ended:
-            self._hub.refresh()
-            if (found := self._next()) is None:
+            if self._wishes:  # else nothing is looked at unless somebody looks
+                self._hub.refresh()
+            if (job := self._next()) is None:
                 self._wake.wait(_LOOK_SECONDS)
                 self._wake.clear()
             else:
-                self._measure(*found)
+                self._measure(job)
 
     def ask(self, follower: Follower, what: str) -> None:
         """Measure this now; what is being measured is given up.
@@ -112,12 +60,23 @@ class Measuring:
         Raises:
             ValueError: If it cannot be measured.
         """
-        if what not in WHAT:
-            raise ValueError(f"what must be one of {', '.join(WHAT)}; not {what[:40]!r}.")
-        with self._lock:
-            self._asked = [(follower, what)]
-            self._stop()
-        self._wake.set()
+        if what not in PICKED:
+            raise ValueError(f"what must be one of {', '.join(PICKED)}; not {what[:40]!r}.")
+        every = [wish.every for wish in self._wishes if wish.what == what]
+        self._begin(Job.of(follower, what, *every[:1]))
+
+    def ask_at(self, surface: tuple[Follower, str], kind: str, place: Sequence[float]) -> None:
+        """Measure a ``surface`` (a region), a ``slice`` or a ``point`` of a surface's plane, now.
+
+        Args:
+            surface: The run, and the name of its surface in its file of results.
+            kind: Which of the three.
+            place: (α_min, α_max, β_min, β_max); (α, β) of both ends; or (α, β).
+
+        Raises:
+            ValueError: If it is no such place.
+        """
+        self._begin(Job.at(*surface, kind, place))
 
     def give_up(self) -> None:
         """End what is being measured, and forget what was asked for."""
@@ -131,55 +90,87 @@ class Measuring:
         self.give_up()
         self._wake.set()
 
-    def _next(self) -> tuple[Follower, str] | None:
+    def _begin(self, job: Job) -> None:
+        with self._lock:
+            self._asked = [job]
+            self._stop()
+        self._wake.set()
+
+    def _next(self) -> Job | None:
         with self._lock:
             if self._asked:
                 return self._asked.pop()
-        for wish in self._wishes:
-            for follower in self._hub.followers:
-                key, due = (follower.path, wish.what), follower.step // wish.every
-                if follower.phase in ("recording", "finished") and due > self._due.get(key, 0):
-                    self._due[key] = due
-                    return follower, wish.what
-        return None
+        due = [
+            (self._turns.get((follower.path, wish.what), 0), number, wish, follower)
+            for number, wish in enumerate(self._wishes)
+            for follower in self._hub.followers
+            if follower.phase in ("recording", "finished") and self._is_due(wish, follower)
+        ]
+        if not due:
+            return None
+        _, _, wish, follower = min(due, key=lambda found: found[:2])  # who has waited longest
+        key = (follower.path, wish.what)
+        self._due[key] = follower.step // wish.every
+        self._turns[key] = 1 + max(self._turns.values(), default=0)
+        return Job.of(follower, wish.what, wish.every)
 
-    def _measure(self, follower: Follower, what: str) -> None:
-        step, self.failure = follower.step, ""
-        for stage, arguments in enumerate(WHAT[what](follower.path, follower.states), start=1):
-            self._hub.refresh()
-            if stage > 1 and self._is_outdated(follower, what):
-                break
-            self._hub.say(f"measuring: {what} of {follower.name} at step {step:,}, stage {stage}")
-            if not self._ran([*arguments, *self._more]):
-                break
-        self._hub.say(self.failure)
+    def _is_due(self, wish: Wish, follower: Follower) -> bool:
+        taken = self._due.get((follower.path, wish.what), 0)
+        return follower.step // wish.every > taken
 
-    def _is_outdated(self, follower: Follower, what: str) -> bool:
-        taken = self._due.get((follower.path, what), 0)
-        newer = [w for w in self._wishes if w.what == what and follower.step // w.every > taken]
-        return bool(newer) or bool(self._asked)
+    def _measure(self, job: Job) -> None:
+        self.failure, step = "", job.follower.step
+        if job.answers:
+            self._answer = ""
+        where = f"{job.what} of {job.follower.name} at step {step:,}"
+        self._say(f"measuring: {where}")
+        stages = 0
+        for line in self._lines([*job.command, *self._more]):
+            self._answer: str = line if job.answers else self._answer
+            if line.endswith(" points"):  # a stage was saved
+                stages += 1
+                self._say(f"measuring: {where}, stage {stages} is there")
+                self._hub.refresh()
+                if self._is_outdated(job):
+                    self._stop_now()
+        self._say(self.failure)
 
-    def _ran(self, arguments: Sequence[str]) -> bool:
-        """Run a command of this package; whether it did its work."""
+    def _say(self, text: str) -> None:
+        """Say what is being measured, after the last answer, which stays."""
+        self._hub.say(" · ".join(filter(None, (self._answer, text))))
+
+    def _is_outdated(self, job: Job) -> bool:
+        wishes = [wish for wish in self._wishes if wish.what == job.what]
+        return any(self._is_due(wish, job.follower) for wish in wishes)
+
+    def _lines(self, arguments: Sequence[str]) -> Iterator[str]:
+        """Run a command of this package; the lines that it prints, as they come."""
+        with tempfile.TemporaryFile("w+") as said:
+            with self._lock:
+                if self._ended or self._asked:
+                    return
+                self._process = process = subprocess.Popen(
+                    [sys.executable, "-m", "landscape", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    text=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                    preexec_fn=_lowest if os.name == "posix" else None,
+                )
+            with process:
+                for line in process.stdout or ():
+                    yield line.strip()
+            with self._lock:
+                given_up, self._process = self._process is None, None
+            if process.returncode and not given_up:
+                said.seek(0)
+                lines = said.read().strip().splitlines() or [f"exit code {process.returncode}"]
+                self.failure: str = f"not measured: {lines[-1][:300]}"
+
+    def _stop_now(self) -> None:
         with self._lock:
-            if self._ended or self._asked:
-                return False
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "landscape", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-                preexec_fn=_lowest if os.name == "posix" else None,
-            )
-        _, said = process.communicate()
-        with self._lock:
-            given_up, self._process = self._process is None, None
-        if process.returncode and not given_up:
-            lines = said.strip().splitlines() or [f"exit code {process.returncode}"]
-            self.failure: str = f"not measured: {lines[-1][:300]}"
-        return process.returncode == 0
+            self._stop()
 
     def _stop(self) -> None:
         if self._process is not None:

@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path != "measure":
             self._refuse(HTTPStatus.NOT_FOUND, "only measure is posted")
         elif self.server.measuring is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "start landscape watch with --measure to measure")
+            self._refuse(HTTPStatus.NOT_FOUND, "nothing is measured here")
         elif (site := self.headers.get("Sec-Fetch-Site", "same-origin")) != "same-origin":
             self._refuse(HTTPStatus.FORBIDDEN, f"a page of another site ({site[:20]}) asks")
         else:
@@ -141,6 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if query.get("what") == "nothing":
                 measuring.give_up()
+            elif "place" in query:
+                surface = self.server.hub.surface_on(query.get("plane", ""))
+                measuring.ask_at(surface, query.get("what", ""), _numbers(query["place"]))
             else:
                 follower = self.server.hub.named(query.get("run", ""))
                 measuring.ask(follower, query.get("what", ""))
@@ -202,6 +205,15 @@ class _Handler(BaseHTTPRequestHandler):
         if length is not None:
             self.send_header("Content-Length", str(length))
         self.end_headers()
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text[:200].split(",")]
+    except ValueError:
+        raise ValueError(
+            f"place must be numbers, separated by commas; not {text[:80]!r}."
+        ) from None
 
 
 def _whole(query: dict[str, str], name: str) -> int:

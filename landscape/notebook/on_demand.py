@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from landscape.analysis.on_demand import Request, measured_on_demand
+from landscape.analysis.planes.extent import box_of
 from landscape.analysis.planes.random import random_plane
 from landscape.base.distribution import install
 from landscape.base.result import Result
@@ -22,16 +23,23 @@ from landscape.recording.recorder import recorder_of
 from landscape.results.affine import Plane
 from landscape.results.profile import Profile
 from landscape.results.recorded import named_results
+from landscape.results.seeded import SeededPlane
 from landscape.results.surface import Surface
 
 try:
     import anywidget
     import traitlets
-except ImportError as error:
-    raise ImportError(f"ls.OnDemand needs anywidget ({error}): {install('notebook')}") from error
+except ImportError as _error:
+    raise ImportError(f"ls.OnDemand needs anywidget ({_error}): {install('notebook')}") from _error
+
+_Widget: Any = anywidget.AnyWidget  # what it inherits has no types
+
+AnyPlane = Plane | SeededPlane
+_NEW = "another random plane"
+_ROOM = 0.15  # around runs, as a share of the box that they fill
 
 
-class OnDemand(anywidget.AnyWidget):
+class OnDemand(_Widget):
     """The explorer page in a notebook, on which one asks for more: a region, a slice, a point.
 
     The kernel measures what was asked for, coarse first, in a thread of its own; the newest request
@@ -42,14 +50,18 @@ class OnDemand(anywidget.AnyWidget):
 
     Args:
         objective: What to measure.
-        plane: Where; default: two random directions around the model as it is.
+        plane: Where, or several planes by name, of which one is picked on the page, beside those
+            that `results` hold; default: two random directions around the model as it is. Another
+            random plane can always be picked.
         results: What else the page shows, as for `explore`: paths on the plane, metrics.
-        extent: The first region, (α_min, α_max, β_min, β_max), or r for [-r, r]². Left out where
-            `results` hold a surface of the plane.
+        extent: The first region of a plane, (α_min, α_max, β_min, β_max), or r for [-r, r]²;
+            default: 1, of a plane that was made from runs the box around them. Not measured where
+            `results` hold a surface.
         resolution: Points along each axis of what is asked for.
 
     Attributes:
         measured: What was measured so far, by name: ``surface/asked-1``, ``slice/asked-2``, …
+        planes: The planes that can be picked, by name.
         busy: Whether something is being measured.
 
     Raises:
@@ -69,27 +81,28 @@ class OnDemand(anywidget.AnyWidget):
     """
 
     _esm = files("landscape.notebook").joinpath("widget.js").read_text("utf-8")
-    page = traitlets.Unicode().tag(sync=True)
-    content = traitlets.Unicode().tag(sync=True)
+    page: Any = traitlets.Unicode().tag(sync=True)
+    content: Any = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
         objective: Objective,
-        plane: Plane | None = None,
+        plane: AnyPlane | Mapping[str, AnyPlane] | None = None,
         *,
         results: Any = None,
-        extent: float | Sequence[float] = 1.0,
+        extent: float | tuple[float, float, float, float] | None = None,
         resolution: int = 25,
     ) -> None:
-        self._objective = objective
-        self._plane = plane or random_plane(objective)
-        self._resolution = resolution
+        self._objective, self._extent, self._resolution = objective, extent, resolution
+        several = plane if isinstance(plane, Mapping) else {} if plane is None else {"plane": plane}
         self._given = {} if results is None else dict(named_results(results))
+        held = {n: r for n, r in self._given.items() if isinstance(r, Plane | SeededPlane)}
+        self.planes: dict[str, AnyPlane] = {**several, **held} or {"plane": random_plane(objective)}
+        self._plane = next(iter(self.planes.values()))
         self.measured: dict[str, Result] = {}
         self._newest = 0
         self._turn, self._workers = threading.Lock(), []
-        flat = (-extent, extent) * 2 if isinstance(extent, int | float) else tuple(extent)
-        first = Request("surface", tuple(float(v) for v in flat), resolution)
+        first = self._first(self._plane)
         new = not any(isinstance(result, Surface) for result in self._given.values())
         if new:  # the coarse stage at once, the others while it is looked at
             coarse = next(measured_on_demand(objective, self._plane, first))
@@ -98,27 +111,75 @@ class OnDemand(anywidget.AnyWidget):
         super().__init__(page=page, content=self._packed())
         self.on_msg(self._asked)
         if new:
-            self._begin(first, name="surface/asked-0")
+            self._begin(first, self._plane, name="surface/asked-0")
 
     @property
     def busy(self) -> bool:
         """Whether something is being measured."""
         return any(worker.is_alive() for worker in self._workers)
 
-    def ask(self, kind: str, place: Sequence[float], resolution: int | None = None) -> None:
+    def ask(
+        self,
+        kind: str,
+        place: Sequence[float],
+        resolution: int | None = None,
+        *,
+        plane: str | None = None,
+    ) -> None:
         """Ask for something as the page does; what is being measured is given up.
+
+        Args:
+            kind: ``surface`` (a region), ``slice`` or ``point``.
+            place: Its coordinates, see `landscape.analysis.on_demand.Request`.
+            resolution: Points along an axis; default: that of the widget.
+            plane: Its name, or its fingerprint; default: the plane that was shown first.
 
         Raises:
             ValueError: If it is no request, or the model is being recorded in this process.
         """
         asked = {"kind": kind, "place": place, "resolution": resolution or self._resolution}
-        request = Request.of(asked)
+        request, chosen = Request.of(asked), self._plane if plane is None else self._named(plane)
+        self._check_not_recorded()
+        self._begin(request, chosen)
+
+    def show_plane(self, plane: str) -> None:
+        """Measure the first region of another plane; what is being measured is given up.
+
+        Args:
+            plane: One of `planes`, or ``another random plane``, which then is among them.
+
+        Raises:
+            ValueError: If there is none, or the model is being recorded in this process.
+        """
+        self._check_not_recorded()
+        if plane == _NEW:
+            known = sum(name.startswith("random plane") for name in self.planes)
+            plane = f"random plane {known + 1}"
+            self.planes[plane] = random_plane(self._objective, seed=known + 1)
+        chosen = self._named(plane)
+        self._begin(self._first(chosen), chosen)
+
+    def _named(self, plane: str) -> AnyPlane:
+        for name, one in self.planes.items():
+            if plane in (name, one.digest):
+                return one
+        raise ValueError(
+            f"The widget knows no plane {plane[:80]!r}, only {', '.join(self.planes)}: give it "
+            "plane={name: plane}, or results with the planes that they lie on."
+        )
+
+    def _first(self, plane: AnyPlane) -> Request:
+        """The first region of a plane."""
+        around = "trajectory" if "box" in plane.settings and self._extent is None else self._extent
+        box = box_of(plane, 1.0 if around is None else around, [], _ROOM)
+        return Request("surface", box, self._resolution)
+
+    def _check_not_recorded(self) -> None:
         if (recorder := recorder_of(self._objective.model)) is not None:
             raise ValueError(
                 f"The model is being recorded to {recorder.path} in this process, so it trains: "
                 "close the recorder first, or use landscape watch --measure."
             )
-        self._begin(request)
 
     def give_up(self) -> None:
         """Measure nothing more."""
@@ -139,27 +200,34 @@ class OnDemand(anywidget.AnyWidget):
             if isinstance(message, dict) and message.get("kind") == "nothing":
                 self.give_up()
                 self.send({"said": "Given up."})
+                return
+            request = dict(message)
+            if request.get("kind") == "plane":
+                self.show_plane(str(request.get("name")))
             else:
-                request = dict(message)
-                self.ask(request.get("kind", ""), request.get("place", ()))
+                plane = request.get("plane")
+                self.ask(
+                    request.get("kind", ""), request.get("place", ()),
+                    plane=plane if plane is None else str(plane),
+                )  # fmt: skip
         except (ValueError, TypeError) as error:
             self.send({"said": str(error)})
 
-    def _begin(self, request: Request, name: str = "") -> None:
+    def _begin(self, request: Request, plane: AnyPlane, name: str = "") -> None:
         self._newest += 1
         self._workers = [worker for worker in self._workers if worker.is_alive()]
         worker = threading.Thread(
-            target=self._measure, args=(request, self._newest, name), daemon=True
+            target=self._measure, args=(request, plane, self._newest, name), daemon=True
         )
         self._workers.append(worker)
         worker.start()
 
-    def _measure(self, request: Request, number: int, name: str) -> None:
+    def _measure(self, request: Request, plane: AnyPlane, number: int, name: str) -> None:
         name = name or f"{request.kind}/asked-{number}"
         with self._turn:  # an older request ends at its next point
             try:
                 for stage in measured_on_demand(
-                    self._objective, self._plane, request,
+                    self._objective, plane, request,
                     cancelled=lambda: number != self._newest,
                 ):  # fmt: skip
                     if number == self._newest:
@@ -188,4 +256,6 @@ class OnDemand(anywidget.AnyWidget):
         }
         content = page_content({"": shown})
         title = {"title": "Measured on demand", "description": "", "ground": GROUND}
-        return packed_content({**content, **title, "live": True, "marks": [], "story": []})
+        planes = [*(self.planes if len(self.planes) > 1 else ()), _NEW]
+        more = {"live": True, "planes": planes, "marks": [], "story": []}
+        return packed_content({**content, **title, **more})

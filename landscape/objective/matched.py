@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from landscape.base.layout import Entry, Layout
-from landscape.base.vector import layout_of
+from landscape.base.vector import flat_vector, layout_of
 from landscape.objective.problem import Problem
+
+
+def matched_point(problem: Problem, given: Any) -> np.ndarray:
+    """One point, an array or a tensor, in the order of the problem's model, shape (P,).
+
+    Raises:
+        ValueError: If it belongs to another model, or is a run, a model or the like.
+    """
+    found = matched_parameters(problem, flat_vector(given), moves=False)
+    if np.shape(found) != (problem.layout.size,):
+        raise ValueError(
+            f"The model has {problem.layout.size} trainable parameters; the network has shape "
+            f"{np.shape(found)}. They belong to another model."
+        )
+    return found
 
 
 def matched_parameters(problem: Problem, vector: np.ndarray, *, moves: bool) -> np.ndarray:

@@ -22,12 +22,13 @@ from landscape.objective.data.held import HeldData
 from landscape.objective.evaluation import Evaluation
 from landscape.objective.family import family_of
 from landscape.objective.inspection.present import gathered
-from landscape.objective.matched import matched_parameters
+from landscape.objective.matched import matched_point
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import BatchNorm
 from landscape.objective.policies.precision import Precision
 from landscape.objective.problem import Problem, problem_of
 from landscape.objective.restriction import Restriction
+from landscape.objective.statistics import own_digest
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.tuning import Tuning, check_strategy
 from landscape.objective.vectors.family import lazy_family_of
@@ -214,7 +215,12 @@ class Objective:
         named = dict(self.model.named_parameters())
         parts = [gathered(named[e.name]).reshape(-1).cpu() for e in self.layout]
         flat = torch.cat(parts)
-        return Vector((flat if flat.dtype == torch.float64 else flat.float()).numpy(), self.layout)
+        wide = flat.dtype == torch.float64
+        found = Vector((flat if wide else flat.float()).numpy(), self.layout)
+        if (held := own_digest(self.problem)) is not None:
+            told = {"of": type(self.model).__name__, "hash": held}
+            found.recorded = lambda: told
+        return found
 
     def restrict(
         self,
@@ -285,7 +291,7 @@ class Objective:
 
     def matched(self, vector: np.ndarray) -> np.ndarray:
         """A point in the order of the model's parameters, by name; see `restrict`."""
-        return Vector(matched_parameters(self.problem, vector, moves=False), self.layout)
+        return Vector(matched_point(self.problem, vector), self.layout)
 
     def at(self, vector: np.ndarray, *, buffers: np.ndarray | None = None) -> Evaluation:
         """The metrics at one point, shape (metrics, 1)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,27 @@ from landscape.objective.strategies.search import choose, plain_seconds, recall
 from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
 
-_OF_THIS_PROCESS = ("_lock", "_natures", "_programs", "_readers", "_confirmed")
+_OF_THIS_PROCESS = ("_lock", "_learned")
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
+
+
+@dataclass
+class _Learned:
+    """What was learned about a set of metrics, which is known by their identity.
+
+    Attributes:
+        metrics: The metrics themselves, so that no others get their identity.
+        nature: What the look at them found, the first time that the model was lent.
+        programs: What was compiled for them.
+        readers: Which modules read which parameters, once that was seen.
+        confirmed: Way to the number of samples on which it was compared with the plain one.
+    """
+
+    metrics: Mapping[str, Metric]
+    nature: Nature | None = None
+    programs: dict[Any, Any] = field(default_factory=dict)
+    readers: dict[str, Any] = field(default_factory=dict)
+    confirmed: dict[str, int] = field(default_factory=dict)
 
 
 class Tuning:
@@ -69,10 +88,7 @@ class Tuning:
 
     def _empty(self, device: torch.device) -> None:
         self._device, self._lock = device, threading.RLock()
-        self._natures: dict[tuple[int, ...], tuple[Mapping[str, Metric], Nature]] = {}
-        self._programs: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
-        self._readers: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict]] = {}
-        self._confirmed: dict[tuple[int, ...], tuple[Mapping[str, Metric], dict[str, int]]] = {}
+        self._learned: dict[tuple[int, ...], _Learned] = {}
 
     @property
     def asked(self) -> str | None:
@@ -100,8 +116,13 @@ class Tuning:
             other = Tuning.__new__(Tuning)
             other.__dict__.update(self.__dict__)
             other._empty(self._device)
-            other._natures, other._programs = dict(self._natures), dict(self._programs)
+            for key, own in self._learned.items():
+                other._learned[key] = _Learned(own.metrics, own.nature, own.programs)
             return other
+
+    def _of(self, problem: Problem) -> _Learned:
+        key = tuple(map(id, problem.metrics.values()))
+        return self._learned.setdefault(key, _Learned(problem.metrics))
 
     def batched(self, problem: Problem) -> HeldData:
         """A problem's samples in batches that fit in memory."""
@@ -112,21 +133,21 @@ class Tuning:
 
     def nature(self, problem: Problem, loan: Loan) -> Nature:
         """What the look at the metrics found, the first time that the model was lent."""
-        key = _key(problem)
         with self._lock:
-            if key not in self._natures:
-                self._natures[key] = problem.metrics, problem.look(loan)
-            return self._natures[key][1]
+            own = self._of(problem)
+            if own.nature is None:
+                own.nature = problem.look(loan)
+            return own.nature
 
     def programs(self, problem: Problem) -> dict[Any, Any]:
         """What was compiled for these metrics."""
         with self._lock:
-            return self._programs.setdefault(_key(problem), (problem.metrics, {}))[1]
+            return self._of(problem).programs
 
     def readers(self, problem: Problem) -> dict[str, Any]:
         """Which modules read which parameters, once that was seen for these metrics."""
         with self._lock:
-            return self._readers.setdefault(_key(problem), (problem.metrics, {}))[1]
+            return self._of(problem).readers
 
     def choice_for(
         self,
@@ -210,8 +231,8 @@ class Tuning:
     def to_confirm(self, problem: Problem, choice: Choice) -> bool:
         """Whether a way is still to be compared with the plain one on so many samples."""
         with self._lock:
-            known = self._confirmed.setdefault(_key(problem), (problem.metrics, {}))[1]
-            return to_confirm(choice) and known.get(_way(choice), 0) < problem.data.size
+            known = self._of(problem).confirmed.get(_way(choice), 0)
+            return to_confirm(choice) and known < problem.data.size
 
     def confirmed(self, problem: Problem, choice: Choice, *, agreed: bool) -> Choice:
         """What to go on with, once a way was compared on all samples.
@@ -221,7 +242,7 @@ class Tuning:
         """
         with self._lock:
             if agreed:
-                self._confirmed[_key(problem)][1][_way(choice)] = problem.data.size
+                self._of(problem).confirmed[_way(choice)] = problem.data.size
                 same = self.choice is not None and self.choice.strategy == choice.strategy
                 return self.choice if same and self.choice is not None else choice
             if self.strategy is not None and self.strategy != "sequential":
@@ -275,7 +296,7 @@ class Tuning:
                     for batch, _ in self.batched(problem).batches():
                         found = look_again(loan, problem.metrics, batch, nature, common=common)
                         if found is not nature:
-                            self._natures[_key(problem)] = problem.metrics, found
+                            self._of(problem).nature = found
                             self.choice, self.promise, self._repeatable = None, None, False
                             standing.put_back()
                             return True
@@ -348,7 +369,3 @@ def check_strategy(name: str | None) -> None:
 
 def _way(choice: Choice) -> str:
     return f"{choice.strategy}, {choice.threads > 1}"
-
-
-def _key(problem: Problem) -> tuple[int, ...]:
-    return tuple(map(id, problem.metrics.values()))

@@ -27,6 +27,7 @@ class OptimizerEntry:
         closure: Whether its step needs a closure.
         evaluation: What to evaluate where that is not the model's parameters: ``slow`` weights
             (Lookahead) or the averaged point ``x`` (Schedule-Free).
+        elementwise: Whether it steps every weight by itself, whatever tensor that is part of.
         extra: Which extra of this package must be installed, if any.
         note: Where the implementation departs from the paper, if its docstring does not say.
     """
@@ -43,6 +44,7 @@ class OptimizerEntry:
     inner: str = ""
     closure: bool = False
     evaluation: Evaluation = ""
+    elementwise: bool = False
     extra: str = ""
     note: str = ""
 
@@ -53,20 +55,27 @@ ORANGE, RED, PINK = "#E69F00", "#D55E00", "#CC79A7"
 
 SHIPPED = (
     _E("gd", "GD (full batch)", "torch.optim:SGD", 0.2, "Cauchy 1847", BLACK, "-",
-       full_batch=True),
-    _E("sgd", "SGD", "torch.optim:SGD", 0.2, "Robbins & Monro 1951", BLUE, "-"),
+       full_batch=True, elementwise=True),
+    _E("sgd", "SGD", "torch.optim:SGD", 0.2, "Robbins & Monro 1951", BLUE, "-",
+       elementwise=True),
     _E("momentum", "SGD + momentum", "torch.optim:SGD", 0.05, "Polyak 1964", SKY, "--",
-       {"momentum": 0.9}),
+       {"momentum": 0.9}, elementwise=True),
     _E("nesterov", "Nesterov", "torch.optim:SGD", 0.05, "Nesterov 1983; Sutskever et al. 2013",
-       BLUE, "--", {"momentum": 0.9, "nesterov": True}),
-    _E("adagrad", "Adagrad", "torch.optim:Adagrad", 0.02, "Duchi et al., JMLR 2011", GREEN, "-."),
-    _E("adadelta", "Adadelta", "torch.optim:Adadelta", 1.0, "arXiv:1212.5701", GREEN, "--"),
-    _E("rmsprop", "RMSprop", "torch.optim:RMSprop", 0.001, "Tieleman & Hinton 2012", GREEN, "-"),
-    _E("adam", "Adam", "torch.optim:Adam", 0.002, "arXiv:1412.6980", RED, "-"),
-    _E("adamw", "AdamW", "torch.optim:AdamW", 0.002, "arXiv:1711.05101", RED, "--"),
-    _E("adamax", "Adamax", "torch.optim:Adamax", 0.005, "arXiv:1412.6980", RED, "-."),
-    _E("nadam", "NAdam", "torch.optim:NAdam", 0.002, "Dozat 2016", ORANGE, ":"),
+       BLUE, "--", {"momentum": 0.9, "nesterov": True}, elementwise=True),
+    _E("adagrad", "Adagrad", "torch.optim:Adagrad", 0.02, "Duchi et al., JMLR 2011", GREEN, "-.",
+       elementwise=True),
+    _E("adadelta", "Adadelta", "torch.optim:Adadelta", 1.0, "arXiv:1212.5701", GREEN, "--",
+       elementwise=True),
+    _E("rmsprop", "RMSprop", "torch.optim:RMSprop", 0.001, "Tieleman & Hinton 2012", GREEN, "-",
+       elementwise=True),
+    _E("adam", "Adam", "torch.optim:Adam", 0.002, "arXiv:1412.6980", RED, "-", elementwise=True),
+    _E("adamw", "AdamW", "torch.optim:AdamW", 0.002, "arXiv:1711.05101", RED, "--",
+       elementwise=True),
+    _E("adamax", "Adamax", "torch.optim:Adamax", 0.005, "arXiv:1412.6980", RED, "-.",
+       elementwise=True),
+    _E("nadam", "NAdam", "torch.optim:NAdam", 0.002, "Dozat 2016", ORANGE, ":", elementwise=True),
     _E("radam", "RAdam", "torch.optim:RAdam", 0.005, "arXiv:1908.03265", PINK, "--",
+       elementwise=True,
        note="adapts from ρ > 5, as the authors' code does; the paper says ρ > 4"),
     _E("adafactor", "Adafactor", "torch.optim:Adafactor", 0.02, "arXiv:1804.04235", ORANGE, "-"),
     _E("muon", "Muon + AdamW", "landscape.optim.muon:MuonAdamW", 0.01,

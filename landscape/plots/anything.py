@@ -16,6 +16,7 @@ from landscape.base.result import Result
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.curvature_map import plot_curvature_map
 from landscape.plots.density import plot_density
+from landscape.plots.diagnosis import plot_diagnosis
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.layers import plot_layers
 from landscape.plots.path import plot_path
@@ -34,7 +35,7 @@ _PLOTS = {
     "WalkStatistics": plot_walk_statistics, "PathMetrics": plot_path, "LayerMetrics": plot_layers,
     "GradientHistogram": plot_gradient_histogram, "AdaptiveRate": plot_adaptive_rate,
     "Spectrum": plot_spectrum, "SpectralDensity": plot_density, "CurvatureMap": plot_curvature_map,
-    "CurvaturePath": plot_sharpness,
+    "CurvaturePath": plot_sharpness, "Diagnosis": plot_diagnosis,
 }  # fmt: skip
 _DOTS = 80  # per inch, in a notebook
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from landscape.base.statistics import said_of
 from landscape.plots.venues import small_text
 
 _ROUNDED = 0.05  # of a displacement
@@ -32,9 +33,11 @@ def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:
         parts.append(f"{samples} samples" if whole else f"{samples} of {population} samples")
     if "batch_norm" in settings:
         policy = {"batch": "of each batch"}.get(settings["batch_norm"], settings["batch_norm"])
-        if policy == "frozen" and settings.get("buffers") == "recorded, interpolated":
-            policy = "as recorded, interpolated"
-        parts.append(f"batch norm {policy}")
+        buffers = str(settings.get("buffers", ""))
+        if policy == "frozen" and buffers in ("as recorded", "recorded, interpolated"):
+            policy = f"as {buffers.removeprefix('as ')}"
+        statistics = f", statistics of {whose}" if (whose := said_of(settings)) else ""
+        parts.append(f"batch norm {policy}{statistics}")
     if (precision := settings.get("precision")) in ("bfloat16", "tf32"):
         known = isinstance(error, float)
         parts.append(f"{precision}, off by up to {error:.1g}" if known else str(precision))

@@ -15,7 +15,7 @@ from landscape.plots.columns import TITLES, curves_of
 from landscape.plots.frame import is_skew, stretched, unit_ratio
 from landscape.plots.ground import ground_colors
 from landscape.plots.style import looks
-from landscape.plots.surface import axis_label, belongs, check_plane
+from landscape.plots.surface import axis_label, belongs, check_plane, measured_with
 from landscape.plots.walk import curve
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
@@ -164,7 +164,7 @@ def _surface(
     hover = f"{name} %{{VALUE:.5g}}<br>x %{{x:.4g}}, y %{{y:.4g}}<extra></extra>"
     colours = {"colorscale": ground_colors(count=32), "colorbar": bar}
     if view == "2d":
-        made = _new(surface.settings, xaxis_title=x, yaxis_title=y)
+        made = _new(measured_with(surface, paths), xaxis_title=x, yaxis_title=y)
         made.add_contour(
             x=surface.alpha, y=surface.beta, z=level, customdata=values, ncontours=20, name=name,
             line={"width": 0.5, "color": "white"}, **colours,
@@ -185,7 +185,7 @@ def _surface(
         "yaxis_title": surface.labels[1],
         "zaxis": {"title": name, "type": "log" if log else "linear"},
     }
-    made = _new(surface.settings, scene=scene)
+    made = _new(measured_with(surface, paths), scene=scene)
     made.add_surface(  # raw values in z: customdata of a surface is looked up transposed
         x=surface.alpha, y=surface.beta, z=values, surfacecolor=level, name=name, **colours,
         hovertemplate=hover.replace("VALUE", "z"),

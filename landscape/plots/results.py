@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 
 from landscape.base.files import expanded
 from landscape.base.result import Result
+from landscape.base.statistics import said_of
 from landscape.plots import venues
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.barriers import plot_barriers
 from landscape.plots.curvature import curvature_drawings
+from landscape.plots.diagnosis import plot_diagnosis
 from landscape.plots.file_names import slug, unused
 from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
@@ -32,6 +34,7 @@ from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.barriers import Barriers
 from landscape.results.curves import Barrier
+from landscape.results.diagnosis import Diagnosis
 from landscape.results.gradients import GradientHistogram
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
@@ -147,6 +150,8 @@ def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projecti
         farthest = np.fmax.reduce([np.fmax.reduce(p.residual) for p in paths.values()])
         if not np.isnan(farthest):
             sentence += f"; the runs are up to {farthest:.2g} away from the plane"
+        if whose := said_of(surface.settings, [p.settings for p in paths.values()]):
+            sentence += f"; batch norm uses the running statistics of {whose}"
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
     return _Drawing(slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
 
@@ -235,6 +240,11 @@ def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
         plot_walk_statistics(statistics, ax=figure.add_subplot())
         sentence = f"Shares of segments of the walk of {statistics.name} with a property."
         yield _Drawing(slug(name), figure, sentence, {name: statistics})
+    for name, diagnosis in _all(results, Diagnosis).items():
+        figure = Figure()
+        plot_diagnosis(diagnosis, ax=figure.add_subplot())
+        sentence = f"What stands out in {diagnosis.name}: {'; '.join(diagnosis.sentences())}."
+        yield _Drawing(slug(name), figure, sentence, {name: diagnosis})
     for name, rate in _all(results, AdaptiveRate).items():
         figure = Figure()
         plot_adaptive_rate(rate, ax=figure.add_subplot())

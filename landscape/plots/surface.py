@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Transform
 
+from landscape.base.statistics import KEY, said_of
 from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
 from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
@@ -87,7 +89,7 @@ def plot_surface(
     place = plane_transform(surface, ax)
     if not np.isfinite(values).any():
         ax.text(0.5, 0.5, f"no finite {metric} was measured", ha="center", transform=ax.transAxes)
-        _finish(ax, surface, metric)
+        _finish(ax, surface, metric, paths)
         draw_paths(ax, paths, transform=place)
         return ax
     if levels is None:
@@ -118,7 +120,7 @@ def plot_surface(
         show_points = surface.measured is not None and not surface.measured.all()
     if show_points:
         draw_measured(ax, surface, place)
-    _finish(ax, surface, metric)
+    _finish(ax, surface, metric, paths)
     _label_lines(ax, edges)
     draw_paths(ax, paths, transform=place)
     _mark_points(ax, surface, place)
@@ -217,7 +219,13 @@ def axis_label(surface: Surface, axis: int) -> str:
     return label + ")"
 
 
-def _finish(ax: Axes, surface: Surface, metric: str) -> None:
+def measured_with(surface: Surface, paths: Sequence[Projection]) -> dict[str, Any]:
+    """A surface's settings, which say whose statistics it shares with the paths on it."""
+    told = said_of(surface.settings, [path.settings for path in paths])
+    return {**surface.settings, **({KEY: told} if told else {})}
+
+
+def _finish(ax: Axes, surface: Surface, metric: str, paths: Sequence[Projection]) -> None:
     ax.set_xlabel(axis_label(surface, 0))
     ax.set_ylabel(axis_label(surface, 1).replace("; ", ";\n"))  # axes are seldom tall
     set_frame(ax, surface)
@@ -230,7 +238,9 @@ def _finish(ax: Axes, surface: Surface, metric: str) -> None:
     notes += rounded_away(surface.rounding)
     errors = surface.provenance.get("observed_error")
     error = errors.get(metric) if isinstance(errors, dict) else None
-    write_above(ax, (conditions(surface.settings, error=error) + notes).removeprefix(" · "))
+    write_above(
+        ax, (conditions(measured_with(surface, paths), error=error) + notes).removeprefix(" · ")
+    )
 
 
 def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray, place: Transform) -> None:

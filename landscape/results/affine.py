@@ -12,6 +12,7 @@ from jaxtyping import Float, Float64
 from landscape.base.layout import Entry, Layout
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.result import Result
+from landscape.base.statistics import recorded_with
 from landscape.base.vector import Vector, layout_of
 
 BLOCK_BYTES = 2**27
@@ -185,6 +186,7 @@ def affine(
 
     The layout is that of the first vector that knows its own; the others are put in its order.
     """
+    settings = {**recorded_with(origin), **settings}
     layout = next(
         (known for known in map(layout_of, (origin, *directions)) if known is not None), None
     )

@@ -71,6 +71,20 @@ class Diagnosis(Result):
         known = int(np.isfinite(self.value).sum())
         return lines or [f"nothing stands out among {known} checks of {len(self.check)}"]
 
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """By check, in what JSON knows: numbers (None: unknown), whether it stands out, words."""
+        numbers = zip(self.check, self.value, self.error, self.threshold, self.found, strict=True)
+        return {
+            name: {
+                "value": float(value) if np.isfinite(value) else None,
+                "error": float(error) if np.isfinite(error) else None,
+                "threshold": float(threshold),
+                "found": bool(found),
+                **self.told[name],
+            }
+            for name, value, error, threshold, found in numbers
+        }
+
     def __str__(self) -> str:
         """What `print` shows: the run and its sentences."""
         return "\n  ".join([f"{self.name}:", *self.sentences()])

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from landscape.base.result import Result
 from landscape.base.settings import canonical, devices, difference
+from landscape.base.statistics import without
 
 if TYPE_CHECKING:
     pass
@@ -101,7 +102,7 @@ class Surface(Result):
     @property
     def measurement(self) -> str:
         """A text for all parts of this measurement, wherever they are measured."""
-        settings = {k: v for k, v in self.settings.items() if k != "device"}
+        settings = {k: v for k, v in without(self.settings).items() if k != "device"}
         return canonical([settings, self.metrics, self.provenance["plane_hash"]])
 
     def merged(self, other: Surface) -> Surface:

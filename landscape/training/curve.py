@@ -96,7 +96,9 @@ def find_curve(
     ends = [objective.matched(end) for end in (a, b)]
     if not all(np.isfinite(end).all() for end in ends):
         raise ValueError("An end of the curve has entries that are not finite.")
-    trained = _Bends(objective, ends, bends)
+    # Tensors matter to some optimizers, and to readers of the record.
+    whole = entry.elementwise and record is None
+    trained = _Bends(objective, ends, bends, whole=whole)
     chosen = build(optimizer, trained.parameters(), lr=lr, options=options)
     losses: list[Tensor] = []
 
@@ -143,11 +145,19 @@ def find_curve(
 
 
 class _Bends(nn.Module):
-    """The points that are trained: vectors whose parts carry the names of the model's tensors."""
+    """The points that are trained: vectors whose parts carry the names of the model's tensors.
 
-    def __init__(self, objective: Objective, ends: list[np.ndarray], count: int) -> None:
+    Or, where that makes no difference, vectors of one part each: many small tensors are slow to
+    step.
+    """
+
+    def __init__(
+        self, objective: Objective, ends: list[np.ndarray], count: int, *, whole: bool
+    ) -> None:
         super().__init__()
         layout = objective.layout
+        if whole:
+            layout = Layout((Entry("weights", (layout.size,), 0, "bias"),))
         kept = {"dtype": objective.problem.dtype, "device": objective.device}
         self._ends = [torch.as_tensor(np.array(end), **kept) for end in ends]
         self._flat = [

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-import torch
-
 from landscape.base.runs.trajectory import NoStateError, Trajectory
 from landscape.base.shown import brief, short
 from landscape.optim.registry import find
-from landscape.training.schedules import scaled_lr
+from landscape.training.schedules import factor_of, scaled_lr
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,25 @@ class Run:
         """This run with every default filled in.
 
         Raises:
-            ValueError: If the optimizer is unknown or a number is out of range.
+            ValueError: If a name is unknown or a number is out of range.
+        """
+        import torch  # what can be refused is refused before it is loaded
+
+        entry, lr = find(self.optimizer), self.checked_lr()
+        return dataclasses.replace(
+            self,
+            lr=lr,
+            name=self.name or entry.title,
+            options={**entry.options, **self.options},
+            base_batch_size=None,
+            threads=self.threads or torch.get_num_threads(),
+        )
+
+    def checked_lr(self) -> float:
+        """The learning rate, once all names and numbers of this run are known to be good.
+
+        Raises:
+            ValueError: If a name is unknown or a number is out of range.
         """
         entry = find(self.optimizer)
         for name in (
@@ -105,14 +121,8 @@ class Run:
             raise ValueError(f"lr must be positive and finite; got {lr}.")
         if self.base_batch_size is not None:
             lr = scaled_lr(lr, batch_size=self.batch_size, base=self.base_batch_size)
-        return dataclasses.replace(
-            self,
-            lr=lr,
-            name=self.name or entry.title,
-            options={**entry.options, **self.options},
-            base_batch_size=None,
-            threads=self.threads or torch.get_num_threads(),
-        )
+        factor_of(self.schedule, self.steps, self.schedule_options)
+        return lr
 
     @classmethod
     def stored(cls, path: str | os.PathLike[str], *, task: str | None = None) -> Self:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
-
+from landscape.base.suggest import did_you_mean
 from landscape.optim.hyperparameters import check_options
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 Factor = Callable[[int], float]
 
@@ -139,15 +141,28 @@ def build_schedule(
     >>> optimizer.param_groups[0]["lr"], schedule.get_last_lr()
     (0.25, [0.25])
     """
-    options = dict(options or {})
-    if name == "one-cycle":
-        return _one_cycle(optimizer, steps, options)
+    from torch.optim.lr_scheduler import LambdaLR
+
+    factor = factor_of(name, steps, options or {})
+    if factor is None:
+        return _one_cycle(optimizer, steps, dict(options or {}))
+    return LambdaLR(optimizer, factor)
+
+
+def factor_of(name: str, steps: int, options: Mapping[str, Any]) -> Factor | None:
+    """The factor of a schedule on the learning rate; None for torch's own. It needs no torch.
+
+    Raises:
+        ValueError: If the name or an option is unknown or out of range.
+    """
+    if name not in NAMES:
+        near = did_you_mean(name, NAMES)
+        raise ValueError(f"schedule must be one of {', '.join(NAMES)}; not {name!r}.{near}")
     if name not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {', '.join(NAMES)}; not {name!r}.")
+        return None
     function = SCHEDULES[name]
-    allowed = list(inspect.signature(function).parameters)[1:]
-    check_options(f"schedule {name}", options, allowed)
-    return LambdaLR(optimizer, function(steps, **options))
+    check_options(f"schedule {name}", options, list(inspect.signature(function).parameters)[1:])
+    return function(steps, **options)
 
 
 def scaled_lr(lr: float, *, batch_size: int, base: int) -> float:
@@ -173,6 +188,8 @@ def ramped_batch(step: int, *, steps: int, start: int, end: int) -> int:
 
 
 def _one_cycle(optimizer: Optimizer, steps: int, options: dict[str, Any]) -> LRScheduler:
+    from torch.optim.lr_scheduler import OneCycleLR
+
     allowed = set(inspect.signature(OneCycleLR).parameters)
     fixed = {"optimizer", "max_lr", "total_steps", "epochs", "steps_per_epoch", "last_epoch"}
     check_options("schedule one-cycle", options, sorted(allowed - fixed - {"verbose"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,36 @@ def test_a_bowl_along_gradient_descent(tmp_path):
     assert found.update_curvature[1] == pytest.approx(d @ (H * d) / (d @ d), rel=1e-5)
     assert np.isnan(found.predicted[3])
     assert np.isnan(found.batch_sharpness).all()
+
+
+def test_of_a_run_that_has_grown_only_what_is_new_is_measured(tmp_path):
+    early = ls.curvature_path(bowl(H), descend(tmp_path / "a.h5", lr=0.2, steps=10), every=4)
+    marked = replace(early, gradient_curvature=early.gradient_curvature + 100)
+    trajectory = descend(tmp_path / "b.h5", lr=0.2, steps=16)
+    settings = {**early.settings, "run": "b.h5"}  # the same run, which had the same name
+    found = ls.curvature_path(
+        bowl(H), trajectory, every=4, resume=replace(marked, settings=settings)
+    )
+    whole = ls.curvature_path(bowl(H), trajectory, every=4)
+    assert found.step.tolist() == [0, 4, 8, 12, 16]
+    assert (found.gradient_curvature > 100).tolist() == [True, True, True, False, False]
+    for name in ("value", "sharpness", "update_norm", "predicted", "measured", "threshold"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-6)
+    assert found.computed.all()
+
+    def kept(run, earlier, **options):
+        again = ls.curvature_path(bowl(H), run, every=4, resume=earlier, **options)
+        return int((again.gradient_curvature > 100).sum())
+
+    marked = replace(found, gradient_curvature=whole.gradient_curvature + 100)
+    assert kept(trajectory, marked) == 5
+    assert kept(trajectory, marked, tolerance=1e-3) == 0
+    assert kept(trajectory, marked, top=2) == 0
+    assert kept(trajectory, marked, smallest=True) == 0
+    assert kept(trajectory, replace(marked, loss=whole.loss + 1)) == 0
+    (tmp_path / "c").mkdir()
+    other = descend(tmp_path / "c" / "b.h5", lr=0.2, steps=16, start=(0.1, 1.0, 1.0, 2.5))
+    assert kept(other, marked) == 0
 
 
 @pytest.mark.parametrize("factor", [0.98, 1.02])

@@ -9,6 +9,7 @@ from synthetic import Point
 from torch import nn
 
 import landscape as ls
+from landscape.optim.registry import OPTIMIZERS
 from landscape.results.curve import Curve, weights_at
 
 A, B = np.array([-1.0, 0.0]), np.array([1.0, 0.0])
@@ -143,6 +144,19 @@ def test_other_optimizers_step_a_curve_too(optimizer):
         for c in (ls.find_curve(objective, a, b, steps=0), curve)
     )
     assert after < before
+
+
+@pytest.mark.parametrize("optimizer", [n for n, e in OPTIMIZERS.items() if e.elementwise])
+def test_where_tensors_make_no_difference_bends_are_stepped_whole(optimizer, tmp_path):
+    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1))
+    objective = ls.Objective(model, lambda m, b: (m(b[0]) - 1).square().mean(1), (x,))
+    a, b = np.random.default_rng(0).standard_normal((2, 25)).astype(np.float32)
+    asked = {"steps": 7, "optimizer": optimizer, "batch_size": 10, "bends": 2}
+    whole = ls.find_curve(objective, a, b, **asked)
+    parts = ls.find_curve(objective, a, b, **asked, record=tmp_path / "run.h5")  # by tensors
+    np.testing.assert_allclose(whole.points, parts.points, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(whole.loss, parts.loss, rtol=1e-5)
 
 
 def test_running_statistics_that_no_point_has_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import enum
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +208,7 @@ def words_written(tmp_path: Path) -> set[str]:
     reduced = objective(precision="bfloat16")
     stream = iter([(torch.randn(8, 3), torch.randn(8, 1))] * 2)
     endless = ls.Objective(model, loss, stream, samples=12)
+    warnings.filterwarnings("ignore", "The batch-norm statistics")
     results = [
         surface,
         ls.loss_surface(measured, around, resolution=5, tolerance=0.2),

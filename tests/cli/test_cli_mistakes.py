@@ -25,6 +25,11 @@ MISTAKES = {  # command line: part of what is said
     "record": "give TASK, such as digits/mlp",
     "record digits/mlp --epochs 3": "--steps",
     "record digits/mlp --steps ten": "'--steps'",
+    "record digits/mlp --lr -1": "lr must be positive and finite; got -1.0",
+    "record digits/mlp --steps 0": "steps must be at least 1; got 0",
+    "record digits/mlp --schedule cosin": "Did you mean cosine?",
+    "record digits/mlp --schedule step --schedule-option warm=3": "takes no option warm; allowed:",
+    "record digits/mlp --average swe": "--average must be one of swa, ema; not 'swe'. Did you",
     "record digits/mlp -o taken.h5": "Nothing recorded is overwritten unasked",
     "record digits/mlp -o run.png": "A run ends in .h5; 'run.png' would be a picture",
     "record --resume nope.h5": "nope.h5: no such file",
@@ -40,6 +45,7 @@ MISTAKES = {  # command line: part of what is said
     "surface run.h5 --data valid": "--data must be one of train, test; not 'valid'.",
     "surface run.h5 --device tpu": "device must be one of auto, cpu, cuda, cuda:N",
     "surface run.h5 --tolerance 1": "1% is 1% or 0.01",
+    "surface run.h5 --resolution 1": "at least 2 along both axes",
     "surface run.h5 --task digits/mpl": "Did you mean digits/mlp?",
     "surface run.h5 -o out.csv": "A results file ends in .h5",
     "surface best.ckpt": "landscape surface --checkpoint best.ckpt --task FILE:FUNCTION",
@@ -176,6 +182,50 @@ def test_what_programs_read(cli):
     results = json.loads(cli("info run.results.h5 --json")[0])["results"]
     assert results["surface/pca"]["schema"] == "landscape/surface"
     assert any(line.startswith("adam ") for line in json.loads(cli("list --json")[0]))
+    checks = json.loads(cli("diagnose run.h5 -o diagnosed.h5 --json")[0])["run"]
+    assert checks["divergence"]["found"] is False
+    assert {"value", "error", "threshold", "sentence", "remedy"} <= set(checks["rate too high"])
+
+
+def test_the_first_words_of_all(cli, monkeypatch, capsys):
+    assert cli("--version")[0] == f"landscape {ls.__version__}\n"
+    assert cli("-h") == cli("help")
+    monkeypatch.setattr(sys, "argv", ["landscape"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert "Try:" in said.out + said.err
+    monkeypatch.setenv("COLUMNS", "150")
+    shown = cli("surface -h")[0]
+    for choices in ("<pca|random|eigen>", "<frozen|recalibrated|batch>"):
+        assert choices in shown
+    for panel in ("What is measured", "Which plane", "What error is accepted", "Who measures"):
+        assert f"─ {panel}" in shown
+
+
+LATER = {  # what only torch, the data or the run itself tells
+    "record digits/mlp --optimizer adam --option beta1=0.5 -o x.h5": "takes no option beta1; allow",
+    "record mnist/mlp -o x.h5": "landscape data fetch mnist`, or set LANDSCAPE_DATA",
+    "surface run.h5 --task mymodel:task": "cannot be imported (No module named 'mymodel')",
+    "surface run.h5 --device gpu": "torch sees no CUDA device",
+    "walk run.h5 --window 400-500": "holds steps 0 to 40",
+}
+
+
+@pytest.mark.parametrize("line", LATER)
+def test_a_mistake_that_torch_tells_is_one_line_too(line, folder, monkeypatch, capsys):
+    if "gpu" in line and torch.cuda.is_available():
+        pytest.skip("there is one")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("LANDSCAPE_DATA", raising=False)
+    monkeypatch.setattr(sys, "argv", ["landscape", *line.split()])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert LATER[line] in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_completion_knows_names_and_results():

@@ -116,6 +116,9 @@ def test_a_double_tap_shows_the_whole_again_and_pins_nothing(touched):
 def test_one_finger_on_the_map_leaves_scrolling_to_the_page(touched):
     action = "getComputedStyle(document.querySelector('.stage')).touchAction"
     assert touched.evaluate(action) == "pan-y"
+    fingers(touched, *([(150, y)] for y in (500, 480, 450, 410, 360, 300)))
+    touched.until("document.scrollingElement.scrollTop > 100")
+    assert state(touched, "window") is None
     touched.evaluate("explorer.setState({window: [2, 0, 0]})")
     touched.settle()
     assert touched.evaluate(action) == "none"
@@ -232,6 +235,12 @@ def test_a_marker_outside_the_window_is_an_arrow_at_its_edge(browser_page, addre
     page.evaluate("explorer.setState({window: null})")
     page.settle()
     assert page.evaluate("explorer.lands[0].layer.items.some(i => i.outside)") is False
+    # Hatched is what was not computed or is not finite, and nothing else.
+    hatched = "explorer.lands[0].scene.ground.holes.count / 6"
+    assert page.evaluate(hatched) == 0
+    page.evaluate("explorer.setState({surface: 1})")
+    page.settle()
+    assert page.evaluate(hatched) == 1 + 6  # a corner, and around two neighbours inside
 
 
 def test_the_address_keeps_everything(browser_page, address):
@@ -267,6 +276,10 @@ def test_runs_by_double_click_shift_and_keys(browser_page, address):
     np.testing.assert_allclose(
         apart, np.linalg.norm(one.coordinates - other.coordinates, axis=1), atol=1e-6
     )
+    u, v = np.diff(one.coordinates, axis=0), np.diff(other.coordinates, axis=0)
+    cosine = (u * v).sum(1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+    angles = page.evaluate("[...explorer.charts.pairs[2].chart.series[0].y]")
+    np.testing.assert_allclose(angles, np.degrees(np.arccos(cosine)), atol=0.02)
     chips.nth(2).dblclick()
     page.settle()
     assert state(page, "hidden") == [0, 1]
@@ -291,6 +304,38 @@ def test_the_slider_is_within_three_tabs_and_the_landscape_has_a_name(browser_pa
     page.locator("#step").focus()
     page.keyboard.press("ArrowLeft")
     page.until("document.getElementById('live').textContent.includes('At step 59')")
+    page.keyboard.press("Tab")
+    page.locator("#panel-loss .plot").focus()  # on a curve the keys say what is there
+    page.keyboard.press("ArrowLeft")
+    page.settle()
+    assert "step 58" in page.locator("#panel-loss .tip").inner_text()
+    page.locator("#step").focus()
+    assert not page.locator("#panel-loss .tip").is_visible()
+
+
+def test_targets_are_large_and_forced_colours_keep_what_is_pressed(browser_page, address):
+    page = browser_page
+    page.reuse(address)
+    page.locator("summary", has_text="View").click()
+    small = page.evaluate(
+        """[...document.querySelectorAll('button, select, summary, input')].filter((n) => {
+        const b = n.getBoundingClientRect();
+        return n.checkVisibility({ visibilityProperty: true }) && b.width
+          && !n.closest('.bands, p') && (b.height < 32 || b.width < 32); })
+        .map((n) => n.id || n.className || n.textContent)"""
+    )
+    assert small == []
+    page.locator("summary", has_text="View").click()
+    page.emulate_media(forced_colors="active")
+    looks = page.evaluate(
+        """[true, false].map((on) => getComputedStyle(document.querySelector(
+        `.tools > .segment [aria-pressed="${on}"]`)).backgroundColor)"""
+    )
+    assert looks[0] != looks[1]
+    assert page.evaluate("getComputedStyle(document.querySelector('#play')).forcedColorAdjust") == (
+        "none"
+    )
+    page.emulate_media(forced_colors="none")
 
 
 def test_keys_move_over_the_points_of_a_focused_landscape(browser_page, address):
@@ -331,5 +376,10 @@ def test_a_pin_knows_its_distance_to_every_run(browser_page, address):
     shown = page.evaluate(
         "run => explorer.distanceTo(explorer.surfaces[0], explorer.runs[run], [1, -2], 40)", run
     )
+    page.evaluate("explorer.setState({pins: [8]})")
+    page.settle()
+    card = page.locator(".card").first.inner_text()
+    assert "slope of the grid" in card
+    assert "curvatures of the grid" in card
     gap = np.hypot(np.linalg.norm(path.coordinates[20] - [1, -2]), path.residual[20])
     assert shown == pytest.approx(gap, rel=1e-6)

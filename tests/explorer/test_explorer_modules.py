@@ -27,7 +27,8 @@ def modules(tmp_path_factory):
     for file in FOLDER.glob("*.js"):
         (folder / file.name).write_text(file.read_text("utf-8"), "utf-8")
     (folder / "package.json").write_text('{"type": "module"}')
-    names = ("ticks", "isolines", "field", "camera", "picking", "labels", "data", "format", "state")
+    names = ("ticks", "isolines", "field", "camera", "picking", "labels", "data", "format", "state",
+             "slope")  # fmt: skip
     head = "".join(f"import * as {name} from './{name}.js';\n" for name in names)
 
     def run(body):
@@ -110,11 +111,12 @@ def test_the_matrix_of_webgl_is_the_projection_of_the_pen(modules):
           const view = look(tilt), m = view.matrix(640, 420);
           const at = (r) => m[r] * p[0] + m[4 + r] * p[1] + m[8 + r] * p[2] + m[12 + r];
           return [view.pixel(p), [(at(0) / at(3) + 1) * 320, (1 - at(1) / at(3)) * 210],
-            Math.abs(at(2) / at(3))]; }));"""
+            (at(2) / at(3) + 1) / 2, view.kept(p)]; }));"""
     )
-    for pen, webgl, depth in pairs:
+    for pen, webgl, depth, kept in pairs:
         assert pen == pytest.approx(webgl, abs=1e-3)
-        assert depth < 1
+        assert 0 < depth < 1
+        assert kept == pytest.approx(depth, abs=1e-6)
 
 
 def test_the_box_fits_its_frame_at_every_angle(modules):
@@ -144,6 +146,39 @@ def test_a_point_below_the_ground_is_hidden_and_one_above_is_not(modules):
           picking.isHidden(terrain, box, look(0), at(-0.02))];"""
     )
     assert [above, below, flat] == [False, True, False]
+
+
+def test_a_line_is_parted_where_the_ground_hides_it(modules):
+    seen, hidden = modules(
+        """const line = [[0, 0, 0], [100, 0, 1], null, [0, 50, 0.2], [0, 60, 0.2]];
+        return picking.parted(line, ([x]) => x > 20 && x < 60);"""
+    )
+    assert [hidden[0], seen[0]] == [None, None]  # a part begins after a gap
+    assert np.array(hidden[1:]) == pytest.approx(np.array([[20, 0, 0.2], [60, 0, 0.6]]), abs=0.02)
+    assert np.array(seen[1:3]) == pytest.approx(np.array([[0, 0, 0], [20, 0, 0.2]]), abs=0.02)
+    assert seen[3] is None
+    assert np.array(seen[4:6]) == pytest.approx(np.array([[60, 0, 0.6], [100, 0, 1]]), abs=0.02)
+    assert seen[6:] == [None, [0, 50, 0.2], [0, 60, 0.2]]
+
+
+def test_slope_and_curvatures_of_a_quadratic_are_exact_in_a_skewed_plane(modules):
+    gram, matrix, linear = [[2.0, 0.5], [0.5, 1.5]], np.array([[3, 0.7], [0.7, -1]]), [0.4, -2]
+    alpha, beta = np.array([-1.0, 0.5, 0.9, 2.0]), np.array([-2.0, -0.5, 0.0])
+    place = np.stack(np.meshgrid(alpha, beta), axis=-1)
+    values = 0.5 * np.einsum("...i,ij,...j", place, matrix, place) + place @ linear
+    found, edge, hole = modules(
+        f"""const at = {{ alpha: {alpha.tolist()}, beta: {beta.tolist()},
+        gram: {np.ravel(gram).tolist()}, computed: new Array(12).fill(1) }};
+        const values = {values.ravel().tolist()}, of = (...p) => slope.slopeOf(...p);
+        return [of(at, values, {{ i: 2, j: 1 }}), of(at, values, {{ i: 3, j: 1 }}),
+          of(at, values.with(0, NaN), {{ i: 1, j: 1 }})];"""
+    )
+    gradient = matrix @ [0.9, -0.5] + linear
+    inverse = np.linalg.inv(gram)
+    assert found["slope"] == pytest.approx(np.sqrt(gradient @ inverse @ gradient))
+    expected = np.sort(np.linalg.eigvals(inverse @ matrix).real)[::-1]
+    assert found["curvatures"] == pytest.approx(expected)
+    assert [edge, hole] == [None, None]
 
 
 def test_labels_meet_neither_markers_nor_each_other(modules):

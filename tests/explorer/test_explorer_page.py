@@ -355,7 +355,9 @@ def test_the_page_follows_the_system_between_light_and_dark(page):
     page.emulate_media(color_scheme="light")
 
 
-def test_a_double_click_shows_the_whole_of_the_surface_that_is_shown(browser_page, tmp_path):
+def test_a_double_click_shows_the_whole_and_python_makes_it_again(
+    browser_page, tmp_path, monkeypatch, capsys
+):
     near = sample.surface()
     far = replace(near, alpha=10 * near.alpha, beta=3 * near.beta)
     out = ls.explore({"surface/near": near, "surface/far": far}, tmp_path / "two.html", title="Two")
@@ -379,3 +381,15 @@ def test_a_double_click_shows_the_whole_of_the_surface_that_is_shown(browser_pag
     page.settle()
     assert page.evaluate(corners) == pytest.approx(whole, abs=0.5)
     assert page.evaluate("[explorer.state.window, explorer.state.pins]") == [None, []]
+    set_state(page, view="3d", camera=[10, 50, 3, 0, 0])
+    page.mouse.dblclick(*middle)
+    page.settle()
+    assert page.evaluate("[explorer.state.camera, explorer.state.pins]") == [None, []]
+    set_state(page, view="contour", surface=1)
+    page.evaluate("() => { navigator.clipboard.writeText = (text) => { window.copied = text; }; }")
+    page.locator("summary", has_text="Save").click()
+    page.locator("#python").click()
+    code = page.evaluate("window.copied")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"results": {"surface/near": near, "surface/far": far}})  # the Python that makes it
+    assert capsys.readouterr().out.strip() == f"{(tmp_path / 'page.html').as_uri()}#surface=1"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import landscape as ls
+from landscape.results.barriers import Barriers
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.spectral_density import SpectralDensity
 
@@ -72,4 +73,32 @@ def test_sharpness_and_density_have_panels_when_they_were_measured(browser_page,
 def test_curvature_alone_makes_a_page(browser_page, tmp_path):
     browser_page.open(f"file://{ls.explore({'density/end': density()}, tmp_path / 'page.html')}")
     assert browser_page.locator("#panel-density path.curve").count() >= 1
+    assert browser_page.problems == []
+
+
+def test_barriers_are_a_matrix_of_what_was_measured(browser_page, tmp_path):
+    alpha, peak = np.linspace(0, 1, 5), np.array([0.0, 0.75, 1.0, 0.75, 0.0])
+    heights, ends = np.array([0.25, 4.0, np.nan]), np.array([0.5, 0.5, 2.0])
+    pair = np.array([[0, 1], [0, 2], [1, 2]])
+    chord = ends[pair[:, :1]] * (1 - alpha) + ends[pair[:, 1:]] * alpha
+    found = Barriers(
+        names=("Adam", "SGD", sample.NASTY), pair=pair, alpha=alpha, metrics=("loss",),
+        values=(chord + heights[:, None] * peak)[:, None], covariance=np.zeros((3, 1, 5, 5)),
+        settings={"alignment": "weights, each pair by itself", "repair": True},
+    )  # fmt: skip
+    browser_page.open(f"file://{ls.explore({'barriers': found}, tmp_path / 'page.html')}")
+    table = browser_page.locator("#panel-barriers-0")
+    shown = {
+        (i, j): table.locator(f'[data-pair="{i},{j}"]').inner_text()
+        for i in range(3)
+        for j in range(3)
+        if i != j
+    }
+    assert all(shown[i, j] == shown[j, i] for i, j in shown)
+    assert [shown[0, 1], shown[0, 2]] == ["0.25", "4.0"]
+    assert shown[1, 2] == "not finite"
+    note = table.inner_text()
+    for said in ("Entezari et al. 2022", "aligned by weights, each pair by itself", "repaired"):
+        assert said in note
+    assert sample.NASTY in note
     assert browser_page.problems == []

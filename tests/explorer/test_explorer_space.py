@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import product
 
 import explorer_sample as sample
@@ -69,9 +70,9 @@ def page(browser, address):
     context.close()
 
 
-def pixels(page):
+def pixels(page, hidden=".fixed, .runs"):
     style = page.add_style_tag(
-        content=".fixed, .runs, .tip, .over, .key, .zooms { visibility: hidden !important }"
+        content=f"{hidden}, .tip, .over, .key, .zooms {{ visibility: hidden !important }}"
     )
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     style.evaluate("node => node.remove()")
@@ -166,11 +167,57 @@ def test_the_hill_hides_what_lies_behind_it(browser, tmp_path, azimuth, hidden):
         const [x, y] = view.pixel(layer.items[0].points[15]);
         return [Math.round(x + box.left), Math.round(y + box.top)]; }"""
     )
-    around = pixels(page)[y - 5 : y + 6, x - 12 : x + 13].reshape(-1, 3)
-    halo = (around.min(axis=1) > 232).mean()
-    # seen: a line with its white halo; hidden: at most the dots that mark its hidden part
-    assert (halo == 0) if hidden else (halo > 0.05)
+    colour = page.evaluate("explorer.colour(explorer.runs[0])")
+    ink = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+    for hand, others in (("pen", ".fixed, .ground"), ("WebGL", ".fixed, .runs")):
+        if hand == "WebGL":  # as for a film
+            page.evaluate("() => { const [l] = explorer.lands; l.onPaint = () => {}; l.paint(); }")
+        around = pixels(page, others)[y - 5 : y + 6, x - 12 : x + 13]
+        columns = (np.abs(around - ink).max(axis=2) < 60).any(axis=0).mean()
+        # seen: a line from side to side; hidden: dots, two pixels in seven
+        assert (0.1 < columns < 0.6) if hidden else (columns > 0.9), hand
     context.close()
+
+
+# What a pen drew last, and the share of its pixels that differ when it draws all trails anew.
+ANEW = """() => { const [land] = explorer.lands, { over, penMoving } = land;
+  const look = () => { land.paint();
+    return over.getContext('2d').getImageData(0, 0, over.width, over.height).data; };
+  const kept = look(), pictures = [...land.trails.lines.values()].map((l) => l.pieces.length);
+  land.penMoving = (pen, paths, key, dots) => penMoving.call(land, pen, paths, null, dots);
+  const anew = look();
+  delete land.penMoving;
+  let [drawn, other] = [0, 0];
+  for (let k = 0; k < kept.length; k += 1) {
+    drawn += anew[k] > 0; other += Math.abs(kept[k] - anew[k]) > 48;
+  }
+  return [drawn, other / drawn, pictures]; }"""
+
+
+def test_what_is_kept_of_a_trail_looks_as_drawn_anew(page, tmp_path):
+    """A zigzag of 400 corners over a hill, in one colour, dashed, and in colours of its own."""
+    results = hill()
+    step = np.arange(401)
+    zigzag = np.stack([step / 125 - 1.6, 1.2 * np.sin(step / 40) + 0.2 * (-1.0) ** step], axis=1)
+    for k, name in enumerate(("SGD", "other", "third")):
+        path = sample.projection(name, 0.0, every=1, steps=400)
+        turned = zigzag * [1, 1 - 0.3 * k]
+        results[f"projection/hill/{k}"] = replace(path, coordinates=turned, in_plane_loss=None)
+    del results["projection/hill/sgd"]
+    page.open(f"file://{ls.explore(results, tmp_path / 'page.html')}#step=390&curves=off")
+    for patch in ({"view": "contour"}, {"view": "3d"}, {"colour": "loss", "fade": "on"}):
+        page.evaluate("patch => explorer.setState(patch)", patch)
+        page.settle()
+        drawn, other, pictures = page.evaluate(ANEW)
+        assert drawn > 10_000
+        assert min(pictures) >= 4  # it was kept
+        assert other < 0.01
+    page.evaluate("explorer.setState({step: 40})")  # back again: less is drawn
+    page.settle()
+    assert page.evaluate(ANEW)[0] < drawn / 3
+    page.evaluate("explorer.setState({hidden: [1, 2]})")
+    page.settle()
+    assert len(page.evaluate(ANEW)[2]) == 1
 
 
 def test_the_map_turns_into_the_terrain_without_a_cut(browser, address):
@@ -190,6 +237,19 @@ def test_the_map_turns_into_the_terrain_without_a_cut(browser, address):
     assert shares[-1] == 1
     assert len({round(share, 3) for share in shares}) > 3  # between map and terrain
     assert tilts[-1][0] > 550
+    # On its way, and only then, the ground is as coarse as the frames ask for.
+    wide, stage, coarse = page.evaluate(
+        """async () => { const [land] = explorer.lands, { follower } = land, widths = [];
+        land.onPaint = null;
+        follower.keepUp = () => { follower.sharp = 0.5; };
+        const bar = land.bar.step;
+        land.bar.step = () => { widths.push(land.ground.width); bar.call(land.bar); };
+        explorer.setState({camera: [60, 30, 1, 0, 0]});
+        await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);
+        await land.drawing;
+        return [widths.at(-1), land.stage.clientWidth, Math.min(...widths)]; }"""
+    )
+    assert [wide, coarse] == [stage, pytest.approx(stage / 2, abs=1)]
     context.close()
 
 
@@ -222,6 +282,21 @@ def test_the_terrain_fits_its_pane(page, size):
         assert (corners >= 0).all()
         assert (corners <= pane).all()
         assert (np.ptp(corners, axis=0) / pane).max() > 0.7
+
+
+def test_a_stem_joins_what_was_measured_to_the_surface_below(page):
+    page.evaluate("explorer.setState({step: 20})")
+    page.settle()
+    kind = "explorer.lands[0].layer.items.map(i => [i.run.name, i.stem, i.at[2], i.points[10][2]])"
+    low, top = page.evaluate("[explorer.lands[0].terrain.low, explorer.lands[0].terrain.top]")
+    for name, stem, height, point in page.evaluate(kind):
+        path = sample.results()[f"projection/pca/{list(sample.RUNS).index(name)}"]
+        share = np.log(path.loss[10] / low) / np.log(top / low)
+        assert [height, point] == pytest.approx([0.72 * share] * 2, abs=1e-5)
+        assert stem
+    page.evaluate("explorer.setState({drop: 'on'})")
+    page.settle()
+    assert not any(stem for _, stem, *_ in page.evaluate(kind))
 
 
 def test_cameras_are_linked_when_two_are_compared(page):

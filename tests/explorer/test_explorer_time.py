@@ -143,25 +143,47 @@ def test_the_story_goes_from_scene_to_scene(page):
     page.keyboard.press("n")
     page.settle()
     assert not page.locator("#scene-text").is_visible()
+    page.keyboard.press("n")
+    page.settle()
+    page.get_by_role("button", name="Auto").click()  # goes on, and on by itself
+    page.settle()
+    assert page.evaluate("explorer.state.scene") == 1
+    page.get_by_role("button", name="Auto").click()
 
 
 def test_every_run_is_seen_against_its_halo_in_both_themes(page):
-    """Three to one at least, whatever the surface below: the halo is opaque."""
+    """Three to one at least, at both ends of the map: the halo is opaque. First colours differ."""
 
     def light(colour):
         channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return np.dot([0.2126, 0.7152, 0.0722], linear)
 
-    from landscape.explorer.looks import HUES
+    from landscape.explorer.looks import HUES, page_looks
     from landscape.optim.registry import OPTIMIZERS
 
+    ramps = [page_looks([f"lr={k}" for k in range(9)], [o] * 9) for o in ("sgd", "adam", "gd")]
     colours = [*HUES, *(entry.color for entry in OPTIMIZERS.values())]
+    colours += [look.color for ramp in ramps for look in ramp]
     for dark, halo in ((False, "#ffffff"), (True, "#0c0d10")):
-        for colour in colours:
-            drawn = page.evaluate("([c, d]) => explorer.colour({color: c}, d)", [colour, dark])
-            low, high = sorted([light(drawn), light(halo)])
-            assert (high + 0.05) / (low + 0.05) >= 3, (colour, drawn, dark)
+        drawn = page.evaluate(
+            "([cs, dark]) => cs.map((color) => explorer.colour({color}, dark))", [colours, dark]
+        )
+        for colour, seen in zip(colours, drawn, strict=True):
+            low, high = sorted([light(seen), light(halo)])
+            assert (high + 0.05) / (low + 0.05) >= 3, (colour, seen, dark)
+        first = np.array([lab(seen) for seen in drawn[:8]])
+        apart = np.linalg.norm(first[:, None] - first[None], axis=2) + 99 * np.eye(8)
+        assert apart.min() >= 15, dark
+
+
+def lab(colour):
+    """CIE L*a*b* (D65) of a colour, in which 2 is just seen apart."""
+    srgb = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(np.array(to_xyz) @ linear / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def test_page_and_figures_have_one_map(page):
@@ -308,8 +330,17 @@ def test_paths_are_coloured_by_what_was_measured_along_them(page):
             "return i.path.residual.length && [...i.path.step.keys()].map(k => i.tints(k)); })()"
         )
         assert len({tuple(t) for t in tints}) > 5
+        said = page.locator(".path-scale").first.inner_text()
+        assert {"loss": "paths: ", "angle": "180°", "residual": "0.5"}[colour] in said
+    page.evaluate("explorer.setState({colour: 'rate'})")  # each run has its own, from .01 to .018
+    page.settle()
+    assert (
+        page.evaluate("new Set(explorer.lands[0].layer.items.map(i => i.tints(9).join())).size")
+        == 3
+    )
     page.evaluate("explorer.setState({colour: 'run', fade: 'on'})")
     page.settle()
+    assert "faintest: 0.5" in page.locator(".path-scale").first.inner_text()
     strength = page.evaluate(
         "(() => { const i = explorer.lands[0].layer.items[0]; "
         "return [...i.path.step.keys()].map(k => i.tints(k)[3]); })()"
@@ -317,6 +348,9 @@ def test_paths_are_coloured_by_what_was_measured_along_them(page):
     assert all(b <= a for a, b in pairwise(strength))  # residual grows
     assert strength[0] == 1 > strength[-1] > 0
     assert page.evaluate("explorer.lands[0].layer.items.map(i => i.tints(0).join())") == plain
+    page.evaluate("explorer.setState({fade: 'off'})")
+    page.settle()
+    assert not page.locator(".path-scale").first.is_visible()
 
 
 def test_a_clip_is_a_film_of_the_chosen_range(browser, address, tmp_path):

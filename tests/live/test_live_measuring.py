@@ -8,20 +8,26 @@ import threading
 import time
 from http.client import HTTPConnection
 
+import explorer_sample as sample
 import pytest
 from live_run import LiveRun
 
 import landscape as ls
+from landscape.live import jobs
 from landscape.live import measuring as module
 from landscape.live.hub import Hub
-from landscape.live.measuring import Measuring, Wish
+from landscape.live.jobs import Wish
+from landscape.live.measuring import Measuring
 from landscape.live.server import LiveServer
 
 STUB = """#!{python}
 import json, os, sys, time
 with open({log!r}, "a") as log:
     log.write(json.dumps([sys.argv[3:], os.nice(0), os.environ["OMP_NUM_THREADS"]]) + "\\n")
-time.sleep(float(open({pause!r}).read()))
+for stage in "123":
+    print("stage", stage, "of 9 points", flush=True)
+    time.sleep(float(open({pause!r}).read()) / 3)
+print("done", sys.argv[-1])
 sys.exit("nothing here" if "fail" in sys.argv else 0)
 """
 
@@ -65,28 +71,36 @@ def measured(tmp_path, monkeypatch):
 
 def test_every_so_many_steps_coarse_first_at_the_lowest_priority(measured):
     run, _, measure, asked, _ = measured
-    measure("surface every 10 steps", more=["--task", "mine:task"])
+    measure("surface every 10 steps", "sharpness every 20 steps", more=["--task", "mine:task"])
     run.steps(8)
-    path = str(run.recorder.path)
-    found = asked(3)
-    assert [words for words, *_ in found] == [
-        ["surface", path, "--resolution", n, "--every", "1", "--task", "mine:task"]
-        for n in ("9", "17", "33")
-    ]
-    assert all(nice == 19 and threads == "1" for _, nice, threads in found)
+    path, more = str(run.recorder.path), ["--task", "mine:task"]
+    ((words, nice, threads),) = asked(1)
+    first = ["surface", path, "--coarse-first", "--resolution", "33", "--every", "1"]
+    assert (words, nice, threads) == ([*first, *more], 19, "1")
     time.sleep(0.5)
-    assert len(asked(3)) == 3  # nothing more until the next multiple
+    assert len(asked(1)) == 1  # nothing more until the next multiple
     run.steps(10)
-    assert len(asked(6)) == 6
+    second, third = (words for words, *_ in asked(3)[1:])  # who has waited longest comes first
+    assert second == ["curvature", path, "--every", "20", "--top", "1", *more]
+    assert third == [*first, *more]
 
 
 def test_a_newer_wish_ends_an_older_one_after_its_stage(measured):
-    run, _, measure, asked, pause = measured
-    pause.write_text("0.8")
+    run, hub, measure, asked, pause = measured
+    pause.write_text("3")  # three stages
     measure("surface every 3 steps")
     asked(1)
+    began = time.monotonic()
     run.steps(3)
-    assert [words[3] for words, *_ in asked(2)] == ["9", "9"]
+    asked(2)
+    assert time.monotonic() - began < 2.5
+    while "stage 3" not in hub.measuring:
+        assert time.monotonic() - began < 30
+        time.sleep(0.02)
+    while hub.measuring:
+        assert time.monotonic() - began < 30
+        time.sleep(0.02)
+    assert len(asked(2)) == 2
 
 
 def test_what_is_asked_for_by_hand_ends_what_is_measured_at_once(measured):
@@ -101,6 +115,50 @@ def test_what_is_asked_for_by_hand_ends_what_is_measured_at_once(measured):
     assert time.monotonic() - began < 30
     with pytest.raises(ValueError, match="what must be one of surface, walk, sharpness"):
         measuring.ask(hub.followers[0], "rm -rf")
+
+
+def with_surface(run):
+    """Save a surface beside a run; what the page calls its plane."""
+    sample.surface().save(run.recorder.path.with_name("run.results.h5"), "surface/pca")
+    return sample.PLANE["plane_hash"]
+
+
+@pytest.mark.parametrize(("kind", "place", "words"), [
+    ("surface", [-1.5, 2.0, 0.0, 1e-05], "--region=-1.5,2.0,0.0,1e-05"),
+    ("slice", [0.0, 0.0, 1.0, 1.0], "--slice=0.0,0.0,1.0,1.0"),
+    ("point", [0.5, 0.25], "--point=0.5,0.25"),
+])  # fmt: skip
+def test_a_place_on_a_plane_is_refined(measured, kind, place, words):
+    run, hub, measure, asked, _ = measured
+    plane = with_surface(run)
+    measure().ask_at(hub.surface_on(plane), kind, place)
+    assert asked(1)[0][0] == ["refine", str(run.recorder.path), "--on=surface/pca", words]
+
+
+def test_the_answer_at_a_point_is_said_where_everybody_looks(measured):
+    run, hub, measure, asked, _ = measured
+    measure().ask_at(hub.surface_on(with_surface(run)), "point", [0.5, 0.25])
+    asked(1)
+    deadline = time.monotonic() + 20
+    while hub.measuring != "done --point=0.5,0.25":
+        assert time.monotonic() < deadline, hub.measuring
+        time.sleep(0.02)
+
+
+def test_a_hundred_requests_of_which_the_newest_wins(measured):
+    run, hub, measure, asked, pause = measured
+    pause.write_text("60")  # one that is not given up would hold everybody up
+    surface, measuring = hub.surface_on(with_surface(run)), measure()
+    for k in range(100):
+        measuring.ask_at(surface, "surface", [0, 1 + k, 0, 1])
+    deadline = time.monotonic() + 30
+    while asked(1)[-1][0][-1] != "--region=0,100,0,1":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    measuring.give_up()
+    while hub.measuring:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_why_something_was_not_measured_is_said(measured):
@@ -121,7 +179,8 @@ def test_what_is_no_wish_is_refused(text):
 
 
 def test_it_is_posted_with_the_token_from_the_page_itself(measured):
-    _, hub, measure, asked, _ = measured
+    run, hub, measure, asked, _ = measured
+    plane = with_surface(run)
     server = LiveServer(hub, "page", measuring=measure())
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -143,13 +202,26 @@ def test_it_is_posted_with_the_token_from_the_page_itself(measured):
     assert post(f"{token}&run=SGD&what=walk") == (200, "")
     assert asked(1)[0][0][0] == "walk"
     assert post(f"{token}&what=nothing") == (200, "")
+    for query, why in (
+        ("what=point&place=1,2&plane=0", "No surface is on this plane"),
+        ("what=point&place=1,2", "No surface is on this plane"),
+        (f"what=point&place=1,x&plane={plane}", "place must be numbers"),
+        (f"what=point&place=1,inf&plane={plane}", "A point is 2 numbers"),
+        (f"what=slice&place=1,2&plane={plane}", "A slice is 4 numbers"),
+        (f"what=walk&place=1,2&plane={plane}", "kind must be one of surface, slice, point"),
+    ):
+        status, said = post(f"{token}&{query}")
+        assert (status, why in said) == (400, True), said
+    assert post(f"what=point&place=1,2&plane={plane}")[0] == 403
+    assert post(f"{token}&what=point&place=1,2&plane={plane}") == (200, "")
+    assert asked(2)[1][0][0] == "refine"
     server.shutdown()
     server.server_close()
     thread.join()
 
 
 def test_a_surface_that_was_measured_is_on_the_page(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_COARSE_TO_FINE", ("5",))
+    monkeypatch.setattr(jobs, "_POINTS", "5")
     path = tmp_path / "adam.h5"
     path.write_bytes(runs["adam"].read_bytes())
     hub = Hub([path])
@@ -159,15 +231,26 @@ def test_a_surface_that_was_measured_is_on_the_page(runs, tmp_path, monkeypatch)
     measuring = Measuring(hub, [])
     thread = threading.Thread(target=measuring.run)
     thread.start()
+
+    def shown(count):
+        deadline = time.monotonic() + 120
+        while True:
+            hub.refresh()
+            new = hub.news(cursor) or {}
+            if len(found := new.get("content", {}).get("surfaces", ())) == count:
+                return found
+            assert time.monotonic() < deadline
+            assert not measuring.failure
+            time.sleep(0.1)
+
     measuring.ask(hub.followers[0], "surface")
-    deadline = time.monotonic() + 120
-    while not (new := hub.news(cursor)) or not new.get("content", {}).get("surfaces"):
-        assert time.monotonic() < deadline
-        assert not measuring.failure
-        time.sleep(0.1)
-    measuring.end()
-    thread.join()
-    (surface,) = new["content"]["surfaces"]
-    assert surface["alpha"]["shape"] == [5]
+    while (surface := shown(1)[0])["alpha"]["shape"] != [5]:
+        assert surface["alpha"]["shape"] in ([2], [3])  # coarse first
     assert len(surface["paths"]) == 1
     assert ls.Surface.load(tmp_path / "adam.results.h5", "surface/pca").computed.all()
+    measuring.ask_at(hub.surface_on(surface["plane"]), "surface", [-0.1, 0.1, -0.2, 0.2])
+    _, region = shown(2)
+    assert region["key"] == "surface/region-1"
+    assert len(region["paths"]) == 1  # of the same plane
+    measuring.end()
+    thread.join()

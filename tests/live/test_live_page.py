@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from collections import namedtuple
+from dataclasses import replace
 
+import explorer_sample as sample
 import numpy as np
 import pytest
 from live_run import LiveRun
 
+import landscape as ls
 from landscape.explorer.build import page_text
 from landscape.live.hub import Hub
 from landscape.live.server import LiveServer
@@ -119,10 +124,84 @@ def test_it_goes_on_when_the_server_comes_back(watched):
     assert not watched.problems
 
 
-def test_it_says_that_the_run_stopped_was_replaced_and_finished(watched):
+class Asked:
+    """In place of what measures: remembers what was asked for."""
+
+    def __init__(self, hub) -> None:
+        self.requests = []
+        hub.measures = ["surface", "walk"]
+
+    def ask(self, follower, what):
+        self.requests.append(what)
+
+    def ask_at(self, surface, kind, place):
+        self.requests.append((surface[1], kind, [round(float(v), 6) for v in place]))
+
+    def give_up(self):
+        self.requests.append("nothing")
+
+
+def test_a_region_a_slice_and_a_point_are_picked_on_the_page(watched):
+    watched.server.measuring = asked = Asked(watched.hub)
+    results = watched.run.recorder.path.with_name("run.results.h5")
+    sample.surface(6, 5).save(results, "surface/pca")
+    watched.until("globalThis.explorer?.surfaces.length === 1")
+
+    def pick(button):
+        watched.page.locator("summary", has_text="Measure").click()
+        watched.page.locator(button).click()
+
+    pick("#measure-walk")
+    pick("#ask-slice")
+    watched.until("document.getElementById('say').textContent.startsWith('Pin two points')")
+    watched.page.evaluate("explorer.setState({pins: [0, 29]})")
+    pick("#ask-slice")
+    watched.page.evaluate("explorer.setState({pins: [14]})")
+    pick("#ask-point")
+    watched.page.evaluate("explorer.setState({pins: [], window: [4, 0, 0]})")
+    watched.page.wait_for_timeout(300)
+    pick("#ask-surface")
+    pick("#measure-nothing")
+    for _ in range(200):
+        if len(asked.requests) == 5:
+            break
+        watched.page.wait_for_timeout(20)
+    walk, cut, point, region, nothing = asked.requests
+    assert (walk, nothing) == ("walk", "nothing")
+    assert cut == ("surface/pca", "slice", [-2, -2, 3, 2])
+    assert point == ("surface/pca", "point", [0, 0])
+    x0, x1, y0, y1 = region[2]
+    assert region[:2] == ("surface/pca", "surface")
+    assert -2 < x0 < x1 < 3
+    assert -2 < y0 < y1 < 2
+    axes = {"alpha": np.linspace(x0, x1, 9), "beta": np.linspace(y0, y1, 9)}
+    replace(sample.surface(9, 9), **axes).save(
+        results, "surface/region-1"
+    )  # and the page turns to it
+    watched.until("globalThis.explorer?.surfaces.length === 2 && explorer.state.surface === 1")
+    assert watched.page.evaluate("explorer.state.window") is None
+    assert not watched.problems
+
+
+def test_it_says_that_the_run_stopped_went_on_was_replaced_and_finished(watched, monkeypatch):
+    def says(text):
+        watched.until(f"document.getElementById('say')?.textContent.includes('{text}')")
+
     watched.run.close(complete=False)
-    watched.until("document.getElementById('say').textContent.includes('stopped at step 2,563')")
+    says("stopped at step 2,563: the process was killed or interrupted")
     path = watched.run.recorder.path
+    watched.run = LiveRun(path, resume=True)  # from the state in which the model is, the first one
+    watched.run.steps(2, loss=7.0)
+    says("resumed at step")
+    watched.until("document.getElementById('step').max === '2'")
+    np.testing.assert_array_equal(column(watched, "losses"), [7, 7])
+    usage = namedtuple("usage", "total used free")
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage(9, 9, 0))
+        with pytest.warns(ls.RecordingStopped, match="No space left"):
+            watched.run.steps(1)
+        says("stopped at step 2: the disk is full")
+    watched.run.close()
     watched.run = LiveRun(path, overwrite=True)
     watched.run.steps(4, loss=9.0)
     watched.until("globalThis.explorer?.state.step === 4")

@@ -102,7 +102,7 @@ def test_it_is_only_read_from(server, method):
 
 def test_what_nobody_measures_cannot_be_asked_for(server):
     answer, body = ask(server, f"/measure?token={server.token}&what=walk", method="POST")
-    assert (answer.status, body) == (404, "start landscape watch with --measure to measure\n")
+    assert (answer.status, body) == (404, "nothing is measured here\n")
     answer, _ = ask(server, f"/?token={server.token}", method="POST")
     assert answer.status == 404
 

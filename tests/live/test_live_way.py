@@ -82,6 +82,7 @@ def test_the_sketch_of_the_recorder_is_used_where_states_are_not_stored(tmp_path
     run.steps(6)
     hub = Hub([tmp_path / "run.h5"])
     hub.refresh()
+    hub.refresh_ways()
     (drawn,) = hub.news({})["ways"]
     assert drawn["note"] == (
         "each run from its own start; projected at random to 64 numbers: lengths within 9 %"

@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 import threading
+import time
 import types
 import warnings
 
@@ -239,8 +240,11 @@ def test_wandb_itself_offline(recorded, tmp_path, foreign, of):
     logged_everything(wandb if of == "module" else run, recorded, tmp_path)
     folder = run.dir
     wandb.finish()
-    rows = wandb_rows(next((tmp_path / "wandb").rglob("*.wandb")))
-    losses = [(r["landscape/step"], r["landscape/loss"]) for r in rows if "landscape/loss" in r]
+    deadline, losses = time.monotonic() + 30, []
+    while len(losses) < 8 and time.monotonic() < deadline:  # a process of its own still writes
+        rows = wandb_rows(next((tmp_path / "wandb").rglob("*.wandb")))
+        losses = [(r["landscape/step"], r["landscape/loss"]) for r in rows if "landscape/loss" in r]
+        time.sleep(0.1)
     assert losses[:5] == [(n, float(n)) for n in range(1, 6)]
     assert len(losses) == 8
     files = [p.name for p in os.scandir(os.path.join(folder, "media"))]

@@ -5,6 +5,7 @@ The pages take minutes; they are executed where LANDSCAPE_DOCS is set.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -38,8 +39,9 @@ def printed(cell):
         if output.output_type == "stream":
             yield output.text
         for kind, data in output.get("data", {}).items():
-            if not kind.startswith("image/") and "<iframe srcdoc=" not in data:
-                yield re.sub(r"data:image/png;base64,[\w+/=]+", "", data)
+            text = data if isinstance(data, str) else json.dumps(data)  # of a widget
+            if not kind.startswith("image/") and "<iframe srcdoc=" not in text:
+                yield re.sub(r"data:image/png;base64,[\w+/=]+", "", text)
 
 
 def check(cells):

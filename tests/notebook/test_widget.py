@@ -78,6 +78,32 @@ def test_a_hundred_requests_of_which_the_newest_wins(asked):
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
+def test_a_plane_is_picked_and_what_is_asked_for_lies_on_the_one_in_sight(asked):
+    _, objective, *_ = asked
+    planes = {"wide": ls.random_plane(objective), "other": ls.random_plane(objective, seed=5)}
+    widget = ls.OnDemand(objective, planes, resolution=5)
+    widget.wait()
+    assert unpacked_content(widget.content)["planes"] == ["wide", "other", "another random plane"]
+    widget._handle_custom_msg({"kind": "plane", "name": "other"}, [])
+    widget.wait()
+    _, second = surfaces(widget)
+    assert second["plane"] == planes["other"].digest
+    region = {"kind": "surface", "place": [0, 0.5, 0, 0.25], "plane": second["plane"]}
+    widget._handle_custom_msg(region, [])
+    widget.wait()
+    whole = ls.loss_surface(objective, planes["other"], extent=(0, 0.5, 0, 0.25), resolution=5)
+    np.testing.assert_allclose(surfaces(widget)[-1]["values"][0], whole.loss, rtol=1e-5)
+    widget._handle_custom_msg({"kind": "plane", "name": "another random plane"}, [])
+    widget.wait()
+    assert list(widget.planes) == ["wide", "other", "random plane 1"]
+    assert surfaces(widget)[-1]["plane"] == widget.planes["random plane 1"].digest
+    said = []
+    widget.send = said.append
+    for message in ({"kind": "plane", "name": "none"}, {**region, "plane": "0"}):
+        widget._handle_custom_msg(message, [])
+        assert "The widget knows no plane" in said[-1]["said"]
+
+
 def test_a_model_that_is_being_recorded_is_refused(asked, tmp_path):
     widget, _, model, calls = asked
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -219,7 +245,8 @@ def test_the_page_asks_and_shows_the_answer(asked, browser):
     frame.locator("#ask-surface").click()
     page.wait_for_timeout(200)
     request = page.evaluate("window.sent[0]")
-    assert request == {"kind": "surface", "place": pytest.approx(wanted)}
+    plane = widget._plane.digest
+    assert request == {"kind": "surface", "place": pytest.approx(wanted), "plane": plane}
     widget._handle_custom_msg(request, [])
     widget.wait()
     message = [m for m in sent if "surface" in m][-1]

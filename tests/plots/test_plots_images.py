@@ -1,7 +1,7 @@
 """Whole pictures against kept ones: what no assertion on an artist sees, such as overlap and order.
 
-Each test returns a figure, which pytest-mpl compares with ``tests/plots/baseline/NAME.png``. After a
-change that is meant, look at the new pictures and keep them:
+Each test returns a figure, which pytest-mpl compares with ``tests/plots/baseline/NAME.png``.
+After a change that is meant, look at the new pictures and keep them:
 ``pytest tests/plots/test_plots_images.py --mpl-generate-path=tests/plots/baseline``.
 """
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +87,79 @@ def test_accumulated_batches_with_a_schedule_and_clipping(tmp_path):
     same(tmp_path / "run.h5", states, NAMES)
     run = ls.Trajectory(tmp_path / "run.h5")
     np.testing.assert_allclose(run.scalars["lr"], [0.1, 0.05, 0.1 / 3])
+
+
+def test_two_processes_replicated_and_spread(tmp_path):
+    program = Path(__file__).with_name("two_processes.py")
+    processes = [
+        subprocess.Popen([sys.executable, str(program), str(rank), str(tmp_path)])
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    model, x = made()  # the same steps in one process, on the samples of both
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    states = [flat(model)]
+    for pair in zip(x[::2].split(4), x[1::2].split(4), strict=True):
+        optimizer.zero_grad()
+        model(torch.cat(pair)).square().mean().backward()
+        optimizer.step()
+        states.append(flat(model))
+    run = ls.Trajectory(tmp_path / "ddp.h5")
+    assert len(run) == len(states) == 4
+    for index, state in enumerate(states):
+        np.testing.assert_allclose(run.state(index), state, rtol=1e-5, atol=1e-7)
+    for rank in range(2):
+        said = json.loads((tmp_path / f"said-{rank}.json").read_text())
+        assert said.startswith("The parameter 0.weight is spread over several processes (FSDP")
+        assert "landscape import" in said
+        assert not (tmp_path / f"fsdp-{rank}.h5").exists()
+
+
+def test_a_recipe_of_torchtune_with_tokens_counted_over_accumulated_batches(tmp_path):
+    """As its full fine-tuning: sums of losses, gradients divided by all tokens, clipped."""
+    model, x = made()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    states, tokens, running = [flat(model)], 0, 0.0
+    with ls.Recorder(tmp_path / "run.h5", model, optimizer) as recorder:
+        for index, batch in enumerate(x.split(4), start=1):
+            loss = model(batch).square().sum()
+            tokens, running = tokens + len(batch), running + loss.detach()
+            loss.backward()
+            if index % 2 == 0:
+                for parameter in model.parameters():
+                    parameter.grad /= tokens
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                recorder.log(loss=running / tokens)
+                states.append(flat(model))
+                tokens, running = 0, 0.0
+    same(tmp_path / "run.h5", states, NAMES)
+    assert (ls.Trajectory(tmp_path / "run.h5").scalars["gradient_norm"] <= 1 + 1e-5).all()
+
+
+def test_a_recipe_of_torchtune_with_the_optimizer_in_the_backward_pass(tmp_path):
+    """An optimizer for each tensor, which steps as soon as its gradient is there."""
+    model, x = made()
+    optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
+
+    def step(parameter):
+        optimizers[parameter].step()
+        optimizers[parameter].zero_grad()
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    states = [flat(model)]
+    with ls.Recorder(tmp_path / "run.h5", model, list(optimizers.values())) as recorder:
+        for batch in x.split(4):
+            loss = model(batch).square().mean()
+            loss.backward()
+            recorder.log(loss=loss)
+            states.append(flat(model))
+    run = ls.Trajectory(tmp_path / "run.h5")
+    assert len(run) == 1 + 4 * 6  # each of the four tensors makes its own step
+    for index, state in enumerate(states):
+        np.testing.assert_array_equal(run.state(4 * index), state)
 
 
 def test_accelerate(tmp_path):

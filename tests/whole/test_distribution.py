@@ -64,3 +64,26 @@ def test_extras_that_messages_name_exist():
     }
     assert len(named) >= 3
     assert named <= set(extras)
+
+
+def test_public_jobs_call_what_exists():
+    yaml = pytest.importorskip("yaml")
+    jobs = yaml.safe_load((ROOT / ".github/workflows/gate.yml").read_text())["jobs"]
+    lines = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert len(lines) > len(jobs)
+    extras = PROJECT["project"]["optional-dependencies"]
+    for line in lines:
+        named = [name for group in re.findall(r"\.\[([\w,]+)\]", line) for name in group.split(",")]
+        assert set(named) <= set(extras), line
+        for file in re.findall(r"tests/[\w/.]+|\.ci/run|constraints\.txt|\bdocs\b", line):
+            assert (ROOT / file).exists(), line
+    # pytest is asked for what only the extra `test` brings.
+    tested = [job for job in jobs.values() if "pytest" in str(job)]
+    assert all(re.search(r"\.\[[^]]*\btest\b", str(job)) for job in tested)
+
+
+def test_what_is_cited_is_this_version():
+    cited = (ROOT / "CITATION.cff").read_text()
+    assert re.search(rf"^version: {re.escape(VERSION)}$", cited, re.MULTILINE)
+    if "(unreleased)" in (ROOT / "CHANGELOG.md").read_text().partition("## ")[2].splitlines()[0]:
+        assert "date-released" not in cited

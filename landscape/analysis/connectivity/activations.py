@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.analysis.connectivity.permutations import Group, Place
+from landscape.analysis.connectivity.permutations import Group, Place, twin_of
+from landscape.objective.lending.loan import random_state_kept
+from landscape.objective.lending.reach import generators_kept
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
 
-_SAMPLES = 2048  # of the objective's data, at most
+_SAMPLES = 2048  # of the objective's data at most, equally far apart
 
 
 def correlations(
@@ -34,8 +35,9 @@ def correlations(
     found = {}
     for group in groups:
         scores = np.zeros((group.units, group.units))
-        for place, one in first.get(group.name, []):
-            other = next(x for p, x in second[group.name] if p == place)
+        # A layer that is called twice is there twice, in the same order.
+        pairs = zip(first.get(group.name, []), second.get(group.name, []), strict=True)
+        for (place, one), (_, other) in pairs:
             each = (_standardised(one).T @ _standardised(other)) / len(one)
             parts = each.reshape(
                 *(place.repeat, group.units, place.block),
@@ -93,7 +95,7 @@ def network(
     objective: Objective, vector: np.ndarray, buffers: np.ndarray | None = None
 ) -> nn.Module:
     """A copy of the objective's model with these parameters, in evaluation mode."""
-    model = copy.deepcopy(objective.model).eval().to(objective.device)
+    model = twin_of(objective.model).to(objective.device)
     named = dict((*model.named_parameters(), *model.named_buffers()))
     held = [(objective.layout, objective.matched(vector))]
     held += [] if buffers is None else [(objective.buffers_layout, buffers)]
@@ -104,10 +106,31 @@ def network(
     return model
 
 
+@torch.no_grad()
 def run(objective: Objective, model: nn.Module) -> None:
-    """One forward pass on the first samples of the data."""
-    batch = objective.data.batches(_SAMPLES, most=_SAMPLES)[0][0]
-    next(iter(objective.metrics.values()))(model, batch)
+    """One forward pass on samples from all over the data; of data that cannot be cut, a batch."""
+    data = objective.data
+    if data.joined and data.size > _SAMPLES:
+        index = torch.linspace(0, data.size - 1, _SAMPLES, dtype=torch.float64).round().long()
+        batch = data.take(index.to(objective.device))
+    else:
+        batch = data.batches(_SAMPLES, most=_SAMPLES)[0][0]
+    try:
+        call_loss(objective, model, batch)
+    except RuntimeError as error:
+        if "does not require grad" not in str(error):
+            raise
+        raise ValueError(
+            "The loss differentiates, and units are looked at without gradients; give an Objective "
+            "whose loss only calls the model, or align by weights."
+        ) from error
+
+
+def call_loss(objective: Objective, model: nn.Module, batch: Any) -> Any:
+    """What the loss returns for a batch; what it draws at random is the same in every call."""
+    metric = next(iter(objective.metrics.values()))
+    with random_state_kept(objective.device), generators_kept([metric]):
+        return metric(model, batch)
 
 
 def _standardised(x: np.ndarray) -> np.ndarray:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from torch import nn
 
 from landscape.analysis.connectivity.activations import correlations
-from landscape.analysis.connectivity.families import family_of
 from landscape.analysis.connectivity.matching import (
     Orders,
     assigned,
@@ -19,10 +15,11 @@ from landscape.analysis.connectivity.matching import (
     match_weights,
     ordered,
 )
-from landscape.analysis.connectivity.permutations import Group, Permutable, check_function
-from landscape.analysis.connectivity.tracing import trace
-from landscape.base.layout import Layout
+from landscape.analysis.connectivity.permutations import Group, Permutable, flat, tensors_of
+from landscape.analysis.connectivity.symmetries import permutable_of
 from landscape.base.provenance import provenance
+from landscape.objective.matched import matched_buffers
+from landscape.objective.statistics import own_buffers
 from landscape.results.alignment import Alignment
 
 if TYPE_CHECKING:
@@ -132,7 +129,8 @@ def align_many(
     """
     check_method(method, restarts)
     mean = to == "mean"
-    if len(vectors) < 2 or not (mean or (isinstance(to, int) and 0 <= to < len(vectors))):
+    one = isinstance(to, int | np.integer) and 0 <= to < len(vectors)
+    if len(vectors) < 2 or not (mean or one):
         raise ValueError(
             f"Got {len(vectors)} networks and to={to!r}; give at least two networks, and the "
             "number of one of them or 'mean'."
@@ -156,7 +154,7 @@ def align_many(
                 restarts=restarts,
                 seed=seed,
                 orders=fixed,
-                more={"to": to, "connectivity": "strong"},
+                more={"to": to if mean else int(to), "connectivity": "strong"},
             )
         )
     return found
@@ -181,53 +179,6 @@ def _finite(objective: Objective, vector: np.ndarray) -> np.ndarray:
     return found
 
 
-def permutable_of(objective: Objective) -> tuple[Permutable, float]:
-    """What of the objective's model may be permuted, and the error of the check."""
-    model, inputs = objective.model, model_inputs(objective)
-    found = family_of(model)
-    if found is None:
-        twin = copy.deepcopy(model).eval()
-        with torch.no_grad():
-            found = trace(twin, inputs[0])
-    trained = {e.name for e in objective.layout} | {e.name for e in objective.buffers_layout}
-    free, frozen = [], []
-    for group in found.groups:
-        fixed = [place.name for place in group.places if place.name not in trained]
-        (frozen if fixed else free).append(group)
-    told = tuple(f"{g.name}: a tensor of it is not trained" for g in frozen)
-    found = Permutable(tuple(free), (*found.pinned, *told))
-    return found, check_function(model, found, inputs)
-
-
-def model_inputs(objective: Objective) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What the loss gives to the model for a few samples."""
-    caught: list[Any] = []
-
-    def keep(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        caught.append((arguments, keywords))
-
-    twin = copy.deepcopy(objective.model).eval()
-    handle = twin.register_forward_pre_hook(keep, with_kwargs=True)
-    batch = objective.data.batches(4, most=4)[0][0]
-    with torch.no_grad():
-        next(iter(objective.metrics.values()))(twin, batch)
-    handle.remove()
-    if not caught:
-        raise ValueError("The loss does not call the model, so its units cannot be followed.")
-    return caught[0]
-
-
-def tensors_of(vector: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
-    """The tensors of a flat vector."""
-    plain = np.asarray(vector)
-    return {e.name: plain[e.slice].reshape(e.shape) for e in layout}
-
-
-def flat(tensors: dict[str, np.ndarray], layout: Layout, dtype: Any) -> np.ndarray:
-    """Tensors as a flat vector."""
-    return np.concatenate([tensors[e.name].reshape(-1) for e in layout]).astype(dtype)
-
-
 def identity(groups: Sequence[Group]) -> Orders:
     """The order in which nothing moves."""
     return {group.name: np.arange(group.units) for group in groups}
@@ -248,6 +199,12 @@ def _aligned(
     more: dict[str, Any] | None = None,
 ) -> Alignment:
     layout, groups, sweeps = objective.layout, permutable.groups, 0
+    buffers = matched_buffers(objective.problem, buffers, moves=False)
+    if buffers is not None and np.shape(buffers) != (objective.buffers_layout.size,):
+        raise ValueError(
+            f"Got buffers of shape {np.shape(buffers)}; the model's floating-point buffers have "
+            f"{objective.buffers_layout.size} elements."
+        )
     first, second = tensors_of(a, layout), tensors_of(b, layout)
     if orders is None and method == "weights":
         orders, sweeps = match_weights(first, second, groups, restarts=restarts, seed=seed)
@@ -279,10 +236,7 @@ def _buffers(
     layout = objective.buffers_layout
     if not len(layout):
         return None
-    if buffers is None:
-        named = dict(objective.model.named_buffers())
-        held = {e.name: named[e.name].detach().cpu().double().numpy() for e in layout}
-        buffers = flat(held, layout, np.float32)
+    buffers = own_buffers(objective.problem).astype(np.float32) if buffers is None else buffers
     moved = ordered(tensors_of(buffers, layout), groups, orders)
     return flat(moved, layout, buffers.dtype)
 

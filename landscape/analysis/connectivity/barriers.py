@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,23 @@ from landscape.analysis.connectivity.alignment import Method
 from landscape.analysis.connectivity.alignment import align as match
 from landscape.analysis.connectivity.families import EXPECTATION, family_of
 from landscape.analysis.connectivity.repair import repair as repaired
+from landscape.analysis.fixed import check_frozen, uses_stored_statistics, warn_of_statistics
 from landscape.analysis.segment import describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
-from landscape.base.vector import Vector
 from landscape.objective.covariance import covariance_of_means
+from landscape.objective.matched import matched_buffers
+from landscape.objective.statistics import own_buffers
 from landscape.results.barriers import Barriers
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Evaluation, Objective
 
 Align = Method | Callable[..., Any]
+
+_GAINS = ("acc", "accuracy", "auc", "bleu", "f1", "precision", "r2", "recall", "top1", "top5")
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ def barriers(
     the errors of the barriers are those of differences.
 
     Args:
-        objective: What to measure, on which data.
+        objective: What to measure, on which data. A barrier is a rise, so that metrics should be
+            small where a network is good: an error, not an accuracy.
         networks: Recorded runs, of which the last state counts, or flat parameter vectors.
         names: One per network; default: the runs' names, or numbers.
         buffers: For vectors, their floating-point buffers; runs bring those they recorded. With
@@ -91,10 +97,14 @@ def barriers(
             f"resolution counts both ends and must be a whole number, at least 3; got "
             f"{resolution!r}."
         )
-    found = _networks(objective, networks, names, buffers)
+    _warn_of_gains(objective.names)
+    found = _networks(objective, list(networks), names, buffers)
     pairs = np.array(list(combinations(range(len(found)), 2)))
     alpha = np.linspace(0, 1, resolution)
     count = len(found) + len(pairs) * (resolution - 2)
+    recorded = all(n.buffers is not None for n in found)
+    if not recorded:
+        found = _with_own_buffers(objective, found, align)
     moving = objective.batch_norm == "frozen" and all(n.buffers is not None for n in found)
     aligned = _aligner(objective, align)
     lines = []
@@ -120,12 +130,22 @@ def barriers(
         covariance=covariance,
         settings=joined(
             objective.settings,
-            {"buffers": describe_buffers(objective, recorded=moving), **policy},
+            {"buffers": describe_buffers(objective, recorded=moving and recorded), **policy},
         ),
         provenance=provenance(
             evaluation=objective.evaluation, cost=progress.cost, evaluations=count
         ),
     )
+
+
+def _warn_of_gains(metrics: Sequence[str]) -> None:
+    gains = [name for name in metrics if name.lower() in _GAINS]
+    if gains:
+        warnings.warn(
+            f"A barrier is how far a metric rises, and {', '.join(gains)} of a better network is "
+            "higher: measure an error in its place, such as 1 - accuracy.",
+            stacklevel=3,
+        )
 
 
 def _networks(
@@ -148,14 +168,44 @@ def _networks(
             f"Got {len(networks)} networks and {len(buffers)} buffers; give one for each vector, "
             "and none for runs, which bring their own."
         )
+    if buffers is None and not any(runs):
+        warn_of_statistics(objective, "all networks", networks)
+    for run in filter(None, runs):
+        check_frozen(objective, run)
     held = list(buffers or [None] * len(networks))
+    held = [
+        given.buffers(-1) if isinstance(given, Trajectory) else own
+        for given, own in zip(networks, held, strict=True)
+    ]
     return [
         _Network(
             name,
             objective.matched(given.final if isinstance(given, Trajectory) else given),
-            given.buffers(-1) if isinstance(given, Trajectory) else own,
+            matched_buffers(objective.problem, own, moves=False),
         )
         for name, given, own in zip(names, networks, held, strict=True)
+    ]
+
+
+def _with_own_buffers(
+    objective: Objective, networks: list[_Network], align: Align | None
+) -> list[_Network]:
+    """Networks not all of which have buffers, with the model's where these follow the units.
+
+    Raises:
+        ValueError: If the statistics of some batch norms are known.
+    """
+    without = [network.name for network in networks if network.buffers is None]
+    if uses_stored_statistics(objective) and len(without) < len(networks):
+        raise ValueError(
+            f"No batch-norm statistics are known of {', '.join(without)}, but those of the others "
+            "are: give the buffers of all, or Objective(..., batch_norm='recalibrated')."
+        )
+    if align is None or not objective.buffers_layout.size:
+        return networks
+    return [
+        replace(network, buffers=own_buffers(objective.problem).astype(np.float32))
+        for network in networks
     ]
 
 
@@ -229,11 +279,16 @@ def _aligner(objective: Objective, align: Align | None) -> Callable[[_Network, _
     def permuted(first: _Network, second: _Network) -> _Network:
         if callable(align):
             found = align(objective, first.vector, second.vector)
+            if not (hasattr(found, "vector") and hasattr(found, "buffers")):
+                raise ValueError(
+                    f"align returned a {type(found).__name__}; it is to return an object with a "
+                    "vector and its buffers (or None), as ls.align does."
+                )
         else:
             found = match(
                 objective, first.vector, second.vector, buffers=second.buffers, method=align
             )
-        return _Network(second.name, Vector(found.vector, objective.layout), found.buffers)
+        return _Network(second.name, objective.matched(found.vector), found.buffers)
 
     return permuted
 

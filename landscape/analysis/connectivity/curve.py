@@ -9,6 +9,7 @@ import numpy as np
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.settings import joined
+from landscape.base.statistics import without
 from landscape.results.affine import Plane
 from landscape.results.curve import Curve
 from landscape.results.profile import Profile
@@ -135,6 +136,6 @@ def project_curve(
         loss=loss,
         in_plane_loss=in_plane,
         shown=float(inside / max(inside + (residual**2).sum(), 1e-300)),
-        settings=joined(plane.settings, {} if objective is None else objective.settings),
+        settings=joined(without(plane.settings), {} if objective is None else objective.settings),
         provenance=provenance(plane_hash=fingerprint(plane.origin, plane.directions)),
     )

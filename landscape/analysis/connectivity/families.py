@@ -22,9 +22,15 @@ EXPECTATION = (
 
 
 def family_of(model: nn.Module) -> Permutable | None:
-    """The groups of a model of a known class; None for any other."""
-    build = _FAMILIES.get(type(model).__name__)
-    return None if build is None else build(model)
+    """The groups of a model of a known class or one made from it; None for any other.
+
+    Many a class of someone else's is called GPT or Llama, too.
+    """
+    for kind in type(model).__mro__:
+        if kind.__module__.partition(".")[0] in ("landscape", "transformers"):
+            build = _FAMILIES.get(kind.__name__)
+            return None if build is None else build(model)
+    return None
 
 
 def _shipped(model: nn.Module) -> Permutable:

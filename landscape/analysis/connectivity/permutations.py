@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from landscape.base.layout import Layout
+
 TOLERANCE = 1e-10  # largest change of an output in double precision, relative to the largest output
 
 
@@ -78,6 +80,52 @@ def permute(
     return found
 
 
+def tensors_of(vector: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
+    """The tensors of a flat vector."""
+    plain = np.asarray(vector)
+    return {e.name: plain[e.slice].reshape(e.shape) for e in layout}
+
+
+def flat(tensors: Mapping[str, np.ndarray], layout: Layout, dtype: Any) -> np.ndarray:
+    """Tensors as a flat vector."""
+    return np.concatenate([tensors[e.name].reshape(-1) for e in layout]).astype(dtype)
+
+
+def twin_of(model: nn.Module) -> nn.Module:
+    """A copy of a model in evaluation mode.
+
+    Raises:
+        ValueError: If it is compiled.
+    """
+    if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
+        raise ValueError(
+            f"The units of a {type(model).__name__} cannot be followed; give the Objective the "
+            "model that was compiled, which has the same weights."
+        )
+    # Tensors that were computed (pruned or normalized weights) refuse to be copied.
+    computed = [
+        value
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    ]
+    return copy.deepcopy(model, {id(t): t.detach().clone() for t in computed}).eval()
+
+
+@torch.no_grad()
+def shuffle(model: nn.Module, permutable: Permutable, *, seed: int = 0) -> None:
+    """Give the units of every group of a model another, random order, in place."""
+    random = np.random.default_rng(seed)
+    named = dict((*model.named_parameters(), *model.named_buffers()))
+    for group in permutable.groups:
+        order = random.permutation(group.units)
+        if (order == np.arange(group.units)).all():  # two units keep theirs half of the time
+            order = np.roll(order, 1)
+        for place in group.places:
+            tensor, index = named[place.name], torch.from_numpy(place.index(order))
+            tensor.copy_(tensor.index_select(place.axis, index.to(tensor.device)))
+
+
 @torch.no_grad()
 def check_function(
     model: nn.Module, permutable: Permutable, inputs: Sequence[Any], *, seed: int = 0
@@ -89,24 +137,20 @@ def check_function(
     Raises:
         ValueError: If it is above 1e-10: the groups are not symmetries of this network.
     """
-    twin = copy.deepcopy(model).double().eval()
+    twin = twin_of(model).double()
     arguments, keywords = _in_double(inputs)
     generator = torch.Generator().manual_seed(seed)
+    grouped = {place.name for group in permutable.groups for place in group.places}
     for name, tensor in (*twin.named_parameters(), *twin.named_buffers()):
-        # Fresh networks have zero biases and equal scales, on which a mistake does not show.
-        if not tensor.is_floating_point() or (tensor.dim() > 1 and tensor.any()):
-            continue
-        if any(p.name == name for g in permutable.groups for p in g.places):
-            tensor.add_(0.1 * torch.rand(tensor.shape, generator=generator).to(tensor))
+        # Fresh networks have zero biases, equal scales and constant matrices, on which a mistake
+        # does not show.
+        if tensor.is_floating_point() and name in grouped:
+            size = float(tensor.abs().mean()) if tensor.dim() > 1 else 0.0
+            noise = torch.rand(tensor.shape, generator=generator).to(tensor)
+            tensor.add_(0.2 * size * (noise - 0.5) if size else 0.1 * noise)
     with _InDouble():
         before = first_tensor(twin(*arguments, **keywords)).clone()
-    random = np.random.default_rng(seed)
-    named = dict((*twin.named_parameters(), *twin.named_buffers()))
-    arrays = {name: t.detach().cpu().numpy().copy() for name, t in named.items()}
-    for group in permutable.groups:
-        arrays = permute(arrays, group, random.permutation(group.units))
-    for name, tensor in named.items():
-        tensor.copy_(torch.from_numpy(arrays[name]))
+    shuffle(twin, permutable, seed=seed)
     with _InDouble():
         after = first_tensor(twin(*arguments, **keywords))
     error = float((after - before).abs().max() / before.abs().max().clamp_min(1e-300))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.analysis.connectivity.activations import network, rows, run, writers
-from landscape.analysis.connectivity.alignment import permutable_of
+from landscape.analysis.connectivity.symmetries import permutable_of
 from landscape.base.vector import Vector
 from landscape.objective.policies.batchnorm import norms_of
 
@@ -28,7 +29,9 @@ def repair(objective: Objective, a: np.ndarray, b: np.ndarray, alpha: np.ndarray
     At each place the pre-activation of every hidden unit is scaled and shifted so that over the
     data its mean is (1 - α) μ_a + α μ_b and its standard deviation (1 - α) σ_a + α σ_b, layer
     after layer. Scale and shift go into the layer's own weight and bias, so that what comes out
-    are ordinary parameters. Units that do not vary are left alone, and the ends are exact.
+    are ordinary parameters. Units that do not vary are left alone, and so are layers without a
+    bias, that share a tensor with another, or that are called more than once. The ends are exact.
+    Statistics are those of 2,048 samples from all over the data, or of all where there are fewer.
 
     For a network with batch norm measure with ``batch_norm="recalibrated"`` instead, which does
     the same.
@@ -43,8 +46,8 @@ def repair(objective: Objective, a: np.ndarray, b: np.ndarray, alpha: np.ndarray
         Flat parameters, shape (places, P).
 
     Raises:
-        ValueError: If the model has batch norm, no hidden layer has a bias, or a place is off the
-            line.
+        ValueError: If the model has batch norm, no hidden layer can be repaired, or a place is off
+            the line.
 
     Source: Jordan et al. 2023, arXiv:2211.08403.
 
@@ -72,10 +75,22 @@ def repair(objective: Objective, a: np.ndarray, b: np.ndarray, alpha: np.ndarray
     a, b = objective.matched(a), objective.matched(b)
     groups = permutable_of(objective)[0].groups
     modules = dict(objective.model.named_modules())
-    hidden = [n for n in writers(objective.model, groups) if _shifts(modules[n])]
-    if not hidden:
-        raise ValueError("No hidden layer of the model has a bias, so none can be repaired.")
+    uses = Counter(id(p) for _, p in objective.model.named_parameters(remove_duplicate=False))
+    trained = {entry.name for entry in objective.layout}
+    hidden = [
+        name
+        for name in writers(objective.model, groups)
+        if _shifts(modules[name])
+        and all(uses[id(p)] == 1 for p in modules[name].parameters())
+        and {f"{name}.weight", f"{name}.bias"} <= trained
+    ]
     ends = _statistics(objective, a, hidden), _statistics(objective, b, hidden)
+    hidden = [name for name in hidden if name in ends[0]]
+    if not hidden:
+        raise ValueError(
+            "No hidden layer of the model can be repaired: none is called once, has a bias, and "
+            "shares no tensor with another."
+        )
     found = [_repaired(objective, a, b, float(x), hidden, ends) for x in alpha]
     return Vector(np.stack(found), objective.layout)
 
@@ -87,18 +102,18 @@ def _shifts(module: nn.Module) -> bool:
 
 
 def _statistics(objective: Objective, vector: np.ndarray, hidden: list[str]) -> Statistics:
-    model, found = network(objective, vector), {}
+    model, found = network(objective, vector), dict[str, list[tuple[Tensor, Tensor]]]()
     for name, module in model.named_modules():
         if name in hidden:
             module.register_forward_hook(_keeping(found, name))
     run(objective, model)
-    return found
+    return {name: seen[0] for name, seen in found.items() if len(seen) == 1}
 
 
-def _keeping(found: Statistics, name: str) -> Any:
+def _keeping(found: dict[str, list[tuple[Tensor, Tensor]]], name: str) -> Any:
     def hook(module: nn.Module, given: Any, output: Tensor) -> None:
         seen = rows(module, output)
-        found[name] = seen.mean(dim=0), seen.std(dim=0, correction=0)
+        found.setdefault(name, []).append((seen.mean(dim=0), seen.std(dim=0, correction=0)))
 
     return hook
 
@@ -141,5 +156,6 @@ def _repaired(
             module.register_forward_hook(restoring(name))
     run(objective, model)
     named = dict(model.named_parameters())
-    parts = [named[e.name].detach().reshape(-1).cpu().numpy() for e in objective.layout]
-    return np.concatenate(parts)
+    dtype = objective.problem.dtype
+    parts = [named[e.name].detach().reshape(-1).to("cpu", dtype) for e in objective.layout]
+    return torch.cat(parts).numpy()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.analysis.fixed import warn_of_statistics
 from landscape.analysis.planes.through import plane_through
 from landscape.base.provenance import provenance
-from landscape.base.vector import Vector, layout_of
+from landscape.base.vector import Vector, flat_vector, layout_of
 from landscape.results.affine import Plane, affine
 from landscape.results.soup import Soup
 
@@ -35,11 +36,17 @@ def average(vectors: Sequence[np.ndarray], weights: Sequence[float] | None = Non
     >>> average([np.array([0.0, 1.0]), np.array([4.0, 1.0])], [3, 1]).tolist()
     [1.0, 1.0]
     """
+    vectors = [flat_vector(vector) for vector in vectors]
     given = np.ones(len(vectors)) if weights is None else np.asarray(weights, np.float64)
-    if not len(vectors) or len(given) != len(vectors) or not given.sum() > 0:
+    if not len(vectors) or given.shape != (len(vectors),) or not 0 < given.sum() < np.inf:
         raise ValueError(
             f"Got {len(vectors)} vectors and the weights {given.tolist()}; give one weight each, "
             "with a positive sum."
+        )
+    if len(shapes := {np.shape(vector) for vector in vectors}) > 1:
+        raise ValueError(
+            f"Vectors of the shapes {', '.join(map(str, sorted(shapes)))} are of different models; "
+            "average those of one."
         )
     total = given[0] * vectors[0].astype(np.float64)
     for weight, vector in zip(given[1:], vectors[1:], strict=True):
@@ -85,6 +92,7 @@ def greedy_soup(
     metric = metric or ("error" if "error" in objective.names else objective.names[0])
     if metric not in objective.names:
         raise ValueError(f"metric must be one of {', '.join(objective.names)}; not {metric!r}.")
+    warn_of_statistics(objective, "all networks and averages", vectors)
     row, points = objective.names.index(metric), [objective.matched(v) for v in vectors]
 
     def measured(vector: np.ndarray) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from landscape.analysis.connectivity.permutations import Group, Permutable, Place
+from landscape.analysis.connectivity.channels import FIXED, Channels, Label
+from landscape.analysis.connectivity.permutations import Permutable
 
-_PINNED = 0
 _ELEMENTWISE = (
     *(nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid),
     *(nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Mish, nn.Identity, nn.Dropout, nn.Dropout2d),
@@ -33,23 +34,14 @@ _POOLING = {F.avg_pool2d, F.max_pool2d, F.adaptive_avg_pool2d, F.avg_pool1d, F.m
 
 
 @dataclass(frozen=True)
-class _Label:
-    """Which units run along an axis; `block` neighbouring elements each. Unit set 0 is pinned."""
-
-    units: int
-    block: int = 1
-
-
-_FIXED = _Label(_PINNED)
-
-
-@dataclass(frozen=True)
 class _Value:
     shape: tuple[int, ...]
-    axes: tuple[_Label, ...]
+    axes: tuple[Label, ...]
 
 
-def trace(model: nn.Module, arguments: Sequence[Any]) -> Permutable:
+def trace(
+    model: nn.Module, arguments: Sequence[Any], keywords: Mapping[str, Any] | None = None
+) -> Permutable:
     """Follow the channels of `model` from its example input to its output.
 
     Raises:
@@ -57,6 +49,10 @@ def trace(model: nn.Module, arguments: Sequence[Any]) -> Permutable:
     """
     try:
         graph = fx.symbolic_trace(model)
+        given = inspect.signature(model.forward).bind(*arguments, **(keywords or {}))
+        given.apply_defaults()
+        found = Channels(model)
+        _Follow(graph, found).run(*given.args, *given.kwargs.values())
     except Exception as problem:
         said = str(problem).partition("\n")[0][:120] or type(problem).__name__
         raise ValueError(
@@ -64,77 +60,13 @@ def trace(model: nn.Module, arguments: Sequence[Any]) -> Permutable:
             f"({said}); write its forward without branches on values, or align networks of "
             "another class."
         ) from problem
-    found = _Channels(model)
-    _Follow(graph, found).run(*arguments)
     return found.permutable()
-
-
-class _Channels:
-    """Sets of units, joined where two of them meet (union-find)."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.tensors = dict((*model.named_parameters(), *model.named_buffers()))
-        every = (
-            *model.named_parameters(remove_duplicate=False),
-            *model.named_buffers(remove_duplicate=False),
-        )
-        first = {id(t): name for name, t in reversed(list(self.tensors.items()))}
-        self.known = {name: first[id(t)] for name, t in every}
-        self.frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
-        self.parent, self.size = [_PINNED], [0]
-        self.places: dict[tuple[str, int], _Label] = {}
-        self.told: list[str] = []
-
-    def root(self, units: int) -> int:
-        while self.parent[units] != units:
-            units = self.parent[units]
-        return units
-
-    def new(self, size: int) -> _Label:
-        self.parent.append(len(self.parent))
-        self.size.append(size)
-        return _Label(len(self.parent) - 1)
-
-    def pin(self, label: _Label, why: str) -> None:
-        root = self.root(label.units)
-        if root != _PINNED:
-            self.parent[root] = _PINNED
-            self.told.append(f"{self.size[root]} units: {why}")
-
-    def join(self, first: _Label, second: _Label, why: str) -> _Label:
-        """The label of an axis on which two values meet element by element."""
-        one, other = self.root(first.units), self.root(second.units)
-        if one == other and (first.block == second.block or one == _PINNED):
-            return first
-        if _PINNED in (one, other) or first.block != second.block:
-            self.pin(first, why)
-            self.pin(second, why)
-            return _FIXED
-        self.parent[max(one, other)] = min(one, other)
-        return first
-
-    def place(self, name: str, axis: int, label: _Label) -> None:
-        """The axis of a tensor is ordered as `label` says; also where the tensor is used twice."""
-        key = (self.known[name], axis)
-        if key[0] in self.frozen:
-            self.pin(label, f"{name} is not trained")
-        if key in self.places:
-            label = self.join(self.places[key], label, f"{name} is used twice")
-        self.places[key] = label
-
-    def permutable(self) -> Permutable:
-        groups: dict[int, list[Place]] = {}
-        for (name, axis), label in self.places.items():
-            if root := self.root(label.units):
-                groups.setdefault(root, []).append(Place(name, axis, 1, label.block))
-        found = [Group(p[0].name, self.size[r], tuple(p)) for r, p in groups.items()]
-        return Permutable(tuple(g for g in found if g.units > 1), tuple(dict.fromkeys(self.told)))
 
 
 class _Follow(fx.Interpreter):
     """Runs the graph on an example, and the labels of every value beside it."""
 
-    def __init__(self, graph: fx.GraphModule, channels: _Channels) -> None:
+    def __init__(self, graph: fx.GraphModule, channels: Channels) -> None:
         super().__init__(graph)
         self.channels = channels
         self.values: dict[fx.Node, _Value] = {}
@@ -144,7 +76,7 @@ class _Follow(fx.Interpreter):
         if isinstance(result, Tensor) and n.op != "output":
             axes = self._axes(n, tuple(result.shape))
             # An axis of length one has no order.
-            fixed = (a if s > 1 else _FIXED for a, s in zip(axes, result.shape, strict=True))
+            fixed = (a if s > 1 else FIXED for a, s in zip(axes, result.shape, strict=True))
             self.values[n] = _Value(tuple(result.shape), tuple(fixed))
         if n.op == "output":
             self._pin(n, "the output")
@@ -155,7 +87,7 @@ class _Follow(fx.Interpreter):
                 self._tell(n)
         return result
 
-    def _pin(self, node: fx.Node, why: str) -> tuple[_Label, ...]:
+    def _pin(self, node: fx.Node, why: str) -> tuple[Label, ...]:
         for given in node.all_input_nodes:
             for label in self.values[given].axes if given in self.values else ():
                 self.channels.pin(label, why)
@@ -167,8 +99,8 @@ class _Follow(fx.Interpreter):
         if called is not None and next(called.parameters(), None) is not None:
             self.channels.told.append(f"{type(called).__name__} {node.target}: not followed")
 
-    def _axes(self, node: fx.Node, shape: tuple[int, ...]) -> tuple[_Label, ...]:
-        fixed = (_FIXED,) * len(shape)
+    def _axes(self, node: fx.Node, shape: tuple[int, ...]) -> tuple[Label, ...]:
+        fixed = (FIXED,) * len(shape)
         if node.op == "placeholder":
             return fixed
         if node.op == "get_attr":
@@ -186,9 +118,9 @@ class _Follow(fx.Interpreter):
             return fixed
         return axes
 
-    def _parameter(self, name: str, shape: tuple[int, ...]) -> tuple[_Label, ...]:
+    def _parameter(self, name: str, shape: tuple[int, ...]) -> tuple[Label, ...]:
         if name not in self.channels.known:
-            return (_FIXED,) * len(shape)
+            return (FIXED,) * len(shape)
         found = []
         for axis, size in enumerate(shape):
             label = self.channels.new(size)
@@ -196,9 +128,7 @@ class _Follow(fx.Interpreter):
             found.append(label)
         return tuple(found)
 
-    def _module(
-        self, name: str, given: _Value, shape: tuple[int, ...]
-    ) -> tuple[_Label, ...] | None:
+    def _module(self, name: str, given: _Value, shape: tuple[int, ...]) -> tuple[Label, ...] | None:
         module, channels = self.fetch_attr(name), self.channels
         if isinstance(module, _ELEMENTWISE):
             return given.axes
@@ -226,7 +156,7 @@ class _Follow(fx.Interpreter):
             return given.axes
         return None
 
-    def _written(self, name: str, held: Sequence[str], axis: int, units: int) -> _Label:
+    def _written(self, name: str, held: Sequence[str], axis: int, units: int) -> Label:
         label = self.channels.new(units)
         self.channels.place(f"{name}.weight", axis, label)
         if "bias" in held:
@@ -236,10 +166,10 @@ class _Follow(fx.Interpreter):
 
     def _convolution(
         self, name: str, held: Sequence[str], module: Any, given: _Value, shape: tuple[int, ...]
-    ) -> tuple[_Label, ...] | None:
+    ) -> tuple[Label, ...] | None:
         if len(given.shape) != module.weight.dim():
             return None  # without a batch axis
-        rest = (_FIXED,) * (len(shape) - 2)
+        rest = (FIXED,) * (len(shape) - 2)
         for label in given.axes[2:]:
             self.channels.pin(label, "pixels are convolved")
         if module.groups == 1:
@@ -252,13 +182,13 @@ class _Follow(fx.Interpreter):
             return (given.axes[0], given.axes[1], *rest)
         return None
 
-    def _pooled(self, given: _Value, shape: tuple[int, ...]) -> tuple[_Label, ...]:
+    def _pooled(self, given: _Value, shape: tuple[int, ...]) -> tuple[Label, ...]:
         kept = 2
         for label in given.axes[kept:]:
             self.channels.pin(label, "pixels are pooled")
-        return (*given.axes[:kept], *(_FIXED,) * (len(shape) - kept))
+        return (*given.axes[:kept], *(FIXED,) * (len(shape) - kept))
 
-    def _flattened(self, given: _Value, shape: tuple[int, ...]) -> tuple[_Label, ...] | None:
+    def _flattened(self, given: _Value, shape: tuple[int, ...]) -> tuple[Label, ...] | None:
         """Axes that are merged: their first may be permuted, in blocks of the others."""
         start = 0
         while start < len(shape) - 1 and given.shape[start] == shape[start]:
@@ -272,11 +202,11 @@ class _Follow(fx.Interpreter):
             self.channels.pin(label, "it is merged behind another axis")
         block = math.prod(given.shape[start + 1 : end])
         first = given.axes[start]
-        return (*given.axes[:start], _Label(first.units, first.block * block), *given.axes[end:])
+        return (*given.axes[:start], Label(first.units, first.block * block), *given.axes[end:])
 
     def _function(
         self, node: fx.Node, given: list[_Value], shape: tuple[int, ...]
-    ) -> tuple[_Label, ...] | None:
+    ) -> tuple[Label, ...] | None:
         if not given:
             return None
         target = node.target
@@ -290,8 +220,8 @@ class _Follow(fx.Interpreter):
             return self._averaged(node, given[0])
         return None
 
-    def _joined(self, given: list[_Value], shape: tuple[int, ...]) -> tuple[_Label, ...]:
-        axes: list[_Label | None] = [None] * len(shape)
+    def _joined(self, given: list[_Value], shape: tuple[int, ...]) -> tuple[Label, ...]:
+        axes: list[Label | None] = [None] * len(shape)
         for value in given:
             ahead = len(shape) - len(value.shape)
             for axis, (label, size) in enumerate(zip(value.axes, value.shape, strict=True)):
@@ -303,13 +233,13 @@ class _Follow(fx.Interpreter):
                     if known is None
                     else self.channels.join(known, label, "it meets a fixed order")
                 )
-        return tuple(label or _FIXED for label in axes)
+        return tuple(label or FIXED for label in axes)
 
-    def _averaged(self, node: fx.Node, given: _Value) -> tuple[_Label, ...]:
+    def _averaged(self, node: fx.Node, given: _Value) -> tuple[Label, ...]:
         dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
         keep = node.args[2] if len(node.args) > 2 else node.kwargs.get("keepdim", False)
         gone = range(len(given.shape)) if dim is None else dim
         gone = {d % len(given.shape) for d in ((gone,) if isinstance(gone, int) else gone)}  # pyright: ignore
         if keep:
-            return tuple(_FIXED if a in gone else x for a, x in enumerate(given.axes))
+            return tuple(FIXED if a in gone else x for a, x in enumerate(given.axes))
         return tuple(x for a, x in enumerate(given.axes) if a not in gone)

@@ -10,6 +10,8 @@ from landscape.analysis.curvature.quadrature import gauss
 from landscape.analysis.curvature.spectrum import known_pairs
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
+from landscape.base.statistics import recorded_with
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.results.spectral_density import SpectralDensity
 from landscape.results.spectrum import Spectrum
 
@@ -58,9 +60,11 @@ def spectral_density(
     """
     if runs < 1 or steps < 1:
         raise ValueError(f"runs and steps must be at least 1; got {runs} and {steps}.")
-    vector = objective.parameters() if vector is None else np.asarray(vector)
+    point = recorded_with(vector)
+    warn_if_foreign(objective.problem, point, buffers)
+    vector = objective.parameters() if vector is None else objective.matched(vector)
     value, residual, whole = known_pairs(objective, vector, spectrum, tensors)
-    settings = {**objective.settings, "seed": seed}
+    settings = {**whose(objective.problem, point, buffers), **objective.settings, "seed": seed}
     if tensors is not None:
         settings["tensors"] = tensors
     found: list[tuple[np.ndarray, np.ndarray]] = []

@@ -14,6 +14,8 @@ from landscape.analysis.curvature.units import measured_rows
 from landscape.analysis.planes.extent import Extent, box_of
 from landscape.base.progress import Interrupted
 from landscape.base.provenance import fingerprint, provenance
+from landscape.base.statistics import without
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.results.affine import Plane
 from landscape.results.curvature_map import CurvatureMap
 
@@ -88,12 +90,18 @@ def curvature_map(
         raise ValueError(f"resolution must be at least 2 along both axes; got {across}x{up}.")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1; got {tolerance}.")
+    warn_if_foreign(objective.problem, plane.settings, buffers)
     box = box_of(plane, extent, (), 0.15)
     alpha, beta = np.linspace(box[0], box[1], across), np.linspace(box[2], box[3], up)
     grid = np.stack(np.meshgrid(alpha, beta), axis=-1)
     grid[1::2] = grid[1::2, ::-1]  # to and fro, so that the next point is a neighbour
     hashed = fingerprint(plane.origin, plane.directions)
-    settings = {**plane.settings, **objective.settings, "tolerance": tolerance, "seed": seed}
+    settings = {
+        **whose(objective.problem, plane.settings, buffers),
+        **objective.settings,
+        "tolerance": tolerance,
+        "seed": seed,
+    }
     if tensors is not None:
         settings["tensors"] = tensors
     if buffers is not None:
@@ -121,7 +129,7 @@ def curvature_map(
         values, computed, cost = measured_rows(
             edges,
             grid.reshape(-1, 2),
-            what=json.dumps(["curvature", settings, hashed]),
+            what=json.dumps(["curvature", without(settings), hashed]),
             name="curvature map",
             folder=units,
             engine=engine,

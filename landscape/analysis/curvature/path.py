@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analysis.curvature.stability import stability_of
+from landscape.analysis.curvature.earlier import earlier_rows
+from landscape.analysis.curvature.stability import Stability, stability_of
 from landscape.analysis.curvature.states import NUMBERS, TABLES, States
 from landscape.analysis.curvature.units import measured_rows
 from landscape.base.progress import Interrupted
@@ -33,6 +35,7 @@ def curvature_path(
     batch_size: int | None = None,
     second_moments: Mapping[int, np.ndarray] | None = None,
     seed: int = 0,
+    resume: CurvaturePath | None = None,
     units: str | os.PathLike[str] | None = None,
     engine: Engine | None = None,
     shard: tuple[int, int] = (0, 1),
@@ -53,6 +56,9 @@ def curvature_path(
             squared gradients after that step, shape (P,), for runs that were recorded without
             ``optimizer_state=True``; see `landscape.second_moment`.
         seed: Of the random vectors and batches.
+        resume: An earlier measurement of this run, which may have been shorter then: what it
+            holds is not measured again, if it is the same measurement of the same states. Not with
+            `units`, which hold more, or with `second_moments`.
         units: A folder that keeps what has been measured; the same call goes on from there.
         engine: Whose workers measure; None measures in this process.
         shard: (i, n): only the i-th of n parts (from 0); with `units` a later call has all.
@@ -90,6 +96,8 @@ def curvature_path(
         "seed": seed,
         **({} if batch_size is None else {"batch_size": batch_size}),
     }
+    moving = objective.batch_norm == "frozen" and len(trajectory.buffers_layout) > 0
+    told = {**settings, **({"buffers": "as recorded"} if moving else {})}
     states = States(
         objective,
         trajectory,
@@ -103,29 +111,25 @@ def curvature_path(
     kept = [*sorted(moments), *["recorded"] * trajectory.holds["second_moment"]]
     what = json.dumps(["path", settings, top, smallest, said, kept, condition.text])
 
-    def result(values: np.ndarray, computed: np.ndarray, cost: dict[str, Any]) -> CurvaturePath:
-        named = dict(zip(NUMBERS, values, strict=False))
-        tables = values[len(NUMBERS) :].reshape(len(TABLES), top, len(shown)).swapaxes(1, 2)
-        rates = _rates(trajectory, shown)
-        return CurvaturePath(
-            name=trajectory.name,
-            optimizer=str(trajectory.run.get("optimizer", "")),
-            condition=condition.text,
-            step=trajectory.steps[shown],
-            learning_rate=rates,
-            threshold=condition.factor / rates,
-            update_steps=np.append(np.diff(trajectory.steps), 0)[shown],
-            computed=computed,
-            settings=settings,
-            provenance=provenance(cost=cost),
-            **named,
-            **dict(zip(TABLES, tables, strict=True)),
-        )
+    result = partial(_result, trajectory, shown, condition, told, top)
+    if units is not None or moments or shard != (0, 1):
+        resume = None
+    rows, known = earlier_rows(
+        resume, objective, trajectory, shown, top=top, smallest=smallest,
+        condition=condition.text, settings=told,
+    )  # fmt: skip
+    missing = np.flatnonzero(~known)
+    if not len(missing):
+        return result(rows, known, {})
+
+    def filled(values: np.ndarray, computed: np.ndarray, cost: dict[str, Any]) -> CurvaturePath:
+        rows[:, missing], known[missing] = values, computed
+        return result(rows, known, cost)
 
     try:
-        values, computed, cost = measured_rows(
+        found = measured_rows(
             states,
-            shown[:, None].astype(np.float64),
+            shown[missing, None].astype(np.float64),
             what=what,
             name=f"curvature of {trajectory.name}",
             folder=units,
@@ -133,9 +137,39 @@ def curvature_path(
             shard=shard,
         )
     except Interrupted as stop:
-        values, computed = stop.partial
-        raise Interrupted(result(values, computed, {})) from None
-    return result(values, computed, cost)
+        part, computed = stop.partial
+        raise Interrupted(filled(part, computed, {})) from None
+    return filled(*found)
+
+
+def _result(
+    trajectory: Trajectory,
+    shown: np.ndarray,
+    condition: Stability,
+    settings: dict[str, Any],
+    top: int,
+    values: np.ndarray,
+    computed: np.ndarray,
+    cost: dict[str, Any],
+) -> CurvaturePath:
+    """The rows of numbers as a result."""
+    named = dict(zip(NUMBERS, values, strict=False))
+    tables = values[len(NUMBERS) :].reshape(len(TABLES), top, len(shown)).swapaxes(1, 2)
+    rates = _rates(trajectory, shown)
+    return CurvaturePath(
+        name=trajectory.name,
+        optimizer=str(trajectory.run.get("optimizer", "")),
+        condition=condition.text,
+        step=trajectory.steps[shown],
+        learning_rate=rates,
+        threshold=condition.factor / rates,
+        update_steps=np.append(np.diff(trajectory.steps), 0)[shown],
+        computed=computed,
+        settings=settings,
+        provenance=provenance(cost=cost),
+        **named,
+        **dict(zip(TABLES, tables, strict=True)),
+    )
 
 
 def _check(

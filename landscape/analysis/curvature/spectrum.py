@@ -12,6 +12,8 @@ from landscape.analysis.curvature.lanczos import Pairs, Stopped, extremes
 from landscape.analysis.curvature.quadrature import orthonormal
 from landscape.base.progress import Interrupted
 from landscape.base.provenance import provenance
+from landscape.base.statistics import recorded_with
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.strategies.memory import free_bytes
 from landscape.results.spectrum import Spectrum
 
@@ -84,11 +86,18 @@ def hessian_spectrum(
         raise ValueError(f"most must be at least 1; got {most}.")
     if samples is not None and not samples > 0:
         raise ValueError(f"samples must be at least 1; got {samples}.")
-    vector = objective.parameters() if vector is None else np.asarray(vector)
+    point = recorded_with(vector)
+    warn_if_foreign(objective.problem, point, buffers)
+    vector = objective.parameters() if vector is None else objective.matched(vector)
     part = objective
     if samples is not None and samples < objective.data.size:
         part = objective.subset(samples, seed=seed)
-    settings = {**part.settings, "tolerance": tolerance, "seed": seed}
+    settings = {
+        **whose(objective.problem, point, buffers),
+        **part.settings,
+        "tolerance": tolerance,
+        "seed": seed,
+    }
     if tensors is not None:
         settings["tensors"] = tensors
     found: Spectrum | None = None

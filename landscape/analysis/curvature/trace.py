@@ -10,6 +10,8 @@ from landscape.analysis.curvature.quadrature import probed
 from landscape.analysis.curvature.spectrum import hessian_spectrum, known_pairs
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
+from landscape.base.statistics import recorded_with
+from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.results.hessian_trace import HessianTrace
 from landscape.results.spectrum import Spectrum
 
@@ -59,7 +61,9 @@ def hessian_trace(
     """
     if probes < 2:
         raise ValueError(f"probes must be at least 2, for an error; got {probes}.")
-    vector = objective.parameters() if vector is None else np.asarray(vector)
+    point = recorded_with(vector)
+    warn_if_foreign(objective.problem, point, buffers)
+    vector = objective.parameters() if vector is None else objective.matched(vector)
     if spectrum is None:
         spectrum = hessian_spectrum(
             objective, vector, top=PAIRS, bottom=0, tolerance=1e-2, seed=seed, tensors=tensors,
@@ -85,7 +89,7 @@ def hessian_trace(
     known = np.stack([(value[:, None] * rows[:, s] ** 2).sum() for s in hessian.slices])
     error = found.std(axis=0, ddof=1) / np.sqrt(probes)
     total = found.sum(axis=1)
-    settings = {**objective.settings, "seed": seed}
+    settings = {**whose(objective.problem, point, buffers), **objective.settings, "seed": seed}
     if tensors is not None:
         settings["tensors"] = tensors
     return HessianTrace(

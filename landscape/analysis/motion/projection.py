@@ -16,9 +16,11 @@ from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
+from landscape.base.statistics import KEY, without
 from landscape.base.vector import layout_of
 from landscape.objective.matched import matched_buffers
 from landscape.objective.objective import Objective
+from landscape.objective.statistics import own_buffers, warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import in_units, key_of
 from landscape.objective.workers.rows import Rows
@@ -80,13 +82,15 @@ def project(
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
     shown = np.unique(np.append(np.arange(0, len(trajectory), every), len(trajectory) - 1))
-    settings = joined(plane.settings, objective.settings if objective is not None else {})
+    settings = without(plane.settings)
+    if objective is not None:
+        settings = joined(whose(objective.problem, plane.settings), objective.settings)
     hashed = fingerprint(plane.origin, plane.directions)
     folder, said = None if units is None else Path(units), ""
     states = _States(trajectory, plane, objective, device)
     if folder is not None:
         ends = [fingerprint(trajectory.state(int(i))) for i in (0, shown[len(shown) // 2], -1)]
-        said = json.dumps(["projection", settings, hashed, ends])
+        said = json.dumps(["projection", without(settings), hashed, ends])
     where = shown.astype(np.float64)[:, None]
     with Progress(f"project {trajectory.name}", len(shown), unit="state") as progress:
         try:
@@ -119,7 +123,8 @@ def project(
             f"from the origin, less than {100 * warn_below:.0f} %: its path is mostly elsewhere.",
             stacklevel=2,
         )
-    _warn_if_foreign(objective, trajectory, plane, shown)
+    if objective is not None and objective.batch_norm == "frozen":
+        settings |= _statistics(objective, trajectory, plane, shown)
     return Projection(
         name=trajectory.name,
         optimizer=str(trajectory.run.get("optimizer", "")),
@@ -134,27 +139,32 @@ def project(
     )
 
 
-def _warn_if_foreign(
-    objective: Objective | None, trajectory: Trajectory, plane: Plane, shown: np.ndarray
-) -> None:
-    """Warn when the model's buffers are none of those that the plane's only run has learned."""
-    only = len(plane.settings.get("runs", ())) == 1 and len(trajectory.buffers_layout) > 0
-    if not only or objective is None or objective.batch_norm != "frozen":
-        return
-    named = dict(objective.problem.model.named_buffers())
-    held = [named[e.name].detach().cpu().double().flatten() for e in objective.buffers_layout]
-    own = np.concatenate(held) if held else np.zeros(0)
-    if len(shown) > 1 and plane.settings.get("origin") != "initial":
+def _statistics(
+    objective: Objective, trajectory: Trajectory, plane: Plane, shown: np.ndarray
+) -> dict[str, str]:
+    """At which state of the run the model's buffers were recorded; a warning where at none."""
+    if not len(trajectory.buffers_layout):
+        return {}
+    alone = len(plane.settings.get("runs", ())) == 1
+    own = own_buffers(objective.problem)
+    if alone and len(shown) > 1 and plane.settings.get("origin") != "initial":
         shown = shown[1:]  # a fresh model holds those of the start
-    for index in shown[::-1]:  # most often it is the last
+    for index in shown[::-1] if alone else shown[-1:]:  # most often it is the last
         held_then = matched_buffers(objective.problem, trajectory.buffers(int(index)), moves=False)
-        if held_then is None or np.array_equal(held_then, own, equal_nan=True):
-            return
-    warnings.warn(
-        f"The model does not hold the batch-norm statistics of {trajectory.name!r}, and a surface "
-        "on this plane is measured with the model's: call ls.restore(model, trajectory) before.",
-        stacklevel=3,
-    )
+        if held_then is None:
+            return {}
+        if np.array_equal(held_then, own, equal_nan=True):
+            return {KEY: f"{trajectory.name}, step {trajectory.steps[index]}"}
+    if alone:
+        warnings.warn(
+            f"The model does not hold the batch-norm statistics of {trajectory.name!r}, and a "
+            "surface on this plane is measured with the model's: call ls.restore(model, "
+            "trajectory) before.",
+            stacklevel=3,
+        )
+    else:
+        warn_if_foreign(objective.problem, plane.settings)
+    return {}
 
 
 def _shown_of(coordinates: np.ndarray, residual: np.ndarray, plane: Plane) -> float:

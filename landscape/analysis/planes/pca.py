@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from landscape.base.layout import Layout
 from landscape.base.runs.trajectory import Trajectory
+from landscape.base.statistics import KEY
 from landscape.base.vector import Vector
 from landscape.results.affine import BLOCK_BYTES, Plane, affine, inner
 
@@ -104,6 +105,7 @@ def pca_plane(
         "explained_per_run": np.transpose(per_run).tolist(),
         "normalization": "none",
         "origin": origin,
+        **_learned(runs, origin),
         "box": [float(f(points[:, axis])) for axis in (0, 1) for f in (np.min, np.max)],
     }
     return Plane(
@@ -111,6 +113,13 @@ def pca_plane(
         explained=values[:2] / (weights * np.diag(gram)).sum(),
         explained_null=null,
     )
+
+
+def _learned(runs: Sequence[Trajectory], origin: Origin) -> dict[str, Any]:
+    """Statistics that suit a plane: of the ends of the runs, and of the start that lies at 0."""
+    told = [runs[0].statistics(0)] if origin == "initial" else []
+    told += [run.statistics(-1) for run in runs]
+    return {KEY: found} if (found := [one for one in told if one is not None]) else {}
 
 
 def _common_layout(runs: Sequence[Trajectory]) -> Layout:

@@ -20,6 +20,7 @@ import numpy as np
 
 from landscape.analysis.planes.normalization import check_normalization, normalize
 from landscape.base.layout import Entry, Kind, Layout
+from landscape.base.statistics import recorded_with
 from landscape.base.vector import Vector, layout_of
 from landscape.results.affine import Line, Plane, affine
 from landscape.results.seeded import Normalization, SeededLine, SeededPlane
@@ -248,7 +249,7 @@ def _random(
         directions.append(direction)
     _check_moved(directions[0], [e for e in layout if e.name in moved])
     labels = ["direction 1", "direction 2"][:count]
-    settings = _settings(seed, normalization, ignore, select)
+    settings = _settings(seed, normalization, ignore, select) | recorded_with(centre)
     return affine(Vector(origin, layout), directions, labels, settings)
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from landscape.base.vector import layout_of
+from landscape.base.statistics import recorded_with
+from landscape.base.vector import flat_vector, layout_of
 from landscape.results.affine import Line, Plane, affine, inner
 
 Axes = Literal["skew", "orthonormal"]
@@ -22,7 +23,9 @@ def line_between(start: np.ndarray, end: np.ndarray) -> Line:
     >>> line.directions.tolist(), line.gram.item()
     ([[3.0, 4.0]], 25.0)
     """
-    return Line(**affine(start, [_difference(start, end)], ["α"], {"kind": "between two points"}))
+    settings = {"kind": "between two points", **recorded_with(start, end)}
+    start, end = flat_vector(start), flat_vector(end)
+    return Line(**affine(start, [_difference(start, end)], ["α"], settings))
 
 
 def line_along(origin: np.ndarray, direction: np.ndarray, *, label: str = "α") -> Line:
@@ -71,6 +74,7 @@ def plane_through(
         raise ValueError(f"axes must be one of 'skew', 'orthonormal'; not {axes!r}.")
     if names is not None and len(names) != 3:
         raise ValueError(f"Three points have three names; got {len(names)}.")
+    a, b, c = (flat_vector(point) for point in (a, b, c))
     first, second = _difference(a, b), _difference(a, c)
     x, y, labels = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]), ["α", "β"]
     if axes == "orthonormal":
@@ -86,6 +90,7 @@ def plane_through(
         labels = [f"distance from {a_} towards {b_}", "distance across"]
     settings: dict[str, Any] = {
         "kind": "through three points",
+        **recorded_with(a, b, c),
         "box": [float(v) for v in (x.min(), x.max(), y.min(), y.max())],
     }
     if axes == "orthonormal":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +28,7 @@ from landscape.base.runs.checked import (
 from landscape.base.runs.format import HISTOGRAM_BINS, SCHEMA, VERSION
 from landscape.base.runs.reading import is_written, read
 from landscape.base.shown import brief, picture_of, table
+from landscape.base.statistics import digest_of
 from landscape.base.vector import Vector
 
 if TYPE_CHECKING:
@@ -184,7 +186,10 @@ class Trajectory:
     def state(self, index: int) -> np.ndarray:
         """The parameters of state `index` (may be negative), shape (P,), of type `dtype`."""
         row = self._rebuilt(self._data("parameters", range(len(self))[index]), slice(None))
-        return Vector(row, self.layout)
+        found = Vector(row, self.layout)
+        if len(self.buffers_layout):
+            found.recorded = partial(self.statistics, index)
+        return found
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, like `state`."""
@@ -193,6 +198,18 @@ class Trajectory:
     def buffers(self, index: int) -> np.ndarray | None:
         """The flat buffers of state `index`, shape (B,); None when none were stored."""
         return self._optional("buffers", index, self.buffers_layout)
+
+    def statistics(self, index: int) -> dict[str, str] | None:
+        """By what the batch-norm statistics of state `index` are known again.
+
+        Returns:
+            ``of``, the run and its step, and ``hash``; None when none were stored.
+        """
+        held = self.buffers(index)
+        found = None if held is None else digest_of(self.buffers_layout, held)
+        if found is None:
+            return None
+        return {"of": f"{self.name}, step {self.steps[index]}", "hash": found}
 
     def beside(self, index: int) -> np.ndarray | None:
         """The tensors of `beside_layout` at state `index`, shape (A,); None: none are."""

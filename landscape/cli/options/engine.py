@@ -72,7 +72,7 @@ class Engines:
 
 @dataclass(frozen=True)
 class Workers(Engines):
-    """The same, and which part they measure."""
+    """Who measures, and which part."""
 
     shard: Shard = "1/1"
 

@@ -86,6 +86,11 @@ export function viewOf(box, camera, frame) {
       return [cx + scale * a, cy - scale * b];
     },
     depth: (p) => along(into, p),
+    /** The depth that WebGL keeps for a point, 0 … 1. */
+    kept: (p) => {
+      const away = along(into, p);
+      return (((1 - k * reach) / reach) * away / (1 + k * away) + 1) / 2;
+    },
     /** The ray through a pixel: points start + t·way; t grows away from the eye. */
     ray: (px, py) => {
       const [a, b] = [(px - cx) / scale, (cy - py) / scale];

@@ -37,7 +37,8 @@ export class Chart {
     this.svg = svg('svg', { role: 'img', 'aria-label': options.title });
     this.moving = svg('svg', { class: 'moving', 'aria-hidden': 'true' }); // a layer of its own: what stands is not painted again
     this.tip = el('div', { class: 'tip', hidden: true });
-    this.box = el('div', { class: `plot${options.scrub ? ' scrub' : ''}` }, this.svg, this.moving, this.tip);
+    const reached = options.scrub ? { tabindex: 0, role: 'group', 'aria-label': `${options.title}; arrow keys move through the steps` } : {};
+    this.box = el('div', { class: `plot${options.scrub ? ' scrub' : ''}`, ...reached }, this.svg, this.moving, this.tip);
     this.panel = el('section', { class: 'panel', id: `panel-${options.id}` },
       el('header', {}, el('h2', {}, options.title), this.note, exportButtons(options.title, () => this.picture())),
       this.box);
@@ -51,6 +52,8 @@ export class Chart {
 
   /** Dragging moves through the steps; with shift it chooses a range to look at and to loop. */
   listen() {
+    this.box.addEventListener('focus', () => this.box.matches(':focus-visible') && this.tell());
+    this.box.addEventListener('blur', () => { this.tip.hidden = true; });
     let from = null;
     const within = (v) => Math.max(firstStep, Math.min(lastStep, Math.round(v)));
     const drag = (event) => {
@@ -163,6 +166,14 @@ export class Chart {
       dot.setAttribute('visibility', Number.isFinite(y) ? 'visible' : 'hidden');
       if (Number.isFinite(y)) dot.setAttribute('transform', `translate(${this.x(s.x[index])} ${y})`);
     }
+    if (document.activeElement === this.box && this.box.matches(':focus-visible')) this.tell();
+  }
+
+  /** Say at the cursor what the curves are there, for those who move it by keys. */
+  tell() {
+    if (!this.x) return;
+    const frame = this.box.getBoundingClientRect();
+    this.hover({ clientX: frame.left + this.x(state.step), clientY: frame.top + this.margin.top });
   }
 
   /** Put the vertical line at x. */

@@ -30,13 +30,15 @@ function lossCurves() {
   }).sort((a, b) => Number(Boolean(b.faint)) - Number(Boolean(a.faint)));
 }
 
+const IN_DEGREES = { y: [0, 180], yTicks: [0, 90, 180], yText: (v) => `${v}°`, tipText: (v) => `${short(v)}°` };
+
 const stepCurves = () => [
   {
     id: 'loss', title: 'Loss', place: 'side', bare: true, scaled: true, present: () => runs.some((run) => run.measured) || known('losses'), curves: lossCurves,
     note: () => (runs.some((run) => run.measured) ? 'measured on the data; faint: recorded mini-batch' : 'recorded mini-batch'),
   },
   {
-    id: 'angle', title: 'Angle between updates', place: 'side', bare: true, y: [0, 180], yTicks: [0, 90, 180], yText: (v) => `${v}°`, tipText: (v) => `${short(v)}°`,
+    id: 'angle', title: 'Angle between updates', place: 'side', bare: true, ...IN_DEGREES,
     present: () => known('cosine'), curves: columnCurves('angle'), note: () => '90° = unrelated',
   },
   { id: 'distance', title: 'Distance from initialization', place: 'side', present: () => known('distance'), curves: columnCurves('distance'), note: () => '‖θ−θ₀‖' },
@@ -59,21 +61,38 @@ function differences() {
   return [{ name: `${a.short} − ${b.short}`, colour: 'var(--ink)', dash: '-', x, y }];
 }
 
-/** With two runs left: how far apart they are in the plane that is shown. */
-function gaps() {
+/** Of two paths in the plane that is shown: the steps that both have, and where they are then. */
+function together() {
   const surface = surfaces[state.surface];
   const [one, other] = visibleRuns().map((run) => pathOf(surface, run));
-  if (!one || !other) return [];
-  const [x, y] = [[], []];
-  one.step.forEach((step, i) => {
-    const j = stateAt(other.step, step);
-    if (j < 0 || other.step[j] !== step) return;
-    const [dx, dy] = [one.x[i] - other.x[j], one.y[i] - other.y[j]];
-    const g = surface.gram;
-    x.push(step);
-    y.push(Math.sqrt(Math.max(0, g[0] * dx * dx + 2 * g[1] * dx * dy + g[3] * dy * dy)));
+  if (!one || !other) return { steps: [], places: [] };
+  const shared = Array.from(one.step, (step, i) => [step, i, stateAt(other.step, step)]).filter(([step, , j]) => j >= 0 && other.step[j] === step);
+  const [a, b, , d] = surface.gram;
+  return {
+    steps: shared.map(([step]) => step),
+    places: shared.map(([, i, j]) => [[one.x[i], one.y[i]], [other.x[j], other.y[j]]]),
+    inner: (u, v) => a * u[0] * v[0] + b * (u[0] * v[1] + u[1] * v[0]) + d * u[1] * v[1],
+  };
+}
+
+const minus = (u, v) => [u[0] - v[0], u[1] - v[1]];
+
+/** With two runs left: how far apart they are in the plane that is shown. */
+function gaps() {
+  const { steps, places, inner } = together();
+  const y = places.map(([p, q]) => Math.sqrt(Math.max(0, inner(minus(p, q), minus(p, q)))));
+  return steps.length ? [{ name: 'apart in the plane', colour: 'var(--ink)', dash: '-', x: steps, y }] : [];
+}
+
+/** With two runs left: the angle in that plane between what both did since the last step they share. */
+function partings() {
+  const { steps, places, inner } = together();
+  const y = places.slice(1).map(([p, q], k) => {
+    const [u, v] = [minus(p, places[k][0]), minus(q, places[k][1])];
+    const cosine = inner(u, v) / Math.sqrt(inner(u, u) * inner(v, v));
+    return (Math.acos(Math.max(-1, Math.min(1, cosine))) * 180) / Math.PI;
   });
-  return [{ name: 'apart in the plane', colour: 'var(--ink)', dash: '-', x, y }];
+  return y.length ? [{ name: 'between their updates', colour: 'var(--ink)', dash: '-', x: steps.slice(1), y }] : [];
 }
 
 const WALK_BEFORE = 2;
@@ -126,6 +145,7 @@ export function makeCurves(side, more) {
   const pairs = runs.length > 1 ? [
     { curves: differences, chart: new Chart(side, { id: 'difference', title: 'Difference in loss', scrub: true, note: 'first minus second run' }) },
     { curves: gaps, chart: new Chart(side, { id: 'apart', title: 'Distance between the two', scrub: true, note: 'in the plane shown' }) },
+    { curves: partings, chart: new Chart(side, { ...IN_DEGREES, id: 'partings', title: 'Angle between their updates', scrub: true, note: 'in the plane shown' }) },
   ] : [];
   const lineCharts = lines.map((line, k) => ({
     line, chart: new Chart(more, { id: `line-${k}`, title: `${line.metric === 'loss' ? 'Loss' : line.metric} along a line`, xLabel: line.label, note: line.kind || line.key }),

@@ -144,8 +144,17 @@ export function valueAt(columns, name, step) {
 /** The path of a run on a surface, or undefined. */
 export const pathOf = (surface, run) => surface?.paths.find((path) => path.run === run.index);
 
-/** The loss of a run at a step: measured on the data when known, else the recorded mini-batch's. */
-export const lossAt = (run, step) => (run.measured ? valueAt(run.measured, 'loss', step) : valueAt(run.path, 'losses', step));
+/** Whether a run has gone on for more than one interval of its measured states since the last of them. */
+function isOutgrown({ step: steps }, step) {
+  const last = steps.length - 1;
+  return step > steps[last] + (last > 0 ? steps[last] - steps[last - 1] : 0);
+}
+
+/** The loss of a run at a step: measured on the data as far as it was, else the recorded mini-batch's. */
+export function lossAt(run, step) {
+  if (run.measured && !(run.path?.losses && isOutgrown(run.measured, step))) return valueAt(run.measured, 'loss', step);
+  return valueAt(run.path, 'losses', step);
+}
 
 /** Last step at which a run has any state. */
 export function endOf(run) {

@@ -53,7 +53,7 @@ export function landCanvas(land, scale) {
   drawHead(pen, land.title, width);
   context.translate(0, top);
   if (land.scene) {
-    land.scene.draw(land.view, land.layer, width, height, scale, land.thickness);
+    land.scene.draw(land.view, land.layer, land.layer, width, height, scale, land.thickness);
     context.drawImage(land.ground, 0, 0, width, height);
   }
   land.penFixed(pen, !land.scene, !land.scene);
@@ -72,7 +72,7 @@ export function landSvg(land) {
   const pen = new SvgPen(body);
   const space = land.scene && land.view.tilt > 0;
   if (space) {
-    land.scene.draw(land.view, land.layer, width, height, 2, land.thickness);
+    land.scene.draw(land.view, land.layer, land.layer, width, height, 2, land.thickness);
     pen.image(land.ground, 0, 0, width, height);
   }
   land.penFixed(pen, !space, !space);

@@ -5,14 +5,34 @@ import { reducedMotion } from './dom.js';
 
 const TILT_MS = 600;
 const FOLLOW_MS = 70;
+const SLOW_MS = 24;
+const COARSER = 0.75; // of the pixels across, after three slow frames
+const COARSEST = 0.4;
 
 export class Follower {
   camera = null;
   /** @type {number | undefined} when it last moved */ then = undefined;
   /** @type {{to: number, from?: any, start?: number} | null} */ tilting = null;
 
+  /** Whether the camera is where it is wanted. */ resting = false;
+  /** Share of the pixels across with which a moving ground keeps up. */ sharp = 1;
+  slow = 0;
+
   /** Move towards `goal`, at once under reduced motion; whether it is there. */
   follow(goal, now) {
+    if (this.then === undefined) [this.sharp, this.slow] = [Math.min(1, this.sharp / COARSER), 0];
+    else this.keepUp(now - this.then);
+    this.resting = this.step(goal, now);
+    return this.resting;
+  }
+
+  /** Draw coarser after frames that took too long. */
+  keepUp(took) {
+    this.slow = took > SLOW_MS ? this.slow + 1 : Math.max(0, this.slow - 1);
+    if (this.slow > 2) [this.sharp, this.slow] = [Math.max(COARSEST, this.sharp * COARSER), 0];
+  }
+
+  step(goal, now) {
     if (!this.camera || reducedMotion.matches) { this.camera = goal; return true; }
     const passed = Math.min(250, now - (this.then ?? now - 16));
     this.then = now;

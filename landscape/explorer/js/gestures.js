@@ -5,7 +5,7 @@ const TAP_MS = 450;
 
 /**
  * Listen on `stage`; `act` has pan(dx, dy), turn(dx, dy), zoom(factor, x, y), tap(event),
- * double(event), hint(), and isMap().
+ * double(event), hint(), isMap(), and isWhole(): whether there is nothing to move to.
  */
 export function listen(stage, act) {
   const down = new Map();
@@ -41,6 +41,7 @@ export function listen(stage, act) {
     if (!moved && Math.hypot(to.x - start.x, to.y - start.y) < TAP_PIXELS) return;
     moved = true;
     down.set(event.pointerId, to);
+    if (event.pointerType === 'touch' && act.isWhole()) return; // one finger scrolls the page
     const turning = !act.isMap() && !event.shiftKey && !(event.buttons & 6);
     act[turning ? 'turn' : 'pan'](to.x - from.x, to.y - from.y);
   });

@@ -16,6 +16,7 @@ import { groundUnder } from './picking.js';
 import { groundTip, runTip, showTip } from './tip.js';
 import { Scene } from './scene.js';
 import { goTo, inFrame, setState, state } from './state.js';
+import { Trails, penWhole } from './trails.js';
 import { hasWebGL, isSoftware } from './webgl.js';
 
 const REACH = { mouse: 9, pen: 12, touch: 20 };
@@ -25,6 +26,7 @@ export class Land {
   given = null; refused = null; bar = null; clear = null; say = null; onPaint = null; end = null;
 
   follower = new Follower();
+  trails = new Trails();
 
   /** What layout said, until a size changes; and for what view the fixed canvas was drawn. */
   extent = null; room = null; still = null;
@@ -107,9 +109,9 @@ export class Land {
     this.waiting = true;
     inFrame((now) => {
       this.waiting = false;
-      const still = this.follower.follow(this.wanted(), now);
+      const resting = this.follower.follow(this.wanted(), now);
       this.paint();
-      if (still) { this.done(); this.drawing = null; } else this.render();
+      if (resting) { this.done(); this.drawing = null; } else this.render();
     });
   }
 
@@ -118,12 +120,14 @@ export class Land {
     const [width, height] = this.extent;
     if (!width || !height) return;
     const dots = Math.min(2, Math.max(1, devicePixelRatio));
+    const { resting, sharp } = this.follower;
     this.measure(width, height);
-    this.scene?.draw(this.view, this.pensPaths ? null : this.layer, width, height, dots, this.thickness);
-    const still = [...this.view.matrix(width, height), width, height, dots, this.thickness, this.size, this.pensPaths && this.layer.version, ...Object.values(this.frame)].join();
+    const [whole, trails] = [this.pensWhole, this.pensTrails].map((pens) => (pens ? null : this.layer));
+    this.scene?.draw(this.view, whole, trails, width, height, resting || this.onPaint ? dots : dots * sharp, this.thickness);
+    const still = [...this.view.matrix(width, height), width, height, dots, this.thickness, this.size, this.layer.version, ...Object.values(this.frame)].join();
     if (this.still !== still) this.penFixed(penOn(this.fixed, width, height, dots));
     this.still = still;
-    this.penMoving(penOn(this.over, width, height, dots));
+    this.penMoving(penOn(this.over, width, height, dots), !trails, resting ? still : null, dots);
     this.bar?.step();
     this.onPaint?.();
   }
@@ -143,19 +147,25 @@ export class Land {
     this.layer.step(state.step, this.view, { x: 0, y: top, width, height: height - top });
   }
 
-  /** Whether a pen draws the paths: in the map, where WebGL would be no faster; a film takes the scene whole. */
-  get pensPaths() { return !this.scene || (isSoftware() && this.view.tilt === 0 && !this.onPaint); }
+  /** Whether a pen may draw where it is faster than WebGL; a film takes the scene whole. */
+  get pens() { return !this.scene || (isSoftware() && !this.onPaint); }
+
+  get pensWhole() { return this.pens && this.view.tilt === 0; }
+
+  get pensTrails() { return this.pens && (this.view.tilt === 0 || this.follower.resting); }
 
   /** What stands while the camera does; without WebGL also the ground. */
-  penFixed(pen, ground = !this.scene, paths = this.pensPaths) {
+  penFixed(pen, ground = !this.scene, paths = this.pensWhole) {
     if (ground) drawFlat(pen, this, this.view);
-    if (paths) this.layer.drawWholeFlat(pen, this.view, this.thickness);
+    if (paths) penWhole(pen, this.layer, this.view, this.thickness);
     drawFixed(pen, this, this.view);
   }
 
-  /** What moves with the steps. */
-  penMoving(pen, paths = this.pensPaths) {
-    if (paths) this.layer.drawFlat(pen, this.view, this.thickness);
+  /** What moves with the steps; with a `key` what is finished of the trails is kept under it. */
+  penMoving(pen, paths = this.pensTrails, key = null, dots = 1) {
+    const { thickness, pane: { width, height } } = this;
+    const behind = paths && this.view.tilt > 0 ? this.scene.hiding(dots) : null;
+    if (paths) this.trails.draw(pen, key, this.layer, this.view, { width, height, dots, thickness }, behind);
     drawMoving(pen, this, this.view);
   }
 
@@ -199,6 +209,8 @@ export class Land {
 
   // What gestures do.
   isMap() { return state.view !== '3d'; }
+
+  isWhole() { return this.isMap() && !state.window; }
 
   look(patch) {
     const { azimuth, elevation, zoom, panX, panY } = { ...this.wanted(), ...patch };

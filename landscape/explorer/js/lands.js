@@ -4,7 +4,7 @@ import { runs, surfaces } from './data.js';
 import { byId, el, narrow } from './dom.js';
 import { short } from './format.js';
 import { Land } from './land.js';
-import { ColourBar, focusListeners, makeClip } from './legend.js';
+import { ColourBar, focusListeners, makeClip, makePathScale } from './legend.js';
 import { differenceOf, showPins } from './pins.js';
 import { onChange, setState, state } from './state.js';
 
@@ -16,8 +16,9 @@ function dress(land) {
   const metric = most > 1 && el('select', { 'aria-label': 'metric', onchange: (e) => setState({ [land.field === 'compare' ? 'other' : 'metric']: Number(e.target.value) }) });
   land.bar = new ColourBar();
   land.clip = makeClip();
+  const scale = makePathScale();
   land.note = el('p', { class: 'note' });
-  const key = el('div', { class: 'key glass' }, el('div', { class: 'picker' }, surface || el('span', { class: 'note' }, surfaces[0].key), metric, land.clip.box), land.bar.svg, land.note);
+  const key = el('div', { class: 'key glass' }, el('div', { class: 'picker' }, surface || el('span', { class: 'note' }, surfaces[0].key), metric, land.clip.box), land.bar.svg, scale.box, land.note);
   const zoom = (label, title, act) => el('button', { type: 'button', class: 'tool round', 'aria-label': title, title, onclick: act }, label);
   land.card = el('div', { class: 'card glass', role: 'group', 'aria-label': 'pinned points', hidden: true });
   land.stage.append(el('div', { class: 'zooms' }, zoom('+', 'zoom in', () => land.zoom(1.5)), zoom('−', 'zoom out', () => land.zoom(1 / 1.5)),
@@ -44,6 +45,7 @@ function dress(land) {
     }
     land.bar.show(land.terrain);
     land.clip.show(land.terrain);
+    scale.show(land.terrain);
     const { broken, below, low, top, high } = land.terrain;
     land.note.textContent = [
       land.refused ?? '',

@@ -1,10 +1,11 @@
 // The colour bar of a landscape and the chips that switch runs.
 
-import { groundColour } from './colour.js';
+import { groundColour, shareColour } from './colour.js';
 import { pathOf, runs, valueAt } from './data.js';
 import { byId, el, svg } from './dom.js';
 import { short, tickText } from './format.js';
 import { sample } from './markers.js';
+import { farthest, quantityOf } from './paths.js';
 import { isVisible, onChange, onlyRun, setState, state, toggleRun, visibleRuns } from './state.js';
 import { scaleOf, ticksOf } from './ticks.js';
 
@@ -71,6 +72,24 @@ export function makeClip() {
     input.style.setProperty('--share', `${200 * (terrain.share - 0.5)}%`);
     input.setAttribute('aria-valuetext', text);
     box.title = text;
+  };
+  return { box, show };
+}
+
+/** What the colours and the strength of the paths say, when they say more than whose a path is. */
+export function makePathScale() {
+  const box = el('p', { class: 'note path-scale', hidden: true });
+  const show = (terrain) => {
+    const quantity = quantityOf(terrain);
+    const parts = [];
+    if (quantity) {
+      const { ends: [low, high], unit = '' } = quantity;
+      const colours = Array.from({ length: 9 }, (_, k) => shareColour(k / 8)).join();
+      parts.push(el('span', {}, `paths: ${short(low)}${unit}`), el('i', { style: `background:linear-gradient(to right,${colours})` }), el('span', {}, `${short(high)}${unit}`));
+    }
+    if (state.fade === 'on') parts.push(el('span', {}, `faintest: ${short(farthest(terrain.surface))} off the plane`));
+    box.hidden = !parts.length;
+    box.replaceChildren(...parts);
   };
   return { box, show };
 }

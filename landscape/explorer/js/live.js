@@ -1,11 +1,12 @@
 // A page that grows: it asks the server that it came from what is new in the runs.
 
 import { say } from './actions.js';
+import { askButton, placeButtons } from './asking.js';
 import { menu } from './controls.js';
-import { extendPath, growingPath, hasSteps, lastStep, runs } from './data.js';
+import { extendPath, growingPath, hasSteps, lastStep, runs, surfaces } from './data.js';
 import { byId, el } from './dom.js';
 import { show } from './page.js';
-import { announce, onChange, state, stretch, visibleRuns } from './state.js';
+import { announce, hashOf, onChange, setState, state, stretch, visibleRuns } from './state.js';
 import { WayChart } from './way.js';
 
 const AGAIN_MS = 3000;
@@ -40,13 +41,14 @@ function unheard(run, events) {
 async function take({ content, runs: news, ways, measuring }) {
   if (content) {
     const wanted = JSON.stringify(content);
-    if (shape && shape !== wanted) { location.reload(); return; }
+    if (shape && shape !== wanted) { layOut(); return; }
     if (!shape) {
       for (const run of content.runs) run.path = growingPath();
       for (const { name, ...change } of news) extendPath(content.runs.find((run) => run.name === name).path, change);
       await show(content);
       byId('caption').parentElement.after(status);
       if (runs.length) makeMeasures(content.measures);
+      turn();
     }
     shape = wanted;
   }
@@ -65,17 +67,42 @@ async function take({ content, runs: news, ways, measuring }) {
   if (hasSteps) document.title = `${lastStep} · ${runs.map((run) => run.name).join(', ')}`;
 }
 
-/** What can be asked for: a surface, a walk, … of the first run that is shown. */
+/** What a page that is laid out anew is to know of the one before. */
+const kept = {
+  write(name, value) { try { sessionStorage.setItem(name, JSON.stringify(value)); } catch { /* not kept: it begins as any page */ } },
+  read(name) { try { return JSON.parse(sessionStorage.getItem(name) ?? 'null'); } catch { return null; } },
+};
+
+/** Lay the page out anew, in the view in which it is. */
+function layOut() {
+  kept.write('shown', surfaces[state.surface]?.key ?? null);
+  history.replaceState(null, '', `#${hashOf(state)}`);
+  location.reload();
+}
+
+/** Turn to the region that was asked for, once it has come; else to the surface that was shown. */
+function turn() {
+  const before = kept.read('asked');
+  const found = before ? surfaces.find(({ key }) => key.includes('/region-') && !before.includes(key)) : null;
+  const same = surfaces.find(({ key }) => key === kept.read('shown'));
+  if (found) {
+    kept.write('asked', null);
+    setState({ surface: found.index, window: null, camera: null, pins: [], clip: null, compare: -1 });
+  } else if (same) setState({ surface: same.index });
+}
+
+/** What can be asked for: a surface, a walk, … of the first run that is shown; and what of its plane. */
 function makeMeasures(what) {
   if (!what.length) return;
   const post = async (query) => {
     const answer = await fetch(address('measure', query), { method: 'POST' });
     if (!answer.ok) say(await answer.text());
   };
-  const button = (label, query) => el('button', { type: 'button', class: 'tool', 'data-what': query().what, onclick: () => post(query()) }, label);
   const first = () => (visibleRuns()[0] ?? runs[0]).name;
-  byId('tools').prepend(menu('Measure', 'the last recorded state, now', ...what.map((one) => button(`${one[0].toUpperCase()}${one.slice(1)}`, () => ({ what: one, run: first() }))),
-    button('Give up', () => ({ what: 'nothing' }))));
+  const [land] = globalThis.explorer.lands;
+  const places = land ? placeButtons(land, ({ kind, place, plane }) => { kept.write('asked', surfaces.map(({ key }) => key)); post({ what: kind, place: place.join(), plane }); }) : [];
+  byId('tools').prepend(menu('Measure', 'the last recorded state, now', ...what.map((one) => askButton(`${one[0].toUpperCase()}${one.slice(1)}`, `measure-${one.replaceAll(' ', '-')}`, () => post({ what: one, run: first() }))),
+    ...places, askButton('Give up', 'measure-nothing', () => post({ what: 'nothing' }))));
 }
 
 function connect() {

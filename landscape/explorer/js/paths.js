@@ -1,6 +1,6 @@
 // The runs over a landscape: whole paths faint, trails up to the step, a marker with its stem.
 
-import { pathOf, stateAt, valueAt } from './data.js';
+import { pathOf, runs, stateAt, valueAt } from './data.js';
 import { heightAt } from './field.js';
 import { isHidden } from './picking.js';
 import { lineVertices, reachAlong } from './ribbons.js';
@@ -137,21 +137,6 @@ export class RunLayer {
     }
   }
 
-  /** The same two with a pen. */
-  drawWholeFlat(pen, view, width) {
-    for (const item of this.items) pen.line(item.drawn.map(pixelOf(item, view)), { colour: item.colour, width: 0.8 * width, alpha: 0.55 });
-  }
-
-  drawFlat(pen, view, width) {
-    for (const item of this.items) {
-      const trail = this.trail(item, this.drawn.step);
-      if (!trail) continue;
-      const points = [...[trail.start, ...item.drawn.slice(trail.from, trail.to + 1)].map(pixelOf(item, view)), view.pixel(item.at)];
-      pen.line(points, { colour: HALO[isDark() ? 'dark' : 'light'], width: 1.5 * width + 3.4 });
-      pen.line(points, { colour: item.colour, width: 1.5 * width, dash: DASHES[item.run.dash]?.filter(Boolean) });
-    }
-  }
-
   /** The drawn state nearest to a pixel, within `reach`: {item, state} or null. */
   nearest(x, y, reach) {
     let best = null;
@@ -168,24 +153,40 @@ export class RunLayer {
   }
 }
 
-/** From a state of an item to its pixel in a view, or null where it is not finite. */
-const pixelOf = ({ points }, view) => (i) => (points[i].every(Number.isFinite) ? view.pixel(points[i]) : null);
-
 /** The largest distance of any state of any run from the plane of a surface. */
-function farthest(surface) {
+export function farthest(surface) {
   surface.farthest ??= surface.paths.reduce((most, { residual }) => residual.reduce((m, v) => (v > m && v < Infinity ? v : m), most), 1e-12);
   return surface.farthest;
+}
+
+/** The least and greatest learning rate of all runs. */
+function rates() {
+  const all = runs.flatMap((run) => (run.path ? [...run.path.learning_rate] : [])).filter((v) => v > 0 && v < Infinity);
+  return all.length ? [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))] : null;
+}
+
+/** What colours the paths over a terrain: both ends of its scale, and its share 0 … 1 at a state. */
+export function quantityOf(terrain) {
+  const along = (name) => (run, path, i) => valueAt(run.path, name, path.step[i]) ?? NaN;
+  if (state.colour === 'loss') {
+    return { ends: [terrain.low, terrain.top], share: (run, path, i) => terrain.height(path.loss?.[i] ?? path.inPlane?.[i] ?? NaN) };
+  }
+  if (state.colour === 'angle') return { ends: [0, 180], unit: '°', share: (...at) => along('angle')(...at) / 180 };
+  if (state.colour === 'residual') {
+    const most = farthest(terrain.surface);
+    return { ends: [0, most], share: (run, path, i) => path.residual[i] / most };
+  }
+  const ends = state.colour === 'rate' ? rates() : null;
+  const span = ends && Math.log(ends[1] / ends[0]);
+  return ends && { ends, share: (...at) => (span > 0 ? Math.log(along('learning_rate')(...at) / ends[0]) / span : 1) };
 }
 
 /** Colour and strength of a path at every state, of its run or of a quantity along it, and what they follow. */
 function tintsOf({ run, path, colour }, terrain) {
   const plain = rgb(colour);
   const most = farthest(terrain.surface);
-  const share = {
-    loss: (i) => terrain.height(path.loss?.[i] ?? path.inPlane?.[i] ?? NaN),
-    angle: (i) => (valueAt(run.path, 'angle', path.step[i]) ?? NaN) / 180,
-    residual: (i) => path.residual[i] / most,
-  }[state.colour];
+  const quantity = quantityOf(terrain);
+  const share = quantity && ((i) => quantity.share(run, path, i));
   const far = (i) => Math.min(1, path.residual[i] / most || 0);
   const shares = [share, state.fade === 'on' && far].filter(Boolean);
   const tints = (i) => [...(share ? rgb(shareColour(share(i))) : plain), state.fade === 'on' ? 1 - 0.75 * far(i) : 1];

@@ -10,10 +10,11 @@ export class CanvasPen {
   constructor(context) { this.context = context; }
 
   /** A line through [x, y] points; null breaks it. */
-  line(points, { colour, width = 1, dash = [], alpha = 1, close = false, fill = null }) {
+  line(points, { colour, width = 1, dash = [], offset = 0, alpha = 1, close = false, fill = null }) {
     const { context: c } = this;
     c.globalAlpha = alpha;
     c.setLineDash(dash ?? []);
+    c.lineDashOffset = offset;
     Object.assign(c, { strokeStyle: colour, lineWidth: width, lineJoin: 'round', lineCap: dash?.length ? 'butt' : 'round' });
     c.beginPath();
     let pen = false;
@@ -68,10 +69,21 @@ export class CanvasPen {
     this.context.restore();
   }
 
-  wide(string, look) {
-    this.context.font = font(look);
-    return this.context.measureText(string).width;
+  wide(string, look) { return widthOf(this.context, string, look); }
+}
+
+const widths = new Map();
+const MOST_WIDTHS = 3000;
+
+/** The width of a text, measured once: that takes longer than drawing it. */
+function widthOf(context, string, look) {
+  const key = `${font(look)}|${string}`;
+  if (!widths.has(key)) {
+    if (widths.size >= MOST_WIDTHS) widths.clear();
+    context.font = font(look);
+    widths.set(key, context.measureText(string).width);
   }
+  return widths.get(key);
 }
 
 /** A pen on a canvas that was emptied, in CSS pixels. */
@@ -95,14 +107,14 @@ export class SvgPen {
 
   add(tag, attributes, ...children) { this.group.append(svg(tag, attributes, ...children)); }
 
-  line(points, { colour, width = 1, dash = [], alpha = 1, close = false, fill = null }) {
+  line(points, { colour, width = 1, dash = [], offset = 0, alpha = 1, close = false, fill = null }) {
     let d = '';
     let pen = 'M';
     for (const point of points) {
       if (point) d += `${pen}${point[0].toFixed(1)} ${point[1].toFixed(1)}`;
       pen = point ? 'L' : 'M';
     }
-    if (d) this.add('path', { d: close ? `${d}Z` : d, fill: fill ?? 'none', stroke: colour, 'stroke-width': width, 'stroke-dasharray': dash?.length ? dash.join(' ') : null, 'stroke-linejoin': 'round', opacity: alpha });
+    if (d) this.add('path', { d: close ? `${d}Z` : d, fill: fill ?? 'none', stroke: colour, 'stroke-width': width, 'stroke-dasharray': dash?.length ? dash.join(' ') : null, 'stroke-dashoffset': dash?.length && offset ? offset : null, 'stroke-linejoin': 'round', opacity: alpha });
   }
 
   shape(path, x, y, { fill = null, stroke = null, width = 1, alpha = 1, scale = 1, turn = 0 }) {
@@ -131,8 +143,5 @@ export class SvgPen {
     this.group = outer;
   }
 
-  wide(string, look) {
-    this.measuring.font = font(look);
-    return this.measuring.measureText(string).width;
-  }
+  wide(string, look) { return widthOf(this.measuring, string, look); }
 }

@@ -53,3 +53,37 @@ export function isHidden(terrain, box, view, point) {
   }
   return false;
 }
+
+const APART = 2; // pixels between the places of a line that are looked at
+
+/**
+ * A line through corners [x, y, depth, …] in what is seen of it and what is `behind` the ground;
+ * null breaks a line. What corners hold besides changes evenly between them.
+ * @param {(number[] | null)[]} corners @param {(corner: number[]) => boolean} behind
+ * @returns {(number[] | null)[][]} [seen, hidden]
+ */
+export function parted(corners, behind) {
+  const parts = [[], []];
+  let last = -1;
+  const add = (side, from, to) => {
+    if (side !== last) parts[side].push(null, from);
+    parts[side].push(to);
+    last = side;
+  };
+  for (let k = 1; k < corners.length; k += 1) {
+    const [a, b] = [corners[k - 1], corners[k]];
+    if (!a || !b) { last = -1; continue; }
+    const count = Math.max(1, Math.ceil(Math.hypot(b[0] - a[0], b[1] - a[1]) / APART));
+    const at = (t) => a.map((v, n) => v + t * (b[n] - v));
+    let [from, side] = [a, Number(behind(at(0.5 / count)))];
+    for (let n = 1; n < count; n += 1) {
+      const now = Number(behind(at((n + 0.5) / count)));
+      if (now === side) continue;
+      const border = at(n / count);
+      add(side, from, border);
+      [from, side] = [border, now];
+    }
+    add(side, from, b);
+  }
+  return parts;
+}

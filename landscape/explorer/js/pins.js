@@ -3,9 +3,10 @@
 import { pathOf, stateAt, surfaces } from './data.js';
 import { el, svg } from './dom.js';
 import { short, tickText } from './format.js';
+import { slopeOf } from './slope.js';
 import { setState, state, visibleRuns } from './state.js';
 import { extentOf, lineThrough, scaleOf, ticksOf } from './ticks.js';
-import { groundTip } from './tip.js';
+import { groundTip, tipRow } from './tip.js';
 
 /** Distance in all parameters from a point of a plane to the state of a run at a step, or NaN. */
 export function distanceTo(surface, run, [x, y], step) {
@@ -44,6 +45,12 @@ function sliceChart(land) {
   return box;
 }
 
+/** How steep and curved the grid is at a pin, in lengths of the parameter space. */
+function slopeRows({ surface, values }, place) {
+  const found = slopeOf(surface, values, place);
+  return found ? [tipRow('slope of the grid', short(found.slope)), tipRow('curvatures of the grid', found.curvatures.map((v) => short(v)).join(', '))] : [];
+}
+
 /** Fill the card of a land. */
 export function showPins(card, land) {
   const pins = land.surface ? land.pins() : [];
@@ -52,7 +59,9 @@ export function showPins(card, land) {
   const { surface } = land;
   const across = surface.alpha.length;
   const step = Math.floor(state.step);
-  const parts = pins.map(({ k, at }, n) => el('section', {}, el('h2', {}, `Point ${'AB'[n]}`), ...groundTip(land.terrain, { i: k % across, j: Math.floor(k / across) }),
+  const place = (k) => ({ i: k % across, j: Math.floor(k / across) });
+  const parts = pins.map(({ k, at }, n) => el('section', {}, el('h2', {}, `Point ${'AB'[n]}`), ...groundTip(land.terrain, place(k)),
+    ...(pins.length === 1 ? slopeRows(land.terrain, place(k)) : []),
     ...(visibleRuns().some((run) => pathOf(surface, run)) && pins.length === 1 ? [el('h3', {}, `distance in all parameters, step ${step}`), ...visibleRuns().filter((run) => pathOf(surface, run)).slice(0, 8).map((run) => el('div', { class: 'row' },
       el('i', { style: `background:var(--run-${run.index})` }), el('span', {}, run.short), el('span', { class: 'number' }, short(distanceTo(surface, run, at, step)))))] : [])));
   const slice = pins.length === 2 ? [el('h2', {}, 'Slice from A to B'), sliceChart(land), el('p', { class: 'note' }, 'interpolated between measured points; the ends are stored values')] : [el('p', { class: 'note' }, 'pin another point for a slice')];

@@ -49,7 +49,7 @@ const makeFields = () => ({
   trail: { start: 'all', read: oneOf('all', '100', '10', '0') },
   drop: { start: 'off', read: oneOf('off', 'on') },
   fade: { start: 'off', read: oneOf('off', 'on') },
-  colour: { start: 'run', read: oneOf('run', 'loss', 'angle', 'residual') },
+  colour: { start: 'run', read: oneOf('run', 'loss', 'angle', 'rate', 'residual') },
   theme: { start: 'auto', read: oneOf('auto', 'light', 'dark') },
   speed: { start: '1', read: oneOf('0.25', '0.5', '1', '2', '4') },
   time: { start: 'steps', read: oneOf('steps', 'log', 'length') },

@@ -20,7 +20,7 @@ export function makeTools(parent, lands, act) {
       has && el('div', { class: 'segment cameras', role: 'group', 'aria-label': 'camera' }, ...CAMERA_NAMES.map((name) => el('button', {
         type: 'button', 'data-camera': name, onclick: () => { act.view('3d'); setState({ camera: [...namedCamera(name, lands[0].terrain).map((v) => Number(v.toFixed(2))), 1, 0, 0] }); },
       }, name))),
-      has && runs.length > 0 && select('colour', 'Colour paths by', [['run', 'run'], ['loss', 'loss'], ['angle', 'angle'], ['residual', 'distance off the plane']]),
+      has && runs.length > 0 && select('colour', 'Colour paths by', [['run', 'run'], ['loss', 'loss'], ['angle', 'angle'], ['rate', 'learning rate'], ['residual', 'distance off the plane']]),
       has && runs.length > 0 && switchButton('fade', 'fade', 'Fade paths off the plane', 'paths fade with their distance from the plane'),
       has && runs.length > 0 && switchButton('drop', 'drop', 'Drop to surface', 'draw the runs on the surface instead of at their measured loss (d)'),
       comparable() && button('compare', 'Compare two surfaces or metrics', 'side by side (c)', act.compare),
