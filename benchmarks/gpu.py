@@ -135,7 +135,7 @@ def curvature(device: str, smoke: bool) -> Iterator[Row]:
     objective = ls.Objective(model, classify, images(16 if smoke else 1024, device))
     vector = torch.randn(objective.layout.size, generator=torch.Generator().manual_seed(1)).numpy()
     with objective.hessian(objective.parameters()) as matrix:
-        matrix @ vector
+        _ = matrix @ vector
         product = statistics.median(seconds(lambda: matrix @ vector, device) for _ in range(ROUNDS))
     yield f"ResNet-{depth}, a product with the Hessian", f"{1e3 * product:.1f} ms"
     found: list[ls.Spectrum] = []

@@ -143,7 +143,8 @@ def measured(way: str, name: str, tokens: int, sequences: int, batch: int, point
     alpha, beta = np.meshgrid(*[np.linspace(-1, 1, side)] * 2)
     grid = np.stack([alpha.ravel(), beta.ravel()], axis=1)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    rest, found = status("VmRSS"), {"bytes": sum(p.nbytes for p in model.parameters())}
+    rest = status("VmRSS")
+    found: dict[str, Any] = {"bytes": sum(p.nbytes for p in model.parameters())}
     if way == "plain":
         plain()
         plain()

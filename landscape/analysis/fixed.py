@@ -22,7 +22,11 @@ def uses_stored_statistics(objective: Objective) -> bool:
 
 
 def warn_of_statistics(
-    objective: Objective, networks: str, vectors: Sequence[Any] | None = None
+    objective: Objective,
+    networks: str,
+    vectors: Sequence[Any] | None = None,
+    *,
+    stacklevel: int = 3,
 ) -> None:
     """Say that networks are measured with batch-norm statistics that are not their own.
 
@@ -31,6 +35,7 @@ def warn_of_statistics(
         networks: What it measures, in words.
         vectors: The networks: recorded states know their statistics, and nothing is said of those
             that are the model's. None: nothing is known.
+        stacklevel: As for `warnings.warn`.
     """
     if not uses_stored_statistics(objective):
         return
@@ -44,7 +49,7 @@ def warn_of_statistics(
         f"Batch norms use the running statistics of the objective's model for {networks}, also "
         "where those belong to other weights: pass the runs themselves, which recorded them, give "
         "buffers= of each, or make the objective with batch_norm='recalibrated'.",
-        stacklevel=3,
+        stacklevel=stacklevel,
     )
 
 

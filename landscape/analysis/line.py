@@ -99,23 +99,15 @@ def loss_line(
         raise ValueError(f"extent {extent} with {resolution} points is empty; give at least two.")
     for line in lines:
         line.check_filters(objective.layout)
-        if buffers is None:
-            warn_if_foreign(objective.problem, line.settings)
     if tolerance is not None and shard != (0, 1):
         raise ValueError("A tolerance is for whole lines: give no shard.")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, a share; got {tolerance}.")
-    between = [line for line in lines if "between" in str(line.settings.get("kind"))]
-    if buffers is None and any(len(known_with(line.settings)) < 2 for line in between):
-        warn_of_statistics(objective, "both ends of a line and all between")
     alpha = np.linspace(*extent, resolution)
     told: dict[str, Any] = {"buffers": describe_buffers(objective, recorded=buffers is not None)}
     if tolerance is not None:
         told |= {"tolerance": tolerance, "order_seed": seed}
-    where = [
-        whose(objective.problem, line.settings) if buffers is None else without(line.settings)
-        for line in lines
-    ]
+    where = _with_statistics(objective, lines, given=buffers is not None)
     settings = {**joined(of_all(where), objective.settings), **told}
     folder = None if units is None else Path(units)
     ends = [None] * len(lines) if buffers is None else list(buffers)
@@ -147,6 +139,26 @@ def loss_line(
         settings=settings,
         provenance=provenance(evaluation=objective.evaluation, cost=progress.cost),
     )
+
+
+def _with_statistics(
+    objective: Objective, lines: Sequence[Any], *, given: bool
+) -> list[dict[str, Any]]:
+    """Settings of lines, which say whose batch-norm statistics are used; warns of those of others.
+
+    Args:
+        objective: What measures.
+        lines: Where.
+        given: Whether the buffers of the ends are given.
+    """
+    if given:
+        return [without(line.settings) for line in lines]
+    for line in lines:
+        warn_if_foreign(objective.problem, line.settings, stacklevel=4)
+    between = [line for line in lines if "between" in str(line.settings.get("kind"))]
+    if any(len(known_with(line.settings)) < 2 for line in between):
+        warn_of_statistics(objective, "both ends of a line and all between", stacklevel=4)
+    return [whose(objective.problem, line.settings) for line in lines]
 
 
 def _stacked(shares: Sequence[np.ndarray | None], done: np.ndarray) -> np.ndarray | None:

@@ -129,14 +129,7 @@ def loss_surface(
             restriction, blank, grid, tolerance=tolerance, budget=budget, seed=seed,
             shard=shard, resume=resume, units=units, engine=engine,
         )  # fmt: skip
-    known = blank
-    if (
-        resume is not None
-        and resume.measured is None
-        and not resume.differences(blank)
-        and _still_holds(resume, restriction, grid)
-    ):
-        known = resume
+    known = blank if resume is None else _earlier(resume, blank, restriction, grid)
     missing = np.flatnonzero(~known.computed)
     with Progress("surface", len(missing)) as progress:
         try:
@@ -166,6 +159,14 @@ def loss_surface(
         settings={**blank.settings, **where},
         provenance={**blank.provenance, **told},
     )
+
+
+def _earlier(
+    resume: Surface, blank: Surface, restriction: Restriction, grid: np.ndarray
+) -> Surface:
+    """An earlier measurement, if it is one of the same and still holds; else one of nothing."""
+    same = resume.measured is None and not resume.differences(blank)
+    return resume if same and _still_holds(resume, restriction, grid) else blank
 
 
 def _over_planes(objective: Objective, count: int, seed: int, **options: Any) -> Surface:
