@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ _SHARE = 0.1  # of the model's size, or of what is free, may be held by passes t
 _DEAR = 5  # times as much where the weights are read from files, for as many points as can be
 _HEADS = 0.25  # the same by those that are in a head
 _HELD = 4  # what a pass and its thread hold meanwhile, in inputs of its widest module
+_TRIM = 8  # passes, after which memory that their threads freed is given back
 
 
 @contextlib.contextmanager
@@ -88,7 +90,7 @@ def _of_passes(
 ) -> list[Tensor]:
     """Values of every pass, the batches of a point after each other."""
     passes = [(point, k) for point in points for k in range(len(batches))]
-    most = _HEADS * _spare(stream, work)
+    most, ended = _HEADS * _spare(stream, work), count(1)
 
     def begin(index: int) -> None:
         if work.making.point != tuple(passes[index][0]):
@@ -96,7 +98,8 @@ def _of_passes(
 
     def of_pass(k: int) -> Tensor:
         found = values(first + k, *batches[k])
-        give_back()  # the pass is a thread, and ends
+        if next(ended) % _TRIM == 0:  # passes are threads, of which each has freed something
+            give_back()
         return found
 
     work.making.shared = len(points) > 1

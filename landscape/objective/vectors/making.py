@@ -15,6 +15,7 @@ from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.stream import Streamed
 
 _BLOCK = 2**17  # elements that are summed and rounded together
+_COUNTED = 8  # one block of so many tells what rounding took: they are much alike
 
 Made = Callable[[], list[Tensor]]
 
@@ -34,7 +35,8 @@ class Making:
         point: Where parameters are made.
         shared: Whether parts of the directions are kept.
         counted: Whether it is counted what rounding takes: some parameters are narrower.
-        lost: That, by point and rows: Σ (rounded - θ)² and Σ (θ - θ(0))².
+        lost: That, by point and rows: Σ (rounded - θ)² and Σ (θ - θ(0))², of every eighth part of
+            a large tensor.
     """
 
     family: Family
@@ -111,24 +113,28 @@ class Making:
         if self.counted and change is None:
             origin = self._part(None, each, rows) if before else base
             self._lost_of(each, rows)[:] = 0.0
-        for block in _blocks(out):
+        blocks = list(_blocks(out))
+        told = out.numel() / max(1, sum(out[b].numel() for b in blocks[::_COUNTED]))
+        for number, block in enumerate(blocks):
             shape = out[block].shape
+            start = None if origin is None or number % _COUNTED else origin[block]
             theta = out[block] if direct else torch.empty(shape, dtype=dtype, device=out.device)
             combine(theta, base[block], [d[block] for d, _ in moving], [c for _, c in moving])
-            if direct and origin is not None:
-                away = (theta - origin[block]).reshape(-1)
-                self._lost_of(each, rows)[1] += float(away @ away)
+            if direct and start is not None:
+                away = (theta - start).reshape(-1)
+                self._lost_of(each, rows)[1] += told * float(away @ away)
             if direct:
                 continue
             if change is not None:
                 width = each.entry.size // each.entry.shape[0] if each.entry.shape else 0
-                start = rows.start + (block.start if isinstance(block, slice) else 0)
-                change(theta.view(-1), each.entry.offset + start * width)
+                first = rows.start + (block.start if isinstance(block, slice) else 0)
+                change(theta.view(-1), each.entry.offset + first * width)
             out[block].copy_(theta)
-            if origin is not None:
+            if start is not None:
                 rounded = out[block].to(dtype).sub_(theta).reshape(-1)
-                away = theta.sub_(origin[block]).view(-1)
-                self._lost_of(each, rows)[:] += float(rounded @ rounded), float(away @ away)
+                away = theta.sub_(start).view(-1)
+                lost = np.array([float(rounded @ rounded), float(away @ away)])
+                self._lost_of(each, rows)[:] += told * lost
 
     def _sum(self, each: Streamed, rows: slice, steps: list[tuple[int, float]]) -> Tensor:
         """The origin and some steps, kept for the points that share these."""
