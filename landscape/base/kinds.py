@@ -15,15 +15,8 @@ def check_real(name: str, parameter: Tensor) -> None:
     """Refuse a parameter of which no flat vector of real numbers can be made.
 
     Raises:
-        ValueError: If it has no shape yet, is complex, or is spread over processes.
+        ValueError: If it has no shape yet, or is complex.
     """
-    if hasattr(parameter, "full_tensor") or getattr(parameter, "_fsdp_flattened", False):
-        raise ValueError(
-            f"The parameter {name} is spread over several processes (FSDP, tensor parallel), and "
-            "this one holds a part of it. Save whole state dicts while it trains "
-            "(get_model_state_dict with full_state_dict=True) and make a run of them: landscape "
-            "import; or train with DistributedDataParallel."
-        )
     if type(parameter).__name__ == "UninitializedParameter":
         raise ValueError(
             f"The parameter {name} has no shape yet; run the model once on a batch, so that its "

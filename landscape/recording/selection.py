@@ -22,12 +22,13 @@ def selected_layout(model: nn.Module, parameters: Selection = "all") -> Layout:
             (``r"layer4\..*"``); a list of names; or ``function(name, parameter) -> bool``.
 
     Raises:
-        ValueError: If nothing is selected or a listed name does not exist.
+        ValueError: If nothing is selected, a listed name does not exist, or parameters are sharded.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     >>> [entry.name for entry in selected_layout(model, r".*bias")]
     ['0.bias', '1.bias']
     """
+    _check_here(model)
     layout = Layout.of(model)
     if isinstance(parameters, str) and parameters == "all":
         return layout
@@ -62,3 +63,15 @@ def selected_layout(model: nn.Module, parameters: Selection = "all") -> Layout:
             entries.append(replace(entry, offset=offset))
             offset += entry.size
     return Layout(tuple(entries))
+
+
+def _check_here(model: nn.Module) -> None:
+    """Refuse parameters of which this process holds a part only."""
+    for name, parameter in model.named_parameters():
+        if hasattr(parameter, "full_tensor") or getattr(parameter, "_fsdp_flattened", False):
+            raise ValueError(
+                f"The parameter {name} is spread over several processes (FSDP, tensor parallel), "
+                "and this one holds a part of it. Save whole state dicts while it trains "
+                "(get_model_state_dict with full_state_dict=True) and make a run of them: "
+                "landscape import; or train with DistributedDataParallel."
+            )

@@ -33,7 +33,8 @@ def gathered(parameter: Tensor) -> Tensor:
 
 
 def _elsewhere(model: nn.Module, parameter: Tensor) -> str:
-    if hasattr(parameter, "_sharded_size") or hasattr(parameter, "ds_id"):
+    flattened = getattr(parameter, "_fsdp_flattened", False)
+    if flattened or hasattr(parameter, "_sharded_size") or hasattr(parameter, "ds_id"):
         return (
             "they are sharded over processes by FSDP1 or ZeRO. Shard the model by FSDP2 "
             f"(torch.distributed.fsdp.fully_shard), or load it unsharded. {_FILES}"
