@@ -95,7 +95,7 @@ def _agrees(model: nn.Module, run: ls.Trajectory, want: float) -> Verdict:
     plane = ls.random_plane(run.final, objective.layout)
     surface = ls.loss_surface(objective, plane, extent=0.5, resolution=3)
     assert surface.loss[1, 1] == pytest.approx(want, rel=1e-6)
-    line = ls.line_between(run.final, run.final * 1.5)
+    line = ls.line_along(run.final, run.final * 0.5)
     profile = ls.loss_line(objective, line, extent=(0, 1), resolution=2)
     assert profile.loss[0, 0] == pytest.approx(want, rel=1e-6)
     return Verdict(True)
