@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import landscape as ls
+from landscape.analysis.on_demand import Request, measured_on_demand
 from landscape.base.settings import as_json, joined, of_all, users_settings
 from landscape.exchange.li2018.reader import read_measured
 from landscape.exchange.li2018.writer import write
@@ -220,6 +221,7 @@ def words_written(tmp_path: Path) -> set[str]:
         ls.loss_line(endless, ls.line_between(run.initial, run.final), resolution=3),
         ls.walk(measured, run, points=2, tolerance=0.5),
         ls.project(run, pca, objective=measured),
+        *measured_on_demand(measured, pca, Request("point", (0, 0))),
     ]
     spectrum = ls.hessian_spectrum(measured, run.final, top=2, bottom=0, tensors="0")
     results += [spectrum, ls.eigen_plane(spectrum, 0, 1)]
