@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -64,10 +64,12 @@ def _sharpness(run: Follower, every: int) -> list[str]:
     return ["curvature", str(run.path), "--every", str(every), "--top", "1"]
 
 
-WHAT = {"surface": _surface, "walk": _walk, "sharpness": _sharpness}
+Command = Callable[[Follower, int], list[str]]  # that measures, after so many steps
+
+WHAT: dict[str, Command] = {"surface": _surface, "walk": _walk, "sharpness": _sharpness}
 """What a wish may be of: the command that measures it."""
 
-PICKED = {
+PICKED: dict[str, Command] = {
     **WHAT,
     "random plane": partial(_surface, plane="random"),
     "sharpest plane": partial(_surface, plane="eigen"),

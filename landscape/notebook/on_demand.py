@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from landscape.analysis.on_demand import Request, measured_on_demand
 from landscape.analysis.planes.extent import box_of
@@ -32,7 +32,16 @@ try:
 except ImportError as _error:
     raise ImportError(f"ls.OnDemand needs anywidget ({_error}): {install('notebook')}") from _error
 
-_Widget: Any = anywidget.AnyWidget  # what it inherits has no types
+if TYPE_CHECKING:
+
+    class _Widget:
+        """What is inherited, which has no types."""
+
+        def __init__(self, **traits: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _Widget = anywidget.AnyWidget
 
 AnyPlane = Plane | SeededPlane
 _NEW = "another random plane"

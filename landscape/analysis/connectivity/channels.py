@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from landscape.analysis.connectivity.permutations import Group, Permutable, Place
 
@@ -26,15 +26,16 @@ class Channels:
     """Sets of units, joined where two of them meet (union-find)."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.tensors = dict((*model.named_parameters(), *model.named_buffers()))
+        self.tensors: dict[str, Tensor] = dict((*model.named_parameters(), *model.named_buffers()))
         every = (
             *model.named_parameters(remove_duplicate=False),
             *model.named_buffers(remove_duplicate=False),
         )
         first = {id(t): name for name, t in reversed(list(self.tensors.items()))}
-        self.known = {name: first[id(t)] for name, t in every}
-        self.frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
-        self.parent, self.size = [PINNED], [0]
+        self.known: dict[str, str] = {name: first[id(t)] for name, t in every}
+        self.frozen: set[str] = {n for n, p in model.named_parameters() if not p.requires_grad}
+        self.parent: list[int] = [PINNED]
+        self.size: list[int] = [0]
         self.places: dict[tuple[str, int], Label] = {}
         self.told: list[str] = []
 
