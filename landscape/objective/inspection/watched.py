@@ -16,6 +16,7 @@ from landscape.objective.inspection.holding import slots_of
 from landscape.objective.lending.aside import Aside
 from landscape.objective.lending.draws import Drawing, Streams, drawing_from
 from landscape.objective.lending.loan import Loan, lent
+from landscape.objective.lending.operations import memory_of
 from landscape.objective.lending.reach import (
     left_as_found,
     put_at,
@@ -137,9 +138,9 @@ class _Watching(Drawing):
     def __init__(self, now: Pass, loan: Loan, batch: list[Tensor]) -> None:
         self.now = now
         self.model = loan.model
-        self.weights = {_place(p) for p in loan.model.parameters()}
+        self.weights = {memory_of(p) for p in loan.model.parameters()}
         mine = [*loan.model.buffers(), *batch, loan.flat, loan.buffers]
-        self.mine = {_place(t) for t in mine} | self.weights
+        self.mine = {memory_of(t) for t in mine} | self.weights
         self.parameters = {id(p) for p in loan.model.parameters()}
         super().__init__(now.streams)
 
@@ -147,7 +148,7 @@ class _Watching(Drawing):
         """Note the tensors of an operation, then run it."""
         self.now.enabled |= torch.is_grad_enabled()
         for tensor in _tensors((args, kwargs)):
-            place = _place(tensor)
+            place = memory_of(tensor)
             if place in self.weights:
                 self.now.read.add((place, int(tensor.storage_offset())))
             if id(tensor) in self.parameters:
@@ -155,7 +156,7 @@ class _Watching(Drawing):
             elif tensor.requires_grad and tensor.is_leaf:
                 self.now.aside.leaf(tensor)
         for tensor in _written(func, args, kwargs or {}):
-            place = _place(tensor)
+            place = memory_of(tensor)
             if place in self.weights and place:
                 self.now.moved = True
                 if self.now.weights is None:
@@ -172,7 +173,7 @@ def reads(loan: Loan, now: Pass) -> set[str]:
     found = set()
     for entry in loan.layout:
         weight = named[entry.name].data
-        first, place = weight.storage_offset(), _place(weight)
+        first, place = weight.storage_offset(), memory_of(weight)
         if any(p == place and first <= at < first + entry.size for p, at in now.read):
             found.add(entry.name)
     return found
@@ -204,13 +205,6 @@ def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> I
 
 def _tensors(value: Any) -> Iterator[Tensor]:
     return (t for t in tree_leaves(value) if isinstance(t, Tensor))
-
-
-def _place(tensor: Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):  # a tensor without memory of its own
-        return 0
 
 
 @contextlib.contextmanager

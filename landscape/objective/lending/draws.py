@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from landscape.objective.lending.operations import Operations
 
 _thread = threading.local()  # its `streams`, while it draws from private ones
 _lock = threading.Lock()
@@ -137,7 +138,7 @@ class Streams:
         return operation(*args, **kwargs)
 
 
-class Drawing(TorchDispatchMode):
+class Drawing(Operations):
     """Inside, the operations of this thread draw from private streams."""
 
     supports_higher_order_operators = True
@@ -147,21 +148,6 @@ class Drawing(TorchDispatchMode):
         if "torch._dynamo" in sys.modules:
             _leave_uncompiled()
         super().__init__()
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Not by torch, which loads its compiler for it: more than a second for every process."""
-        return False
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """See an operation and run it."""
-        return self.run(func, args, kwargs or {})
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call an operation, with another generator when it draws."""

@@ -13,11 +13,10 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from landscape.base.layout import Layout
-from landscape.objective.lending.stream import memory_of
+from landscape.objective.lending.operations import Operations, memory_of
 
 
 def readers_of(
@@ -57,7 +56,7 @@ def readers_of(
     return found, returned
 
 
-class _Reading(TorchDispatchMode):
+class _Reading(Operations):
     """Notes which module runs when an operation takes something of a parameter's memory."""
 
     def __init__(self, places: dict[int, list[tuple[int, int, str]]]) -> None:
@@ -66,27 +65,16 @@ class _Reading(TorchDispatchMode):
         self.found: dict[str, dict[int, nn.Module | None]] = {}
         super().__init__()
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Not by torch, which loads its compiler for it."""
-        return False
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Look at what an operation is given, and run it."""
         reader = self.running[-1] if self.running else None
-        for tensor in tree_leaves((args, kwargs or {})):
+        for tensor in tree_leaves((args, kwargs)):
             if isinstance(tensor, Tensor):
                 at = tensor.storage_offset()
                 for start, stop, name in self.places.get(memory_of(tensor), ()):
                     if start <= at < stop:
                         self.found.setdefault(name, {})[id(reader)] = reader
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
 @contextlib.contextmanager

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from landscape.base.layout import Entry, Layout
+from landscape.objective.lending.operations import Operations, memory_of
 from landscape.objective.lending.rows import ByRows, by_rows
 
 ELSEWHERE = (
@@ -199,39 +199,20 @@ class _Placing:
         return type(copied).forward.__get__(copied)
 
 
-class _Refusing(TorchDispatchMode):
+class _Refusing(Operations):
     """Refuses operations that take a weight that is not there."""
 
     def __init__(self, absent: frozenset[int]) -> None:
         self.absent = absent
         super().__init__()
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Not by torch, which loads its compiler for it."""
-        return False
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation; to detach a tensor reads nothing."""
         if func is not torch.ops.aten.detach.default:
             for tensor in tree_leaves((args, kwargs)):
                 if isinstance(tensor, Tensor) and memory_of(tensor) in self.absent:
                     raise ValueError(ELSEWHERE)
-        return func(*args, **(kwargs or {}))
-
-
-def memory_of(tensor: Tensor) -> int:
-    """Where in memory a tensor lies; 0 for one without memory of its own."""
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):
-        return 0
+        return func(*args, **kwargs)
 
 
 def _streamed(entry: Entry, parameter: nn.Parameter) -> Streamed:
