@@ -19,12 +19,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
-from torch.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
+from torch.optim.optimizer import Optimizer
 
+from landscape.recording.hooks import leave, listen
 from landscape.recording.numbers.gradients import Arguments
 
 Begin = Callable[[Any, tuple[Any, ...], dict[str, Any], bool], Arguments | None]
@@ -79,7 +76,6 @@ class Steps:
         self._frames: list[types.FrameType] = []  # of the steps under way, the outermost first
         self._stepped = self._skipped = self._closed = False
         self._wrapped: list[tuple[Any, str, Any]] = []
-        self._hooks: list[Any] = []
 
     def listen(self) -> None:
         """Begin to listen; after an error nothing does."""
@@ -95,20 +91,16 @@ class Steps:
                 self._wrap(optimizer, "step")
             if callable(getattr(optimizer, "second_step", None)):
                 self._wrap(optimizer, "second_step")
-        self._hooks = [
-            register_optimizer_step_pre_hook(self._before),
-            register_optimizer_step_post_hook(self._after),
-        ]
+        listen(self)
 
     def close(self) -> None:
         """Stop listening; what was wrapped is as it was."""
         self._closed = True
-        for hook in self._hooks:
-            hook.remove()
+        leave(self)
         for optimizer, name, mine in self._wrapped:
             if vars(optimizer).get(name) is mine:
                 delattr(optimizer, name)
-        self._hooks, self._wrapped, self._frames = [], [], []
+        self._wrapped, self._frames = [], []
 
     def add(self, parameter: Tensor) -> None:
         """Hear steps of this parameter, too."""
@@ -122,17 +114,21 @@ class Steps:
             self.optimizers.append(optimizer)
         return number
 
-    def _before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._concerns(optimizer):
-            return self._began(optimizer, sys._getframe(1), args, kwargs)
+    def before(
+        self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments | None:
+        """A torch optimizer is about to step; called by `hooks`."""
+        if not self._closed and self._concerns(optimizer):
+            return self._began(optimizer, sys._getframe(2), args, kwargs)
         return None
 
-    def _after(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._concerns(optimizer):
+    def after(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """It has stepped."""
+        if not self._closed and self._concerns(optimizer):
             found_inf = getattr(optimizer, "found_inf", None)
             # A fused optimizer is called by a gradient scaler even when it is not to step.
             skipped = isinstance(found_inf, Tensor) and bool(found_inf.item())
-            self._ended(optimizer, sys._getframe(1), stepped=not skipped, skipped=skipped)
+            self._ended(optimizer, sys._getframe(2), stepped=not skipped, skipped=skipped)
 
     def _began(
         self,

@@ -427,3 +427,26 @@ def test_the_error_of_sketches_falls_as_one_over_the_root_of_their_size():
         assert spread[k] < 1.28 / np.sqrt(2 * k)
     # The ratio of two such spreads is known to 10 %, and the next order in 1/k is below 10 %.
     assert spread[16] / spread[256] == pytest.approx(4, rel=0.4)
+
+
+def test_another_recorder_begins_and_ends_in_the_middle_of_a_step(tmp_path):
+    """As in another thread: torch is going through its hooks then."""
+    model, other = made(), made()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    second = torch.optim.SGD(other.parameters(), lr=0.1)
+    paths = (tmp_path / f"{number}.h5" for number in range(100))
+
+    def evaluated():
+        with ls.Recorder(next(paths), other, second):
+            train(other, second, 1)
+        return model.parameters()
+
+    third = made()
+    still = torch.optim.SGD(third.parameters(), lr=0.1)
+    with (
+        ls.Recorder(tmp_path / "run.h5", model, optimizer, evaluation=evaluated) as recorder,
+        ls.Recorder(tmp_path / "still.h5", third, still),  # is asked after it
+    ):
+        train(model, optimizer, 3, recorder)
+    assert len(ls.Trajectory(tmp_path / "run.h5")) == 4
+    assert all(len(ls.Trajectory(path)) == 2 for path in tmp_path.glob("?.h5"))
