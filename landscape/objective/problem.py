@@ -16,9 +16,11 @@ from landscape.base.layout import Layout
 from landscape.base.provenance import fingerprint
 from landscape.base.settings import users_settings
 from landscape.objective.data.held import HeldData, map_tensors
+from landscape.objective.data.shortened import shortened, telling
 from landscape.objective.free_memory import out_of_memory
 from landscape.objective.inspection.look import Nature, look, look_again, runs
 from landscape.objective.inspection.present import check_present, gathered
+from landscape.objective.inspection.watched import watched
 from landscape.objective.lending.loan import Loan, borrowed
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
@@ -134,26 +136,28 @@ class Problem:
         data = self.data.cast(torch.float64)
         return replace(self, data=data, dtype=torch.float64, precision="double")
 
-    def look(self, loan: Loan) -> Nature:
+    def look(self, loan: Loan, *, shortly: bool = True) -> Nature:
         """What a look at the metrics finds.
 
         Args:
             loan: The model, at its own weights.
+            shortly: Whether a few tokens will do, where passes are dear.
 
         Raises:
             ValueError: If they cannot be measured; the message says why.
         """
         full = "single" if self.precision in REDUCED else self.precision
         with arithmetic(full, self.device):
-            return self._looked(loan)
+            return self._looked(loan, shortly and loan.stream is not None)
 
-    def _looked(self, loan: Loan) -> Nature:
+    def _looked(self, loan: Loan, shortly: bool) -> Nature:
         common, (whole, most) = self.common_random_numbers, self.data.batches(most=1)[0]
         size = _few_of(most, loan)
         while True:
             few, samples = self.data.batches(size, most=size)[0]
             try:
-                nature = look(loan, self.metrics, few, common=common)
+                nature = self._looked_shortly(loan, few) if shortly else None
+                nature = nature or look(loan, self.metrics, few, common=common)
                 break
             except Exception as problem:
                 if not out_of_memory(problem):
@@ -164,7 +168,19 @@ class Problem:
                 size //= 2
         if samples == most or size < _few_of(most, loan):
             return nature
+        if loan.stream is not None and most == self.data.size and self.device.type == "cpu":
+            return nature  # a look at all samples is as dear as a point: see `Tuning.draws_later`
         return look_again(loan, self.metrics, whole, nature, common=common)
+
+    def _looked_shortly(self, loan: Loan, batch: Any) -> Nature | None:
+        """The same on a few tokens, where passes are dear; None where these do not tell."""
+        if (short := shortened(batch)) is None:
+            return None
+        first = watched(loan, self.metrics, short[0], gradients=False, seed=0, own=frozenset())
+        if first.problem is not None or not telling(first.values):
+            return None
+        common = self.common_random_numbers
+        return look(loan, self.metrics, short[0], common=common, without=first)
 
     def __getstate__(self) -> dict[str, Any]:
         """The device travels as a tensor, so that what maps tensors to another device maps it."""

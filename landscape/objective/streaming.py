@@ -10,6 +10,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from landscape.objective.data.held import HeldData
+from landscape.objective.data.shortened import shortened, telling
 from landscape.objective.family import Family
 from landscape.objective.free_memory import free_bytes
 from landscape.objective.inspection.cached import check_no_cache
@@ -104,16 +105,26 @@ def placed_by_modules(
     def run() -> Any:
         return [metric(loan.model, batch) for metric in metrics.values()]
 
-    batch = data.batches(1, most=1)[0][0]
-    try:
-        readers, wanted = readers_of(loan.model, loan.layout, run)
-    except Exception:  # a loss may need more samples
+    one = data.batches(1, most=1)[0][0]
+    short = None if (cut := shortened(one)) is None else cut[0]
+    for batch in (one,) if short is None else (short, one):
+        try:
+            readers, wanted = readers_of(loan.model, loan.layout, run)
+        except Exception:  # a loss may need more samples, or tokens
+            continue
+        if batch is one or telling(wanted):
+            break
+    else:
         batch = data.batches(most=1)[0][0]
         readers, wanted = readers_of(loan.model, loan.layout, run)
     exact: dict[Any, bool] = {}
     with stream.installed(readers, exact):
         _check_same(stream, wanted, run)
-        check_no_cache(loan, metrics, batch, None, gradients=False, own=frozenset())
+        short = short if batch is short else None
+        whole = batch if short is None else one
+        check_no_cache(
+            loan, metrics, whole, None, gradients=False, own=frozenset(), short=short
+        )  # fmt: skip
         known["readers"], known["exact"] = readers, exact
         yield
 

@@ -79,7 +79,7 @@ class Tuning:
         self.plain = Choice("sequential", data.batch_size if data.joined else None)
         self.shrunk = ""
         self._asked, self._repeatable = 0, False  # passes of single samples
-        self._looked_at_all = False
+        self._looked_at_all = self._looked_whole = False
         self._seconds: float | None = None  # of such a pass
         self._chosen_on = self._most = data.size
         self.promise: Promise | None = None
@@ -289,6 +289,8 @@ class Tuning:
         """
         with self._lock:
             nature, common = self.nature(problem, loan), problem.common_random_numbers
+            if loan.stream is not None and self._learns_more(problem, loan, nature):
+                return True
             if self._looked_at_all or nature.draws or not standing.moved:
                 return False
             try:
@@ -305,6 +307,17 @@ class Tuning:
                 raise
             self._looked_at_all = True
             return False
+
+    def _learns_more(self, problem: Problem, loan: Loan, nature: Nature) -> bool:
+        """Whether whole sequences assign what a few tokens did not, and that matters."""
+        if self._looked_whole or not loan.modules_put_back():
+            return False
+        self._looked_whole = True
+        found = problem.look(loan, shortly=False)
+        if (found.alone, found.kept) == (nature.alone, nature.kept):
+            return False
+        self._of(problem).nature, self.choice, self._repeatable = found, None, False
+        return True
 
     def fit(self, choice: Choice, smaller: Choice) -> None:
         """Evaluate fewer points or samples at once from now on: more do not fit in memory."""

@@ -40,6 +40,7 @@ def check_no_cache(
     *,
     gradients: bool,
     own: frozenset[int],
+    short: Any = None,
 ) -> None:
     """Refuse losses that go on using what was computed of the weights before.
 
@@ -50,6 +51,7 @@ def check_no_cache(
         first: What a pass over them found; None: such a pass is made if it is needed.
         gradients: Whether gradients are enabled.
         own: Identities of generators of the user's that are replaced.
+        short: The same samples cut short, where passes are dear: what is missed there is no cache.
 
     Raises:
         ValueError: If there is such a thing; the message names it, and how to be rid of it.
@@ -62,15 +64,8 @@ def check_no_cache(
     candidates = dict(list(_candidates(loan.model, metrics).items())[:_MOST])
     if loan.stream is not None:  # the others write into the weights, which are the model's own
         candidates = {told: found for told, found in candidates.items() if found[1]}
-    if first is None and not candidates:
-        return
-    if first is None:
-        first = watched(loan, metrics, batch, gradients=gradients, seed=0, own=own)
-    read = reads(loan, first)
-    if not candidates and read:
-        return
 
-    def run(emptied: Emptied, *, away: bool) -> Pass:
+    def run(emptied: Emptied, *, away: bool, batch: Any = batch) -> Pass:
         def changed(metric: Metric) -> Metric:
             def call(model: nn.Module, batch: Any) -> Any:
                 elsewhere = loan.changed(_near) if away else contextlib.nullcontext()
@@ -84,6 +79,16 @@ def check_no_cache(
         each = {name: changed(metric) for name, metric in metrics.items()}
         return watched(loan, each, batch, gradients=gradients, seed=0, own=own)
 
+    if short is not None:
+        passes = {told: run(found[0], away=False, batch=short) for told, found in candidates.items()}
+        candidates = {told: f for told, f in candidates.items() if passes[told].problem is None}
+    if first is None and not candidates:
+        return
+    if first is None:
+        first = watched(loan, metrics, batch, gradients=gradients, seed=0, own=own)
+    read = reads(loan, first)
+    if not candidates and read:
+        return
     far = run(contextlib.nullcontext, away=True)
     moves = loan.layout.size and not loan.buffers.numel()  # recorded statistics move too
     if not read and moves and far.problem is None and _alike(first, far):

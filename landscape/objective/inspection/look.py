@@ -81,7 +81,14 @@ class Nature:
         return next((reason for reason, found in reasons.items() if found), "")
 
 
-def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int | None) -> Nature:
+def look(
+    loan: Loan,
+    metrics: Mapping[str, Metric],
+    batch: Any,
+    *,
+    common: int | None,
+    without: Pass | None = None,
+) -> Nature:
     """Run the metrics a few times over a batch and see what they do.
 
     Args:
@@ -89,6 +96,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
         metrics: Name to metric.
         batch: A few samples.
         common: Seed of common random numbers, or None when the user asked for none.
+        without: What a pass without gradients found, if there was one.
 
     Raises:
         ValueError: If they give another number at every call, change their batch, or leave the
@@ -101,7 +109,7 @@ def look(loan: Loan, metrics: Mapping[str, Metric], batch: Any, *, common: int |
     ) -> Pass:
         return watched(loan, metrics, batch, gradients=gradients, seed=seed, own=own, graph=graph)
 
-    without = run(gradients=False)
+    without = run(gradients=False) if without is None else without
     light = loan.stream is not None and without.problem is None  # a graph holds all activations
     within = run(gradients=True, graph=not light)
     if within.problem is not None and without.problem is not None:

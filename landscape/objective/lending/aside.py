@@ -57,6 +57,25 @@ class Aside:
         """Whether a gradient of a leaf has changed."""
         return any(_moved(*each) for each in self.leaves.values())
 
+    def put_back_modules(self, but: tuple[str, ...]) -> bool:
+        """Attributes of modules, but some, as they were; whether any was another."""
+        changed = False
+        for _, name, value, kept in self._containers:
+            changed |= name not in but and _refill(value, kept)
+        for module, attributes in self.modules.values():
+            held = module.__dict__
+            names = {n for n in {**attributes, **held} if n not in but}
+            for name in names:
+                before = attributes.get(name, _NONE)
+                if held.get(name, _NONE) is before:
+                    continue
+                changed = True
+                if before is _NONE:
+                    del held[name]
+                else:
+                    held[name] = before
+        return changed
+
     def reset(self) -> None:
         """Values and attributes as they were and no gradients, for another call."""
         for attributes, name, value in self._again:

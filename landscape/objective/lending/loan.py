@@ -26,6 +26,7 @@ __all__ = ["Loan", "alone", "borrowed", "lent", "random_state_kept"]
 
 Change = Callable[[Tensor, int], None]
 _BLOCK = 2**18  # elements that are changed together
+_OURS = ("training", "forward", "_buffers", "_parameters")  # attributes that lending changes
 
 _lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()
@@ -46,6 +47,7 @@ class Loan:
         rounded_buffers: The same of buffers.
         stream: Where weights come and go instead, and `flat` is empty.
         change: What weights are changed by at present; see `changed`.
+        aside: The modules as they were lent.
     """
 
     model: nn.Module
@@ -58,6 +60,11 @@ class Loan:
     rounded_buffers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     stream: Stream | None = None
     change: Change | None = None
+    aside: Aside = field(default_factory=Aside)
+
+    def modules_put_back(self) -> bool:
+        """Put back what the model assigned to its modules since it was lent; whether it did."""
+        return self.aside.put_back_modules(_OURS)
 
     @contextlib.contextmanager
     def changed(self, change: Change) -> Iterator[None]:
@@ -182,8 +189,9 @@ def borrowed(
                 parameter.grad = None
             flat = torch.empty(0 if streamed else layout.size, device=device, dtype=dtype)
             loan = Loan(
-                model, layout, flat, buffers_layout, flat.new_empty(buffers_layout.size), []
-            )
+                model, layout, flat, buffers_layout, flat.new_empty(buffers_layout.size), [],
+                aside=aside,
+            )  # fmt: skip
             if streamed:
                 loan.stream = Stream(model, layout)
             else:

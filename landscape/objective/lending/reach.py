@@ -29,11 +29,13 @@ class Reached:
     Attributes:
         modules: Nets, without their parts.
         generators: Generators of numpy's and Python's that are not the process's own.
+        torchs: The same of torch's.
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:
         self.modules: list[nn.Module] = []
         self.generators: list[Any] = []
+        self.torchs: list[torch.Generator] = []
         self._seen: set[int] = set()
         for root in roots:
             self._visit(root, _DEPTH)
@@ -49,6 +51,9 @@ class Reached:
             if id(thing) not in _SHARED:
                 self.generators.append(thing)
             return
+        if isinstance(thing, torch.Generator):
+            self.torchs.append(thing)
+            return
         if isinstance(thing, nn.Module):
             self._visit_module(thing, depth)
             return
@@ -60,7 +65,7 @@ class Reached:
         for part in module.modules():
             self._seen.add(id(part))
             for name, value in part.__dict__.items():
-                if not name.startswith("_") or isinstance(value, _GENERATORS):
+                if not name.startswith("_") or isinstance(value, (*_GENERATORS, torch.Generator)):
                     self._visit(value, depth - 1)
 
 

@@ -117,11 +117,12 @@ class _Linear:
         return out
 
     def _is_exact(self, x: Tensor) -> bool:
+        """Whether blocks have the bits of the whole: all but the last are of one shape."""
         with torch.no_grad(), _disable_current_modes():
             whole = F.linear(x, self.weight.own)
             return all(
                 torch.equal(F.linear(x, self.weight.own[b.rows]), whole[..., b.rows])
-                for b in self.blocks
+                for b in (self.blocks[0], self.blocks[-1])
             )
 
 

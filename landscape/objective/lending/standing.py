@@ -20,7 +20,8 @@ class Standing:
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:
-        self._own = Reached(roots).generators
+        reached = Reached(roots)
+        self._own, self._torchs = reached.generators, reached.torchs
         self._before = self._now()
 
     @property
@@ -35,6 +36,8 @@ class Standing:
         random.setstate(self._before["python"])
         for number, generator in enumerate(self._own):
             put_at(generator, self._before[str(number)])
+        for number, generator in enumerate(self._torchs):
+            generator.set_state(torch.from_numpy(self._before[f"torch {number}"]))
 
     def _now(self) -> dict[str, Any]:
         return {
@@ -42,4 +45,5 @@ class Standing:
             "numpy": np.random.get_state(legacy=False),
             "python": random.getstate(),
             **{str(number): state_of(g) for number, g in enumerate(self._own)},
+            **{f"torch {number}": g.get_state().numpy() for number, g in enumerate(self._torchs)},
         }

@@ -17,6 +17,7 @@ from torch import Tensor
 from landscape.base.provenance import fingerprint
 from landscape.objective.data.batches import Form, cut
 from landscape.objective.data.held import HeldData
+from landscape.objective.data.shortened import shortened, telling
 from landscape.objective.data.structure import bytes_of, everything
 from landscape.objective.metrics import sums
 from landscape.objective.returned import SumAndWeight, said
@@ -68,7 +69,9 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     else:
         look = data.batches(most=1)  # a loss may be made for its batches
     kept = [(t, _digest(t)) for t in everything(look[0][0]) if isinstance(t, Tensor)]
-    first = _values(work, look)
+    brief = _brief(work, look)
+    # Of one sequence there is nothing to put together, so its first tokens tell it all.
+    look, first = brief if brief and look[0][1] == 1 else (look, _values(work, look))
     # Where weights come and go, two passes were compared when it was seen who reads them.
     second = first if work.loan.stream is not None else _values(work, look)
     if any(_digest(tensor) != before for tensor, before in kept):
@@ -90,10 +93,12 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
     if few is not None and cuts is None:
         _values(work, look)  # raises what is no matter of halves
     paired = [isinstance(value, tuple) for (value,) in first]
-    elsewhere = _values_elsewhere(work, look) if any(paired) else []
+    short, here = brief or (look, first)
+    elsewhere = _values_elsewhere(work, short) if any(paired) else []
     for row, (name, (value,)) in enumerate(zip(work.metrics, first, strict=True)):
         if paired[row]:
-            _check_weight(name, value, [values[row][0] for values in elsewhere])
+            _check_weight(name, value, [])
+            _check_weight(name, here[row][0], [values[row][0] for values in elsewhere])
             explicit = isinstance(value, SumAndWeight) and not data.sure
             parts = None if cuts is None or explicit else cuts[row]
             _check_pair(work, name, value, parts, fixed=not rebatch)
@@ -101,6 +106,19 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
             _check_mean(work, cuts[row], rebatch=rebatch)
     if rebatch and cuts is not None and data.sure and work.loan.stream is None:
         _check_many(work, data)
+
+
+def _brief(work: Work, look: Batches) -> tuple[Batches, Values] | None:
+    """The same samples cut short, where passes are dear and the metrics take them; their values."""
+    short = None if work.loan.stream is None else shortened(look[0][0])
+    if short is None:
+        return None
+    brief = [(short[0], look[0][1])]
+    try:
+        found = _values(work, brief)
+    except Exception:
+        return None
+    return (brief, found) if telling([values[0] for values in found]) else None
 
 
 def _check_many(work: Work, data: HeldData) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.objective.data.held import HeldData
+from landscape.objective.data.shortened import shortened
 from landscape.objective.free_memory import free_bytes, give_back
 from landscape.objective.lending.stream import Stream
 from landscape.objective.metrics import sums
@@ -163,6 +164,7 @@ def _waiting(work: Work, stream: Stream) -> float:
     They are the inputs of the widest module but a head that is made by rows; see `Turns.room`.
     """
     batch, samples = work.sample[0]
+    short, share = shortened(batch) or (batch, 1.0)
     sizes = [0]
 
     def watch(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
@@ -170,10 +172,17 @@ def _waiting(work: Work, stream: Stream) -> float:
 
     leaves = [m for m in work.loan.model.modules() if not any(m.children())]
     hooks = [module.register_forward_hook(watch) for module in leaves]
+    loss = next(iter(work.metrics.values()))
     try:
         work.rest()
-        next(iter(work.metrics.values()))(work.loan.model, batch)
+        try:
+            loss(work.loan.model, short)
+        except Exception:
+            if short is batch:
+                raise
+            share = 1.0
+            loss(work.loan.model, batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return max(sizes) / samples
+    return max(sizes) / share / samples
