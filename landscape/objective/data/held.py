@@ -34,9 +34,8 @@ from landscape.objective.data.structure import (
 from landscape.objective.lending.loan import random_state_kept
 from landscape.objective.lending.reach import generators_kept
 
-__all__ = ["DESCRIBED", "HeldData", "map_tensors"]
+__all__ = ["HeldData", "map_tensors"]
 
-DESCRIBED = ("samples", "population", "stream", "data_hash")  # what `HeldData.describe` tells
 _CANDIDATES = 4096  # samples among which those that differ most are looked for
 
 
@@ -216,7 +215,7 @@ class HeldData:
         return other
 
     def describe(self) -> dict[str, Any]:
-        """Count and hash of the samples, for provenance.
+        """Count and hash of the samples, as `Conditions` keeps them.
 
         The hash covers tensors, numbers and texts, and those among the attributes of objects.
         """
