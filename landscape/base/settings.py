@@ -19,6 +19,7 @@ import numpy as np
 
 USER = "user"
 _SHOWN = ("task", "data")  # a user's words that stand beside the package's
+USERS = (*_SHOWN, USER)
 _DEEPEST = 50
 
 

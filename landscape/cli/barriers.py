@@ -32,7 +32,7 @@ def barriers(
     ] = False,
     resolution: Annotated[int, typer.Option(help="Places on each line, ends included.")] = 25,
     out: Out = None,
-    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:

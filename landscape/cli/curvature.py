@@ -67,9 +67,9 @@ def curvature(
     runs: Runs,
     asked: Asked = Asked(),
     out: Out = None,
-    measuring: Measuring = Measuring(),  # noqa: B008
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
-    engines: Engines = Engines(),  # noqa: B008
+    engines: Engines = Engines(),
     seed: Seed = 0,
 ) -> None:
     """Measure the Hessian: its largest and smallest eigenvalues, trace and density.

@@ -33,7 +33,7 @@ def curve(
     training: Training = Training(),
     resolution: Annotated[int, typer.Option(help="Points on a side of the surface; 0: none.")] = 31,
     out: Out = None,
-    measuring: Measuring = Measuring(batch_norm="recalibrated"),  # noqa: B008
+    measuring: Measuring = Measuring(batch_norm="recalibrated"),
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:

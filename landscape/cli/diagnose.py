@@ -19,7 +19,7 @@ def diagnose(
         bool,
         typer.Option("--sharpness", help="Also measure the sharpness at the end of each run."),
     ] = False,
-    measuring: Measuring = Measuring(),  # noqa: B008
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
     out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,

@@ -61,9 +61,9 @@ def line(
         typer.Option(help="First and last coordinate. Default: -0.5,1.5; random: -1,1."),
     ] = None,
     out: Out = None,
-    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
-    workers: Workers = Workers(),  # noqa: B008
+    workers: Workers = Workers(),
     tolerance: Annotated[
         str | None,
         typer.Option(help="Leave out samples within this share of the line's range, such as 1%."),
@@ -137,9 +137,9 @@ def walk(
     every: Annotated[int, typer.Option(help="Measure every n-th segment.")] = 1,
     points: Annotated[int, typer.Option(help="Intervals between two states.")] = 10,
     out: Out = None,
-    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
-    workers: Workers = Workers(),  # noqa: B008
+    workers: Workers = Workers(),
     tolerance: Annotated[
         str | None,
         typer.Option(

@@ -29,9 +29,9 @@ def project(
     loss: Annotated[
         bool, typer.Option(help="Measure the loss at the states and at their projections.")
     ] = True,
-    measuring: Measuring = Measuring(),  # noqa: B008 - frozen
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
-    workers: Workers = Workers(),  # noqa: B008
+    workers: Workers = Workers(),
 ) -> None:
     """Project runs on a plane that was measured before.
 

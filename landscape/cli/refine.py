@@ -65,7 +65,7 @@ def refine(
     ] = None,
     asked: Asked = Asked(),
     out: Out = None,
-    measuring: Measuring = Measuring(),  # noqa: B008
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +17,7 @@ from landscape.cli.eigen import map_curvature, plane_of_eigenvectors, said_of_ax
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.engine import Workers, part_of
 from landscape.cli.options.measuring import Device, Measuring, Out, Seed
+from landscape.cli.options.plane import Accuracy, Place, SurfaceWorkers
 from landscape.cli.options.records import expanded
 from landscape.cli.options.texts import beside
 from landscape.results.affine import Plane
@@ -26,66 +26,6 @@ if TYPE_CHECKING:
     from landscape.objective.objective import Objective
     from landscape.results.projection import Projection
     from landscape.results.surface import Surface
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which plane, and how much of it."""
-
-    plane: Annotated[
-        Literal["pca", "random", "eigen"] | None,
-        typer.Option(
-            case_sensitive=False,
-            help="pca (joint for several runs), random or eigen (around the first run's end; "
-            "eigen: along the Hessian's two largest eigenvectors). Default: pca, or random where "
-            "there are fewer than three states.",
-        ),
-    ] = None
-    resolution: Annotated[str, typer.Option(help="Points per axis: 51, or 41x61 (x by y).")] = "51"
-    coarse_first: Annotated[
-        bool,
-        typer.Option("--coarse-first", help="Save every fourth point first, then every second."),
-    ] = False
-    extent: Annotated[
-        str | None,
-        typer.Option(help="trajectory, R for [-R, R]², or X0,X1,Y0,Y1. Default: fits the plane."),
-    ] = None
-    origin: Annotated[
-        Literal["mean", "initial", "final"] | None,
-        typer.Option(help="Point at (0, 0) for pca.", case_sensitive=False),
-    ] = None
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """What error is accepted, if any."""
-
-    tolerance: Annotated[
-        str | None,
-        typer.Option(
-            help="Accept an error of this share of the surface's range, such as 1%: saves samples "
-            "and points, and says what error was observed."
-        ),
-    ] = None
-    budget: Annotated[
-        float | None,
-        typer.Option(help="Instead: the smallest error that so many passes over the data give."),
-    ] = None
-
-    @property
-    def share(self) -> float | None:
-        """The tolerance as a share of one."""
-        return None if self.tolerance is None else inputs.share(self.tolerance, "--tolerance")
-
-
-@dataclass(frozen=True)
-class SurfaceWorkers(Workers):
-    """Who measures which part; parts can also be merged afterwards."""
-
-    shard: Annotated[
-        str,
-        typer.Option(help="Measure part I of N, as I/N; share --units, or landscape merge them."),
-    ] = "1/1"
 
 
 @expanded
@@ -98,7 +38,7 @@ def surface(
     place: Place = Place(),
     every: Annotated[int, typer.Option(help="Show every n-th state of the paths.")] = 1,
     out: Out = None,
-    measuring: Measuring = Measuring(),  # noqa: B008
+    measuring: Measuring = Measuring(),
     device: Device = "auto",
     workers: SurfaceWorkers = SurfaceWorkers(),
     accuracy: Accuracy = Accuracy(),
@@ -119,7 +59,7 @@ def surface(
     Example: landscape surface data/sgd.h5 data/adam.h5 --resolution 41x31
     """
     size, part, share = inputs.grid_size(place.resolution), part_of(workers.shard), accuracy.share
-    box = None if place.extent is None else _extent(place.extent)
+    box = place.box
     if every < 1:
         raise ValueError(f"every must be at least 1; got {every}.")
     if place.coarse_first:
@@ -343,19 +283,3 @@ def _plane(
     if kind == "eigen":
         return plane_of_eigenvectors(objective, runs[0], seed)
     return random_plane(objective, seed=seed)
-
-
-def _extent(text: str) -> Any:
-    if text == "trajectory":
-        return text
-    try:
-        found = inputs.numbers(text, 4 if "," in text else 1, "--extent")
-    except ValueError:
-        raise ValueError(
-            f"--extent takes trajectory, R for [-R, R]², or X0,X1,Y0,Y1 (4 numbers); not {text!r}."
-        ) from None
-    if len(found) == 1:
-        return found[0]
-    if not (found[0] < found[1] and found[2] < found[3]):
-        raise ValueError(f"--extent {text} is empty; give X0 < X1, Y0 < Y1.")
-    return found

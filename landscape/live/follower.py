@@ -12,8 +12,8 @@ import numpy as np
 
 from landscape.base.files import SchemaError, opened
 from landscape.base.runs.checked import check_schema, stored_layout, table_of_json
+from landscape.base.runs.format import SCHEMA, VERSION
 from landscape.base.runs.reading import is_written
-from landscape.base.runs.trajectory import SCHEMA, VERSION
 from landscape.live.tail import Tail, read_row, read_tail
 from landscape.live.thinning import ThinnedCurve
 from landscape.live.way import Way

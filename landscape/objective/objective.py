@@ -29,8 +29,8 @@ from landscape.objective.policies.precision import Precision
 from landscape.objective.problem import Problem, problem_of
 from landscape.objective.restriction import Restriction
 from landscape.objective.statistics import own_digest
-from landscape.objective.strategies.choice import Choice
-from landscape.objective.tuning import Tuning, check_strategy
+from landscape.objective.strategies.choice import Choice, check_strategy
+from landscape.objective.tuning import Tuning
 from landscape.objective.vectors.family import lazy_family_of
 from landscape.objective.vectors.lazy import LazyVector, any_lazy
 

@@ -33,6 +33,7 @@ from landscape.objective.policies.precision import (
     own_precision,
 )
 from landscape.objective.returned import in_canonical_form
+from landscape.results.conditions import Conditions
 
 _LOOK = 8  # samples on which a loss is looked at
 
@@ -77,33 +78,39 @@ class Problem:
         decay = () if self.weight_decay is None else ("weight decay", "loss + weight decay")
         return (*self.metrics, *decay)
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        """All that the numbers depend on and cannot change; the data is hashed once."""
+        norms = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules())
+        common = self.common_random_numbers
+        return Conditions(
+            said=self.said,
+            precision=self.precision,
+            batch_norm=self.batch_norm if norms else None,
+            weight_decay=self.weight_decay,
+            common_random_numbers=common,
+            batch_size=None if common is None else self.data.batch_size,
+            **self.data.describe(),
+        )
+
     @property
     def settings(self) -> dict[str, Any]:
-        """What the numbers depend on: data, precision, batch-norm policy, device, fixed tensors.
+        """The conditions by name, with the device and a hash of what is fixed in the model now.
 
-        `fixed_hash` is that of the model's buffers (running statistics) and frozen parameters, as
-        they are now; the data, which cannot change, is hashed once.
+        `fixed_hash` is that of its buffers (running statistics) and frozen parameters: the model
+        is the user's, who may change them between two measurements.
         """
-        told = {**self.said, "precision": self.precision}
-        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.model.modules()):
-            told["batch_norm"] = self.batch_norm
-        if self.weight_decay is not None:
-            told["weight_decay"] = self.weight_decay
-        if self.common_random_numbers is not None:
-            told["common_random_numbers"] = self.common_random_numbers
-            told["batch_size"] = self.data.batch_size
-        told |= {**self._described, "device": str(self.device)}
+        now = {"device": str(self.device), "fixed_hash": self._fixed_hash()}
+        return replace(self.conditions, **now).settings()
+
+    def _fixed_hash(self) -> str | None:
         trainable = {entry.name for entry in self.layout}
         frozen = [p for name, p in self.model.named_parameters() if name not in trainable]
         fixed = [gathered(t).cpu() for t in (*frozen, *self.model.buffers())]
-        if fixed:
-            bytes_ = (t.reshape(-1).view(torch.uint8) if t.numel() else t for t in fixed)
-            told["fixed_hash"] = fingerprint(*(t.numpy() for t in bytes_))
-        return told
-
-    @cached_property
-    def _described(self) -> dict[str, Any]:
-        return self.data.describe()
+        if not fixed:
+            return None
+        bytes_ = (t.reshape(-1).view(torch.uint8) if t.numel() else t for t in fixed)
+        return fingerprint(*(t.numpy() for t in bytes_))
 
     @property
     def rounding(self) -> torch.dtype:

@@ -8,23 +8,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from landscape.base.progress import Interrupted, Progress
 from landscape.objective.covariance import covariance_of_means, measure_paired
-from landscape.objective.evaluation import Evaluation, spread_over
+from landscape.objective.evaluation import Evaluation
 from landscape.objective.family import Family
 from landscape.objective.gradient import gradient_of
 from landscape.objective.lending.interrupt import held_back
 from landscape.objective.lending.standing import Standing
-from landscape.objective.metrics import SUMS, Metric, check_weights, mean_and_error
+from landscape.objective.measuring import Measuring, Points
+from landscape.objective.metrics import Metric, check_weights, mean_and_error
 from landscape.objective.policies.precision import REDUCED, arithmetic
 from landscape.objective.problem import Problem
 from landscape.objective.sharded import check_not_sharded, is_sharded, measure_sharded
 from landscape.objective.strategies.choice import Choice
-from landscape.objective.strategies.chunks import measure_chunks
-from landscape.objective.strategies.confirmed import confirms, telling
 from landscape.objective.strategies.work import Work
 from landscape.objective.tuning import Tuning
 from landscape.objective.working import working
@@ -108,36 +105,35 @@ class Restriction:
                 f"coordinates have shape {coordinates.shape}; expected (points, "
                 f"{self.family.coordinates})."
             )
-        shape = (len(problem.metrics), len(coordinates), SUMS)
-        totals = torch.zeros(shape, dtype=torch.float64, device=problem.device)
-        computed = np.zeros(len(coordinates), bool)
+        points = Points.unmeasured(problem, coordinates)
         rounding: np.ndarray | None = None
         if is_sharded(problem.model):
-            return self._sharded(coordinates, totals, computed, progress)
+            return self._sharded(points, progress)
         error, again, standing = None, False, Standing(problem.metrics.values())
         try:
             with (
                 held_back() as check,
                 working(problem, self.family, tuning, check, whole=False) as work,
             ):
+                measure = Measuring(problem, tuning, work)
                 with arithmetic(problem.precision, problem.device):
                     choice = tuning.choice_for(problem, work, coordinates, progress)
                     seconds = tuning.seconds_per_point(problem.data.size)
                     if progress is not None and seconds is not None:
                         progress.expect(seconds)
-                    self._measure(work, choice, coordinates, totals, computed, progress)
+                    measure(choice, points, progress)
                     rounding = work.making.rounding(coordinates)
                     work.rest()
                     again = tuning.draws_later(problem, work.loan, standing)
                 if self.reduced and checks:
                     with arithmetic("single", problem.device):
-                        error = self._spot_check(work, coordinates, totals, checks)
+                        error = measure.observed_error(points, checks)
         except KeyboardInterrupt:
-            raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
+            raise Interrupted(self._evaluation(points)) from None
         if again:
             return self(coordinates, checks=checks)
-        check_weights(problem.names, totals, computed)
-        found = self._evaluation(coordinates, totals, computed)
+        check_weights(problem.names, points.totals, points.computed)
+        found = self._evaluation(points)
         return replace(found, observed_error=error, shrunk=tuning.shrunk, rounding=rounding)
 
     def paired(
@@ -166,10 +162,11 @@ class Restriction:
             raise Interrupted from None
         if progress is not None:
             progress.advance(len(coordinates))
-        check_weights(problem.names, totals, np.ones(len(coordinates), bool))
+        points = Points(coordinates, totals, np.ones(len(coordinates), bool))
+        check_weights(problem.names, totals, points.computed)
         each = values.numpy()
         covariance = covariance_of_means(each[0], population=data.population)
-        found = self._evaluation(coordinates, totals, np.ones(len(coordinates), bool))
+        found = self._evaluation(points)
         error = found.standard_error.copy()
         error[[0] if problem.weight_decay is None else [0, -1]] = np.sqrt(np.diag(covariance))
         return replace(found, standard_error=error, covariance=covariance, each=each)
@@ -210,109 +207,28 @@ class Restriction:
         ):
             yield work
 
-    def _sharded(
-        self,
-        coordinates: np.ndarray,
-        totals: Tensor,
-        computed: np.ndarray,
-        progress: Progress | None,
-    ) -> Evaluation:
+    def _sharded(self, points: Points, progress: Progress | None) -> Evaluation:
         problem = self.problem
         data = self.tuning.batched(problem)
         try:
             with held_back() as check, arithmetic(problem.precision, problem.device):
                 rounding = measure_sharded(
-                    problem, self.family, data, coordinates, totals, computed,
+                    problem, self.family, data, points.coordinates, points.totals, points.computed,
                     check=check, progress=progress,
                 )  # fmt: skip
         except KeyboardInterrupt:
-            raise Interrupted(self._evaluation(coordinates, totals, computed)) from None
-        check_weights(problem.names, totals, computed)
-        return replace(self._evaluation(coordinates, totals, computed), rounding=rounding)
+            raise Interrupted(self._evaluation(points)) from None
+        check_weights(problem.names, points.totals, points.computed)
+        return replace(self._evaluation(points), rounding=rounding)
 
-    def _measure(
-        self,
-        work: Work,
-        choice: Choice,
-        coordinates: np.ndarray,
-        totals: Tensor,
-        computed: np.ndarray,
-        progress: Progress | None,
-    ) -> None:
-        """Fill in totals and the mask; which sizes fitted is remembered."""
-        data = self.tuning.batched(self.problem)
-        rebatch = self.problem.batch_norm == "frozen" and not work.nature.draws
-
-        def measure(way: Choice, part: slice) -> None:
-            fitted = measure_chunks(
-                work,
-                data,
-                way,
-                coordinates[part],
-                totals[:, part],
-                computed[part],
-                rebatch=rebatch,
-                progress=progress,
-            )
-            if (fitted.chunk, fitted.batch_size) != (way.chunk, way.batch_size):
-                self.tuning.fit(way, fitted)
-            if totals.is_cuda:
-                torch.cuda.synchronize(totals.device)  # the time that it took may be asked for
-
-        begin = 0
-        if self.tuning.to_confirm(self.problem, choice):
-            begin = min(choice.chunk, len(coordinates))
-            measure(choice, slice(0, begin))
-            agreed = self._agrees(work, coordinates[:begin], totals[:, :begin])
-            choice = self.tuning.confirmed(self.problem, choice, agreed=agreed)
-            begin = begin if agreed else 0
-        promise = self.tuning.promise
-        if promise is not None and promise.chosen is choice:
-            first = begin
-
-            def later(way: Choice, part: slice) -> None:
-                measure(way, slice(first + part.start, first + part.stop))
-
-            begin += promise.check(later, len(coordinates) - begin)
-            if self.tuning.promise is not promise:  # memory was short
-                choice = self.tuning.choice or choice
-            elif promise.checked:
-                choice = self.tuning.proven()
-        if begin < len(coordinates):
-            measure(choice, slice(begin, None))
-
-    def _agrees(self, work: Work, coordinates: np.ndarray, totals: Tensor) -> bool:
-        """Whether the plain strategy gives the same totals at one of these points."""
-        if (index := telling(coordinates, totals)) is None:
-            return True
-        place = slice(index, index + 1)
-        exact, computed = torch.zeros_like(totals[:, place]), np.zeros(1, bool)
-        self._measure(work, self.tuning.plain, coordinates[place], exact, computed, None)
-        return confirms(totals[:, place], exact, work.rounding)
-
-    def _spot_check(
-        self, work: Work, coordinates: np.ndarray, totals: Tensor, checks: int
-    ) -> np.ndarray:
-        index = spread_over(len(coordinates), checks)
-        exact = torch.zeros_like(totals[:, index])
-        computed = np.zeros(len(index), bool)
-        self._measure(work, self.tuning.plain, coordinates[index], exact, computed, None)
-        found = (totals[:, index, 0] / totals[:, index, 2] - exact[..., 0] / exact[..., 2]).abs()
-        decay = np.zeros(len(self.names) - len(found))
-        if len(decay):
-            decay[1] = float(found[0].max())
-        return np.append(found.amax(dim=1).cpu().numpy(), decay)
-
-    def _evaluation(
-        self, coordinates: np.ndarray, totals: Tensor, computed: np.ndarray
-    ) -> Evaluation:
+    def _evaluation(self, points: Points) -> Evaluation:
         data = self.problem.data
         mean, error = mean_and_error(
-            totals.cpu().numpy(), size=data.size, population=data.population
+            points.totals.cpu().numpy(), size=data.size, population=data.population
         )
         if self.problem.weight_decay is not None:
-            decay = self.decay(coordinates)
+            decay = self.decay(points.coordinates)
             mean = np.concatenate([mean, [decay, mean[0] + decay]])
             error = np.concatenate([error, [np.zeros_like(decay), error[0]]])
-        mean[:, ~computed] = error[:, ~computed] = np.nan
-        return Evaluation(self.names, mean, error, computed)
+        mean[:, ~points.computed] = error[:, ~points.computed] = np.nan
+        return Evaluation(self.names, mean, error, points.computed)

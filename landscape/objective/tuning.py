@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ import torch
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
 from landscape.objective.free_memory import out_of_memory
-from landscape.objective.inspection.look import Nature, look_again
+from landscape.objective.inspection.look import Nature
+from landscape.objective.learned import Learned
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.standing import Standing
-from landscape.objective.metrics import Metric
-from landscape.objective.policies.precision import arithmetic
 from landscape.objective.problem import Problem
-from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
+from landscape.objective.strategies.choice import CHUNKED, Choice
 from landscape.objective.strategies.confirmed import to_confirm
 from landscape.objective.strategies.promise import Promise
 from landscape.objective.strategies.remembered import key_of, remember
@@ -31,25 +29,6 @@ from landscape.objective.strategies.work import Work
 
 _OF_THIS_PROCESS = ("_lock", "_learned")
 _WORTH_CHOOSING = 1.0  # seconds of work, done and to come
-
-
-@dataclass
-class _Learned:
-    """What was learned about a set of metrics, which is known by their identity.
-
-    Attributes:
-        metrics: The metrics themselves, so that no others get their identity.
-        nature: What the look at them found, the first time that the model was lent.
-        programs: What was compiled for them.
-        readers: Which modules read which parameters, once that was seen.
-        confirmed: Way to the number of samples on which it was compared with the plain one.
-    """
-
-    metrics: Mapping[str, Metric]
-    nature: Nature | None = None
-    programs: dict[Any, Any] = field(default_factory=dict)
-    readers: dict[str, Any] = field(default_factory=dict)
-    confirmed: dict[str, int] = field(default_factory=dict)
 
 
 class Tuning:
@@ -79,7 +58,6 @@ class Tuning:
         self.plain = Choice("sequential", data.batch_size if data.joined else None)
         self.shrunk = ""
         self._asked, self._repeatable = 0, False  # passes of single samples
-        self._looked_at_all = self._looked_whole = False
         self._seconds: float | None = None  # of such a pass
         self._chosen_on = self._most = data.size
         self.promise: Promise | None = None
@@ -88,7 +66,7 @@ class Tuning:
 
     def _empty(self, device: torch.device) -> None:
         self._device, self._lock = device, threading.RLock()
-        self._learned: dict[tuple[int, ...], _Learned] = {}
+        self._learned: dict[tuple[int, ...], Learned] = {}
 
     @property
     def asked(self) -> str | None:
@@ -117,12 +95,14 @@ class Tuning:
             other.__dict__.update(self.__dict__)
             other._empty(self._device)
             for key, own in self._learned.items():
-                other._learned[key] = _Learned(own.metrics, own.nature, own.programs)
+                other._learned[key] = own.copy()
             return other
 
-    def _of(self, problem: Problem) -> _Learned:
-        key = tuple(map(id, problem.metrics.values()))
-        return self._learned.setdefault(key, _Learned(problem.metrics))
+    def learned(self, problem: Problem) -> Learned:
+        """What was learned of a problem's metrics."""
+        with self._lock:
+            key = tuple(map(id, problem.metrics.values()))
+            return self._learned.setdefault(key, Learned(problem.metrics))
 
     def batched(self, problem: Problem) -> HeldData:
         """A problem's samples in batches that fit in memory."""
@@ -134,20 +114,7 @@ class Tuning:
     def nature(self, problem: Problem, loan: Loan) -> Nature:
         """What the look at the metrics found, the first time that the model was lent."""
         with self._lock:
-            own = self._of(problem)
-            if own.nature is None:
-                own.nature = problem.look(loan)
-            return own.nature
-
-    def programs(self, problem: Problem) -> dict[Any, Any]:
-        """What was compiled for these metrics."""
-        with self._lock:
-            return self._of(problem).programs
-
-    def readers(self, problem: Problem) -> dict[str, Any]:
-        """Which modules read which parameters, once that was seen for these metrics."""
-        with self._lock:
-            return self._of(problem).readers
+            return self.learned(problem).nature_of(problem, loan)
 
     def choice_for(
         self,
@@ -203,25 +170,15 @@ class Tuning:
         size = data.batch_size if fixed or self.batch_size is not None else None
         seconds = data.size * (self._seconds or 0)
         self._key = key_of(work, data, len(coordinates), (self.strategy, size))
-        asked = self.strategy
+        fixed_size = size if data.joined else None
         self.choice = recall(
-            self._key,
-            work,
-            data,
-            coordinates,
-            strategy=asked,
-            batch_size=size if data.joined else None,
+            self._key, work, data, coordinates, strategy=self.strategy, batch_size=fixed_size
         )
         if self.choice is None:
             self.choice = choose(
-                work,
-                data,
-                coordinates,
-                seconds=seconds,
-                strategy=self.strategy,
-                batch_size=size,
+                work, data, coordinates, seconds=seconds, strategy=self.strategy, batch_size=size,
                 progress=progress,
-            )
+            )  # fmt: skip
             remember(self._key, self.choice)
         self._chosen_on = data.size
         if self.strategy is None:
@@ -231,7 +188,7 @@ class Tuning:
     def to_confirm(self, problem: Problem, choice: Choice) -> bool:
         """Whether a way is still to be compared with the plain one on so many samples."""
         with self._lock:
-            known = self._of(problem).confirmed.get(_way(choice), 0)
+            known = self.learned(problem).confirmed.get(choice.way, 0)
             return to_confirm(choice) and known < problem.data.size
 
     def confirmed(self, problem: Problem, choice: Choice, *, agreed: bool) -> Choice:
@@ -242,7 +199,7 @@ class Tuning:
         """
         with self._lock:
             if agreed:
-                self._of(problem).confirmed[_way(choice)] = problem.data.size
+                self.learned(problem).confirmed[choice.way] = problem.data.size
                 same = self.choice is not None and self.choice.strategy == choice.strategy
                 return self.choice if same and self.choice is not None else choice
             if self.strategy is not None and self.strategy != "sequential":
@@ -274,50 +231,18 @@ class Tuning:
                 self._repeatable = True
 
     def draws_later(self, problem: Problem, loan: Loan, standing: Standing) -> bool:
-        """Whether a later batch was found to draw random numbers, which the first did not tell.
-
-        All batches are looked at, once, and only if generators moved: to do so costs more than a
-        point. Another thread may have moved them.
-
-        Args:
-            problem: What is measured.
-            loan: The model, at its own weights.
-            standing: Where the generators stood before the measurement; put back if it is found.
+        """Whether it was found only now that the metrics draw random numbers: begin again.
 
         Raises:
-            ValueError: If one does, and no common random numbers were given.
+            ValueError: As `Learned.draws_later` does.
         """
         with self._lock:
-            nature, common = self.nature(problem, loan), problem.common_random_numbers
-            if loan.stream is not None and self._learns_more(problem, loan, nature):
-                return True
-            if self._looked_at_all or nature.draws or not standing.moved:
-                return False
-            try:
-                with arithmetic(problem.precision, problem.device):
-                    for batch, _ in self.batched(problem).batches():
-                        found = look_again(loan, problem.metrics, batch, nature, common=common)
-                        if found is not nature:
-                            self._of(problem).nature = found
-                            self.choice, self.promise, self._repeatable = None, None, False
-                            standing.put_back()
-                            return True
-            except ValueError:
-                standing.put_back()
-                raise
-            self._looked_at_all = True
-            return False
-
-    def _learns_more(self, problem: Problem, loan: Loan, nature: Nature) -> bool:
-        """Whether whole sequences assign what a few tokens did not, and that matters."""
-        if self._looked_whole or not loan.modules_put_back():
-            return False
-        self._looked_whole = True
-        found = problem.look(loan, shortly=False)
-        if (found.alone, found.kept) == (nature.alone, nature.kept):
-            return False
-        self._of(problem).nature, self.choice, self._repeatable = found, None, False
-        return True
+            found = self.learned(problem).draws_later(
+                problem, self.batched(problem), loan, standing
+            )
+            if found:
+                self.choice, self.promise, self._repeatable = None, None, False
+            return found
 
     def fit(self, choice: Choice, smaller: Choice) -> None:
         """Evaluate fewer points or samples at once from now on: more do not fit in memory."""
@@ -368,17 +293,3 @@ class Tuning:
         elif self.choice is not None:
             threads = min(self.choice.threads, torch.get_num_threads())
             self.choice = replace(self.choice, threads=threads)
-
-
-def check_strategy(name: str | None) -> None:
-    """Refuse a strategy that there is not.
-
-    Raises:
-        ValueError: If it is neither None nor one of `STRATEGIES`.
-    """
-    if name is not None and name not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {name!r}.")
-
-
-def _way(choice: Choice) -> str:
-    return f"{choice.strategy}, {choice.threads > 1}"

@@ -58,12 +58,12 @@ def working(
                 norm.training = True
         nature, seed = tuning.nature(problem, loan), problem.common_random_numbers
         data = tuning.batched(problem)
-        known = tuning.readers(problem)
+        learned = tuning.learned(problem)
         # A batch size that was asked for may be the only one that the loss can take.
         sample = data.batches(problem.batch_size or 2, most=2)
         with (
             guard(problem.model, problem.metrics, nature, seed=seed or 0) as (metrics, begin),
-            placed_by_modules(loan, nature, metrics, problem.data, known)
+            placed_by_modules(loan, nature, metrics, problem.data, learned.readers)
             if streamed
             else nullcontext(),
         ):
@@ -77,7 +77,7 @@ def working(
                 sample=sample,
                 check=check,
                 rounding=problem.rounding,
-                programs=tuning.programs(problem),
+                programs=learned.programs,
                 recalibration=data.batches() if problem.batch_norm == "recalibrated" else None,
                 nature=nature,
                 begin=begin,

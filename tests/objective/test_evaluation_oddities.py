@@ -223,7 +223,7 @@ def test_a_program_that_needs_too_much_memory_makes_room_for_a_smaller_one():
 
         return narrowed
 
-    programs = objective.tuning.programs(objective.problem)
+    programs = objective.tuning.learned(objective.problem).programs
     for key, program in programs.items():
         programs[key] = narrow(program)
     rng = np.random.default_rng(0)

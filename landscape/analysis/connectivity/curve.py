@@ -57,7 +57,7 @@ def curve_profile(
         raise ValueError(f"by must be one of 'parameter', 'length'; not {by!r}.")
     if resolution < 3:
         raise ValueError(f"resolution must be at least 3; got {resolution}.")
-    if objective.settings.get("batch_norm") == "frozen":
+    if objective.problem.conditions.batch_norm == "frozen":
         raise ValueError(
             "batch_norm='frozen' has no running statistics for the points of a curve; make the "
             "Objective with batch_norm='recalibrated', or 'batch'."

@@ -15,6 +15,7 @@ from landscape.base.provenance import provenance
 from landscape.base.statistics import recorded_with
 from landscape.objective.statistics import warn_if_foreign, whose
 from landscape.objective.strategies.memory import free_bytes
+from landscape.results.conditions import Conditions
 from landscape.results.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def known_pairs(
         other = "point"
     elif spectrum.settings.get("tensors") != tensors:
         other = f"block of tensors ({spectrum.settings.get('tensors')!r})"
-    elif spectrum.settings.get("data_hash") != objective.settings.get("data_hash"):
+    elif Conditions.of(spectrum.settings).data_hash != objective.problem.conditions.data_hash:
         other = "data"
     if other:
         raise ValueError(f"The spectrum is of another {other}; measure it here first.")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import h5py
@@ -14,19 +12,9 @@ import numpy as np
 
 from landscape.base.files import SchemaError, damage_told, expanded, opened
 from landscape.base.layout import Layout
-from landscape.base.runs.checked import (
-    check_schema,
-    checked_counts,
-    checked_rows,
-    checked_scalars,
-    dataset,
-    members,
-    pair_of,
-    stored_layout,
-    table_of_json,
-)
-from landscape.base.runs.format import HISTOGRAM_BINS, SCHEMA, VERSION
-from landscape.base.runs.reading import is_written, read
+from landscape.base.runs.checked import checked_counts, dataset
+from landscape.base.runs.head import Head, equal, identity_of, read_head
+from landscape.base.runs.reading import read
 from landscape.base.shown import brief, picture_of, table
 from landscape.base.statistics import digest_of
 from landscape.base.vector import Vector
@@ -34,15 +22,12 @@ from landscape.base.vector import Vector
 if TYPE_CHECKING:
     import pandas
 
-_REAL = ("float32", "float64")
-_MAY = ("buffers", "beside", "evaluation", "random_state", "second_moment", "gradient_histogram")
-
 
 class NoStateError(SchemaError):
     """A trajectory file in which nothing was recorded yet."""
 
 
-class Trajectory:
+class Trajectory(Head):
     """The states of one recorded run, read lazily.
 
     Args:
@@ -77,69 +62,15 @@ class Trajectory:
     (9, (10,), (10,))
     """
 
-    updates: int
-
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: Path = expanded(path)
+        super().__init__(**vars(read_head(expanded(path))))
         self._place = self.path.absolute()  # also when the program goes to another folder
         self._open = ExitStack()
         self._file: h5py.File | None = None
-        self.live = False
-        vars(self).update(vars(read(self.path, self._head, _same_head)))
         if not len(self):
             raise NoStateError(f"{path} holds no state yet; record at least one step.")
         if (np.diff(self.steps) <= 0).any():
             raise SchemaError(f"{path}: the recorded steps do not increase; the file is damaged.")
-
-    def _head(self, file: h5py.File) -> Trajectory:
-        """A copy of this, filled with what the file says at the moment."""
-        found = copy.copy(self)
-        found._read_head(file)
-        return found
-
-    def _read_head(self, file: h5py.File) -> None:
-        check_schema(file, SCHEMA, VERSION)
-        self._identity = self._present_identity()
-        self.complete: bool = bool(file.attrs.get("complete", 0))
-        self.live: bool = not self.complete and is_written(self.path)
-        self.run: dict[str, Any] = table_of_json(file, "run")
-        self.provenance: dict[str, Any] = table_of_json(file, "provenance")
-        self.layout: Layout = stored_layout(file, "layout")
-        self.buffers_layout: Layout = stored_layout(file, "buffers_layout", "[]")
-        self.beside_layout: Layout = stored_layout(file, "beside_layout", "[]")
-        self.frozen_layout: Layout = stored_layout(file, "frozen_layout", "[]")
-        if self.frozen_layout.size:
-            checked_rows(file, "frozen", self.frozen_layout.size, (), _REAL)
-        states, self.updates = checked_counts(file)
-        self.steps: np.ndarray = checked_rows(file, "step", states, ())[:states]
-        self.scalars: dict[str, np.ndarray] = checked_scalars(file, self.updates)
-        self.layer_scalars: tuple[str, ...] = tuple(members(file, "layers"))
-        for name in self.layer_scalars:
-            checked_rows(file, f"layers/{name}", self.updates, (len(self.layout),))
-        size = self.layout.size
-        rows = checked_rows(file, "parameters", states, (size,), (*_REAL, "float16"))
-        for name, count, width in (
-            ("buffers", states, self.buffers_layout.size),
-            ("beside", states, self.beside_layout.size),
-            ("evaluation", states, size),
-            ("second_moment", states, size),
-            ("sketch", self.updates, None),
-            ("gradient_histogram", self.updates, HISTOGRAM_BINS),
-        ):
-            if name in file:
-                checked_rows(file, name, count, (width,), _REAL)
-        if "random_state" in file:
-            checked_rows(file, "random_state", states, (None,), ("uint8",))
-        half = rows.dtype == np.float16
-        if half:
-            checked_rows(file, "origin", size, (), ("float32",))
-        self.holds: dict[str, Any] = {name: name in file for name in _MAY}
-        self.holds["dtype"] = "float16-delta" if half else rows.dtype.name
-        self.holds["sketch"] = pair_of(file, "sketch")
-
-    def __len__(self) -> int:
-        """Number of states."""
-        return len(self.steps)
 
     def __repr__(self) -> str:
         held = f"{len(self)} states of {self.layout.size:,} parameters"
@@ -304,22 +235,18 @@ class Trajectory:
         return np.dtype(np.float64 if self.holds["dtype"] == "float64" else np.float32)
 
     def _data(self, name: str, key: Any) -> np.ndarray:
-        if (self.live or self._file is None) and self._present_identity() != self._identity:
+        if (self.live or self._file is None) and identity_of(self._place) != self.identity:
             raise SchemaError(f"{self.path} was replaced after it was opened; open it again.")
         if self.live:  # what HDF5 keeps of an open file grows old
             return read(
                 self._place,
                 lambda file: (checked_counts(file), dataset(file, name)[key]),
-                lambda one, other: other[0] > one[0] and _equal(one[1], other[1]),
+                lambda one, other: other[0] > one[0] and equal(one[1], other[1]),
             )[1]
         if self._file is None:
             self._file = self._open.enter_context(opened(self._place))
         with damage_told(self.path):
             return dataset(self._file, name)[key]
-
-    def _present_identity(self) -> tuple[int, int]:
-        status = os.stat(self._place)
-        return status.st_dev, status.st_ino
 
     def _optional(self, name: str, index: int, layout: Layout | None = None) -> np.ndarray | None:
         row = range(len(self))[index]
@@ -335,15 +262,3 @@ class Trajectory:
         if stored.dtype != np.float16:
             return stored
         return self._data("origin", columns) + stored.astype(np.float32)
-
-
-def _same_head(one: Trajectory, other: Trajectory) -> bool:
-    """Whether a later read, after a commit, found what an earlier one found, as far as it goes."""
-    columns = [(one.steps, other.steps[: len(one)])]
-    columns += [(c, other.scalars[n][: one.updates]) for n, c in one.scalars.items()]
-    risen = (len(other), other.updates) > (len(one), one.updates)
-    return risen and all(_equal(a, b) for a, b in columns)
-
-
-def _equal(one: np.ndarray, other: np.ndarray) -> bool:
-    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")

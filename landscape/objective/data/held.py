@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from landscape.base.provenance import fingerprint
 from landscape.objective.data.batches import (
@@ -25,12 +23,10 @@ from landscape.objective.data.batches import (
     join,
     moved,
 )
-from landscape.objective.data.stream import read
+from landscape.objective.data.given import batches_of
 from landscape.objective.data.structure import (
     bytes_of,
     everything,
-    is_object,
-    leaves,
     map_tensors,
     renewed,
     tensors_of,
@@ -38,9 +34,8 @@ from landscape.objective.data.structure import (
 from landscape.objective.lending.loan import random_state_kept
 from landscape.objective.lending.reach import generators_kept
 
-__all__ = ["DESCRIBED", "HeldData", "map_tensors"]
+__all__ = ["HeldData", "map_tensors"]
 
-DESCRIBED = ("samples", "population", "stream", "data_hash")  # what `HeldData.describe` tells
 _CANDIDATES = 4096  # samples among which those that differ most are looked for
 
 
@@ -87,7 +82,7 @@ class HeldData:
             random_state_kept(torch.device("cpu")),  # a loader draws from them, even unshuffled
             generators_kept([data]),
         ):
-            batches, endless = _batches(data, samples)
+            batches, endless = batches_of(data, samples)
         self._form: Form | None = None
         self._whole, problem = None, None
         try:
@@ -220,7 +215,7 @@ class HeldData:
         return other
 
     def describe(self) -> dict[str, Any]:
-        """Count and hash of the samples, for provenance.
+        """Count and hash of the samples, as `Conditions` keeps them.
 
         The hash covers tensors, numbers and texts, and those among the attributes of objects.
         """
@@ -274,38 +269,3 @@ class HeldData:
             if len(chosen) < min(most, len(order)):
                 chosen.add(int(order[place]))
         return some[[int(place) for place in order if int(place) in chosen]]
-
-
-def _batches(data: Any, samples: int | None) -> tuple[list[Any], bool]:
-    """Batches as the loss is to see them, and whether they are the first of a stream."""
-    if data is None:
-        return [None], False
-    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
-        data = DataLoader(data, batch_size=256)
-    one = isinstance(data, Tensor | np.ndarray | tuple | Mapping) or dataclasses.is_dataclass(data)
-    one = one or callable(getattr(data, "to", None))
-    if one and not isinstance(data, type | torch.nn.Module):
-        return [_checked(data)], False
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
-        raise ValueError(
-            f"data is a {type(data).__name__}; pass a tuple or dict of tensors, a Dataset, an "
-            "iterable of batches such as a DataLoader, or None if the loss brings its own data."
-        )
-    batches, endless = read(data, samples)
-    if not batches:
-        raise ValueError("The data is empty: the loader gave no batch. Check its data set.")
-    return [_checked(batch) for batch in batches], endless
-
-
-def _checked(batch: Any) -> Any:
-    """A batch with tensors for arrays; refused if it holds nothing to tell samples by."""
-    batch = map_tensors(batch, lambda t: t)
-    parts = leaves(batch)
-    telling = form_of(batch) is not None or any(t.ndim for t in tensors_of(batch))
-    if batch is not None and not telling and not any(map(is_object, parts)):
-        raise ValueError(
-            "A batch holds no tensor with a sample dimension, but "
-            f"{'only scalars and texts' if parts else 'nothing'}; the first dimension of every "
-            "tensor must count samples, or belong to all of them (1)."
-        )
-    return batch

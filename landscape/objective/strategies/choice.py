@@ -59,6 +59,11 @@ class Choice:
     seconds: float = float("nan")
     tried: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def way(self) -> str:
+        """What has to be compared with the plain way by itself: sizes make no difference."""
+        return f"{self.strategy}, {self.threads > 1}"
+
     def describe(self) -> dict[str, Any]:
         """For provenance."""
         return {
@@ -69,3 +74,13 @@ class Choice:
             "seconds_per_point": self.seconds if math.isfinite(self.seconds) else None,
             "tried": {name: float(f"{seconds:.4g}") for name, seconds in self.tried.items()},
         }
+
+
+def check_strategy(name: str | None) -> None:
+    """Refuse a strategy that there is not.
+
+    Raises:
+        ValueError: If it is neither None nor one of `STRATEGIES`.
+    """
+    if name is not None and name not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; not {name!r}.")
