@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from landscape.objective.data.held import HeldData
 from landscape.objective.data.shortened import shortened, telling
 from landscape.objective.family import Family
 from landscape.objective.free_memory import free_bytes
 from landscape.objective.inspection.cached import check_no_cache
+from landscape.objective.inspection.holding import slots_of
 from landscape.objective.inspection.look import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.readers import readers_of
@@ -74,15 +74,19 @@ def _unfit(problem: Problem) -> str:
 
 @contextmanager
 def placed_by_modules(
-    loan: Loan, nature: Nature, metrics: Mapping[str, Metric], data: HeldData, known: dict[str, Any]
+    loan: Loan,
+    nature: Nature,
+    metrics: Mapping[str, Metric],
+    problem: Problem,
+    known: dict[str, Any],
 ) -> Iterator[None]:
     """Inside, parameters come and go with the modules that read them.
 
     Args:
         loan: The lent model, with its own weights.
         nature: What a look at the metrics found.
-        metrics: Name to metric.
-        data: The samples; of one of them it is seen who reads what.
+        metrics: Name to metric, called with the care that it needs.
+        problem: Has the metrics themselves, and samples: of one it is seen who reads what.
         known: What was seen before, which is kept here.
 
     Raises:
@@ -105,6 +109,8 @@ def placed_by_modules(
     def run() -> Any:
         return [metric(loan.model, batch) for metric in metrics.values()]
 
+    data = problem.data
+    slots = [slot for metric in problem.metrics.values() for slot in slots_of(metric)]
     one = data.batches(1, most=1)[0][0]
     short = None if (cut := shortened(one)) is None else cut[0]
     for batch in (one,) if short is None else (short, one):
@@ -122,9 +128,12 @@ def placed_by_modules(
         _check_same(stream, wanted, run)
         short = short if batch is short else None
         whole = batch if short is None else one
-        check_no_cache(
-            loan, metrics, whole, None, gradients=False, own=frozenset(), short=short
-        )  # fmt: skip
+        loan.modules_put_back()  # as they came
+        for slot in slots:
+            slot.put_back()
+        # With care, what was emptied would be put back before a call: as it was found on few tokens.
+        own = metrics if short is None else problem.metrics
+        check_no_cache(loan, own, whole, None, gradients=False, own=frozenset(), short=short)
         known["readers"], known["exact"] = readers, exact
         yield
 

@@ -63,7 +63,7 @@ def working(
         sample = data.batches(problem.batch_size or 2, most=2)
         with (
             guard(problem.model, problem.metrics, nature, seed=seed or 0) as (metrics, begin),
-            placed_by_modules(loan, nature, metrics, problem.data, learned.readers)
+            placed_by_modules(loan, nature, metrics, problem, learned.readers)
             if streamed
             else nullcontext(),
         ):

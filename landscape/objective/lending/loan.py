@@ -26,7 +26,7 @@ __all__ = ["Loan", "alone", "borrowed", "lent", "random_state_kept"]
 
 Change = Callable[[Tensor, int], None]
 _BLOCK = 2**18  # elements that are changed together
-_OURS = ("training", "forward", "_buffers", "_parameters")  # attributes that lending changes
+_OURS = ("forward",)  # attributes that strategies change
 
 _lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()
@@ -47,7 +47,7 @@ class Loan:
         rounded_buffers: The same of buffers.
         stream: Where weights come and go instead, and `flat` is empty.
         change: What weights are changed by at present; see `changed`.
-        aside: The modules as they were lent.
+        aside: The modules as they were lent, where weights come and go.
     """
 
     model: nn.Module
@@ -189,9 +189,8 @@ def borrowed(
                 parameter.grad = None
             flat = torch.empty(0 if streamed else layout.size, device=device, dtype=dtype)
             loan = Loan(
-                model, layout, flat, buffers_layout, flat.new_empty(buffers_layout.size), [],
-                aside=aside,
-            )  # fmt: skip
+                model, layout, flat, buffers_layout, flat.new_empty(buffers_layout.size), []
+            )
             if streamed:
                 loan.stream = Stream(model, layout)
             else:
@@ -199,6 +198,8 @@ def borrowed(
             _replace_buffers(loan, native or streamed)
             for module in model.modules():
                 module.training = False
+            for module in model.modules() if streamed else ():
+                loan.aside.module(module)
             yield loan
         finally:
             torch.clear_autocast_cache()

@@ -55,8 +55,11 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
         look = data.batches(most=1)  # a loss may be made for its batches
     kept = [(t, _digest(t)) for t in everything(look[0][0]) if isinstance(t, Tensor)]
     brief = _brief(work, look)
-    # Of one sequence there is nothing to put together, so its first tokens tell it all.
-    look, first = brief if brief and look[0][1] == 1 else (look, values_of(work, look))
+    if brief is not None and look[0][1] == 1:  # nothing to put together: its first tokens tell all
+        look, first = brief
+        few = few if few is None or few[1].samples > 1 else (look[0][0], few[1])
+    else:
+        first = values_of(work, look)
     # Where weights come and go, two passes were compared when it was seen who reads them.
     second = first if work.loan.stream is not None else values_of(work, look)
     if any(_digest(tensor) != before for tensor, before in kept):
