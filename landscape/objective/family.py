@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape.base.layout import Entry, Layout
+from landscape.objective.lending.room import Room
 from landscape.objective.matched import matched_buffers, matched_parameters
 from landscape.objective.problem import Problem
 
@@ -48,8 +49,17 @@ class Family:
         """Write the parameters at a point into a vector of shape (P,)."""
         combine(out, self.origin, self.directions, point)
 
-    def part(self, k: int | None, entry: Entry, rows: slice, own: Tensor) -> Tensor:
-        """Rows of one tensor of direction k, or of the origin; `own` are the model's."""
+    def moves(self, k: int, entry: Entry) -> bool:
+        """Whether direction k may move a tensor."""
+        return True
+
+    def part(
+        self, k: int | None, entry: Entry, rows: slice, own: Tensor, room: Room | None = None
+    ) -> Tensor:
+        """Rows of one tensor of direction k, or of the origin; `own` are the model's.
+
+        What is made may be made in memory that is used again.
+        """
         vector = self.origin if k is None else self.directions[k]
         return entry.rows(vector[entry.slice].view(entry.shape), rows)
 

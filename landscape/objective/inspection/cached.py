@@ -80,7 +80,9 @@ def check_no_cache(
         return watched(loan, each, batch, gradients=gradients, seed=0, own=own)
 
     if short is not None:
-        passes = {told: run(found[0], away=False, batch=short) for told, found in candidates.items()}
+        passes = {
+            told: run(found[0], away=False, batch=short) for told, found in candidates.items()
+        }
         candidates = {told: f for told, f in candidates.items() if passes[told].problem is None}
     if first is None and not candidates:
         return

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from landscape.base.layout import Entry, Layout
 from landscape.objective.lending.operations import Operations, memory_of
@@ -208,11 +207,19 @@ class _Refusing(Operations):
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation; to detach a tensor reads nothing."""
-        if func is not torch.ops.aten.detach.default:
-            for tensor in tree_leaves((args, kwargs)):
-                if isinstance(tensor, Tensor) and memory_of(tensor) in self.absent:
-                    raise ValueError(ELSEWHERE)
+        if self.takes((*args, *kwargs.values())) and func is not torch.ops.aten.detach.default:
+            raise ValueError(ELSEWHERE)
         return func(*args, **kwargs)
+
+    def takes(self, given: Sequence[Any]) -> bool:
+        """Whether a weight that is not there is among what an operation is given."""
+        for part in given:
+            if isinstance(part, Tensor):
+                if memory_of(part) in self.absent:
+                    return True
+            elif isinstance(part, list | tuple) and self.takes(part):
+                return True
+        return False
 
 
 def _streamed(entry: Entry, parameter: nn.Parameter) -> Streamed:

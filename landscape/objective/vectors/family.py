@@ -13,6 +13,7 @@ from torch import Tensor
 from landscape.base.layout import Entry
 from landscape.objective.family import Family, held_buffers
 from landscape.objective.inspection.present import gathered
+from landscape.objective.lending.room import Room
 from landscape.objective.problem import Problem
 
 
@@ -30,11 +31,25 @@ class LazyFamily(Family):
     directions: Any
     dtype: torch.dtype = torch.float32
 
-    def part(self, k: int | None, entry: Entry, rows: slice, own: Tensor) -> Tensor:
-        """Rows of one tensor of direction k, or of the origin; `own` are the model's."""
+    def moves(self, k: int, entry: Entry) -> bool:
+        """Whether direction k may move a tensor."""
+        return self.directions[k].moves(entry)
+
+    def part(
+        self, k: int | None, entry: Entry, rows: slice, own: Tensor, room: Room | None = None
+    ) -> Tensor:
+        """Rows of one tensor of direction k, or of the origin; `own` are the model's.
+
+        What is made may be made in memory that is used again.
+        """
         vector = self.origin if k is None else self.directions[k]
-        found = entry.rows(own, rows) if vector is None else vector.tensor(entry, rows, own.device)
-        return found.to(self.dtype)
+        if vector is None:
+            found = entry.rows(own, rows)
+        else:
+            found = vector.tensor(entry, rows, own.device, room)
+        if found.dtype == self.dtype or room is None:
+            return found.to(self.dtype)
+        return room.empty(found.shape, self.dtype, found.device).copy_(found)
 
     def held(self, problem: Problem) -> Family:
         """The same, held in memory on the device where it is measured."""

@@ -10,23 +10,31 @@ import torch
 from torch import Tensor
 
 from landscape.base.layout import Entry
+from landscape.objective.lending.room import Room
 from landscape.objective.problem import Problem
 
 
 class LazyVector(Protocol):
     """A flat parameter vector whose tensors are made, or read, when they are asked for."""
 
-    def tensor(self, entry: Entry, rows: slice, device: torch.device) -> Tensor:
+    def tensor(
+        self, entry: Entry, rows: slice, device: torch.device, room: Room | None = None
+    ) -> Tensor:
         """Rows of one tensor.
 
         Args:
             entry: Of the layout of the model that is measured.
             rows: Along the first axis; a tensor without axes is given whole.
             device: Where to put them.
+            room: Memory to make them in, if there is some.
 
         Returns:
             Of any floating-point type, shape (rows, ...); nobody writes to it.
         """
+        ...
+
+    def moves(self, entry: Entry) -> bool:
+        """Whether that tensor is not zero, as far as is known without making it."""
         ...
 
     @property

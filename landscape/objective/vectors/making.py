@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from landscape.objective.family import Family, combine
 from landscape.objective.lending.loan import Loan
+from landscape.objective.lending.room import Room
 from landscape.objective.lending.stream import Streamed
 
 _BLOCK = 2**17  # elements that are summed and rounded together
@@ -53,6 +54,7 @@ class Making:
         self._made: tuple[Any, list[Tensor]] | None = None
         self._parts: dict[Any, Tensor] = {}
         self._sums: dict[Any, tuple[Any, Tensor]] = {}
+        self._room = Room()
 
     def __call__(self, read: Sequence[Streamed]) -> list[Tensor]:
         """The values of the parameters that a module reads, at the present point."""
@@ -63,14 +65,17 @@ class Making:
         own, count = each.own, sum(run.stop - run.start for run in runs)
 
         def made() -> list[Tensor]:
-            out, start = own.new_empty(count, *own.shape[1:]), 0
-            for run in runs:
+            out, start = self._room.empty((count, *own.shape[1:]), own.dtype, own.device), 0
+            if self.loan.change is None:
+                self._write(each, runs, out)
+                return [out]
+            for run in runs:  # what changes them has to know where they lie
                 part = out[start : start + run.stop - run.start]
-                self._write(each, run, part)
+                self._write(each, [run], part)
                 start += len(part)
             return [out]
 
-        return self._kept(place, made, tuple((run.start, run.stop) for run in runs))[0]
+        return self._kept(place, made, _ends(runs))[0]
 
     def _kept(self, place: Any, made: Made, rows: tuple[Any, ...] = ()) -> list[Tensor]:
         """What was made last, if it was the same rows for the same place and point."""
@@ -89,22 +94,22 @@ class Making:
         self._place, self._made, self._parts, self._sums = None, None, {}, {}
 
     def _values(self, each: Streamed) -> Tensor:
-        steps, own = self._steps, each.own
+        steps, own = self._steps(each), each.own
         if self.loan.change is None and self.family.origin is None and not steps:
             return own
         complete = slice(0, len(own) if own.ndim else 1)
         before = self._before_last(steps)
         if before == steps and own.dtype == self.loan.flat.dtype and self.loan.change is None:
-            return self._sum(each, complete, before)
-        values = torch.empty_like(own)
+            return self._sum(each, [complete], before)
+        values = self._room.empty(own.shape, own.dtype, own.device)
         for rows in [complete] if self.shared else each.entry.blocks():
-            self._write(each, rows, each.entry.rows(values, rows))
+            self._write(each, [rows], each.entry.rows(values, rows))
         return values
 
-    def _write(self, each: Streamed, rows: slice, out: Tensor) -> None:
-        """Make rows of a parameter: (origin + Σ of all steps but the last) + the last step."""
+    def _write(self, each: Streamed, rows: Sequence[slice], out: Tensor) -> None:
+        """Make runs of rows of a parameter: (origin + Σ of all steps but the last) + the last step."""
         dtype, change = self.loan.flat.dtype, self.loan.change
-        steps = self._steps
+        steps = self._steps(each)
         before = self._before_last(steps)
         base = self._sum(each, rows, before) if before else self._part(None, each, rows)
         moving = [(self._part(k, each, rows), c) for k, c in steps[len(before) :]]
@@ -113,12 +118,13 @@ class Making:
         if self.counted and change is None:
             origin = self._part(None, each, rows) if before else base
             self._lost_of(each, rows)[:] = 0.0
-        blocks = list(_blocks(out))
+        few = direct and origin is None and len(moving) < 2
+        blocks = [...] if few else list(_blocks(out))
         told = out.numel() / max(1, sum(out[b].numel() for b in blocks[::_COUNTED]))
         for number, block in enumerate(blocks):
             shape = out[block].shape
             start = None if origin is None or number % _COUNTED else origin[block]
-            theta = out[block] if direct else torch.empty(shape, dtype=dtype, device=out.device)
+            theta = out[block] if direct else self._room.empty(shape, dtype, out.device)
             combine(theta, base[block], [d[block] for d, _ in moving], [c for _, c in moving])
             if direct and start is not None:
                 away = (theta - start).reshape(-1)
@@ -127,7 +133,7 @@ class Making:
                 continue
             if change is not None:
                 width = each.entry.size // each.entry.shape[0] if each.entry.shape else 0
-                first = rows.start + (block.start if isinstance(block, slice) else 0)
+                first = rows[0].start + (block.start if isinstance(block, slice) else 0)
                 change(theta.view(-1), each.entry.offset + first * width)
             out[block].copy_(theta)
             if start is not None:
@@ -136,13 +142,13 @@ class Making:
                 lost = np.array([float(rounded @ rounded), float(away @ away)])
                 self._lost_of(each, rows)[:] += told * lost
 
-    def _sum(self, each: Streamed, rows: slice, steps: list[tuple[int, float]]) -> Tensor:
+    def _sum(self, each: Streamed, rows: Sequence[slice], steps: list[tuple[int, float]]) -> Tensor:
         """The origin and some steps, kept for the points that share these."""
-        key = each.entry.name, rows.start, rows.stop
+        key = each.entry.name, _ends(rows)
         if key not in self._sums or self._sums[key][0] != steps:
             self._sums.pop(key, None)
             origin = self._part(None, each, rows)
-            out = torch.empty_like(origin)
+            out = self._room.empty(origin.shape, origin.dtype, origin.device)
             parts = [self._part(k, each, rows) for k, _ in steps]
             for block in _blocks(out):
                 combine(out[block], origin[block], [p[block] for p in parts], [c for _, c in steps])
@@ -153,10 +159,10 @@ class Making:
         """The steps whose sum is kept: along all directions but the last."""
         return [(k, c) for k, c in steps if self.shared and k < len(self.family.directions) - 1]
 
-    @property
-    def _steps(self) -> list[tuple[int, float]]:
-        """The directions that the present point is away along, and how far."""
-        return [(k, c) for k, c in enumerate(self.point[: len(self.family.directions)]) if c]
+    def _steps(self, each: Streamed) -> list[tuple[int, float]]:
+        """The directions that the present point is away along in a parameter, and how far."""
+        away = enumerate(self.point[: len(self.family.directions)])
+        return [(k, c) for k, c in away if c and self.family.moves(k, each.entry)]
 
     def rounding(self, coordinates: np.ndarray) -> np.ndarray | None:
         """The share of the displacement from the origin that rounding took, at points.
@@ -192,22 +198,31 @@ class Making:
             if len(known) > 1:
                 self.lost[point] = {"": np.sum(list(known.values()), axis=0)}
 
-    def _part(self, k: int | None, each: Streamed, rows: slice) -> Tensor:
+    def _part(self, k: int | None, each: Streamed, rows: Sequence[slice]) -> Tensor:
         """Rows of the origin (None) or of a direction, in the type of the sums."""
-        key = each.entry.name, rows.start, rows.stop, k
+        key = each.entry.name, _ends(rows), k
         if key in self._parts:
             return self._parts[key]
-        if self.shared:  # all at once: what comes from files is read once for all of them
-            for j in (None, *range(len(self.family.directions))):
-                part = self.family.part(j, each.entry, rows, each.own)
-                self._parts[each.entry.name, rows.start, rows.stop, j] = part
-            return self._parts[key]
-        return self.family.part(k, each.entry, rows, each.own)
+        numbers = (None, *range(len(self.family.directions)))
+        # All at once: what comes from files is read once for all of them.
+        wanted = numbers if self.shared else (k,)
+        made: dict[int | None, list[Tensor]] = {j: [] for j in wanted}
+        for run in rows:
+            for j in wanted:
+                made[j].append(self.family.part(j, each.entry, run, each.own, self._room))
+        found = {j: parts[0] if len(rows) == 1 else torch.cat(parts) for j, parts in made.items()}
+        if self.shared:
+            self._parts.update({(*key[:2], j): part for j, part in found.items()})
+        return found[k]
 
-    def _lost_of(self, each: Streamed, rows: slice) -> np.ndarray:
+    def _lost_of(self, each: Streamed, rows: Sequence[slice]) -> np.ndarray:
         """What rounding took of some rows at the present point, to be counted."""
         known = self.lost.setdefault(self.point, {})
-        return known.setdefault((each.entry.name, rows.start, rows.stop), np.zeros(2))
+        return known.setdefault((each.entry.name, _ends(rows)), np.zeros(2))
+
+
+def _ends(rows: Sequence[slice]) -> tuple[tuple[int, int], ...]:
+    return tuple((run.start, run.stop) for run in rows)
 
 
 def _blocks(tensor: Tensor) -> Iterator[Any]:

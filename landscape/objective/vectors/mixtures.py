@@ -11,6 +11,7 @@ from torch import Tensor
 from landscape.base.layout import Entry, Layout
 from landscape.base.names import plain_name
 from landscape.objective.inspection.present import gathered
+from landscape.objective.lending.room import Room
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.files import FileTensors, blocks, open_checkpoints
 from landscape.objective.vectors.lazy import Vectors, vectors_of
@@ -88,7 +89,13 @@ class Mixture:
     def __init__(self, mixtures: Mixtures, number: int, digest: str) -> None:
         self.mixtures, self.number, self._digest = mixtures, number, digest
 
-    def tensor(self, entry: Entry, rows: slice, device: torch.device) -> Tensor:
+    def moves(self, entry: Entry) -> bool:
+        """Whether a tensor may not be zero; see `LazyVector`."""
+        return True
+
+    def tensor(
+        self, entry: Entry, rows: slice, device: torch.device, room: Room | None = None
+    ) -> Tensor:
         """Rows of one tensor; see `LazyVector`."""
         return self.mixtures.rows(self.number, entry.name, rows).to(device)
 

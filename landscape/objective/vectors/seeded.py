@@ -23,6 +23,7 @@ from landscape.base.layout import Entry, Layout
 from landscape.base.names import plain_name
 from landscape.base.provenance import fingerprint
 from landscape.objective.inspection.present import gathered
+from landscape.objective.lending.room import Room
 from landscape.objective.problem import Problem
 from landscape.objective.vectors.lazy import Vectors, vectors_of
 from landscape.objective.vectors.philox import draw, in_threads, key_of, normals
@@ -68,13 +69,19 @@ class SeededVector:
         """A short text that tells this direction from every other with the same norms."""
         return f"seeded {self.seed}/{self.number} {self.normalization}"
 
-    def tensor(self, entry: Entry, rows: slice, device: torch.device) -> Tensor:
+    def moves(self, entry: Entry) -> bool:
+        """Whether a tensor is not zero; see `LazyVector`."""
+        return entry.name in self.moved
+
+    def tensor(
+        self, entry: Entry, rows: slice, device: torch.device, room: Room | None = None
+    ) -> Tensor:
         """Rows of one tensor; see `LazyVector`."""
         start, stop = (0, 1) if not entry.shape else rows.indices(entry.shape[0])[:2]
         shape = (stop - start, *entry.shape[1:]) if entry.shape else ()
         if entry.name not in self.moved:
             return torch.zeros(shape, device=device)
-        out = torch.empty(shape, device=device)
+        out = (room or Room()).empty(shape, torch.float32, device)
         complete, by_rows = out.numel() == entry.size, self.by_rows(entry)
         if not (complete or by_rows) or self.normalization == "gaussian":
             self.scale(entry)
