@@ -4,7 +4,7 @@ Two randomly initialised Llamas in bfloat16 are written to a folder. Another pro
 allocate less than one of them (RLIMIT_DATA, set once the libraries are loaded), measures the line
 between them from the files and says how much it read and held.
 
-    python benchmarks/from_files.py             # 0.9 GB each; minutes
+    python benchmarks/from_files.py             # 0.7 GB each; minutes
     python benchmarks/from_files.py --smoke     # seconds
 """
 
@@ -45,7 +45,7 @@ def main() -> None:
         write_models(Path(folder), smoke=args.smoke)
         told = subprocess.run(
             [sys.executable, __file__, "--measure", folder, "--tokens", str(args.tokens)],
-            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+            env={**os.environ, "MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1000000"},
             check=True, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         found = json.loads(told.stdout.splitlines()[-1])
@@ -64,7 +64,7 @@ def write_models(folder: Path, *, smoke: bool) -> None:
     """Two models, the second a step from the first."""
     import transformers
 
-    width, layers = (256, 4) if smoke else (1024, 40)
+    width, layers = (256, 4) if smoke else (1024, 24)
     config = transformers.LlamaConfig(
         vocab_size=2000 if smoke else 8000, hidden_size=width, intermediate_size=3 * width,
         num_hidden_layers=layers, num_attention_heads=width // 64,

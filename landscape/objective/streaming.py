@@ -131,7 +131,7 @@ def placed_by_modules(
         loan.modules_put_back()  # as they came
         for slot in slots:
             slot.put_back()
-        # With care, what was emptied would be put back before a call: as it was found on few tokens.
+        # With the care that few tokens asked for, what was emptied would be put back before a call.
         own = metrics if short is None else problem.metrics
         check_no_cache(loan, own, whole, None, gradients=False, own=frozenset(), short=short)
         known["readers"], known["exact"] = readers, exact

@@ -107,7 +107,7 @@ class Making:
         return values
 
     def _write(self, each: Streamed, rows: Sequence[slice], out: Tensor) -> None:
-        """Make runs of rows of a parameter: (origin + Σ of all steps but the last) + the last step."""
+        """Make runs of rows: (origin + Σ of all steps but the last) + the last step."""
         dtype, change = self.loan.flat.dtype, self.loan.change
         steps = self._steps(each)
         before = self._before_last(steps)
