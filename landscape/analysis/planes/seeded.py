@@ -13,6 +13,7 @@ from torch import Tensor
 from landscape.base.layout import Entry
 from landscape.base.provenance import provenance
 from landscape.objective.inspection.present import gathered
+from landscape.objective.lending.room import Room
 from landscape.objective.vectors.seeded import (
     SeededVector,
     filters_of,
@@ -110,13 +111,19 @@ def _squares(entry: Entry, rows: Tensor) -> Tensor:
 
 
 def _gram(moved: list[Entry], vectors: list[SeededVector]) -> np.ndarray:
-    total = np.zeros((len(vectors), len(vectors)))
+    total, room = np.zeros((len(vectors), len(vectors))), Room()
     for entry in moved:
         for rows in entry.blocks(_BLOCK if vectors[0].by_rows(entry) else _WHOLE):
-            drawn = [v.tensor(entry, rows, _CPU).view(-1).split(_BLOCK) for v in vectors]
-            for parts in zip(*drawn, strict=True):
-                double = [part.double() for part in parts]
-                for i, a in enumerate(double):
-                    for k, b in enumerate(double[: i + 1]):
-                        total[i, k] += float(a @ b)
+            total += _products([v.tensor(entry, rows, _CPU, room) for v in vectors])
     return np.tril(total) + np.tril(total, -1).T
+
+
+def _products(drawn: list[Tensor]) -> np.ndarray:
+    """Inner products in double precision: the lower triangle."""
+    total = np.zeros((len(drawn), len(drawn)))
+    for parts in zip(*(each.view(-1).split(_BLOCK) for each in drawn), strict=True):
+        double = [part.double() for part in parts]
+        for i, a in enumerate(double):
+            for k, b in enumerate(double[: i + 1]):
+                total[i, k] += float(a @ b)
+    return total

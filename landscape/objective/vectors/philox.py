@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,6 +26,9 @@ _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 _LOW = 0xFFFFFFFF
 _WORTH = 4  # parts, from which on several threads make them
+_NOTHING = np.zeros(4, np.uint64)
+
+_thread = threading.local()
 
 
 def key_of(seed: int, number: int, name: str) -> tuple[int, int]:
@@ -59,11 +63,28 @@ def draw(key: tuple[int, int], start: int, out: np.ndarray) -> None:
     """Write the numbers from start on into an array of one axis; several threads can at once."""
     first, skip = start // _EACH, start % _EACH
     steps = (skip + len(out) + _EACH - 1) // _EACH
-    counter = np.array([first, 0, 0, 0], np.uint64)
-    bits = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64), counter=counter))
-    words = bits.integers(0, 2**64, size=4 * steps, dtype=np.uint64)
+    words = _generator(key, first).integers(0, 2**64, size=4 * steps, dtype=np.uint64)
     pieces = words.astype("<u8", copy=False).view("<u2")[skip : skip + len(out)]
     np.take(_table(), pieces, out=out, mode="wrap")  # without a copy for checking
+
+
+def _generator(key: tuple[int, int], first: int) -> np.random.Generator:
+    """What gives the words after a counter; every thread has one, which is put there."""
+    found = getattr(_thread, "generator", None)
+    if found is None:
+        found = _thread.generator = np.random.Generator(np.random.Philox(key=0))
+    found.bit_generator.state = {
+        "bit_generator": "Philox",
+        "state": {
+            "counter": np.array([first, 0, 0, 0], np.uint64),
+            "key": np.array(key, np.uint64),
+        },
+        "buffer": _NOTHING,
+        "buffer_pos": len(_NOTHING),  # all of it is used up
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    return found
 
 
 def philox(key: tuple[int, int], first: int, steps: int, device: torch.device) -> Tensor:

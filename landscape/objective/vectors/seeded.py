@@ -61,6 +61,7 @@ class SeededVector:
     ) -> None:
         self.seed, self.number, self.normalization = seed, number, normalization
         self.moved, self.norms = dict(moved), dict(norms)
+        self._keys: dict[str, tuple[int, int]] = {}
         told = fingerprint(*self.norms.values()), tuple(self.norms), tuple(self.moved)
         self._scales = _known_scales(seed, number, normalization, *told)
 
@@ -81,7 +82,8 @@ class SeededVector:
         shape = (stop - start, *entry.shape[1:]) if entry.shape else ()
         if entry.name not in self.moved:
             return torch.zeros(shape, device=device)
-        out = (room or Room()).empty(shape, torch.float32, device)
+        empty = torch.empty if room is None else room.empty
+        out = empty(shape, dtype=torch.float32, device=device)
         complete, by_rows = out.numel() == entry.size, self.by_rows(entry)
         if not (complete or by_rows) or self.normalization == "gaussian":
             self.scale(entry)
@@ -171,7 +173,10 @@ class SeededVector:
         return out
 
     def _key(self, entry: Entry) -> tuple[int, int]:
-        return key_of(self.seed, self.number, plain_name(self.moved[entry.name].name))
+        if entry.name not in self._keys:
+            name = plain_name(self.moved[entry.name].name)
+            self._keys[entry.name] = key_of(self.seed, self.number, name)
+        return self._keys[entry.name]
 
 
 @functools.lru_cache(maxsize=16)
