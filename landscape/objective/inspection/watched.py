@@ -153,8 +153,8 @@ class _Watching(Drawing):
                 self.now.read.add((place, int(tensor.storage_offset())))
             if id(tensor) in self.parameters:
                 self.now.moved |= place not in self.weights
-            elif tensor.requires_grad and tensor.is_leaf:
-                self.now.aside.leaf(tensor)
+            elif tensor.requires_grad and tensor.is_leaf and id(tensor._base) not in self.parameters:
+                self.now.aside.leaf(tensor)  # but no view of a weight, which may come and go
         for tensor in _written(func, args, kwargs or {}):
             place = memory_of(tensor)
             if place in self.weights and place:

@@ -91,7 +91,7 @@ class _Embedding:
             return None
         runs = list(_runs(wanted.tolist()))
         rows = meet(self, lambda: make.rows(self, self.weight, runs))
-        return F.embedding(torch.searchsorted(wanted, tokens), rows)
+        return F.embedding(torch.searchsorted(wanted, tokens.contiguous()), rows)
 
 
 class _Linear:
