@@ -14,6 +14,7 @@ from landscape.explorer.packing import packed
 from landscape.explorer.panels import panels_content
 from landscape.plots.style import rank
 from landscape.results.barriers import Barriers
+from landscape.results.construction import Construction
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
@@ -157,7 +158,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
 
 def _around(surface: Surface) -> str:
     """What lies at (0, 0), in words, when that is no mean of states."""
-    return "the network at (0, 0)" if surface.settings.get("kind") == "random" else ""
+    return "the network at (0, 0)" if Construction.of(surface.settings).kind == "random" else ""
 
 
 def _paths(
@@ -195,7 +196,7 @@ def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
         "names": list(profile.names),
         "runs": [names.index(name) if name in names else None for name in profile.names],
         "loss": packed(profile.loss),
-        "kind": profile.names[0] if asked else str(profile.settings.get("kind", "")),
+        "kind": profile.names[0] if asked else Construction.of(profile.settings).kind or "",
     }
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.results.conditions import Conditions
+
 if TYPE_CHECKING:
     pass
 
@@ -34,7 +36,7 @@ def rounding(curves: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     Returns:
         Eight units in the last place of each curve's largest value, shape (...).
     """
-    epsilon = _EPSILON.get(str(settings.get("precision")), np.finfo(np.float32).eps)
+    epsilon = _EPSILON.get(Conditions.of(settings).precision or "", np.finfo(np.float32).eps)
     return 8 * float(epsilon) * np.abs(curves).max(axis=-1)
 
 

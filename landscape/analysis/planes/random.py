@@ -23,6 +23,7 @@ from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.statistics import recorded_with
 from landscape.base.vector import Vector, layout_of
 from landscape.results.affine import Line, Plane, affine
+from landscape.results.construction import Construction
 from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
 if TYPE_CHECKING:
@@ -197,13 +198,10 @@ def _recipe(
 def _settings(
     seed: int, normalization: Normalization, ignore: Sequence[Kind], select: str | None
 ) -> dict[str, Any]:
-    told = {
-        "kind": "random",
-        "normalization": normalization,
-        "ignored": list(ignore),
-        "seed": seed,
-    }
-    return told if select is None else {**told, "select": select}
+    made = Construction(
+        kind="random", normalization=normalization, ignored=list(ignore), seed=seed, select=select
+    )
+    return made.settings()
 
 
 def _moved(layout: Layout, ignore: Sequence[Kind], select: str | None) -> list[Entry]:
