@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from landscape.cli.options import measuring as inputs
 from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
 from landscape.cli.options.records import expanded
-
-if TYPE_CHECKING:
-    from landscape.results.barriers import Barriers
+from landscape.results.barriers import Barriers
+from landscape.results.words import policies_of
 
 ALIGNMENTS = ("weights", "activations")
 
@@ -63,8 +62,8 @@ def barriers(
     found.save(file, name)
     points = found.provenance["evaluations"]
     typer.echo(f"{file}: {name}, {len(found.pair)} line(s), {points} points")
-    if align:
-        typer.echo(f"  alignment: {found.settings['alignment']}")
+    for policy in policies_of(found):
+        typer.echo(f"  {policy}")
     for sentence in said_of(found):
         typer.echo(f"  {sentence}")
 

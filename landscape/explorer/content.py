@@ -22,6 +22,7 @@ from landscape.results.profile import Profile
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 from landscape.results.walk import Walk
+from landscape.results.words import policies_of
 
 Sources = Mapping[str, Mapping[str, Result]]
 """Name of a file (or "") to its results by name."""
@@ -201,14 +202,11 @@ def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _matrix(barriers: Barriers, metric: str) -> dict[str, Any]:
-    alignment = str(barriers.settings.get("alignment", "none"))
-    policies = [f"aligned by {alignment}"] if alignment != "none" else []
-    policies += ["repaired"] if barriers.settings.get("repair") else []
     return {
         "names": list(barriers.names),
         "metric": metric,
         "definition": "above the chord (Entezari et al. 2022)",
-        "note": ", ".join(policies),
+        "note": ", ".join(policies_of(barriers)),
         "values": packed(barriers.matrix("entezari2022", metric=metric)),
         "ends": packed(barriers.ends(metric=metric)),
     }

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
 from landscape.results.conditions import Conditions
-
-if TYPE_CHECKING:
-    pass
-
-from collections.abc import Mapping
-from typing import Any, Literal
 
 Barrier = Literal["frankle2020", "entezari2022"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from landscape.results.barriers import Barriers
 from landscape.results.conditions import Conditions
 from landscape.results.construction import Construction
 from landscape.results.surface import Surface
@@ -69,6 +70,13 @@ def samples_of(conditions: Conditions) -> str:
         return ""
     whole = population in (None, samples)
     return f"{samples:,} samples" if whole else f"{samples:,} of {population:,} samples"
+
+
+def policies_of(barriers: Barriers) -> list[str]:
+    """What was done to the networks before the lines between them were measured."""
+    alignment = str(barriers.settings.get("alignment", "none"))
+    told = [f"aligned by {alignment}"] if alignment != "none" else []
+    return [*told, "statistics repaired"] if barriers.settings.get("repair") else told
 
 
 def accuracy_of(surface: Surface) -> list[str]:
