@@ -189,7 +189,7 @@ def test_a_record_is_what_the_settings_say():
     assert conditions.task == "t"
     with pytest.raises(FrozenInstanceError):
         conditions.samples = 3  # pyright: ignore[reportAttributeAccessIssue]
-    around = ls.random_plane(np.zeros(3), Layout.of(nn.Linear(2, 1)), ignore=("bias",), seed=2)
+    around = ls.random_plane(np.ones(3), Layout.of(nn.Linear(2, 1)), ignore=("bias",), seed=2)
     assert Construction.of(around.settings) == Construction(
         kind="random", normalization="filter", ignored=["bias"], seed=2
     )
@@ -220,9 +220,11 @@ def test_every_part_of_a_record_is_written_by_somebody():
     written: dict[str, set[str]] = {"Conditions": set(), "Construction": set()}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in written:
-                written[node.func.id] |= {k.arg for k in node.keywords if k.arg is not None}
-    assert {field.name for field in fields(Construction)} == written["Construction"]
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names = {k.arg for k in node.keywords if k.arg is not None}
+                written.get(node.func.id, set()).update(names)
+                written["Construction"] |= names if node.func.id == "replace" else set()
+    assert {field.name for field in fields(Construction)} <= written["Construction"]
     known = {*objective().settings, *HeldData.describe(objective().data), "stream"}
     assert {field.name for field in fields(Conditions)} <= written["Conditions"] | known
     parts = {field.name for record in (Conditions, Construction) for field in fields(record)}

@@ -18,6 +18,7 @@ from landscape.objective.lending.draws import Drawing, Streams, drawing_from
 from landscape.objective.lending.loan import Loan, lent
 from landscape.objective.lending.operations import memory_of
 from landscape.objective.lending.reach import (
+    Reached,
     left_as_found,
     put_at,
     same_state,
@@ -225,7 +226,7 @@ def _reached(
     now: Pass, metrics: Mapping[str, Metric], seed: int, own: frozenset[int]
 ) -> Iterator[None]:
     """Nets and generators that the metrics reach are put back; which were drawn from is noted."""
-    with left_as_found(metrics.values()) as reached:
+    with left_as_found(Reached(metrics.values())) as reached:
         states = [(g, state_of(g)) for g in reached.generators]
         for generator, _ in states:
             if id(generator) in own:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,11 @@ class Standing:
     """Where the process's generators stand, and those in reach of some functions.
 
     Args:
-        roots: The functions.
+        reached: What the functions reach.
     """
 
-    def __init__(self, roots: Iterable[Any]) -> None:
-        self._own = Reached(roots).generators
+    def __init__(self, reached: Reached) -> None:
+        self._own = reached.generators
         self._before = self._now()
 
     @property
