@@ -21,6 +21,7 @@ from landscape.objective.objective import Objective
 from landscape.objective.statistics import known_with, warn_if_foreign, whose
 from landscape.objective.workers.engine import Engine
 from landscape.results.affine import Line
+from landscape.results.construction import Construction
 from landscape.results.profile import Profile
 from landscape.results.seeded import SeededLine
 
@@ -155,7 +156,7 @@ def _with_statistics(
         return [without(line.settings) for line in lines]
     for line in lines:
         warn_if_foreign(objective.problem, line.settings, stacklevel=4)
-    between = [line for line in lines if "between" in str(line.settings.get("kind"))]
+    between = [line for line in lines if "between" in (Construction.of(line.settings).kind or "")]
     if any(len(known_with(line.settings)) < 2 for line in between):
         warn_of_statistics(objective, "both ends of a line and all between", stacklevel=4)
     return [whose(objective.problem, line.settings) for line in lines]

@@ -35,7 +35,8 @@ class Record:
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """The record within settings of any age; what is of another type is not known."""
         types = _types_of(cls)
-        return cls(**{n: settings[n] for n in types if isinstance(settings.get(n), types[n])})
+        known = (name for name in types if name in settings)
+        return cls(**{n: settings[n] for n in known if isinstance(settings[n], types[n])})
 
 
 @functools.cache

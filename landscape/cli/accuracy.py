@@ -1,4 +1,4 @@
-"""What `landscape surface` says about tolerances: when one would pay, and what error one left."""
+"""What `landscape surface` says before it measures: when a tolerance would pay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from landscape.analysis.sparing.observed_error import POINTS
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
     from landscape.results.affine import Plane
-    from landscape.results.surface import Surface
 
 _LONG = 60.0  # seconds
 
@@ -35,37 +34,6 @@ def propose_tolerance(objective: Objective, plane: Plane, size: tuple[int, int])
             f"surface takes {_told(seconds * points / (across * up))} or less, a rough one more, "
             "and the error is stated."
         )
-
-
-def said_of_accuracy(surface: Surface) -> list[str]:
-    """One sentence on the work and one on the error of a surface with a tolerance."""
-    said = surface.accuracy
-    if said is None or surface.measured is None:
-        return []
-    check = said["check"]
-    found = [
-        f"{int(surface.measured.sum()):,} of {surface.measured.size:,} points measured, "
-        f"{said['passes']:,.1f} passes over the data instead of {said['full']:,}"
-    ]
-    if said["scouts"]:
-        found[0] += f"; {said['scouts']} samples at every point to find where to measure"
-    if said["stated"][0] is None:
-        found.append("the error is not known: give a larger budget")
-    else:
-        sentence = f"95 % of the points are within {100 * said['stated'][0]:.2g} % of the range"
-        if check["points"] and check["largest"][0] is not None:
-            sentence += (
-                f"; at {check['points']} random points on all samples the error is "
-                f"{100 * check['median'][0]:.2g} % (median) and {100 * check['largest'][0]:.2g} % "
-                f"(largest); with 95 % confidence at most {100 * check['beyond']:.2g} % of the "
-                "points are off by more"
-            )
-        found.append(sentence)
-    if said["tolerance"] is not None and not said["reached"]:
-        found.append(f"the tolerance of {100 * said['tolerance']:.2g} % was not reached")
-    if surface.trusted is not None and not surface.trusted.all():
-        found.append(f"{int((~surface.trusted).sum()):,} points are not to be trusted (hatched)")
-    return found
 
 
 def _told(seconds: float) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from landscape.cli.options import measuring as inputs
+from landscape.cli.options.engine import Engines
 from landscape.cli.options.measuring import Device, Measuring, Out, Runs, Seed
 from landscape.cli.options.records import expanded
-
-if TYPE_CHECKING:
-    from landscape.results.barriers import Barriers
+from landscape.results.barriers import Barriers
+from landscape.results.words import policies_of
 
 ALIGNMENTS = ("weights", "activations")
 
@@ -34,12 +34,14 @@ def barriers(
     out: Out = None,
     measuring: Measuring = Measuring(),
     device: Device = "auto",
+    engines: Engines = Engines(),
     seed: Seed = 0,
 ) -> None:
     """Measure the barriers between the last states of all pairs of runs.
 
     Recorded batch-norm statistics are interpolated with the weights, unless --batch-norm
-    recalibrated estimates them anew at every place.
+    recalibrated estimates them anew at every place. With --units the same command goes on after
+    Ctrl-C or a crash.
 
     Example: landscape barriers data/sgd.h5 data/adam.h5 data/gd.h5
     """
@@ -51,6 +53,8 @@ def barriers(
         raise ValueError(f"--align must be one of {', '.join(ALIGNMENTS)}; not {align!r}.")
     trajectories = inputs.open_runs(runs)
     file = inputs.results_path(trajectories, out)
+    device = engines.device(device)
+    workers = engines.chosen(device)
     objective = measuring.objective(trajectories, device=device, seed=seed)
     found = measured(
         objective,
@@ -58,13 +62,15 @@ def barriers(
         resolution=resolution,
         align=align,  # pyright: ignore[reportArgumentType]
         repair=repair,
+        units=engines.folder(),
+        engine=workers,
     )
     name = "-".join(["barriers", *filter(None, (align, "repaired" if repair else ""))])
     found.save(file, name)
     points = found.provenance["evaluations"]
     typer.echo(f"{file}: {name}, {len(found.pair)} line(s), {points} points")
-    if align:
-        typer.echo(f"  alignment: {found.settings['alignment']}")
+    for policy in policies_of(found):
+        typer.echo(f"  {policy}")
     for sentence in said_of(found):
         typer.echo(f"  {sentence}")
 

@@ -12,6 +12,7 @@ from landscape.base.progress import Interrupted
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli.curvature import say_cost
 from landscape.results.affine import Plane
+from landscape.results.construction import Construction
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
@@ -38,7 +39,8 @@ def said_of_axes(objective: Objective, plane: Plane) -> str:
     """The loss's own second differences beside the eigenvalues."""
     from landscape.analysis.curvature.eigen_plane import second_differences
 
-    measured, given = second_differences(objective, plane), plane.settings["eigenvalues"]
+    measured = second_differences(objective, plane)
+    given = Construction.of(plane.settings).eigenvalues or ()
     pairs = (
         f"{m:.4g} along axis {axis} (λ = {g:.4g})"
         for axis, (m, g) in enumerate(zip(measured, given, strict=True), 1)

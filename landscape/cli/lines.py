@@ -11,6 +11,8 @@ import numpy as np
 from landscape.base.runs.trajectory import Trajectory
 from landscape.cli.checks import check_there
 from landscape.results.affine import Line
+from landscape.results.conditions import Conditions
+from landscape.results.words import samples_of
 
 if TYPE_CHECKING:
     from landscape.cli.options.measuring import Measuring
@@ -187,10 +189,10 @@ def said_of_walk(walk: Walk) -> Iterator[str]:
         )
     if (tolerance := walk.settings.get("tolerance")) is not None:
         known = walk.uncertainty[np.isfinite(walk.uncertainty)]
-        whole = walk.settings["population"]
-        whole = "a stream's" if whole is None else f"{whole:,}"
+        conditions = Conditions.of(walk.settings)
+        stream = " of a stream" if conditions.stream else ""
         yield (
-            f"measured on {walk.settings['samples']:,} of {whole} samples: "
+            f"measured on {samples_of(conditions)}{stream}: "
             f"differences along a segment are within {100 * tolerance:.3g} % of its range (95 %), "
             f"or within rounding, on {int((known <= tolerance).sum())} of {len(known)} segments "
             "whose error is known"

@@ -11,7 +11,7 @@ import typer
 from landscape.base.progress import Interrupted
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.writing import Writing
-from landscape.cli.accuracy import propose_tolerance, said_of_accuracy
+from landscape.cli.accuracy import propose_tolerance
 from landscape.cli.checks import check_there
 from landscape.cli.eigen import map_curvature, plane_of_eigenvectors, said_of_axes
 from landscape.cli.options import measuring as inputs
@@ -21,6 +21,7 @@ from landscape.cli.options.plane import Accuracy, Place, SurfaceWorkers
 from landscape.cli.options.records import expanded
 from landscape.cli.options.texts import beside
 from landscape.results.affine import Plane
+from landscape.results.words import accuracy_of
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
@@ -100,7 +101,7 @@ def surface(
         _add_whole(file, path, kind, measured)
         if kind == "eigen":
             typer.echo(f"  {said_of_axes(objective, plane)}")
-        for sentence in said_of_accuracy(measured):
+        for sentence in accuracy_of(measured):
             typer.echo(f"  {sentence}")
         for run in trajectories:
             kept = workers.folder(f"paths/{inputs.run_key(run)}")

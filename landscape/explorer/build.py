@@ -22,6 +22,7 @@ from landscape.explorer.program import program
 from landscape.explorer.shown import Page
 from landscape.explorer.story import Scene, automatic_story, told
 from landscape.plots.ground import GROUND
+from landscape.results.conditions import Conditions
 from landscape.results.recorded import named_results
 
 PlotlyJS = Literal["inline", "inline-raw", "directory", "cdn"]
@@ -168,10 +169,10 @@ def _sources(results: Any) -> Sources:
 
 def _title(sources: Sources, runs: int) -> str:
     tasks = {
-        str(settings["task"]): None
+        task: None
         for results in sources.values()
         for result in results.values()
-        if (settings := getattr(result, "settings", {})).get("task")
+        if (task := Conditions.of(getattr(result, "settings", {})).task)
     }
     subject = ", ".join(tasks) or ", ".join(filter(None, sources)) or "Loss landscape"
     return f"{subject} · {runs} run{'s' if runs != 1 else ''}" if runs else subject

@@ -14,6 +14,7 @@ from landscape.explorer.packing import packed
 from landscape.explorer.panels import panels_content
 from landscape.plots.style import rank
 from landscape.results.barriers import Barriers
+from landscape.results.construction import Construction
 from landscape.results.curvature_path import CurvaturePath
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
@@ -21,6 +22,7 @@ from landscape.results.profile import Profile
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 from landscape.results.walk import Walk
+from landscape.results.words import policies_of
 
 Sources = Mapping[str, Mapping[str, Result]]
 """Name of a file (or "") to its results by name."""
@@ -157,7 +159,7 @@ def _surface(surface: Surface) -> dict[str, Any]:
 
 def _around(surface: Surface) -> str:
     """What lies at (0, 0), in words, when that is no mean of states."""
-    return "the network at (0, 0)" if surface.settings.get("kind") == "random" else ""
+    return "the network at (0, 0)" if Construction.of(surface.settings).kind == "random" else ""
 
 
 def _paths(
@@ -195,19 +197,16 @@ def _line(profile: Profile, names: Sequence[str]) -> dict[str, Any]:
         "names": list(profile.names),
         "runs": [names.index(name) if name in names else None for name in profile.names],
         "loss": packed(profile.loss),
-        "kind": profile.names[0] if asked else str(profile.settings.get("kind", "")),
+        "kind": profile.names[0] if asked else Construction.of(profile.settings).kind or "",
     }
 
 
 def _matrix(barriers: Barriers, metric: str) -> dict[str, Any]:
-    alignment = str(barriers.settings.get("alignment", "none"))
-    policies = [f"aligned by {alignment}"] if alignment != "none" else []
-    policies += ["repaired"] if barriers.settings.get("repair") else []
     return {
         "names": list(barriers.names),
         "metric": metric,
         "definition": "above the chord (Entezari et al. 2022)",
-        "note": ", ".join(policies),
+        "note": ", ".join(policies_of(barriers)),
         "values": packed(barriers.matrix("entezari2022", metric=metric)),
         "ends": packed(barriers.ends(metric=metric)),
     }

@@ -24,6 +24,7 @@ from landscape.explorer.build import explore
 from landscape.explorer.picture import still_picture
 from landscape.explorer.program import program
 from landscape.plots.anything import plot
+from landscape.results.conditions import Conditions
 from landscape.results.path import PathMetrics
 from landscape.results.recorded import is_run, named_results, recorded_path
 
@@ -135,7 +136,7 @@ def _entry(name: str, paths: list[Path]) -> Entry:
                 if not results:
                     raise
     tasks = [str(run.run["task"]) for run in runs if run.run.get("task")]
-    tasks += [str(t) for r in results.values() if (t := getattr(r, "settings", {}).get("task"))]
+    tasks += [t for r in results.values() if (t := Conditions.of(getattr(r, "settings", {})).task)]
     optimizers = [run.run.get("optimizer") for run in runs]
     optimizers += [getattr(result, "optimizer", "") for result in results.values()]
     recorded = [getattr(r, "step", None) for r in results.values()]

@@ -9,24 +9,27 @@ from typing import Any
 
 from landscape.base.result import Result
 from landscape.base.statistics import said_of
+from landscape.results.conditions import Conditions
+from landscape.results.construction import Construction
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
+from landscape.results.words import accuracy_of, plane_in_full, samples_of
 
 
 def notes_on(surface: Surface, paths: Sequence[tuple[str, Projection]] = ()) -> list[list[str]]:
     """Pairs of a heading and a sentence about one surface and the paths on it, by run."""
-    settings = surface.settings
+    settings, conditions = surface.settings, Conditions.of(surface.settings)
     return [
         [heading, text]
         for heading, text in (
-            ("Plane", _plane(settings)),
+            ("Plane", plane_in_full(Construction.of(settings))),
             ("Shown by the plane", _explained(surface)),
             ("Off the plane", _OFF_PLANE),
-            ("Data", _data(settings)),
-            ("Other data", _other_data(settings, paths)),
+            ("Data", _data(conditions)),
+            ("Other data", _other_data(conditions, paths)),
             ("Batch norm", _batch_norm(settings, [path.settings for _, path in paths])),
-            ("Precision", str(settings.get("precision", ""))),
-            ("Device", str(settings.get("device", ""))),
+            ("Precision", conditions.precision or ""),
+            ("Device", conditions.device or ""),
             ("Error", _accuracy(surface)),
             ("Holes", _holes(surface)),
         )
@@ -84,26 +87,7 @@ def _batch_norm(settings: dict[str, Any], paths: Sequence[dict[str, Any]]) -> st
     whose = said_of(settings, paths)
     if whose:
         return f"Running statistics are everywhere those of {whose}."
-    return _BATCH_NORM.get(str(settings.get("batch_norm")), "")
-
-
-def _plane(settings: dict[str, Any]) -> str:
-    kind = str(settings.get("kind", "")).strip()
-    parts = [kind[:1].upper() + kind[1:]] if kind else []
-    if "runs" in settings and isinstance(settings["runs"], list):
-        parts.append(f"of {len(settings['runs'])} runs")
-    if "states" in settings:
-        parts.append(f"({settings['states']} states)")
-    text = " ".join(parts)
-    for label, name in (
-        ("origin", "origin"), ("normalization", "normalization"), ("seed", "seed"),
-    ):  # fmt: skip
-        if name in settings:
-            text += f"{', ' if text else ''}{label} {settings[name]}"
-    ignored = settings.get("ignored")
-    if ignored:
-        text += f", directions leave out {' and '.join(map(str, ignored))} parameters"
-    return f"{text}." if text else ""
+    return _BATCH_NORM.get(Conditions.of(settings).batch_norm or "", "")
 
 
 def _explained(surface: Surface) -> str:
@@ -115,27 +99,21 @@ def _explained(surface: Surface) -> str:
     return f"{text}. The rest is not in this picture."
 
 
-def _data(settings: dict[str, Any]) -> str:
-    parts = [str(settings["task"])] if settings.get("task") else []
-    samples, population = settings.get("samples"), settings.get("population")
-    if samples is not None and population is not None:
-        parts.append(
-            f"all {population:,} samples"
-            if samples == population
-            else f"{samples:,} of {population:,} samples (see the standard error on hover)"
-        )
-    elif settings.get("stream"):
+def _data(conditions: Conditions) -> str:
+    parts = [conditions.task] if conditions.task else []
+    if conditions.stream:
         parts.append("the first samples of a stream (see the standard error on hover)")
+    elif conditions.samples is not None and conditions.samples == conditions.population:
+        parts.append(f"all {conditions.population:,} samples")
+    elif said := samples_of(conditions):
+        parts.append(f"{said} (see the standard error on hover)")
     return ", ".join(parts)
 
 
-def _other_data(settings: dict[str, Any], paths: Sequence[tuple[str, Projection]]) -> str:
-    own = settings.get("data_hash")
-    others = [
-        name
-        for name, path in paths
-        if path.loss is not None and path.settings.get("data_hash", own) != own
-    ]
+def _other_data(conditions: Conditions, paths: Sequence[tuple[str, Projection]]) -> str:
+    own = conditions.data_hash
+    theirs = {name: Conditions.of(p.settings).data_hash for name, p in paths if p.loss is not None}
+    others = [name for name, hashed in theirs.items() if hashed is not None and hashed != own]
     if not others:
         return ""
     return (
@@ -145,25 +123,8 @@ def _other_data(settings: dict[str, Any], paths: Sequence[tuple[str, Projection]
 
 
 def _accuracy(surface: Surface) -> str:
-    if surface.accuracy is None or surface.measured is None:
-        return ""
-    said, check = surface.accuracy, surface.accuracy["check"]
-    stated = said["stated"][0]
-    text = (
-        f"{int(surface.measured.sum()):,} of {surface.measured.size:,} points were measured, in "
-        f"{said['passes']:,.0f} passes over the data instead of {said['full']:,}; the others are "
-        "interpolated. "
-    )
-    if stated is None:
-        return text + "The error is not known."
-    text += f"95 % of the points are within {100 * stated:.2g} % of the range of the loss"
-    if check["points"] and check["largest"][0] is not None:
-        text += (
-            f"; at {check['points']} random points measured on all samples it is "
-            f"{100 * check['largest'][0]:.2g} % at most"
-        )
-    untrusted = 0 if surface.trusted is None else int((~surface.trusted).sum())
-    return text + (f". {untrusted:,} points are not to be trusted." if untrusted else ".")
+    said = [*accuracy_of(surface), "the others are interpolated"]
+    return "" if len(said) == 1 else " ".join(f"{one[:1].upper()}{one[1:]}." for one in said)
 
 
 def _holes(surface: Surface) -> str:

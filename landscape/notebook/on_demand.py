@@ -21,6 +21,7 @@ from landscape.objective.objective import Objective
 from landscape.plots.ground import GROUND
 from landscape.recording.recorder import recorder_of
 from landscape.results.affine import Plane
+from landscape.results.construction import Construction
 from landscape.results.profile import Profile
 from landscape.results.recorded import named_results
 from landscape.results.seeded import SeededPlane
@@ -179,7 +180,8 @@ class OnDemand(_Widget):
 
     def _first(self, plane: AnyPlane) -> Request:
         """The first region of a plane."""
-        around = "trajectory" if "box" in plane.settings and self._extent is None else self._extent
+        boxed = Construction.of(plane.settings).box is not None
+        around = "trajectory" if boxed and self._extent is None else self._extent
         box = box_of(plane, 1.0 if around is None else around, [], _ROOM)
         return Request("surface", box, self._resolution)
 

@@ -22,6 +22,7 @@ from landscape.objective.inspection.look import Nature, look, look_again, runs
 from landscape.objective.inspection.present import check_present, gathered
 from landscape.objective.inspection.watched import watched
 from landscape.objective.lending.loan import Loan, borrowed
+from landscape.objective.lending.reach import Reached
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import POLICIES, BatchNorm
 from landscape.objective.policies.precision import (
@@ -32,7 +33,7 @@ from landscape.objective.policies.precision import (
     float_types,
     own_precision,
 )
-from landscape.objective.returned import in_canonical_form
+from landscape.objective.returned import Canonical, in_canonical_form
 from landscape.results.conditions import Conditions
 
 _LOOK = 8  # samples on which a loss is looked at
@@ -142,6 +143,11 @@ class Problem:
         """The same in double precision."""
         data = self.data.cast(torch.float64)
         return replace(self, data=data, dtype=torch.float64, precision="double")
+
+    def reached(self) -> Reached:
+        """What the metrics, as the user wrote them, reach now; looked up anew, for it changes."""
+        metrics = self.metrics.values()
+        return Reached(m.metric if isinstance(m, Canonical) else m for m in metrics)
 
     def look(self, loan: Loan, *, shortly: bool = True) -> Nature:
         """What a look at the metrics finds.

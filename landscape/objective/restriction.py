@@ -109,11 +109,12 @@ class Restriction:
         rounding: np.ndarray | None = None
         if is_sharded(problem.model):
             return self._sharded(points, progress)
-        error, again, standing = None, False, Standing(problem.metrics.values())
+        reached = problem.reached()
+        error, again, standing = None, False, Standing(reached)
         try:
             with (
                 held_back() as check,
-                working(problem, self.family, tuning, check, whole=False) as work,
+                working(problem, self.family, tuning, check, reached, whole=False) as work,
             ):
                 measure = Measuring(problem, tuning, work)
                 with arithmetic(problem.precision, problem.device):

@@ -10,6 +10,7 @@ import numpy as np
 
 from landscape.base.statistics import KEY, digest_of, without
 from landscape.base.vector import layout_of
+from landscape.results.construction import Construction
 
 if TYPE_CHECKING:
     from landscape.objective.problem import Problem
@@ -63,7 +64,7 @@ def warn_if_foreign(
         return
     held = own_digest(problem)
     foreign = [str(one.get("of")) for one in known if one.get("hash") != held]
-    around = "runs" in settings
+    around = Construction.of(settings).runs is not None
     if held is None or not foreign or (around and len(foreign) < len(known)):
         return
     if len(known) == 1 or around:

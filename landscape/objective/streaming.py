@@ -23,6 +23,7 @@ from landscape.objective.policies.precision import float_types
 from landscape.objective.problem import Problem
 
 _SHARE = 0.5  # of the memory that is free may be taken by copies of the parameters
+_SMALL = 1 << 20  # bytes that are there: to ask would take longer than a point
 
 
 def streams(problem: Problem, family: Family, strategy: str | None) -> bool:
@@ -42,9 +43,9 @@ def streams(problem: Problem, family: Family, strategy: str | None) -> bool:
         return True
     if strategy is not None:
         return False
-    free = free_bytes(problem.device)
     vectors = 1 if type(family) is Family else 2 + len(family.directions)
     needed = vectors * problem.layout.size * problem.dtype.itemsize
+    free = None if needed <= _SMALL else free_bytes(problem.device)
     fits = free is None or needed <= _SHARE * free
     together = len({p.device for p in problem.model.parameters()}) == 1
     return not (fits and together) and not _unfit(problem)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from landscape.objective.family import Family
 from landscape.objective.inspection.guarded import guard
 from landscape.objective.lending.loan import borrowed
-from landscape.objective.lending.reach import left_as_found
+from landscape.objective.lending.reach import Reached, left_as_found
 from landscape.objective.policies.batchnorm import norms_of
 from landscape.objective.problem import Problem
 from landscape.objective.strategies.work import Work
@@ -22,6 +22,7 @@ def working(
     family: Family,
     tuning: Tuning,
     check: Callable[[], None],
+    reached: Reached | None = None,
     *,
     whole: bool = True,
 ) -> Iterator[Work]:
@@ -32,6 +33,7 @@ def working(
         family: The points.
         tuning: What is known of evaluating it.
         check: Called between batches; raises to stop.
+        reached: What the metrics reach, if that was looked up.
         whole: Whether all parameters have to be there at once, as a derivative needs them; else
             they may come and go.
 
@@ -51,7 +53,7 @@ def working(
             native=problem.precision == "native",
             streamed=streamed,
         ) as loan,
-        left_as_found(problem.metrics.values()),
+        left_as_found(reached or problem.reached()),
     ):
         if problem.batch_norm == "batch":
             for norm in norms_of(problem.model):

@@ -1,8 +1,6 @@
-"""What a surface with a tolerance says about itself: measured points, untrusted ones, its error."""
+"""What a surface with a tolerance shows of itself: measured points, untrusted ones."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,30 +40,6 @@ def mark_untrusted(ax: Axes, surface: Surface, place: Transform) -> None:
         "transform": place,
     }
     ax.add_patch(PathPatch(outline, hatch="xxxx", gid="untrusted", **look))
-
-
-def stated_error(surface: Surface, metric: str) -> str:
-    """The error in words, for a colour bar; empty where every point was measured in full.
-
-    For example ``95 % within ±0.5 % of its range``, and on a second line ``checked: over 90 %
-    within ±0.9 %``: what random points that were measured in full say, with 95 % confidence.
-    """
-    if surface.accuracy is None:
-        return ""
-    stated = surface.accuracy["stated"][surface.metrics.index(metric)]
-    if stated is None:
-        return "error unknown"
-    if not stated:
-        return "every point exact"
-    text = f"95 % within ±{100 * stated:.2g} % of its range"
-    check = surface.accuracy.get("check", {})
-    if not check.get("beyond"):
-        return text
-    largest = check["largest"][surface.metrics.index(metric)]
-    if largest is None:
-        return text
-    within = math.floor(100 * (1 - check["beyond"]))
-    return f"{text}\nchecked: over {within} % within ±{100 * largest:.2g} %"
 
 
 def _edges(places: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.results.barriers import Barriers
 from landscape.results.curves import Barrier
+from landscape.results.words import policies_of
 
 _CITED = {"frankle2020": "Frankle et al. 2020", "entezari2022": "Entezari et al. 2022"}
 
@@ -69,9 +70,4 @@ def plot_barriers(
 
 
 def _policies(barriers: Barriers) -> list[str]:
-    told = [f"{len(barriers.alpha)} places, maximum refined"]
-    if (alignment := barriers.settings.get("alignment", "none")) != "none":
-        told.append(f"aligned by {alignment}")
-    if barriers.settings.get("repair"):
-        told.append("statistics repaired")
-    return told
+    return [f"{len(barriers.alpha)} places, maximum refined", *policies_of(barriers)]

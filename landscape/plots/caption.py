@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 
 from landscape.base.statistics import said_of
 from landscape.plots.venues import small_text
+from landscape.results.conditions import Conditions
+from landscape.results.construction import Construction
+from landscape.results.words import plane_in_short, samples_of
 
 _ROUNDED = 0.05  # of a displacement
 
@@ -24,28 +27,24 @@ def conditions(settings: Mapping[str, Any], *, error: Any = None) -> str:
         error: Largest observed error of a lower precision, where it is known.
 
     >>> conditions({"task": "digits/mlp", "samples": 500, "population": 1498})
-    'digits/mlp · 500 of 1498 samples'
+    'digits/mlp · 500 of 1,498 samples'
     """
-    parts = [str(settings["task"])] if "task" in settings else []
-    samples, population = settings.get("samples"), settings.get("population")
-    if samples is not None:
-        whole = population in (None, samples)
-        parts.append(f"{samples} samples" if whole else f"{samples} of {population} samples")
-    if "batch_norm" in settings:
-        policy = {"batch": "of each batch"}.get(settings["batch_norm"], settings["batch_norm"])
+    asked, made = Conditions.of(settings), Construction.of(settings)
+    parts = [asked.task, samples_of(asked)]
+    if asked.batch_norm is not None:
+        policy = {"batch": "of each batch"}.get(asked.batch_norm, asked.batch_norm)
         buffers = str(settings.get("buffers", ""))
         if policy == "frozen" and buffers in ("as recorded", "recorded, interpolated"):
             policy = f"as {buffers.removeprefix('as ')}"
         statistics = f", statistics of {whose}" if (whose := said_of(settings)) else ""
         parts.append(f"batch norm {policy}{statistics}")
-    if (precision := settings.get("precision")) in ("bfloat16", "tf32"):
+    if asked.precision in ("bfloat16", "tf32"):
         known = isinstance(error, float)
-        parts.append(f"{precision}, off by up to {error:.1g}" if known else str(precision))
-    if "kind" in settings:
-        parts.append(_directions(settings))
+        parts.append(f"{asked.precision}, off by up to {error:.1g}" if known else asked.precision)
+    parts.append(plane_in_short(made))
     if "step" in settings:
         parts.append("the plane moves: its centre is the state of each step")
-    return " · ".join(parts)
+    return " · ".join(filter(None, parts))
 
 
 def rounded_away(rounding: np.ndarray | None) -> str:
@@ -73,14 +72,3 @@ def write_above(ax: Axes, text: str) -> None:
     # A letter is about half as wide as it is high; what stands beside the axes takes a quarter.
     lines = textwrap.fill(text, max(20, int(0.72 * width / (size / 2))))
     ax.set_title(lines, loc="left", color="0.35", fontsize=size)
-
-
-def _directions(settings: Mapping[str, Any]) -> str:
-    kind = str(settings["kind"])
-    if kind == "random":
-        normalization = settings.get("normalization", "none")
-        return f"random directions, normalization: {normalization}"
-    if "PCA" in kind and "origin" in settings:
-        states = f" of {settings['states']} states" if "states" in settings else ""
-        return f"{kind}{states}, origin: {settings['origin']}"
-    return kind

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.style import Look, axes_or_new, looks
+from landscape.results.construction import Construction
 from landscape.results.profile import Profile
 
 _MANY = 5  # random directions, from which on their spread is drawn instead of each by its look
@@ -49,11 +50,12 @@ def plot_profile(profile: Profile, *, metric: str | None = None, ax: Axes | None
     beyond = _beyond(values)
     shown = np.where(beyond, np.nan, values)
     ax = axes_or_new(ax)
-    between = profile.settings.get("kind") == "between two points"
+    kind = Construction.of(profile.settings).kind
+    between = kind == "between two points"
     if between:
         for place in (0, 1):
             ax.axvline(place, color="0.7", linewidth=0.8, zorder=0)
-    if profile.settings.get("kind") == "random" and len(profile.names) >= _MANY:
+    if kind == "random" and len(profile.names) >= _MANY:
         _draw_spread(ax, profile, metric)
     else:
         for name, y, error, style in zip(

@@ -33,6 +33,7 @@ from landscape.plots.walk import plot_walk, windows, within
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.barriers import Barriers
+from landscape.results.construction import Construction
 from landscape.results.curves import Barrier
 from landscape.results.diagnosis import Diagnosis
 from landscape.results.gradients import GradientHistogram
@@ -43,6 +44,7 @@ from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 from landscape.results.walk import Walk
 from landscape.results.walk_statistics import WalkStatistics
+from landscape.results.words import plane_of
 
 R = TypeVar("R", bound=Result)
 Named = TypeVar("Named", Walk, PathMetrics, Projection)
@@ -144,7 +146,7 @@ def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projecti
     width *= min(1.0, 0.4 + 0.3 * across / up)
     figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
     plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
-    sentence = f"The {metric} on {_plane(surface)}"
+    sentence = f"The {metric} on {plane_of(surface)}"
     if paths:
         sentence += f", with the paths of {_names([p.name for p in paths.values()])}"
         farthest = np.fmax.reduce([np.fmax.reduce(p.residual) for p in paths.values()])
@@ -212,10 +214,10 @@ def _profile(name: str, profile: Profile) -> _Drawing:
     for ax in figure.axes[1:]:
         ax.set_title("", loc="left")
     _share_legend(figure)
-    kind = str(profile.settings.get("kind", ""))
+    kind = Construction.of(profile.settings).kind or ""
     ways = f"a {kind} and the straight line" if kind.endswith("curve") else "straight lines"
     sentence = f"The {profile.metrics[0]} along {ways}: {_names(profile.names)}"
-    if profile.settings.get("kind") == "between two points":
+    if kind == "between two points":
         between = profile.loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
         rise = np.nanmax(between - np.fmin.accumulate(between, axis=1))
         sentence += f"; from start to end it never rises by more than {rise:.2g}"
@@ -281,20 +283,6 @@ def _share_legend(figure: Figure) -> None:
             legend.remove()
     if len(labels) > 1:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
-
-
-def _plane(surface: Surface) -> str:
-    kind = str(surface.settings.get("kind", "given"))
-    plane = f"a plane {kind}" if kind.startswith(("through", "along")) else f"a {kind} plane"
-    if kind == "random":
-        norms = str(surface.settings.get("normalization", "none"))
-        which = "" if norms == "none" else f"{norms}-normalized "
-        plane = f"a random {which}plane around the network at (0, 0)"
-    if surface.explained is not None:
-        plane += f" that holds {surface.explained.sum():.0%} of the variation"
-        if surface.explained_null is not None:
-            plane += f" (of random walks: {surface.explained_null.sum():.0%})"
-    return plane
 
 
 def _names(names: Sequence[str]) -> str:

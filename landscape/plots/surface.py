@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Transform
 
 from landscape.base.statistics import KEY, said_of
-from landscape.plots.accuracy import draw_measured, mark_untrusted, stated_error
+from landscape.plots.accuracy import draw_measured, mark_untrusted
 from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
 from landscape.plots.ground import colormap_of
@@ -22,8 +22,10 @@ from landscape.plots.levels import HUGE, contour_levels, labelled
 from landscape.plots.paths import draw_paths
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.plots.venues import small_text
+from landscape.results.construction import Construction
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
+from landscape.results.words import stated_error
 
 _FILLS = 96
 _TICKS = 8  # of a colour bar, at most
@@ -163,8 +165,8 @@ def _label_lines(ax: Axes, edges: QuadContourSet) -> None:
 
 def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
     """Mark and name the points that a plane was laid through, where they have names."""
-    points = surface.settings.get("points")
-    if not isinstance(points, dict):
+    points = Construction.of(surface.settings).points
+    if points is None:
         return
     box = surface.alpha[0], surface.alpha[-1], surface.beta[0], surface.beta[-1]
     for name, x, y in zip(points["names"], points["x"], points["y"], strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from math import comb
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -14,9 +14,6 @@ from landscape.base.layout import Layout
 from landscape.base.result import Result
 from landscape.base.vector import Vector, layout_of
 from landscape.results.affine import inner
-
-if TYPE_CHECKING:
-    pass
 
 KINDS = ("bezier", "chain")
 _NODES = 2000  # places between which lengths are summed

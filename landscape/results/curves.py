@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
-
-from collections.abc import Mapping
-from typing import Any, Literal
+from landscape.results.conditions import Conditions
 
 Barrier = Literal["frankle2020", "entezari2022"]
 
@@ -34,7 +31,7 @@ def rounding(curves: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     Returns:
         Eight units in the last place of each curve's largest value, shape (...).
     """
-    epsilon = _EPSILON.get(str(settings.get("precision")), np.finfo(np.float32).eps)
+    epsilon = _EPSILON.get(Conditions.of(settings).precision or "", np.finfo(np.float32).eps)
     return 8 * float(epsilon) * np.abs(curves).max(axis=-1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -12,9 +12,6 @@ from jaxtyping import Bool, Float, Float64, Int64
 from landscape.base.layout import Layout
 from landscape.base.result import Result
 from landscape.base.vector import Vector, layout_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

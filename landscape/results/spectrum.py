@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from landscape.base.result import Result
+from landscape.results.conditions import Conditions
+from landscape.results.words import samples_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,8 +96,8 @@ class Spectrum(Result):
     @property
     def subset(self) -> bool:
         """Whether it is of some of the samples only."""
-        samples, population = (self.settings.get(k) for k in ("samples", "population"))
-        return samples is not None and samples != population
+        conditions = Conditions.of(self.settings)
+        return conditions.samples is not None and conditions.samples != conditions.population
 
     def sentences(self) -> list[str]:
         """What a reader must know, one sentence each."""
@@ -116,8 +118,8 @@ class Spectrum(Result):
             if np.isfinite(self.lower_bound):
                 bound = f"; on all samples λ1 is at least {self.lower_bound:.6g}"
             told.append(
-                f"measured on {self.settings['samples']:,} of {self.settings['population']:,} "
-                f"samples, which biases λ1 upward{bound}"
+                f"measured on {samples_of(Conditions.of(self.settings))}, which biases λ1 "
+                f"upward{bound}"
             )
         if self.top > 1:
             share = self.gradient_share[: self.top].sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -11,9 +11,6 @@ from jaxtyping import Bool, Float64, Int64
 from landscape.base.result import Result
 from landscape.base.settings import canonical, devices, difference
 from landscape.base.statistics import without
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

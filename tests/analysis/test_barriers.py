@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -132,6 +135,43 @@ def test_recorded_statistics_of_batch_norms_are_interpolated():
     )
     np.testing.assert_allclose(found.values, twin.values, rtol=1e-5)
     assert found.settings["buffers"] == "recorded, interpolated"
+
+
+@pytest.mark.parametrize("samples", [None, 30])
+def test_pairs_kept_in_a_folder_go_on_where_they_stopped(small, tmp_path, samples):
+    """Pair by pair, on the whole data and on a subset, whose covariances are kept as well."""
+    objective, vectors = small
+    objective = objective if samples is None else objective.subset(samples)
+    options = {"resolution": 5, "names": ["a", "b", "c"]}
+    wanted = ls.barriers(objective, vectors, **options)
+    passes, own = [], objective.problem.metrics["loss"].metric
+
+    def stopping(model, batch):
+        passes.append(1)
+        if len(passes) == stop:
+            raise KeyboardInterrupt
+        return own(model, batch)
+
+    metrics = {"loss": replace(objective.problem.metrics["loss"], metric=stopping)}
+    measured = copy.copy(objective)
+    measured.problem = replace(objective.problem, metrics={**objective.problem.metrics, **metrics})
+    stop, units = 10**6, tmp_path / "u"
+    ls.barriers(measured, vectors, **options)  # what losses do is looked at before they are stopped
+    passes.clear()
+    whole = ls.barriers(measured, vectors, units=tmp_path / "whole", **options)
+    stop = len(passes) * 3 // 2  # in the second of three pairs
+    with pytest.raises(KeyboardInterrupt):
+        ls.barriers(measured, vectors, units=units, **options)
+    done = {path: path.stat().st_mtime_ns for path in units.glob("unit-*")}
+    assert len(done) == 1
+    found = ls.barriers(measured, vectors, units=units, **options)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    for result in (whole, found):
+        np.testing.assert_allclose(result.values, wanted.values, rtol=1e-6)
+        np.testing.assert_allclose(result.covariance, wanted.covariance, rtol=1e-5, atol=1e-12)
+        assert result.settings == wanted.settings
+    with pytest.raises(ValueError, match="another measurement"):
+        ls.barriers(measured, vectors[::-1], units=units, **options)
 
 
 def test_an_alignment_moves_the_second_network_only(small):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import enum
 import warnings
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,16 @@ from torch import nn
 
 import landscape as ls
 from landscape.analysis.on_demand import Request, measured_on_demand
+from landscape.base.layout import Layout
 from landscape.base.settings import as_json, joined, of_all, users_settings
 from landscape.exchange.li2018.reader import read_measured
 from landscape.exchange.li2018.writer import write
 from landscape.explorer.notes import _BATCH_NORM, notes_on
+from landscape.objective.data.held import HeldData
 from landscape.objective.policies.batchnorm import POLICIES
+from landscape.results.conditions import Conditions
+from landscape.results.construction import Construction
+from landscape.results.words import plane_of
 
 PACKAGE = Path(ls.__file__).parent
 
@@ -150,14 +155,88 @@ def test_two_that_say_something_else_about_the_same_are_refused():
     assert of_all([{"seed": 0, "n": None}, {"seed": 1}]) == {"seed": [0, 1], "n": None}
 
 
+# Records: what stands in the settings, by name and typed.
+
+
+def drawing(model: nn.Module, batch: tuple) -> torch.Tensor:
+    return loss(model, batch) + 0.1 * torch.randn(len(batch[0])).square()
+
+
+def test_what_an_objective_says_has_the_names_and_the_order_that_it_always_had():
+    """Keys of units are made from them, so that another order would refuse what was measured."""
+    told = objective(
+        settings={"data": "train", "mine": 1, "task": "t"}, weight_decay=0.1, samples=8
+    ).settings
+    assert list(told) == [
+        "data", "task", "user", "precision", "batch_norm", "weight_decay", "samples", "population",
+        "data_hash", "device", "fixed_hash",
+    ]  # fmt: skip
+    assert (told["samples"], told["population"], told["device"]) == (8, 16, "cpu")
+    model, data = nn.Linear(3, 1), (torch.ones(4, 3), torch.ones(4, 1))
+    told = ls.Objective(model, drawing, data, common_random_numbers=3).settings
+    assert list(told) == [
+        "precision", "common_random_numbers", "batch_size", "samples", "population", "data_hash",
+        "device",
+    ]  # fmt: skip
+    told = ls.Objective(model, loss, iter([data] * 3), samples=6).settings
+    assert (told["population"], told["stream"]) == (None, True)
+
+
+def test_a_record_is_what_the_settings_say():
+    told = objective(settings={"task": "t", "mine": [1]}).settings
+    conditions = Conditions.of({"kind": "random", **told})
+    assert conditions.settings() == told
+    assert conditions.task == "t"
+    with pytest.raises(FrozenInstanceError):
+        conditions.samples = 3  # pyright: ignore[reportAttributeAccessIssue]
+    around = ls.random_plane(np.ones(3), Layout.of(nn.Linear(2, 1)), ignore=("bias",), seed=2)
+    assert Construction.of(around.settings) == Construction(
+        kind="random", normalization="filter", ignored=["bias"], seed=2
+    )
+
+
+def test_the_data_is_hashed_once_and_what_a_user_may_change_each_time(monkeypatch):
+    measured = objective()
+    before, described = measured.settings, HeldData.describe
+    monkeypatch.setattr(HeldData, "describe", lambda self: pytest.fail("hashed again"))
+    assert measured.settings == before
+    measured.model[1].running_mean.data += 1
+    assert measured.settings["fixed_hash"] != before["fixed_hash"]
+    monkeypatch.setattr(HeldData, "describe", described)
+    part = measured.on(np.arange(8))
+    assert part.settings["data_hash"] != before["data_hash"]
+
+
+@pytest.mark.parametrize("odd", ["many", 3, 0.5, True, None, ["x"], {"names": 1}, [[]]])
+def test_settings_of_any_kind_are_said_or_left_out(odd):
+    names = [field.name for field in (*fields(Conditions), *fields(Construction))]
+    settings = dict.fromkeys((*names, "task", "data", "user", "statistics", "buffers"), odd)
+    surface = ls.loss_surface(objective(), resolution=2)
+    notes_on(replace(surface, settings=settings))
+    plane_of(replace(surface, settings=settings))
+
+
+def test_every_part_of_a_record_is_written_by_somebody():
+    written: dict[str, set[str]] = {"Conditions": set(), "Construction": set()}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names = {k.arg for k in node.keywords if k.arg is not None}
+                written.get(node.func.id, set()).update(names)
+                written["Construction"] |= names if node.func.id == "replace" else set()
+    assert {field.name for field in fields(Construction)} <= written["Construction"]
+    known = {*objective().settings, *HeldData.describe(objective().data), "stream"}
+    assert {field.name for field in fields(Conditions)} <= written["Conditions"] | known
+    parts = {field.name for record in (Conditions, Construction) for field in fields(record)}
+    raw = {
+        f"{module}: {word}" for word, ms in words_read().items() if word in parts for module in ms
+    }
+    assert raw == {"base.statistics: batch_norm", "exchange.li2018.reader: kind"}
+
+
 # Words that are read against words that are written.
 
-OF_OTHERS = {
-    "recording.run",  # its settings are those of a run, checked as a `Run`
-    "recording.training",
-    "recording.many",
-    "cli.record",
-}
+OF_OTHERS = {"training.run"}  # whose settings are those of a run, checked as a `Run`
 
 
 def words_read() -> dict[str, set[str]]:
@@ -240,7 +319,7 @@ def words_written(tmp_path: Path) -> set[str]:
 
 def test_no_word_is_read_that_nobody_writes(tmp_path):
     read, written = words_read(), words_written(tmp_path)
-    assert {"batch_norm", "ignored", "plane_hash", "task"} <= set(read)
+    assert {"plane_hash", "step", "tolerance"} <= set(read)
     missing = {word: modules for word, modules in read.items() if word not in written}
     assert not missing
     assert set(_BATCH_NORM) == set(POLICIES)

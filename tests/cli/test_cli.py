@@ -47,7 +47,7 @@ def test_a_walk_within_a_tolerance(cli):
 def test_a_tolerance_says_what_it_left(cli):
     cli("record digits/mlp --optimizer adam --steps 6")
     out = cli("surface data/adam.h5 --plane random --resolution 25 --tolerance 5%")
-    assert "points measured" in out
+    assert "points were measured" in out
     assert "95 % of the points are within" in out
     found = ls.load_results("data/adam.results.h5")["surface/random"]
     assert found.accuracy["tolerance"] == 0.05

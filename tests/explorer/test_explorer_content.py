@@ -77,7 +77,7 @@ def test_a_surface_with_a_tolerance_shows_its_measured_points_and_its_error():
         trusted=np.ones((4, 6), bool),
         accuracy={
             "stated": [0.004, 0.01], "passes": 31.0, "full": 24, "tolerance": 0.01,
-            "check": {"points": 30, "largest": [0.006, 0.02]},
+            "check": {"points": 30, "median": [0.002, 0.005], "largest": [0.006, 0.02]},
         },
     )  # fmt: skip
     (found,) = page_content({"": {"surface": fast}})["surfaces"]

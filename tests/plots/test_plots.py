@@ -22,12 +22,12 @@ import landscape as ls
 from landscape.analysis.adaptive_rate import adaptive_rate_variance
 from landscape.analysis.walk_statistics import walk_statistics
 from landscape.optim.registry import OPTIMIZERS
-from landscape.plots.accuracy import stated_error
 from landscape.plots.levels import contour_levels, labelled
 from landscape.plots.results import plot_results
 from landscape.plots.style import look, looks
 from landscape.plots.surface import plot_surface
 from landscape.results.layers import LayerMetrics
+from landscape.results.words import stated_error
 
 
 def make_surface(values: np.ndarray, **changes) -> ls.Surface:

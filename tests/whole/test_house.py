@@ -43,6 +43,23 @@ def test_no_function_is_longer_than_a_screen():
     assert not long, "say it in several functions"
 
 
+def code_of(path: Path) -> int:
+    """Lines of a file without its docstrings, which public names have long ones of."""
+    text = path.read_text()
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    told = [
+        node.body[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None
+    ]
+    return text.count("\n") - sum((d.end_lineno or 0) - d.lineno + 1 for d in told)
+
+
+def test_no_file_holds_several_ideas():
+    long = {str(p.relative_to(ROOT)): n for p in FILES if (n := code_of(p)) > 300}
+    assert not long, "make a file of each idea"
+
+
 def test_commands_take_records_of_options():
     commands = [path for path in FILES if "cli" in path.parts]
     many = {(p.name, f.name) for p in commands for f in functions(p) if parameters_of(f) > 12}

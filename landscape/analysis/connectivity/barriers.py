@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analysis.connectivity.alignment import Method
-from landscape.analysis.connectivity.alignment import align as match
 from landscape.analysis.connectivity.families import EXPECTATION, family_of
-from landscape.analysis.connectivity.repair import repair as repaired
+from landscape.analysis.connectivity.pairs import Align, Network, Pairs
 from landscape.analysis.fixed import check_frozen, uses_stored_statistics, warn_of_statistics
 from landscape.analysis.segment import describe_buffers
 from landscape.base.progress import Interrupted, Progress
 from landscape.base.provenance import provenance
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.settings import joined
-from landscape.objective.covariance import covariance_of_means
 from landscape.objective.matched import matched_buffers
 from landscape.objective.statistics import own_buffers
+from landscape.objective.workers.engine import Engine
+from landscape.objective.workers.in_units import in_units, key_of
 from landscape.results.barriers import Barriers
 
 if TYPE_CHECKING:
-    from landscape.objective.objective import Evaluation, Objective
-
-Align = Method | Callable[..., Any]
+    from landscape.objective.objective import Objective
 
 _GAINS = ("acc", "accuracy", "auc", "bleu", "f1", "precision", "r2", "recall", "top1", "top5")
-
-
-@dataclass(frozen=True)
-class _Network:
-    name: str
-    vector: np.ndarray
-    buffers: np.ndarray | None
 
 
 def barriers(
@@ -49,6 +41,8 @@ def barriers(
     resolution: int = 25,
     align: Align | None = None,
     repair: bool = False,
+    units: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
 ) -> Barriers:
     """Measure every pair of networks on the straight line between them.
 
@@ -73,13 +67,17 @@ def barriers(
         repair: Restore the statistics of the units at every inner place (REPAIR, Jordan et al.
             2022, arXiv:2211.08403); for a network with batch norm, measure with
             ``batch_norm="recalibrated"``, which does the same.
+        units: A folder that keeps what has been measured, pair by pair; after a crash the same
+            call goes on where it stopped. The ends are then measured with each pair.
+        engine: Whose workers measure the pairs, such as `Processes`; None: this process.
 
     Returns:
         Values and heights of all lines.
 
     Raises:
         ValueError: If there are fewer than two networks, names do not fit, or the resolution is
-            below three.
+            below three, or the folder of units belongs to another measurement.
+        RuntimeError: If workers failed three times at the same pair.
 
     Source: Frankle et al. 2020, arXiv:1912.05671; Entezari et al. 2022, arXiv:2110.06296.
 
@@ -101,25 +99,17 @@ def barriers(
     found = _networks(objective, list(networks), names, buffers)
     pairs = np.array(list(combinations(range(len(found)), 2)))
     alpha = np.linspace(0, 1, resolution)
-    count = len(found) + len(pairs) * (resolution - 2)
     recorded = all(n.buffers is not None for n in found)
     if not recorded:
         found = _with_own_buffers(objective, found, align)
     moving = objective.batch_norm == "frozen" and all(n.buffers is not None for n in found)
-    aligned = _aligner(objective, align)
-    lines = []
-    with Progress("barriers", count) as progress:
-        try:
-            ends = [_at(objective, network, moving, progress) for network in found]
-            for i, j in pairs:
-                way = _Line(objective, found[i], aligned(found[i], found[j]), moving, repair)
-                inner = way.measured(alpha[1:-1], progress)
-                lines.append(
-                    _line([ends[i], *inner, ends[j]], population=objective.data.population)
-                )
-        except Interrupted:
-            raise Interrupted from None
-    values, covariance = (np.stack(part) for part in zip(*lines, strict=True))
+    measured = Pairs(objective, found, alpha, align=align, moving=moving, repair=repair)
+    count = len(found) + len(pairs) * (resolution - 2)
+    if units is None and engine is None:
+        values, covariance, cost = _in_turn(measured, pairs)
+    else:
+        count = len(pairs) * resolution
+        values, covariance, cost = _in_units(measured, pairs, units, engine)
     policy = {"alignment": _described(objective, align), "repair": repair}
     return Barriers(
         names=tuple(network.name for network in found),
@@ -132,10 +122,42 @@ def barriers(
             objective.settings,
             {"buffers": describe_buffers(objective, recorded=moving and recorded), **policy},
         ),
-        provenance=provenance(
-            evaluation=objective.evaluation, cost=progress.cost, evaluations=count
-        ),
+        provenance=provenance(evaluation=objective.evaluation, cost=cost, evaluations=count),
     )
+
+
+def _in_turn(measured: Pairs, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Values and covariances of all lines, each network measured once; and the cost."""
+    inner, count = len(measured.alpha) - 2, len(measured.networks)
+    lines = []
+    with Progress("barriers", count + len(pairs) * inner) as progress:
+        try:
+            ends = [measured.end(k, progress) for k in range(count)]
+            for i, j in pairs.tolist():
+                lines.append(measured.line(i, j, (ends[i], ends[j]), progress))
+        except Interrupted:
+            raise Interrupted from None
+    values, covariance = (np.stack(part) for part in zip(*lines, strict=True))
+    return values, covariance, progress.cost
+
+
+def _in_units(
+    measured: Pairs,
+    pairs: np.ndarray,
+    folder: str | os.PathLike[str] | None,
+    engine: Engine | None,
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """The same, pair by pair, kept in a folder or measured by workers."""
+    places = pairs.astype(np.float64)
+    with Progress("barriers", len(pairs), unit="pair") as progress:
+        try:
+            found = in_units(
+                measured, places, key=key_of(places, json.dumps(measured.said())), folder=folder,
+                engine=engine, progress=progress,
+            )  # fmt: skip
+        except Interrupted:
+            raise Interrupted from None
+    return *measured.lines(found.mean), progress.cost
 
 
 def _warn_of_gains(metrics: Sequence[str]) -> None:
@@ -153,7 +175,7 @@ def _networks(
     networks: Sequence[Trajectory | np.ndarray],
     names: Sequence[str] | None,
     buffers: Sequence[np.ndarray] | None,
-) -> list[_Network]:
+) -> list[Network]:
     runs = [n if isinstance(n, Trajectory) else None for n in networks]
     if names is None:
         named = iter(run_names([run for run in runs if run is not None]))
@@ -178,7 +200,7 @@ def _networks(
         for given, own in zip(networks, held, strict=True)
     ]
     return [
-        _Network(
+        Network(
             name,
             objective.matched(given.final if isinstance(given, Trajectory) else given),
             matched_buffers(objective.problem, own, moves=False),
@@ -188,8 +210,8 @@ def _networks(
 
 
 def _with_own_buffers(
-    objective: Objective, networks: list[_Network], align: Align | None
-) -> list[_Network]:
+    objective: Objective, networks: list[Network], align: Align | None
+) -> list[Network]:
     """Networks not all of which have buffers, with the model's where these follow the units.
 
     Raises:
@@ -215,82 +237,6 @@ def run_names(runs: Sequence[Trajectory]) -> list[str]:
     if len(set(names)) == len(names):
         return names
     return [f"{run.name} ({run.path.stem})" for run in runs]
-
-
-@dataclass(frozen=True)
-class _Line:
-    """The straight line between two networks, and how its inner places are measured."""
-
-    objective: Objective
-    first: _Network
-    second: _Network
-    moving: bool
-    repair: bool
-
-    def measured(self, alpha: np.ndarray, progress: Progress) -> list[Evaluation]:
-        if self.repair:
-            found = repaired(self.objective, self.first.vector, self.second.vector, alpha)
-            return [
-                _at(self.objective, _Network("", point, None), False, progress) for point in found
-            ]
-        origin = self.first.vector
-        direction = self.second.vector.astype(np.float64) - origin
-        start = moves = None
-        if self.moving and self.first.buffers is not None and self.second.buffers is not None:
-            start = self.first.buffers.astype(np.float64)
-            moves = self.second.buffers.astype(np.float64)[None] - start
-        at = self.objective.restrict(
-            origin, direction[None], buffers=start, buffer_directions=moves
-        )
-        return [at.paired(alpha[:, None], progress=progress)]
-
-
-def _at(objective: Objective, network: _Network, moving: bool, progress: Progress) -> Evaluation:
-    point = objective.restrict(
-        network.vector,
-        np.zeros((0, network.vector.size)),
-        buffers=network.buffers if moving else None,
-    )
-    return point.paired(np.zeros((1, 0)), progress=progress)
-
-
-def _line(parts: Sequence[Evaluation], *, population: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a line, shape (metric, alpha), and their covariances."""
-    values = np.concatenate([part.mean for part in parts], axis=1)
-    metrics, points = values.shape
-    covariance = np.zeros((metrics, points, points))
-    seen = [part.each for part in parts if part.each is not None]
-    if not seen:  # the whole data set
-        return values, covariance
-    each = np.concatenate(seen, axis=1)
-    # Weight decay, which no sample changes, stands behind the metrics.
-    for m, samples in enumerate(each):
-        covariance[m] = covariance_of_means(samples, population=population)
-    if metrics > len(each):
-        covariance[-1] = covariance[0]
-    return values, covariance
-
-
-def _aligner(objective: Objective, align: Align | None) -> Callable[[_Network, _Network], _Network]:
-    """From two networks to the second one, permuted onto the first."""
-    if align is None:
-        return lambda first, second: second
-
-    def permuted(first: _Network, second: _Network) -> _Network:
-        if callable(align):
-            found = align(objective, first.vector, second.vector)
-            if not (hasattr(found, "vector") and hasattr(found, "buffers")):
-                raise ValueError(
-                    f"align returned a {type(found).__name__}; it is to return an object with a "
-                    "vector and its buffers (or None), as ls.align does."
-                )
-        else:
-            found = match(
-                objective, first.vector, second.vector, buffers=second.buffers, method=align
-            )
-        return _Network(second.name, objective.matched(found.vector), found.buffers)
-
-    return permuted
 
 
 def _described(objective: Objective, align: Align | None) -> str:

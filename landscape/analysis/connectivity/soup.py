@@ -12,6 +12,7 @@ from landscape.analysis.planes.through import plane_through
 from landscape.base.provenance import provenance
 from landscape.base.vector import Vector, flat_vector, layout_of
 from landscape.results.affine import Plane, affine
+from landscape.results.construction import Construction
 from landscape.results.soup import Soup
 
 if TYPE_CHECKING:
@@ -147,6 +148,6 @@ def task_plane(
     """
     plane = plane_through(base, first, second, names=("base", *names))
     labels = [f"λ₁ of {names[0]}", f"λ₂ of {names[1]}"]
-    settings = {**plane.settings, "kind": "two task vectors"}
+    settings = {**plane.settings, **Construction(kind="two task vectors").settings()}
     origin = Vector(plane.origin, layout_of(plane.origin))
     return Plane(**affine(origin, list(plane.directions), labels, settings))

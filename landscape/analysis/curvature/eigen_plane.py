@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape.results.affine import Plane, affine
+from landscape.results.construction import Construction
 from landscape.results.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -55,14 +56,14 @@ def eigen_plane(spectrum: Spectrum, i: int = 0, j: int = 1) -> Plane:
     steep = np.maximum(steep, max(1e-3 * steep.max(), 1e-12))
     reach = np.sqrt(2 * _FACTOR * max(abs(spectrum.loss), 1e-3) / steep)
     reach = np.minimum(reach, 10 * reach.min())
-    settings = {
-        "kind": "along eigenvectors of the Hessian",
-        "eigenvalues": [float(spectrum.value[k]) for k in (i, j)],
-        "residuals": [float(spectrum.residual[k]) for k in (i, j)],
-        "box": [-float(reach[0]), float(reach[0]), -float(reach[1]), float(reach[1])],
-    }
+    made = Construction(
+        kind="along eigenvectors of the Hessian",
+        eigenvalues=[float(spectrum.value[k]) for k in (i, j)],
+        residuals=[float(spectrum.residual[k]) for k in (i, j)],
+        box=[-float(reach[0]), float(reach[0]), -float(reach[1]), float(reach[1])],
+    )
     directions = [spectrum.vector[k].astype(np.float64) for k in (i, j)]
-    return Plane(**affine(spectrum.origin, directions, labels, settings))
+    return Plane(**affine(spectrum.origin, directions, labels, made.settings()))
 
 
 def second_differences(
@@ -84,7 +85,7 @@ def second_differences(
     >>> [round(value) for value in ls.second_differences(objective, plane)]
     [100, 60]
     """
-    box = plane.settings.get("box")
+    box = Construction.of(plane.settings).box
     if box is None:
         raise ValueError("The plane has no box that says how far to go; use an eigen_plane.")
     steps = _NEAR * np.array([box[1], box[3]])

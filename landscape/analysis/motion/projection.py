@@ -25,6 +25,7 @@ from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import in_units, key_of
 from landscape.objective.workers.rows import Rows
 from landscape.results.affine import Plane
+from landscape.results.construction import Construction
 from landscape.results.projection import Projection
 
 
@@ -145,9 +146,10 @@ def _statistics(
     """At which state of the run the model's buffers were recorded; a warning where at none."""
     if not len(trajectory.buffers_layout):
         return {}
-    alone = len(plane.settings.get("runs", ())) == 1
+    made = Construction.of(plane.settings)
+    alone = len(made.runs or ()) == 1
     own = own_buffers(objective.problem)
-    if alone and len(shown) > 1 and plane.settings.get("origin") != "initial":
+    if alone and len(shown) > 1 and made.origin != "initial":
         shown = shown[1:]  # a fresh model holds those of the start
     for index in shown[::-1] if alone else shown[-1:]:  # most often it is the last
         held_then = matched_buffers(objective.problem, trajectory.buffers(int(index)), moves=False)

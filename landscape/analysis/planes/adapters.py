@@ -22,6 +22,7 @@ from landscape.base.layout import Entry, Layout
 from landscape.base.names import plain_name
 from landscape.base.vector import Vector
 from landscape.results.affine import Line, Plane, affine
+from landscape.results.construction import Construction
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
@@ -80,8 +81,9 @@ def adapter_line(model: nn.Module, *, adapter: str | None = None) -> Line:
             "The adapter does nothing yet (B = 0), so there is no line from the base to it; train "
             "it first, or take adapter_plane for a surface around it."
         )
-    settings = {"kind": "adapter", "adapter": adapter or "all", "normalization": "none"}
-    return Line(**affine(Vector(start, layout), [end - start], ["α, of W + α·BA"], settings))
+    made = Construction(kind="adapter", adapter=adapter or "all", normalization="none")
+    labels = ["α, of W + α·BA"]
+    return Line(**affine(Vector(start, layout), [end - start], labels, made.settings()))
 
 
 def adapter_plane(
@@ -125,7 +127,8 @@ def adapter_plane(
             size[entry.slice] = norm / np.sqrt(entry.size)
             fresh.append(entry.name)
     plane = random_plane(size, layout, seed=seed, normalization=normalization)
-    settings = {**plane.settings, "kind": "random, of an adapter", "fresh": len(fresh)}
+    made = Construction(kind="random, of an adapter", fresh=len(fresh))
+    settings = {**plane.settings, **made.settings()}
     return replace(plane, origin=Vector(np.asarray(centre), layout), settings=settings)
 
 

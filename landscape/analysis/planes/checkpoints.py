@@ -21,6 +21,7 @@ from landscape.base.progress import Progress
 from landscape.base.provenance import provenance
 from landscape.objective.vectors.files import FileTensors, blocks, open_checkpoints
 from landscape.results.checkpoints import CheckpointLine, CheckpointPlane
+from landscape.results.construction import Construction
 
 File = str | os.PathLike[str]
 Network = File | Sequence[File]
@@ -51,7 +52,7 @@ def checkpoint_line(start: Network, end: Network) -> CheckpointLine:
     files, weights = _networks([start, end])
     return CheckpointLine(
         **_mixed(files, np.stack([weights[0], weights[1] - weights[0]]), labels=("α",)),
-        settings={"kind": "between two checkpoints", "normalization": "none"},
+        settings=Construction(kind="between two checkpoints", normalization="none").settings(),
     )
 
 
@@ -106,14 +107,14 @@ def checkpoint_plane(
     if axes == "orthonormal":
         corners = np.stack([zero, one, two]) - zero
         at = np.linalg.solve(made["gram"], made["mixture"][1:] @ products @ corners.T)
-    settings: dict[str, Any] = {
-        "kind": "through three checkpoints",
-        "normalization": "none",
-        "box": [float(v) for row in at for v in (row.min(), row.max())],
-    }
-    if names is not None:
-        settings["points"] = {"names": list(names), "x": at[0].tolist(), "y": at[1].tolist()}
-    return CheckpointPlane(**made, settings=settings)
+    x, y = at.tolist()
+    told = Construction(
+        kind="through three checkpoints",
+        normalization="none",
+        box=[float(v) for row in at for v in (row.min(), row.max())],
+        points=None if names is None else {"names": list(names), "x": x, "y": y},
+    )
+    return CheckpointPlane(**made, settings=told.settings())
 
 
 def checkpoint_pca(
@@ -177,13 +178,13 @@ def checkpoint_pca(
         **made,
         explained=values[:2] / np.trace(gram),
         explained_null=random_walk_shares([taken], origin=origin)[:2],
-        settings={
-            "kind": "PCA",
-            "states": n,
-            "normalization": "none",
-            "origin": origin,
-            "box": [float(v) for row in at for v in (row.min(), row.max())],
-        },
+        settings=Construction(
+            kind="PCA",
+            states=n,
+            normalization="none",
+            origin=origin,
+            box=[float(v) for row in at for v in (row.min(), row.max())],
+        ).settings(),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from landscape.results.affine import Plane
+from landscape.results.construction import Construction
 from landscape.results.seeded import SeededPlane
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def box_of(
 ) -> tuple[float, ...]:
     """(α_min, α_max, β_min, β_max) of an extent; the arguments are those of `loss_surface`."""
     if extent == "trajectory":
-        corners = plane.settings.get("box") if not paths else _bounds(paths)
+        corners = Construction.of(plane.settings).box if not paths else _bounds(paths)
         if corners is None:
             raise ValueError(
                 'extent="trajectory" needs paths=[...] for a plane that was not made from runs.'

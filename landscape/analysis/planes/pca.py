@@ -12,6 +12,7 @@ from landscape.base.runs.trajectory import Trajectory
 from landscape.base.statistics import KEY
 from landscape.base.vector import Vector
 from landscape.results.affine import BLOCK_BYTES, Plane, affine, inner
+from landscape.results.construction import Construction
 
 Origin = Literal["mean", "initial", "final"]
 Weight = Literal["states", "runs"]
@@ -97,17 +98,17 @@ def pca_plane(
     null = None  # where runs start apart, most of what is seen may be the gap between the starts
     if all(np.array_equal(layout.matched(run.initial), runs[0].initial) for run in runs):
         null = random_walk_shares(steps, origin=origin, weight=weight)[:2]
-    settings = {
-        "kind": "PCA" if len(runs) == 1 else "joint PCA",
-        "runs": [run.name for run in runs],
-        "states": count,
-        "weight": weight,
-        "explained_per_run": np.transpose(per_run).tolist(),
-        "normalization": "none",
-        "origin": origin,
-        **_learned(runs, origin),
-        "box": [float(f(points[:, axis])) for axis in (0, 1) for f in (np.min, np.max)],
-    }
+    made = Construction(
+        kind="PCA" if len(runs) == 1 else "joint PCA",
+        runs=[run.name for run in runs],
+        states=count,
+        weight=weight,
+        explained_per_run=np.transpose(per_run).tolist(),
+        normalization="none",
+        origin=origin,
+        box=[float(f(points[:, axis])) for axis in (0, 1) for f in (np.min, np.max)],
+    )
+    settings = {**made.settings(), **_learned(runs, origin)}
     return Plane(
         **affine(Vector(centre, layout), list(directions), ["PC 1", "PC 2"], settings),
         explained=values[:2] / (weights * np.diag(gram)).sum(),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -23,6 +24,7 @@ from landscape.base.layout import Entry, Kind, Layout
 from landscape.base.statistics import recorded_with
 from landscape.base.vector import Vector, layout_of
 from landscape.results.affine import Line, Plane, affine
+from landscape.results.construction import Construction
 from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
 if TYPE_CHECKING:
@@ -188,22 +190,18 @@ def _recipe(
     _tell_still(
         still_tensors(objective, moved, normalization), sum(e.kind == "weight" for e in moved)
     )
-    settings = _settings(seed, normalization, ignore, select) | {"stored": False}
+    made = replace(_made(seed, normalization, ignore, select), stored=False)
     return recipe(
-        objective, moved, count, seed=seed, normalization=normalization, settings=settings
+        objective, moved, count, seed=seed, normalization=normalization, settings=made.settings()
     )
 
 
-def _settings(
+def _made(
     seed: int, normalization: Normalization, ignore: Sequence[Kind], select: str | None
-) -> dict[str, Any]:
-    told = {
-        "kind": "random",
-        "normalization": normalization,
-        "ignored": list(ignore),
-        "seed": seed,
-    }
-    return told if select is None else {**told, "select": select}
+) -> Construction:
+    return Construction(
+        kind="random", normalization=normalization, ignored=list(ignore), seed=seed, select=select
+    )
 
 
 def _moved(layout: Layout, ignore: Sequence[Kind], select: str | None) -> list[Entry]:
@@ -249,7 +247,8 @@ def _random(
         directions.append(direction)
     _check_moved(directions[0], [e for e in layout if e.name in moved])
     labels = ["direction 1", "direction 2"][:count]
-    settings = _settings(seed, normalization, ignore, select) | recorded_with(centre)
+    made = _made(seed, normalization, ignore, select)
+    settings = {**made.settings(), **recorded_with(centre)}
     return affine(Vector(origin, layout), directions, labels, settings)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from landscape.base.statistics import recorded_with
 from landscape.base.vector import flat_vector, layout_of
 from landscape.results.affine import Line, Plane, affine, inner
+from landscape.results.construction import Construction
 
 Axes = Literal["skew", "orthonormal"]
 
@@ -23,7 +24,8 @@ def line_between(start: np.ndarray, end: np.ndarray) -> Line:
     >>> line.directions.tolist(), line.gram.item()
     ([[3.0, 4.0]], 25.0)
     """
-    settings = {"kind": "between two points", **recorded_with(start, end)}
+    made = Construction(kind="between two points")
+    settings = {**made.settings(), **recorded_with(start, end)}
     start, end = flat_vector(start), flat_vector(end)
     return Line(**affine(start, [_difference(start, end)], ["α"], settings))
 
@@ -39,7 +41,8 @@ def line_along(origin: np.ndarray, direction: np.ndarray, *, label: str = "α") 
     >>> line.gram.item(), line.labels
     (25.0, ('gradient steps',))
     """
-    return Line(**affine(origin, [direction.astype(np.float64)], [label], {"kind": "along"}))
+    settings = Construction(kind="along").settings()
+    return Line(**affine(origin, [direction.astype(np.float64)], [label], settings))
 
 
 def plane_through(
@@ -88,15 +91,13 @@ def plane_through(
         x, y = np.array([0, length, along]), np.array([0, 0, height])
         a_, b_ = names[:2] if names else ("the first", "the second point")
         labels = [f"distance from {a_} towards {b_}", "distance across"]
-    settings: dict[str, Any] = {
-        "kind": "through three points",
-        **recorded_with(a, b, c),
-        "box": [float(v) for v in (x.min(), x.max(), y.min(), y.max())],
-    }
-    if axes == "orthonormal":
-        settings["axes"] = axes
-    if names is not None:
-        settings["points"] = {"names": list(names), "x": x.tolist(), "y": y.tolist()}
+    made = Construction(
+        kind="through three points",
+        box=[float(v) for v in (x.min(), x.max(), y.min(), y.max())],
+        axes=axes if axes == "orthonormal" else None,
+        points=None if names is None else {"names": list(names), "x": x.tolist(), "y": y.tolist()},
+    )
+    settings = {**made.settings(), **recorded_with(a, b, c)}
     return Plane(**affine(a, [first, second], labels, settings))
 
 

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from landscape.base.files import expanded, replacing
+from landscape.results.conditions import Conditions
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
@@ -60,7 +61,7 @@ def _arrays(result: Surface | Profile) -> dict[str, np.ndarray]:
     metrics = dict(zip(result.metrics, values, strict=True))
     if "loss" in metrics:
         metrics.setdefault("error", np.full(computed.shape, np.nan))
-    split = "test" if result.settings.get("data") == "test" else "train"
+    split = "test" if Conditions.of(result.settings).said.get("data") == "test" else "train"
     for name, metric in metrics.items():
         part = {"loss": split, "error": split}.get(name, name.removesuffix("_error"))
         error = name == "error" or (name.endswith("_error") and _was_accuracy(result, name))

@@ -18,6 +18,7 @@ from landscape.objective.lending.draws import Drawing, Streams, drawing_from
 from landscape.objective.lending.loan import Loan, lent
 from landscape.objective.lending.operations import memory_of
 from landscape.objective.lending.reach import (
+    Reached,
     left_as_found,
     put_at,
     same_state,
@@ -153,8 +154,10 @@ class _Watching(Drawing):
                 self.now.read.add((place, int(tensor.storage_offset())))
             if id(tensor) in self.parameters:
                 self.now.moved |= place not in self.weights
-            elif tensor.requires_grad and tensor.is_leaf and id(tensor._base) not in self.parameters:
-                self.now.aside.leaf(tensor)  # but no view of a weight, which may come and go
+            elif id(tensor._base) in self.parameters:
+                continue  # a view of a weight, which may come and go: nothing holds on to it
+            elif tensor.requires_grad and tensor.is_leaf:
+                self.now.aside.leaf(tensor)
         for tensor in _written(func, args, kwargs or {}):
             place = memory_of(tensor)
             if place in self.weights and place:
@@ -225,7 +228,7 @@ def _reached(
     now: Pass, metrics: Mapping[str, Metric], seed: int, own: frozenset[int]
 ) -> Iterator[None]:
     """Nets and generators that the metrics reach are put back; which were drawn from is noted."""
-    with left_as_found(metrics.values()) as reached:
+    with left_as_found(Reached(metrics.values())) as reached:
         states = [(g, state_of(g)) for g in reached.generators]
         for generator, _ in states:
             if id(generator) in own:

@@ -70,9 +70,8 @@ class Reached:
 
 
 @contextlib.contextmanager
-def left_as_found(roots: Iterable[Any]) -> Iterator[Reached]:
+def left_as_found(reached: Reached) -> Iterator[Reached]:
     """Modes, and what requires gradients, of nets in reach are put back at the end."""
-    reached = Reached(roots)
     modes = [(m, m.training) for net in reached.modules for m in net.modules()]
     trained = [(p, p.requires_grad) for net in reached.modules for p in net.parameters()]
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,10 @@ class Standing:
     """Where the process's generators stand, and those in reach of some functions.
 
     Args:
-        roots: The functions.
+        reached: What the functions reach.
     """
 
-    def __init__(self, roots: Iterable[Any]) -> None:
-        reached = Reached(roots)
+    def __init__(self, reached: Reached) -> None:
         self._own, self._torchs = reached.generators, reached.torchs
         self._before = self._now()
 
