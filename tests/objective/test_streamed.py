@@ -107,6 +107,18 @@ def test_streamed_is_sequential_bit_for_bit(case):
     assert unchanged(model, before)
 
 
+def test_statistics_of_each_batch_stay_so():
+    model, loss, data = convolutional()
+    found = []
+    for strategy in ("sequential", "streamed"):
+        objective = ls.Objective(
+            model, loss, data, strategy=strategy, batch_size=5, batch_norm="batch"
+        )
+        at = objective.along(ls.random_plane(objective))
+        found += [at(np.array([[0.0, 0.0], [0.1, 0.2]])).mean for _ in range(2)]
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
 class Words(nn.Module):
     """An embedding whose weight is that of the head."""
 

@@ -23,6 +23,7 @@ def shortened(batch: Any) -> tuple[Any, float] | None:
 
     Sequences are integers, of shape (samples, tokens), and so are masks and labels beside them.
 
+    >>> import torch
     >>> shortened({"input_ids": torch.zeros(2, 64, dtype=torch.int64)})[0]["input_ids"].shape
     torch.Size([2, 16])
     >>> shortened(torch.zeros(2, 64))

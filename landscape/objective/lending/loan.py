@@ -26,7 +26,7 @@ __all__ = ["Loan", "alone", "borrowed", "lent", "random_state_kept"]
 
 Change = Callable[[Tensor, int], None]
 _BLOCK = 2**18  # elements that are changed together
-_OURS = ("forward",)  # attributes that strategies change
+_OURS = ("forward", "training")  # attributes that are changed here
 
 _lent: set[int] = set()  # identities of modules and tensors
 _lending = threading.Lock()

@@ -19,6 +19,7 @@ class Room:
 
     It holds as many buffers as were in use together, each as large as was asked of it.
 
+    >>> import torch
     >>> room = Room()
     >>> first = room.empty((256, 512), torch.float32, torch.device("cpu"))
     >>> second = room.empty((256, 512), torch.float32, torch.device("cpu"))

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from landscape.objective.family import Family, combine
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.room import Room
+from landscape.objective.lending.rows import LARGE
 from landscape.objective.lending.stream import Streamed
 
 _BLOCK = 2**17  # elements that are summed and rounded together
@@ -83,11 +84,14 @@ class Making:
             self.forget()
         self._place = place
         key = self.point, rows, self.loan.change
-        if self._made is None or self._made[0] != key:
-            self._made = None
-            with torch.no_grad(), _disable_current_modes():
-                self._made = key, made()
-        return self._made[1]
+        if self._made is not None and self._made[0] == key:
+            return self._made[1]
+        self._made = None
+        with torch.no_grad(), _disable_current_modes():
+            found = made()
+        if self.shared or not any(map(_is_large, found)):
+            self._made = key, found
+        return found
 
     def forget(self) -> None:
         """Let go of what is kept."""
@@ -101,7 +105,10 @@ class Making:
         before = self._before_last(steps)
         if before == steps and own.dtype == self.loan.flat.dtype and self.loan.change is None:
             return self._sum(each, [complete], before)
-        values = self._room.empty(own.shape, own.dtype, own.device)
+        alone = _is_large(own) and not self.shared  # let go of before the loss is computed
+        values = (torch.empty if alone else self._room.empty)(
+            own.shape, dtype=own.dtype, device=own.device
+        )
         for rows in [complete] if self.shared else each.entry.blocks():
             self._write(each, [rows], each.entry.rows(values, rows))
         return values
@@ -219,6 +226,11 @@ class Making:
         """What rounding took of some rows at the present point, to be counted."""
         known = self.lost.setdefault(self.point, {})
         return known.setdefault((each.entry.name, _ends(rows)), np.zeros(2))
+
+
+def _is_large(tensor: Tensor) -> bool:
+    """Whether modules are given such a tensor by rows where they can; see `rows`."""
+    return tensor.numel() >= LARGE
 
 
 def _ends(rows: Sequence[slice]) -> tuple[tuple[int, int], ...]:
