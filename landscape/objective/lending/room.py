@@ -6,6 +6,7 @@ import contextlib
 import math
 import mmap
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,8 @@ def _buffer(size: int, device: torch.device) -> Tensor:
         pages.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(pages, dtype=torch.uint8)
     start = -whole.data_ptr() % _PAGE
-    return torch.empty(0, dtype=torch.uint8).set_(whole.untyped_storage(), start, (size,))
+    part: Any = torch.empty(0, dtype=torch.uint8)  # no view of the whole: nothing else refers to it
+    return part.set_(whole.untyped_storage(), start, (size,), (1,))
 
 
 def _is_free(storage: torch.UntypedStorage) -> bool:
