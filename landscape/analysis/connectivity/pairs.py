@@ -94,12 +94,20 @@ class Pairs(Rows):
     def said(self) -> list[Any]:
         """What tells these pairs from others; where they are computed makes no difference."""
         settings = {k: v for k, v in self.objective.settings.items() if k != "device"}
-        how = self._align if isinstance(self._align, str) else self._align is not None
+        how = getattr(self._align, "__qualname__", self._align)  # of a function
         hashed = [
             fingerprint(n.vector, np.zeros(0) if n.buffers is None else n.buffers)
             for n in self.networks
         ]
-        return ["barriers", settings, self.alpha.tolist(), how, self._moving, self._repair, hashed]
+        return [
+            "barriers",
+            settings,
+            self.alpha.tolist(),
+            str(how),
+            self._moving,
+            self._repair,
+            hashed,
+        ]
 
 
 @dataclass(frozen=True)
