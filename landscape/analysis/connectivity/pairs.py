@@ -55,7 +55,8 @@ class Pairs(Rows):
     ) -> None:
         self.objective, self.networks, self.alpha = objective, networks, alpha
         self.tuning = objective.tuning
-        self._align, self._moving, self._repair = align, moving, repair
+        self._align: Align | None = align
+        self._moving, self._repair = moving, repair
         places = range(len(alpha))
         values = [f"{m} at {i}" for m in objective.names for i in places]
         both = [f"{m} at {i}, {j}" for m in objective.names for i in places for j in places]
