@@ -111,9 +111,12 @@ def _data(conditions: Conditions) -> str:
 
 
 def _other_data(conditions: Conditions, paths: Sequence[tuple[str, Projection]]) -> str:
-    own = conditions.data_hash
-    theirs = {name: Conditions.of(p.settings).data_hash for name, p in paths if p.loss is not None}
-    others = [name for name, hashed in theirs.items() if hashed is not None and hashed != own]
+    here = (conditions.data_hash, None)  # None: not known
+    others = [
+        name
+        for name, path in paths
+        if path.loss is not None and Conditions.of(path.settings).data_hash not in here
+    ]
     if not others:
         return ""
     return (

@@ -55,7 +55,8 @@ class Pairs(Rows):
     ) -> None:
         self.objective, self.networks, self.alpha = objective, networks, alpha
         self.tuning = objective.tuning
-        self._align, self._moving, self._repair = align, moving, repair
+        self._align: Align | None = align
+        self._moving, self._repair = moving, repair
         places = range(len(alpha))
         values = [f"{m} at {i}" for m in objective.names for i in places]
         both = [f"{m} at {i}, {j}" for m in objective.names for i in places for j in places]
@@ -94,12 +95,20 @@ class Pairs(Rows):
     def said(self) -> list[Any]:
         """What tells these pairs from others; where they are computed makes no difference."""
         settings = {k: v for k, v in self.objective.settings.items() if k != "device"}
-        how = self._align if isinstance(self._align, str) else self._align is not None
+        how = getattr(self._align, "__qualname__", self._align)  # of a function
         hashed = [
             fingerprint(n.vector, np.zeros(0) if n.buffers is None else n.buffers)
             for n in self.networks
         ]
-        return ["barriers", settings, self.alpha.tolist(), how, self._moving, self._repair, hashed]
+        return [
+            "barriers",
+            settings,
+            self.alpha.tolist(),
+            str(how),
+            self._moving,
+            self._repair,
+            hashed,
+        ]
 
 
 @dataclass(frozen=True)
