@@ -63,7 +63,9 @@ class Asked:
         if self.every is not None and self.at != "last" and not (self.trace or self.density):
             raise ValueError("With --every, --at is the state for --trace or --density; give one.")
         if self.every is not None and self.zero is not None and not (self.trace or self.density):
-            raise ValueError("--zero goes without --every, or with --trace or --density beside it.")
+            raise ValueError(
+                "--zero goes without --every, or beside --trace or --density; leave it out."
+            )
         if self.every is None and (self.batch is not None or engines.units is not None):
             raise ValueError("--batch-size and --units go with --every.")
         for name in ("tolerance", "zero"):
