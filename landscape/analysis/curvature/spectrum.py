@@ -65,8 +65,8 @@ def hessian_spectrum(
         most: Products at most; pairs that did not converge by then say so.
         start: Where to begin, such as an eigenvector of a point nearby, shape (P,).
         ties: Look for further copies of the eigenvalues, which one random start cannot see; about
-            a fifth of the products at most. Without it, as elsewhere, an eigenvalue that is there twice may
-            be told once (`Spectrum.distinct_above` is infinite then).
+            a fifth of the products at most. Without it, as elsewhere, an eigenvalue that is there
+            twice may be told once (`Spectrum.distinct_above` is infinite then).
 
     Returns:
         The pairs, with residuals and errors.
