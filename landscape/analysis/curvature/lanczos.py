@@ -97,8 +97,9 @@ def extremes(
         while True:
             if space.count >= room and not space.whole:
                 _compress(space, aim)
-            if space.grow() == 0.0 and not space.whole:
+            if space.ended:
                 space.begin(random.standard_normal(size))
+            space.grow()
             if space.whole or space.products >= most:
                 above = -np.inf if space.whole else above
                 break
