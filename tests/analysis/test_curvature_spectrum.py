@@ -56,6 +56,16 @@ def test_exact_spectra(name, seed):
     np.testing.assert_allclose(found.vector @ found.vector.T, np.eye(len(found.value)), atol=1e-10)
 
 
+def test_small_matrices_with_many_ties():
+    for seed in range(80):
+        random = np.random.default_rng(seed)
+        n = int(random.integers(1, 60))
+        values = random.integers(-4, 5, n).astype(float) * random.choice([1, 0, 1])
+        a, top = matrix_of(values, seed), int(random.integers(1, 6))
+        found = extremes(lambda v, a=a: a @ v, n, top=top, bottom=0, tolerance=1e-9, seed=seed)
+        np.testing.assert_allclose(found.value, ends(values, min(top, n), 0), atol=1e-10)
+
+
 def test_a_thick_restart_comes_to_the_same_pairs():
     a = matrix_of(np.random.default_rng(3).standard_normal(300))
     found = extremes(lambda v: a @ v, 300, top=3, bottom=2, tolerance=1e-8, room=40, most=2000)

@@ -38,9 +38,11 @@ def look(space: Krylov, aim: Aim, random: np.random.Generator, most: int) -> tup
     for _ in range(max(4, int(_LOOK * space.products))):
         length = space.grow()
         own = np.linalg.eigvalsh(space.matrix[first:, first:])
+        if space.whole:
+            return -np.inf, False
         if own[-1] > high or own[0] < low:
             return np.inf, True
-        if length == 0.0 or space.whole:
+        if length == 0.0:
             return -np.inf, False
         rests += np.log(length)
         if space.products >= most:

@@ -108,7 +108,7 @@ def extremes(
             if not ties:
                 break
             above, hidden = look(space, aim, random, most)
-            if not hidden:
+            if not hidden or space.products >= most:
                 break
     except KeyboardInterrupt:
         raise Stopped(_pairs(space, aim, above) if space.count else None) from None
