@@ -47,6 +47,10 @@ class Asked:
     tolerance: Annotated[
         str | None, typer.Option(help="Residual accepted; default 0.1 % of each, 1 % with --every.")
     ] = None
+    zero: Annotated[
+        str | None,
+        typer.Option(help="Residual accepted of any, as a share of the largest; default 0.01 %."),
+    ] = None
 
     def check(self, engines: Engines) -> None:
         """Refuse what does not go together.
@@ -58,8 +62,19 @@ class Asked:
             raise ValueError("--every measures all tensors; measure the block of --tensors apart.")
         if self.every is not None and self.at != "last" and not (self.trace or self.density):
             raise ValueError("With --every, --at is the state for --trace or --density; give one.")
+        if self.every is not None and self.zero is not None and not (self.trace or self.density):
+            raise ValueError(
+                "--zero goes without --every, or beside --trace or --density; leave it out."
+            )
         if self.every is None and (self.batch is not None or engines.units is not None):
             raise ValueError("--batch-size and --units go with --every.")
+        for name in ("tolerance", "zero"):
+            self.share(name)
+
+    def share(self, name: str) -> float | None:
+        """`tolerance` or `zero` as a number; None where it was not given."""
+        text = getattr(self, name)
+        return None if text is None else inputs.share(text, f"--{name}")
 
 
 @expanded
@@ -80,7 +95,6 @@ def curvature(
     Example: landscape curvature data/gd.h5 --every 50
     """
     asked.check(engines)
-    share = None if asked.tolerance is None else inputs.share(asked.tolerance, "--tolerance")
     trajectories = inputs.open_runs(runs)
     device = engines.device(device)
     workers = engines.chosen(device)
@@ -90,15 +104,12 @@ def curvature(
     path = inputs.results_path(trajectories, out)
     for run in trajectories:
         if asked.every is None or asked.trace or asked.density:
-            _at(
-                objective, run, _state(run, asked.at), path, top=asked.top, bottom=asked.bottom,
-                tolerance=share or 1e-3, seed=seed, tensors=asked.tensors, trace=asked.trace,
-                density=asked.density,
-            )  # fmt: skip
+            _at(objective, run, asked, path, seed)
         if asked.every is not None:
             _along(
-                objective, run, path, every=asked.every, top=asked.top, tolerance=share or 1e-2,
-                batch=asked.batch, seed=seed, units=engines.units, engine=workers,
+                objective, run, path, every=asked.every, top=asked.top,
+                tolerance=asked.share("tolerance") or 1e-2, batch=asked.batch, seed=seed,
+                units=engines.units, engine=workers,
             )  # fmt: skip
     typer.echo(f"next: landscape explore {path} --open")
 
@@ -135,24 +146,24 @@ def _state(run: Trajectory, text: str) -> int:
     return run.nearest(int(text))
 
 
-def _at(
-    objective: Objective, run: Trajectory, index: int, path: Path, *, top: int, bottom: int,
-    tolerance: float, seed: int, tensors: str | None, trace: bool, density: bool,
-) -> None:  # fmt: skip
+def _at(objective: Objective, run: Trajectory, asked: Asked, path: Path, seed: int) -> None:
     from dataclasses import replace
 
     from landscape.analysis.curvature.density import spectral_density
     from landscape.analysis.curvature.spectrum import hessian_spectrum
     from landscape.analysis.curvature.trace import hessian_trace
 
-    state, key = run.state(index), inputs.run_key(run)
+    index, key = _state(run, asked.at), inputs.run_key(run)
+    state = run.state(index)
     buffers = run.buffers(index) if objective.batch_norm == "frozen" else None
-    say_cost(objective, state, _EACH * (top + bottom) + 30 * trace + 200 * density, "curvature")
-    options = {"buffers": buffers, "tensors": tensors, "seed": seed}
+    products = _EACH * (asked.top + asked.bottom) + 30 * asked.trace + 200 * asked.density
+    say_cost(objective, state, products, "curvature")
+    options = {"buffers": buffers, "tensors": asked.tensors, "seed": seed}
     try:
         found = hessian_spectrum(
-            objective, state, top=top, bottom=bottom, tolerance=tolerance, **options
-        )
+            objective, state, top=asked.top, bottom=asked.bottom,
+            tolerance=asked.share("tolerance") or 1e-3, zero=asked.share("zero"), **options,
+        )  # fmt: skip
     except Interrupted as stop:
         if stop.partial is not None:
             stop.partial.save(path, f"spectrum/{key}")
@@ -167,7 +178,7 @@ def _at(
     )
     for sentence in found.sentences():
         typer.echo(f"  {sentence}")
-    if trace:
+    if asked.trace:
         sum_ = hessian_trace(objective, state, spectrum=found, **options)
         sum_.save(path, f"trace/{key}")
         typer.echo(f"{path}: trace/{key}, {sum_.value:.4g} ± {sum_.standard_error:.2g}")
@@ -175,7 +186,7 @@ def _at(
             sum_.tensors, sum_.tensor_value, sum_.tensor_error, strict=True
         ):
             typer.echo(f"  {name:32} {value:.4g} ± {error:.2g}")
-    if density:
+    if asked.density:
         nodes = spectral_density(objective, state, spectrum=found, **options)
         nodes.save(path, f"density/{key}")
         low = float(nodes.share_below(np.array([0.0]))[0])

@@ -70,10 +70,16 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
 
 
 def _subscripted(labels: tuple[str, ...]) -> list[str]:
+    """What stands below the pairs; where they stand close, below every second of the largest."""
     digits = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-    short = (label.removeprefix("λ") for label in labels)
-    lowest = "λmin" if len(labels) <= _ROOMY else "min"
-    return [
-        f"λ{rest.translate(digits)}" if rest.isdigit() else rest.removeprefix("min") or lowest
-        for rest in short
-    ]
+    crowded = len(labels) > _ROOMY
+    told: list[str] = []
+    for place, label in enumerate(labels):
+        rest = label.removeprefix("λ")
+        if rest.isdigit():
+            told.append("" if crowded and place % 2 else f"λ{rest.translate(digits)}")
+        elif crowded:
+            told.append("min" if rest == "min" else "")
+        else:
+            told.append("λmin" if rest == "min" else rest.removeprefix("min"))
+    return told

@@ -29,8 +29,8 @@ class Spectrum(Result):
             that are nearer to each other than their residuals are any basis of what they span.
         residual: ‖H u - λ u‖, at least the floor: an eigenvalue lies within it of λ, and usually
             within its square over the gap to the next.
-        converged: Whether the residual is below the tolerance times |λ|, or below 1e-4 of the
-            largest |λ| (zero within the residual).
+        converged: Whether the residual is below the setting `tolerance` times |λ|, or below the
+            setting `zero` times the largest |λ| (zero within the residual).
         standard_error: Of uᵀHu over the choice of samples; 0 on the whole data set. On a subset the
             largest eigenvalues are also biased upward (the smallest downward), which it leaves out.
         gradient_share: ⟨u, g⟩² / ‖g‖² of the gradient g.

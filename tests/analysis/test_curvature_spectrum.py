@@ -56,6 +56,16 @@ def test_exact_spectra(name, seed):
     np.testing.assert_allclose(found.vector @ found.vector.T, np.eye(len(found.value)), atol=1e-10)
 
 
+def test_small_matrices_with_many_ties():
+    for seed in range(80):
+        random = np.random.default_rng(seed)
+        n = int(random.integers(1, 60))
+        values = random.integers(-4, 5, n).astype(float) * random.choice([1, 0, 1])
+        a, top = matrix_of(values, seed), int(random.integers(1, 6))
+        found = extremes(lambda v, a=a: a @ v, n, top=top, bottom=0, tolerance=1e-9, seed=seed)
+        np.testing.assert_allclose(found.value, ends(values, min(top, n), 0), atol=1e-10)
+
+
 def test_a_thick_restart_comes_to_the_same_pairs():
     a = matrix_of(np.random.default_rng(3).standard_normal(300))
     found = extremes(lambda v: a @ v, 300, top=3, bottom=2, tolerance=1e-8, room=40, most=2000)
@@ -78,6 +88,40 @@ def test_a_gradient_shortens_the_way_and_hides_nothing():
         assert one.value.tolist() == [2.0]
     with pytest.raises(FloatingPointError, match="gradient"):
         extremes(lambda v: a @ v, len(a), gradient=np.nan * a[0], **options)
+
+
+def test_what_counts_as_zero_is_told_and_saves_products():
+    values = np.r_[10.0, 8, 6, 5, 4, np.linspace(-0.13, 0.13, 800)]
+    a = matrix_of(values)
+    counts = []
+    for zero in (None, 1e-3):
+        found = extremes(
+            lambda v: a @ v, len(a), top=5, bottom=2, tolerance=1e-3, zero=zero, ties=False
+        )
+        allowed = np.maximum(1e-3 * np.abs(found.value), (zero or 1e-4) * 10)
+        assert (found.residual <= allowed).all()
+        assert found.converged.all()
+        counts.append(found.products)
+    assert counts[1] < 0.7 * counts[0]
+    objective = bowl(np.r_[3.0, 1.0, np.zeros(20)])
+    for options, settings in (
+        ({}, {"tolerance": 1e-3, "zero": 1e-4}),
+        ({"tolerance": 1e-6}, {"tolerance": 1e-6, "zero": 1e-6}),
+        ({"zero": 1e-2, "ties": False}, {"zero": 1e-2, "ties": False}),
+    ):
+        found = ls.hessian_spectrum(objective, np.ones(22), top=1, bottom=1, **options)
+        assert found.settings.items() >= settings.items()
+
+
+def test_without_the_look_a_tie_is_told_once_and_the_result_says_that_nobody_looked():
+    a = matrix_of(EXACT["ties at both ends"])
+    options = {"top": 3, "bottom": 0, "tolerance": 1e-9}
+    sure = extremes(lambda v: a @ v, len(a), **options)  # whose copies end the chain they show in
+    np.testing.assert_allclose(sure.value, [5, 5, 5], atol=1e-10)
+    assert sure.distinct_above < np.inf
+    quick = extremes(lambda v: a @ v, len(a), ties=False, **options)
+    np.testing.assert_allclose(quick.value, [5, 4, 0], atol=1e-10)
+    assert quick.distinct_above == np.inf
 
 
 def test_no_ghosts_after_many_steps():
@@ -313,6 +357,7 @@ def test_a_stop_before_the_first_product_knows_nothing():
         ({"top": 0, "bottom": 0}, "nor both 0"),
         ({"top": -1}, "must not be negative"),
         ({"tolerance": 0}, "between 0 and 1"),
+        ({"zero": 1}, "between 0 and 1"),
         ({"most": 0}, "at least 1"),
         ({"samples": 0}, "at least 1"),
     ],

@@ -18,7 +18,9 @@ def run(cli):
 
 
 def test_eigenvalues_trace_and_density_of_a_state(run):
-    said = run("curvature run.h5 --at 3 --top 2 --bottom 1 --trace --density --samples 200")
+    said = run(
+        "curvature run.h5 --at 3 --top 2 --bottom 1 --zero 0.1% --trace --density --samples 200"
+    )
     assert "spectrum/run, step 3" in said
     assert "λ1 = " in said
     assert "biases λ1 upward" in said
@@ -26,6 +28,7 @@ def test_eigenvalues_trace_and_density_of_a_state(run):
     assert set(found) == {"spectrum/run", "trace/run", "density/run"}
     assert found["spectrum/run"].value.shape == (3,)
     assert found["spectrum/run"].settings["at"] == 3
+    assert found["spectrum/run"].settings["zero"] == pytest.approx(1e-3)
     np.testing.assert_array_equal(found["spectrum/run"].origin, ls.Trajectory("run.h5").state(3))
     np.testing.assert_array_equal(found["density/run"].known, found["spectrum/run"].value)
 
@@ -66,6 +69,8 @@ def test_a_surface_along_eigenvectors_and_a_map_of_curvature(run):
     [
         ("--every 2 --tensors x", "--every measures all tensors"),
         ("--every 2 --at first", "the state for --trace or --density"),
+        ("--every 2 --zero 1%", "--zero goes without --every"),
+        ("--zero 2", "--zero is a share"),
         ("--batch-size 3", "go with --every"),
         ("--at nowhere", "--at takes"),
         ("--processes 2", "go with --every"),

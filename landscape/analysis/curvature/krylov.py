@@ -66,6 +66,11 @@ class Krylov:
         """Whether the subspace is everything."""
         return self.count == self.size
 
+    @property
+    def ended(self) -> bool:
+        """Whether the subspace is invariant along this chain, so that another must begin."""
+        return self._next.size == 0
+
     def begin(self, vector: np.ndarray) -> None:
         """Go on from another vector; what was known stays known."""
         self._next, self._orthogonal = vector, False

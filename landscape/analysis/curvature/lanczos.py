@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape.analysis.curvature.aim import Aim, zero_of
+from landscape.analysis.curvature.hidden import look
 from landscape.analysis.curvature.krylov import Krylov, Product, Ritz
 
-ZERO = 1e-4  # of the largest eigenvalue: "zero within its residual"
-_UNSEEN = 0.01  # chance that a hidden copy of an eigenvalue goes unnoticed
 _CANCELLED = 0.1  # length of the sum of two unit vectors in opposite directions, at most
-_LOOK = 0.25  # of the products so far, at most, are spent on looking for hidden copies
 
 
 @dataclass
@@ -53,6 +52,7 @@ def extremes(
     top: int,
     bottom: int,
     tolerance: float,
+    zero: float | None = None,
     seed: int = 0,
     start: np.ndarray | None = None,
     gradient: np.ndarray | None = None,
@@ -67,8 +67,9 @@ def extremes(
         size: Its dimension.
         top: Largest eigenvalues wanted.
         bottom: Smallest eigenvalues wanted.
-        tolerance: A pair has converged when its residual is below this share of its own |λ|, or
-            below 1e-4 of the largest |λ| (it is then known up to that: "zero within r").
+        tolerance: A pair has converged when its residual is below this share of its own |λ|.
+        zero: Or below this share of the largest |λ| (it is then known up to that: "zero within
+            r"); default: 1e-4, or the tolerance where that is smaller.
         seed: Of the random vectors.
         start: Where to begin, such as an eigenvector of a neighbouring point; random otherwise.
         gradient: Half of a random start: it leans towards both ends and saves up to a fifth of the
@@ -85,34 +86,33 @@ def extremes(
         FloatingPointError: If a product or the gradient is not finite.
     """
     top = min(top, size)
-    bottom = min(bottom, size - top)
+    aim = Aim(top, min(bottom, size - top), tolerance, zero_of(tolerance, zero))
     random = np.random.default_rng(seed)
     if start is None:
         start = _start(random, size, gradient)
     space = Krylov(product, size, start)
     above = np.inf
-    room = max(room, 2 * (top + bottom) + 10)
+    room = max(room, 2 * (aim.top + aim.bottom) + 10)
     try:
         while True:
             if space.count >= room and not space.whole:
-                _compress(space, top, bottom)
-            if space.grow() == 0.0 and not space.whole:
+                _compress(space, aim)
+            if space.ended:
                 space.begin(random.standard_normal(size))
+            space.grow()
             if space.whole or space.products >= most:
                 above = -np.inf if space.whole else above
                 break
-            if space.count < top + bottom or not _done(space, top, bottom, tolerance):
+            if space.count < aim.top + aim.bottom or not _done(space, aim):
                 continue
             if not ties:
                 break
-            above, hidden = _look(space, top, bottom, tolerance, random, most)
-            if not hidden:
+            above, hidden = look(space, aim, random, most)
+            if not hidden or space.products >= most:
                 break
     except KeyboardInterrupt:
-        raise Stopped(
-            _pairs(space, top, bottom, tolerance, above) if space.count else None
-        ) from None
-    return _pairs(space, top, bottom, tolerance, above)
+        raise Stopped(_pairs(space, aim, above) if space.count else None) from None
+    return _pairs(space, aim, above)
 
 
 def _start(random: np.random.Generator, size: int, gradient: np.ndarray | None) -> np.ndarray:
@@ -128,95 +128,35 @@ def _start(random: np.random.Generator, size: int, gradient: np.ndarray | None) 
     return both if np.linalg.norm(both) > _CANCELLED else start
 
 
-def wanted(values: int, top: int, bottom: int) -> np.ndarray:
-    """Places of the pairs among increasing values: top decreasing, then bottom increasing."""
-    bottom = min(bottom, max(0, values - top))
-    return np.concatenate([np.arange(values)[::-1][:top], np.arange(bottom)])
-
-
 def _errors(space: Krylov, ritz: Ritz) -> np.ndarray:
     return np.maximum(ritz.residual, space.asymmetry if space.products > 1 else 0.0)
 
 
-def _within(value: np.ndarray, error: np.ndarray, tolerance: float, scale: float) -> np.ndarray:
-    return error <= np.maximum(tolerance * np.abs(value), min(tolerance, ZERO) * scale)
-
-
-def _done(space: Krylov, top: int, bottom: int, tolerance: float) -> bool:
+def _done(space: Krylov, aim: Aim) -> bool:
     ritz = space.ritz()
-    places = wanted(len(ritz.value), top, bottom)
-    scale = float(np.abs(ritz.value).max())
+    places = aim.places(len(ritz.value))
     # What rounding adds cannot be worked off.
-    return bool(_within(ritz.value[places], ritz.residual[places], tolerance, scale).all())
+    scale = float(np.abs(ritz.value).max())
+    return bool(aim.met(ritz.value[places], ritz.residual[places], scale).all())
 
 
-def _look(
-    space: Krylov, top: int, bottom: int, tolerance: float, random: np.random.Generator, most: int
-) -> tuple[float, bool]:
-    """Go on from a random vector until a hidden eigenvalue shows, or can be excluded.
-
-    A unit vector whose component along an unseen eigenvector with eigenvalue μ is c has
-    |c| ≤ Π β_j / Π |μ - θ_i|, with the Ritz values θ and rests β of its own sequence. Random
-    vectors have components of about 1/√n.
-
-    Returns:
-        The smallest μ that can be excluded, and whether a hidden one was found instead.
-    """
+def _compress(space: Krylov, aim: Aim) -> None:
     ritz = space.ritz()
-    value = np.sort(ritz.value)
-    scale = float(np.abs(value).max())
-    slack = max(tolerance, 1e-10) * scale
-    high = value[-top] + slack if top else np.inf
-    low = value[bottom - 1] - slack if bottom else -np.inf
-    # The other end, deep in the bulk, would cost too much to exclude: it is only looked at.
-    target = high if top else low
-    first, rests, own = space.count, 0.0, np.zeros(1)
-    space.begin(random.standard_normal(space.size))
-    component = np.log(1.25 * _UNSEEN / np.sqrt(space.size))
-    steps = max(4, int(_LOOK * space.products))
-    for _ in range(steps):
-        length = space.grow()
-        own = np.linalg.eigvalsh(space.matrix[first:, first:])
-        if own[-1] > high or own[0] < low:
-            return np.inf, True
-        if length == 0.0 or space.whole:
-            return -np.inf, False
-        rests += np.log(length)
-        if space.products >= most:
-            break
-        if rests - np.log(np.abs(target - own)).sum() < component:
-            break
-    beyond = target if not top else _excluded(own, rests - component)
-    return float(beyond), False
+    extra = (space.count - aim.top - aim.bottom) // 4
+    more = aim._replace(top=aim.top + extra, bottom=aim.bottom + extra)
+    space.compress(ritz.weight[:, np.sort(more.places(len(ritz.value)))])
 
 
-def _excluded(own: np.ndarray, rests: float) -> float:
-    """The smallest μ above all Ritz values with Σ log(μ - θ_i) ≥ rests."""
-    low, high = own[-1], own[-1] + np.exp(rests / len(own)) + 1e-300
-    for _ in range(60):
-        middle = (low + high) / 2
-        enough = middle > own[-1] and np.log(middle - own).sum() >= rests
-        low, high = (low, middle) if enough else (middle, high)
-    return high
-
-
-def _compress(space: Krylov, top: int, bottom: int) -> None:
+def _pairs(space: Krylov, aim: Aim, above: float) -> Pairs:
     ritz = space.ritz()
-    extra = (space.count - top - bottom) // 4
-    places = wanted(len(ritz.value), top + extra, bottom + extra)
-    space.compress(ritz.weight[:, np.sort(places)])
-
-
-def _pairs(space: Krylov, top: int, bottom: int, tolerance: float, above: float) -> Pairs:
-    ritz = space.ritz()
-    places = wanted(len(ritz.value), top, bottom)
+    places = aim.places(len(ritz.value))
     value, error = ritz.value[places], _errors(space, ritz)[places]
     scale = float(np.abs(ritz.value).max(initial=0))
     return Pairs(
         value=value,
         vector=space.vectors(ritz.weight[:, places]),
         residual=error,
-        converged=_within(value, error, tolerance, scale),
+        converged=aim.met(value, error, scale),
         products=space.products,
         floor=space.asymmetry,
         distinct_above=above,

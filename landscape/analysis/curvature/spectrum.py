@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analysis.curvature.aim import zero_of
 from landscape.analysis.curvature.krylov import Product
 from landscape.analysis.curvature.lanczos import Pairs, Stopped, extremes
 from landscape.analysis.curvature.quadrature import orthonormal
@@ -32,12 +33,14 @@ def hessian_spectrum(
     top: int = 5,
     bottom: int = 2,
     tolerance: float = 1e-3,
+    zero: float | None = None,
     seed: int = 0,
     tensors: str | None = None,
     buffers: np.ndarray | None = None,
     samples: int | None = None,
     most: int = 1000,
     start: np.ndarray | None = None,
+    ties: bool = True,
 ) -> Spectrum:
     """Measure the largest and smallest eigenvalues of the Hessian of the loss.
 
@@ -50,8 +53,11 @@ def hessian_spectrum(
         vector: The point, shape (P,); default: the model's parameters.
         top: How many of the largest.
         bottom: How many of the smallest.
-        tolerance: Residual that is accepted, as a share of the pair's own |λ| (or 1e-4 of the
-            largest |λ|: zero within the residual).
+        tolerance: Residual that is accepted, as a share of the pair's own |λ|.
+        zero: Residual that is accepted of any pair, as a share of the largest |λ|: a smaller λ is
+            zero within it. Default: 1e-4, or the tolerance where that is smaller. The smallest
+            eigenvalues lie at the edge of a dense bulk and take most of the products; 1e-3 takes
+            about half as many, and knows a λmin of -1 % of λ1 to a tenth of itself.
         seed: Of the random vectors, and of the subset.
         tensors: A regular expression: the Hessian's block of the tensors whose names it finds.
         buffers: Recorded buffers to measure with; default: the model's own.
@@ -59,6 +65,9 @@ def hessian_spectrum(
             all of them, for `Spectrum.lower_bound`.
         most: Products at most; pairs that did not converge by then say so.
         start: Where to begin, such as an eigenvector of a point nearby, shape (P,).
+        ties: Look for further copies of the eigenvalues, which one random start cannot see; about
+            a fifth of the products at most. Without it, as elsewhere, an eigenvalue that is there
+            twice may be told once (`Spectrum.distinct_above` is infinite then).
 
     Returns:
         The pairs, with residuals and errors.
@@ -83,6 +92,8 @@ def hessian_spectrum(
         raise ValueError(f"top and bottom must not be negative, nor both 0; got {top}, {bottom}.")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1; got {tolerance}.")
+    if zero is not None and not 0 < zero < 1:
+        raise ValueError(f"zero must be between 0 and 1; got {zero}.")
     if most < 1:
         raise ValueError(f"most must be at least 1; got {most}.")
     if samples is not None and not samples > 0:
@@ -97,7 +108,9 @@ def hessian_spectrum(
         **whose(objective.problem, point, buffers),
         **part.settings,
         "tolerance": tolerance,
+        "zero": zero_of(tolerance, zero),
         "seed": seed,
+        **({} if ties else {"ties": False}),
     }
     if tensors is not None:
         settings["tensors"] = tensors
@@ -106,8 +119,8 @@ def hessian_spectrum(
         with part.hessian(vector, buffers=buffers, tensors=tensors) as hessian:
             try:
                 pairs = extremes_of(
-                    hessian, top=top, bottom=bottom, tolerance=tolerance, seed=seed, most=most,
-                    start=None if start is None else hessian.block(start),
+                    hessian, top=top, bottom=bottom, tolerance=tolerance, zero=zero, seed=seed,
+                    most=most, start=None if start is None else hessian.block(start), ties=ties,
                 )  # fmt: skip
             except Stopped as stop:
                 if stop.pairs is not None:
@@ -129,6 +142,7 @@ def extremes_of(
     top: int,
     bottom: int,
     tolerance: float,
+    zero: float | None = None,
     seed: int = 0,
     most: int = 1000,
     start: np.ndarray | None = None,
@@ -141,9 +155,9 @@ def extremes_of(
     room = 400 if free is None else int(_SHARE * free / (8 * size))
     try:
         return extremes(
-            product or hessian.matvec, size, top=top, bottom=bottom, tolerance=tolerance, seed=seed,
-            start=start, gradient=hessian.gradient if product is None else None, most=most,
-            room=room, ties=ties,
+            product or hessian.matvec, size, top=top, bottom=bottom, tolerance=tolerance, zero=zero,
+            seed=seed, start=start, gradient=hessian.gradient if product is None else None,
+            most=most, room=room, ties=ties,
         )  # fmt: skip
     except FloatingPointError:
         raise ValueError(

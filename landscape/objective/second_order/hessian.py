@@ -53,6 +53,8 @@ Around = Callable[[], contextlib.AbstractContextManager[Any]]
 
 _MOST = 2048  # samples to a batch
 _SHARE = 0.5  # of the free memory that kept graphs may take
+_NEAR = 2**27  # bytes of one batch's graph on a processor: more of them leave its caches
+_OF_PARAMETERS = 32  # or so many times the parameters' bytes, which every batch costs once
 
 
 class _Graph(NamedTuple):
@@ -215,8 +217,11 @@ class Hessian(LinearOperator):
         return self._each * sum(n for _, n in self._batches[: number + 1]) <= self._room
 
     def _largest(self) -> int:
-        """Samples to a batch: many are fastest, and a quarter of the room is enough for one."""
-        return int(max(1, min(_MOST, self._room / 4 / max(self._each, 1))))
+        """Samples to a batch: many, but a quarter of the room and a processor's caches count."""
+        room, size = self._room / 4, self._work.loan.flat.nbytes
+        if self.device.type == "cpu":
+            room = min(room, max(_NEAR, _OF_PARAMETERS * size))
+        return int(max(1, min(_MOST, room / max(self._each, 1))))
 
     def _bytes_per_sample(self, batch: Any, samples: int) -> float:
         """What the graph of a gradient holds for each sample, seen on one batch."""
