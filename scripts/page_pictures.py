@@ -30,7 +30,7 @@ VIEWS: dict[str, dict[str, Any]] = {
     "map": {},
     "terrain": {"view": "3d"},
     "talk": {"talk": "on"},
-    "compare": {"compare": 1},
+    "compare": {"compare": 1, "curves": "off"},  # as the button does
     "story": {"scene": 3},
 }
 REST = """async (patch) => { explorer.cancelFirstLook?.();

@@ -151,7 +151,7 @@ def test_a_point_below_the_ground_is_hidden_and_one_above_is_not(modules):
 def test_a_line_is_parted_where_the_ground_hides_it(modules):
     seen, hidden = modules(
         """const line = [[0, 0, 0], [100, 0, 1], null, [0, 50, 0.2], [0, 60, 0.2]];
-        return picking.parted(line, ([x]) => x > 20 && x < 60);"""
+        return picking.parted(line, ([x]) => x > 20 && x < 60).parts;"""
     )
     assert [hidden[0], seen[0]] == [None, None]  # a part begins after a gap
     assert np.array(hidden[1:]) == pytest.approx(np.array([[20, 0, 0.2], [60, 0, 0.6]]), abs=0.02)

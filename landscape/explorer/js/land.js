@@ -9,9 +9,9 @@ import { terrainOf } from './field.js';
 import { short } from './format.js';
 import { listen } from './gestures.js';
 import { isoline, isovalues, labelPlaces } from './isolines.js';
-import { drawFixed, drawMoving } from './overlay.js';
+import { drawFixed, drawMoving, movingArea } from './overlay.js';
 import { RunLayer } from './paths.js';
-import { penOn } from './pen.js';
+import { Plate, penOn } from './pen.js';
 import { groundUnder } from './picking.js';
 import { groundTip, runTip, showTip } from './tip.js';
 import { Scene } from './scene.js';
@@ -31,12 +31,16 @@ export class Land {
   /** What layout said, until a size changes; and for what view the fixed canvas was drawn. */
   extent = null; room = null; still = null;
 
+  /** Where what moves can be, while the camera stands; and where its canvas lies. */
+  reached = null; placed = '';
+
   /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
   constructor(parent, field) {
     this.field = field;
     this.layer = new RunLayer();
     this.ground = el('canvas', { class: 'ground', 'aria-hidden': 'true' });
     this.fixed = el('canvas', { class: 'fixed', 'aria-hidden': 'true' });
+    this.plate = new Plate(this.fixed);
     this.over = el('canvas', { class: 'runs', 'aria-hidden': 'true' });
     this.tip = el('div', { class: 'tip', hidden: true });
     this.said = el('p', { class: 'hint', role: 'status' });
@@ -124,12 +128,24 @@ export class Land {
     this.measure(width, height);
     const [whole, trails] = [this.pensWhole, this.pensTrails].map((pens) => (pens ? null : this.layer));
     this.scene?.draw(this.view, whole, trails, width, height, resting || this.onPaint ? dots : dots * sharp, this.thickness);
-    this.bar?.step(); // before text is drawn, which brings the styles of the page up to date
+    this.bar?.step();
     const still = [...this.view.matrix(width, height), width, height, dots, this.thickness, this.size, this.layer.version, ...Object.values(this.frame)].join();
-    if (this.still !== still) this.penFixed(penOn(this.fixed, width, height, dots));
-    this.still = still;
-    this.penMoving(penOn(this.over, width, height, dots), !trails, resting ? still : null, dots);
+    if (this.still !== still) {
+      this.plate.draw(this.pane, dots, (pen) => this.penFixed(pen));
+      this.reached = resting && !this.onPaint ? movingArea(this) : null;
+    }
+    this.still = resting ? still : null;
+    const anywhere = !this.reached || this.onPaint || this.cursor || state.pins.length || this.layer.items.some(({ outside }) => outside);
+    this.penMoving(this.penOver(anywhere ? this.pane : this.reached, dots), !trails, resting ? still : null, dots);
     this.onPaint?.();
+  }
+
+  /** A pen for what moves, on a canvas no larger than that: all of it is given to the screen at every step. */
+  penOver(area, dots) {
+    const { x, y, width, height } = area;
+    const place = `left:${x}px;top:${y}px;width:${width}px;height:${height}px`;
+    if (this.placed !== place) this.over.style.cssText = this.placed = place;
+    return penOn(this.over, area, dots);
   }
 
   /** Where everything is at the present camera and step. */
