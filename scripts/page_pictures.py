@@ -31,7 +31,7 @@ VIEWS: dict[str, dict[str, Any]] = {
     "terrain": {"view": "3d"},
     "talk": {"talk": "on"},
     "compare": {"compare": 1, "curves": "off"},  # as the button does
-    "story": {"scene": 3},
+    "story": {"scene": 3, "curves": "on"},
 }
 REST = """async (patch) => { explorer.cancelFirstLook?.();
   const { scene, ...rest } = patch;

@@ -11,10 +11,11 @@ import { listen } from './gestures.js';
 import { isoline, isovalues, labelPlaces } from './isolines.js';
 import { drawFixed, drawMoving, movingArea } from './overlay.js';
 import { RunLayer } from './paths.js';
-import { Plate, penOn } from './pen.js';
 import { groundUnder } from './picking.js';
+import { pinsOn } from './pins.js';
 import { groundTip, runTip, showTip } from './tip.js';
 import { Scene } from './scene.js';
+import { Plate, Sheet } from './sheets.js';
 import { goTo, inFrame, setState, state } from './state.js';
 import { Trails, penWhole } from './trails.js';
 import { hasWebGL, isSoftware } from './webgl.js';
@@ -28,11 +29,8 @@ export class Land {
   follower = new Follower();
   trails = new Trails();
 
-  /** What layout said, until a size changes; and for what view the fixed canvas was drawn. */
-  extent = null; room = null; still = null;
-
-  /** Where what moves can be, while the camera stands; and where its canvas lies. */
-  reached = null; placed = '';
+  /** What layout said, until a size changes; for what view the plate was drawn, and where what moves can be in it. */
+  extent = null; room = null; still = null; reached = null;
 
   /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
   constructor(parent, field) {
@@ -42,6 +40,7 @@ export class Land {
     this.fixed = el('canvas', { class: 'fixed', 'aria-hidden': 'true' });
     this.plate = new Plate(this.fixed);
     this.over = el('canvas', { class: 'runs', 'aria-hidden': 'true' });
+    this.sheet = new Sheet(this.over);
     this.tip = el('div', { class: 'tip', hidden: true });
     this.said = el('p', { class: 'hint', role: 'status' });
     this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.fixed, this.over, this.tip, this.said);
@@ -136,16 +135,8 @@ export class Land {
     }
     this.still = resting ? still : null;
     const anywhere = !this.reached || this.onPaint || this.cursor || state.pins.length || this.layer.items.some(({ outside }) => outside);
-    this.penMoving(this.penOver(anywhere ? this.pane : this.reached, dots), !trails, resting ? still : null, dots);
+    this.penMoving(this.sheet.over(anywhere ? this.pane : this.reached, dots), !trails, resting ? still : null, dots);
     this.onPaint?.();
-  }
-
-  /** A pen for what moves, on a canvas no larger than that: all of it is given to the screen at every step. */
-  penOver(area, dots) {
-    const { x, y, width, height } = area;
-    const place = `left:${x}px;top:${y}px;width:${width}px;height:${height}px`;
-    if (this.placed !== place) this.over.style.cssText = this.placed = place;
-    return penOn(this.over, area, dots);
   }
 
   /** Where everything is at the present camera and step. */
@@ -300,15 +291,7 @@ export class Land {
     this.render();
   }
 
-  /** The pins on this surface: [{k, at: [x, y], height}]. */
-  pins() {
-    const { alpha, beta } = this.surface;
-    return state.pins.filter((k) => k < alpha.length * beta.length).map((k) => {
-      const at = [alpha[k % alpha.length], beta[Math.floor(k / alpha.length)]];
-      const height = this.terrain.heightOver(...at);
-      return { k, at, height: Number.isNaN(height) ? 0 : height };
-    });
-  }
+  pins() { return pinsOn(this); }
 
   get title() { return `${content.title}, step ${Math.floor(state.step)}`; }
 }

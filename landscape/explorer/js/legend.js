@@ -6,7 +6,7 @@ import { byId, el, svg } from './dom.js';
 import { short, tickText } from './format.js';
 import { sample } from './markers.js';
 import { farthest, quantityOf } from './paths.js';
-import { penOn } from './pen.js';
+import { penOn } from './sheets.js';
 import { isVisible, onChange, onlyRun, setState, state, toggleRun, visibleRuns } from './state.js';
 import { scaleOf, ticksOf } from './ticks.js';
 

@@ -133,7 +133,7 @@ export function makePlayer(parent) {
     slider.setAttribute('aria-valuetext', `step ${step} of ${lastStep}`);
     slider.style.setProperty('--share', place(step));
     said.data = `step ${step} / ${lastStep}`;
-    readout.style.width = `${2 * String(lastStep).length + 5}ch`; // whatever it says: nothing beside it is laid out anew
+    readout.style.width = `${2 * String(lastStep).length + 6.5}ch`; // whatever it says: nothing beside it is laid out anew
     if (playing && Math.abs(state.step - playing.at) > 1) stop();
   };
   const choices = () => {
