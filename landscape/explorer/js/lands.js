@@ -31,7 +31,8 @@ function dress(land) {
     const story = document.querySelector('.story')?.getBoundingClientRect();
     const top = over.bottom > stage.top && over.top < stage.bottom && !narrow.matches ? Math.max(0, over.bottom - stage.top) : 0;
     const size = parseFloat(getComputedStyle(document.documentElement).fontSize) * (11 / 14);
-    return { top, size, bottom: story?.height && !narrow.matches ? Math.max(0, stage.bottom - story.top - 2 * size) : 0 };
+    const shared = narrow.matches && land.section.parentElement.classList.contains('two'); // then there is no room beside the key
+    return { top, size, bottom: shared ? key.offsetHeight : story?.height && !narrow.matches ? Math.max(0, stage.bottom - story.top - 2 * size) : 0 };
   };
   const watcher = new ResizeObserver(() => land.resize());
   for (const over of [byId('over'), document.querySelector('.story')].filter(Boolean)) watcher.observe(over);
