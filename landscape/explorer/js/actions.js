@@ -28,6 +28,7 @@ export function actions(dialogs) {
     try {
       await navigator.clipboard.writeText(text);
       say(`${what} copied.`);
+      setTimeout(() => byId('say').textContent === `${what} copied.` && say(''), 4000);
     } catch {
       const area = el('textarea', { readonly: true, rows: 6, 'aria-label': what }, text);
       const dialog = makeDialog('copy', what, area);

@@ -47,7 +47,7 @@ const stepCurves = () => [
   { id: 'gradient', title: 'Length of gradients', place: 'more', logarithmic: () => manyScales('gradient_norm'), present: () => known('gradient_norm'), curves: columnCurves('gradient_norm'), note: () => 'of the mini-batch' },
   {
     id: 'noise', title: 'Angle between gradients', place: 'more', ...IN_DEGREES,
-    present: () => known('gradient_cosine'), curves: columnCurves('gradient_angle'), note: () => 'consecutive mini-batches; noise is at 90°',
+    present: () => known('gradient_cosine'), curves: columnCurves('gradient_angle'), note: () => 'of mini-batches; noise is at 90°',
   },
 ].filter((panel) => panel.present());
 
