@@ -37,6 +37,7 @@ export class ColourBar {
     const width = this.svg.clientWidth;
     this.svg.replaceChildren();
     [this.runs, this.u] = [[], 0];
+    this.canvas.hidden = !terrain || terrain.empty;
     if (!terrain || terrain.empty || width < 60) return;
     const u = this.svg.clientHeight / 30;
     this.svg.setAttribute('viewBox', `0 0 ${width} ${30 * u}`);
