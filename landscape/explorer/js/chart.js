@@ -17,7 +17,7 @@ const CIRCLE_RADIUS = 5.2;
 
 /** What nobody sees is not drawn again at every step. */
 const sights = new WeakMap();
-const inSight = new IntersectionObserver((entries) => {
+const seenOrNot = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     const chart = sights.get(target);
     chart.seen = isIntersecting;
@@ -65,7 +65,7 @@ export class Chart {
     parent.append(this.panel);
     this.series = [];
     new ResizeObserver(() => { this.sizes = null; this.draw(); }).observe(this.box);
-    inSight.observe(this.box);
+    seenOrNot.observe(this.box);
     sights.set(this.box, this);
     onChange((changed) => changed.has('theme') && this.drawMoving());
     focusListeners.push((index) => { this.focus = index; this.drawMoving(); });
