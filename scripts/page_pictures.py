@@ -30,8 +30,8 @@ VIEWS: dict[str, dict[str, Any]] = {
     "map": {},
     "terrain": {"view": "3d"},
     "talk": {"talk": "on"},
-    "compare": {"compare": 1},
-    "story": {"scene": 3},
+    "compare": {"compare": 1, "curves": "off"},  # as the button does
+    "story": {"scene": 3, "curves": "on"},
 }
 REST = """async (patch) => { explorer.cancelFirstLook?.();
   const { scene, ...rest } = patch;
@@ -82,6 +82,20 @@ def pictures(browser: Browser, page: Path, folder: Path, screens: list[tuple[int
         window.context.close()
 
 
+def still(browser: Browser, page: Path, out: Path, size: tuple[int, int]) -> None:
+    """The first view in 256 colours, among them those of the runs, which cover few pixels."""
+    window = opened(browser, page, size, reduced_motion="reduce")
+    window.evaluate(REST, {"theme": "light"})
+    runs = window.evaluate("explorer.runs.map((run) => explorer.colour(run))")
+    picture = Image.open(io.BytesIO(window.screenshot())).convert("RGB")
+    most = 256 - len(runs)
+    colours = (picture.quantize(most).getpalette() or [])[: 3 * most]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*colours, *bytes.fromhex("".join(runs).replace("#", ""))])
+    picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(out, optimize=True)
+    window.context.close()
+
+
 def film(browser: Browser, page: Path, out: Path, size: tuple[int, int]) -> None:
     """Ten seconds: the page's clip of the whole run, while its camera moves into the terrain."""
     window = opened(browser, page, size, "step=1&curves=off&time=log")
@@ -121,11 +135,7 @@ def main() -> None:
         elif args.all:
             pictures(browser, args.page, args.all, SCREENS)
         else:
-            window = opened(browser, args.page, (1440, 900), reduced_motion="reduce")
-            window.evaluate(REST, {"theme": "light"})
-            picture = Image.open(io.BytesIO(window.screenshot())).convert("RGB")
-            small = picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
-            small.save(ROOT / "figures" / "explorer.png", optimize=True)
+            still(browser, args.page, ROOT / "figures" / "explorer.png", (1440, 900))
             film(browser, args.page, ROOT / "figures" / "explorer.webp", (960, 640))
         browser.close()
 

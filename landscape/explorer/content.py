@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from landscape.base.result import Result
 from landscape.explorer.looks import page_looks
 from landscape.explorer.notes import notes_on, sources_of
@@ -16,6 +18,7 @@ from landscape.plots.style import rank
 from landscape.results.barriers import Barriers
 from landscape.results.construction import Construction
 from landscape.results.curvature_path import CurvaturePath
+from landscape.results.gradients import GradientHistogram
 from landscape.results.layers import LayerMetrics
 from landscape.results.path import PathMetrics
 from landscape.results.profile import Profile
@@ -27,7 +30,9 @@ from landscape.results.words import policies_of
 Sources = Mapping[str, Mapping[str, Result]]
 """Name of a file (or "") to its results by name."""
 
-_RUN_RESULTS = (Projection, PathMetrics, Walk, LayerMetrics, CurvaturePath)
+_MOVES = ("cosine", "distance", "update_norm", "losses", "learning_rate")
+_GRADIENTS = ("gradient_norm", "gradient_cosine")
+_RUN_RESULTS = (Projection, PathMetrics, Walk, LayerMetrics, CurvaturePath, GradientHistogram)
 
 
 def page_content(sources: Sources) -> dict[str, Any]:
@@ -112,7 +117,7 @@ def _run(results: Sequence[Any]) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(("path", "walk", "layers"))
     for result in results:
         if isinstance(result, PathMetrics):
-            columns = ("cosine", "distance", "update_norm", "losses", "learning_rate")
+            columns = [*_MOVES, *(name for name in _GRADIENTS if _holds(result, name))]
             found["path"] = {
                 "step": packed(result.step, "i4"),
                 **{column: packed(getattr(result, column)) for column in columns},
@@ -132,6 +137,11 @@ def _run(results: Sequence[Any]) -> dict[str, Any]:
                 "metric": result.metrics[0],
             }
     return found
+
+
+def _holds(path: PathMetrics, name: str) -> bool:
+    column = getattr(path, name)
+    return column is not None and bool(np.isfinite(column).any())
 
 
 def _surface(surface: Surface) -> dict[str, Any]:

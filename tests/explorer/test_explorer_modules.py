@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import landscape
+from landscape.explorer.program import program
 
 FOLDER = Path(landscape.__file__).parent / "explorer" / "js"
 
@@ -151,7 +152,7 @@ def test_a_point_below_the_ground_is_hidden_and_one_above_is_not(modules):
 def test_a_line_is_parted_where_the_ground_hides_it(modules):
     seen, hidden = modules(
         """const line = [[0, 0, 0], [100, 0, 1], null, [0, 50, 0.2], [0, 60, 0.2]];
-        return picking.parted(line, ([x]) => x > 20 && x < 60);"""
+        return picking.parted(line, ([x]) => x > 20 && x < 60).parts;"""
     )
     assert [hidden[0], seen[0]] == [None, None]  # a part begins after a gap
     assert np.array(hidden[1:]) == pytest.approx(np.array([[20, 0, 0.2], [60, 0, 0.6]]), abs=0.02)
@@ -239,3 +240,12 @@ def test_an_address_is_the_inverse_of_its_state(modules):
 )  # fmt: skip
 def test_what_an_address_must_not_ask_for_is_left_out(modules, hash_):
     assert modules(f"{PAGE} return state.readHash({hash_!r});") == {}
+
+
+@pytest.mark.parametrize("entry", ["file", "live", "widget"])
+def test_no_two_modules_of_a_program_define_the_same_name(modules, entry, tmp_path):
+    """Put together they are one module: a name that is defined twice would stop it."""
+    whole = tmp_path / "whole.mjs"
+    whole.write_text(program(entry), "utf-8")
+    done = subprocess.run(["node", "--check", whole], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

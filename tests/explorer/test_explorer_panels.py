@@ -1,6 +1,8 @@
-"""Panels that appear when something was measured: sharpness against its threshold, density."""
+"""Panels that appear when something was measured: sharpness, density, trace, gradients."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import explorer_sample as sample
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import landscape as ls
 from landscape.results.barriers import Barriers
 from landscape.results.curvature_path import CurvaturePath
+from landscape.results.gradients import GradientHistogram
+from landscape.results.hessian_trace import HessianTrace
 from landscape.results.spectral_density import SpectralDensity
 
 pytestmark = pytest.mark.browser
@@ -101,4 +105,81 @@ def test_barriers_are_a_matrix_of_what_was_measured(browser_page, tmp_path):
     for said in ("Entezari et al. 2022", "aligned by weights, each pair by itself", "repaired"):
         assert said in note
     assert sample.NASTY in note
+    assert browser_page.problems == []
+
+
+def test_traces_are_bars_by_tensor(browser_page, tmp_path):
+    trace = HessianTrace(
+        value=30.0, standard_error=0.5, tensors=("a.weight", sample.NASTY),
+        tensor_value=np.array([40.0, -10.0]), tensor_error=np.array([0.4, 0.25]), known=0, probes=8,
+    )  # fmt: skip
+    browser_page.open(f"file://{ls.explore({'trace/end': trace}, tmp_path / 'page.html')}")
+    panel = browser_page.locator("#panel-trace")
+    assert panel.locator("p").inner_text() == "end 30.0 ± 0.50 8 probes"
+    assert panel.locator(".number").all_inner_texts() == ["40.0 ± 0.40", "−10.0 ± 0.25"]
+    bars = panel.locator(".bar-cell i")
+    widths = [bars.nth(k).bounding_box()["width"] for k in (0, 1)]
+    assert widths[1] == pytest.approx(widths[0] / 4, abs=0.5)
+    assert [bars.nth(k).get_attribute("class") for k in (0, 1)] == [None, "negative"]
+    assert browser_page.problems == []
+
+
+def histogram(steps=60):
+    """All entries are zero at first, then between 1/2 and 1; a tenth is between 1/8 and 1/4."""
+    count = np.zeros((steps, 7))
+    count[0, 0] = 100
+    count[1:, 5], count[1:, 3] = 90, 10
+    return GradientHistogram(
+        name="Adam", optimizer="adam", step=np.arange(1, steps + 1),
+        edge=2.0 ** np.arange(-5, 1), count=count,
+    )  # fmt: skip
+
+
+def test_sizes_of_gradient_entries_are_rows_over_steps(browser_page, tmp_path):
+    results = {**sample.results(), "gradients/adam": histogram()}
+    browser_page.open(f"file://{ls.explore(results, tmp_path / 'page.html')}")
+    found = browser_page.evaluate(
+        """() => { const { rows } = explorer.charts.more.gradients;
+        return [rows.names, [...rows.step], rows.names.map((_, row) => rows.told(row, 29)),
+          rows.names.map((_, row) => rows.share(row, 29)), rows.note]; }"""
+    )
+    names, step, told, share, note = found
+    assert names == ["2⁻¹", "2⁻²", "2⁻³"]  # from above; the middle one is empty
+    assert step == list(range(1, 61))
+    assert [row[1][1] for row in told] == ["90 %", "0 %", "10 %"]
+    assert told[0][0] == ["size", "0.500 to 1.00"]
+    assert share == pytest.approx([1, np.nan, 1 / 9], nan_ok=True)
+    assert "up to 100 % are zero" in note
+    browser_page.evaluate(
+        "explorer.setState({hidden: [explorer.runs.findIndex((run) => run.name === 'Adam')]})"
+    )
+    browser_page.settle()
+    assert not browser_page.locator("#panel-gradients").is_visible()
+    assert browser_page.problems == []
+
+
+def test_long_histograms_are_thinned_and_say_so(browser_page, tmp_path):
+    out = ls.explore({"gradients/adam": histogram(2500)}, tmp_path / "page.html")
+    browser_page.open(f"file://{out}")
+    rows = "explorer.charts.more.gradients.rows"
+    assert browser_page.evaluate(f"[{rows}.step[1], {rows}.step.length]") == [4, 834]
+    assert "1 step in 3" in browser_page.evaluate(f"{rows}.note")
+    assert browser_page.problems == []
+
+
+def test_gradients_have_curves_when_they_were_recorded(browser_page, tmp_path):
+    path = sample.path("Adam", 0.0)
+    cosine = np.linspace(1, -1, len(path.step))
+    cosine[0] = np.nan
+    noisy = replace(path, gradient_norm=np.exp(-path.distance), gradient_cosine=cosine)
+    results = {"path/a": noisy, "path/b": sample.path("SGD", 0.4)}
+    browser_page.open(f"file://{ls.explore(results, tmp_path / 'page.html')}")
+    drawn = browser_page.evaluate(
+        """() => explorer.charts.filter(({ panel }) => ['gradient', 'noise'].includes(panel.id))
+        .map(({ chart }) => chart.series.map((s) => [s.name, s.y[30], s.y[60]]))"""
+    )
+    ((_, middle, end),), ((name, right, back),) = drawn
+    assert name == "Adam"  # nothing was recorded of SGD
+    assert [middle, end] == pytest.approx([noisy.gradient_norm[30], noisy.gradient_norm[60]], 1e-6)
+    assert [right, back] == pytest.approx([90, 180])
     assert browser_page.problems == []

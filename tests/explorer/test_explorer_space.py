@@ -328,7 +328,9 @@ def test_without_webgl_the_map_is_drawn_on_a_canvas(browser, address):
     assert page.evaluate("explorer.state.view") == "contour"
     assert page.evaluate("explorer.lands[0].layer.items.length") == 3
     colours = page.evaluate(
-        """() => { const { fixed } = explorer.lands[0], c = fixed.getContext('2d');
+        """() => { const { fixed } = explorer.lands[0];
+        const c = new OffscreenCanvas(fixed.width, fixed.height).getContext('2d');
+        c.drawImage(fixed, 0, 0);
         const found = new Set(), { data } = c.getImageData(0, 0, fixed.width, fixed.height);
         for (let k = 0; k < data.length; k += 400) found.add(data.slice(k, k + 3).join());
         return found.size; }"""

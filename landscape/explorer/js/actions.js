@@ -1,7 +1,7 @@
 // What buttons and keys do.
 
 import { content, surfaces } from './data.js';
-import { byId, el } from './dom.js';
+import { byId, el, narrow } from './dom.js';
 import { makeDialog } from './notes.js';
 import { announce, hashOf, setState, state } from './state.js';
 import { hasWebGL } from './webgl.js';
@@ -23,10 +23,12 @@ export const comparable = () => surfaces.length > 1 || surfaces[0]?.metrics.leng
 
 export function actions(dialogs) {
   const drawer = byId('table');
+  let alone = {};
   const copied = async (text, what) => {
     try {
       await navigator.clipboard.writeText(text);
       say(`${what} copied.`);
+      setTimeout(() => byId('say').textContent === `${what} copied.` && say(''), 4000);
     } catch {
       const area = el('textarea', { readonly: true, rows: 6, 'aria-label': what }, text);
       const dialog = makeDialog('copy', what, area);
@@ -43,8 +45,13 @@ export function actions(dialogs) {
       announce(['table']);
     },
     compare: () => {
-      if (state.compare >= 0 || !comparable()) setState({ compare: -1, other: -1, difference: 'off' });
-      else setState(surfaces.length > 1 ? { compare: state.surface === 0 ? 1 : 0 } : { compare: 0, other: state.metric === 0 ? 1 : 0 });
+      if (state.compare >= 0 || !comparable()) {
+        setState({ compare: -1, other: -1, difference: 'off', ...alone });
+        return;
+      }
+      alone = narrow.matches ? {} : { curves: state.curves }; // two beside each other need the room
+      const second = surfaces.length > 1 ? { compare: state.surface === 0 ? 1 : 0 } : { compare: 0, other: state.metric === 0 ? 1 : 0 };
+      setState(narrow.matches ? second : { ...second, curves: 'off' });
     },
     mark: () => {
       const step = Math.floor(state.step);

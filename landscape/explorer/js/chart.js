@@ -1,13 +1,29 @@
-// A small line chart in SVG: drawn once, after which a step moves only its cursor and dots.
+// A small line chart in SVG, drawn once; its cursor and dots, which follow the steps, are on a canvas.
 
+import { themeColour } from './colour.js';
 import { firstStep, lastStep, nearest, stateAt } from './data.js';
 import { el, svg } from './dom.js';
 import { exportButtons } from './export.js';
 import { short, tickText } from './format.js';
-import { svgDashes } from './markers.js';
-import { goTo, setState, state } from './state.js';
+import { focusListeners } from './legend.js';
+import { CIRCLE, svgDashes } from './markers.js';
+import { SvgPen } from './pen.js';
+import { penOn } from './sheets.js';
+import { goTo, onChange, setState, state } from './state.js';
 import { extentOf, lineThrough, linearTicks, scaleOf, thinned, ticksOf } from './ticks.js';
 import { showTip } from './tip.js';
+
+const CIRCLE_RADIUS = 5.2;
+
+/** What nobody sees is not drawn again at every step. */
+const sights = new WeakMap();
+const seenOrNot = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const chart = sights.get(target);
+    chart.seen = isIntersecting;
+    chart.drawMoving();
+  }
+});
 
 const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
 
@@ -24,6 +40,10 @@ export class Chart {
   /** What stands where there is nothing to show. @type {string | undefined} */ empty = undefined;
   /** @type {((v: number) => number) | null} */ x = null;
   /** @type {number[] | null | undefined} the ends of the vertical axis */ range = null;
+  /** @type {number | undefined} where the cursor stands */ at = undefined;
+  /** @type {any[]} the series that have a dot at the cursor */ dotted = [];
+  /** @type {number | null} the run that is pointed at */ focus = null;
+  seen = true;
 
   /**
    * @param {HTMLElement} parent
@@ -35,7 +55,7 @@ export class Chart {
     this.options = options;
     this.note = el('span', { class: 'note' }, options.note ?? '');
     this.svg = svg('svg', { role: 'img', 'aria-label': options.title });
-    this.moving = svg('svg', { class: 'moving', 'aria-hidden': 'true' }); // a layer of its own: what stands is not painted again
+    this.moving = el('canvas', { class: 'moving', 'aria-hidden': 'true' }); // a step changes no element: nothing is styled or laid out
     this.tip = el('div', { class: 'tip', hidden: true });
     const reached = options.scrub ? { tabindex: 0, role: 'group', 'aria-label': `${options.title}; arrow keys move through the steps` } : {};
     this.box = el('div', { class: `plot${options.scrub ? ' scrub' : ''}`, ...reached }, this.svg, this.moving, this.tip);
@@ -45,6 +65,10 @@ export class Chart {
     parent.append(this.panel);
     this.series = [];
     new ResizeObserver(() => { this.sizes = null; this.draw(); }).observe(this.box);
+    seenOrNot.observe(this.box);
+    sights.set(this.box, this);
+    onChange((changed) => changed.has('theme') && this.drawMoving());
+    focusListeners.push((index) => { this.focus = index; this.drawMoving(); });
     this.box.addEventListener('pointermove', (event) => this.hover(event));
     this.box.addEventListener('pointerleave', () => { this.tip.hidden = true; });
     if (options.scrub) this.listen();
@@ -91,14 +115,14 @@ export class Chart {
     const [width, height, u] = this.sizes;
     this.x = null;
     if (!width || !height) return;
-    for (const layer of [this.svg, this.moving]) {
-      layer.setAttribute('viewBox', `0 0 ${width} ${height}`);
-      layer.replaceChildren();
-    }
+    this.svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
+    this.svg.replaceChildren();
+    this.dotted = [];
     this.margin = { left: 46 * u, right: 10 * u, top: 6 * u, bottom: (this.options.bare ? 6 : 20) * u };
     const { left, right, top, bottom } = this.margin;
     const range = this.range ?? extentOf(this.series.map((s) => s.y), this.log);
     if (!range || !(this.x1 > this.x0)) {
+      this.drawMoving();
       this.svg.append(svg('text', { class: 'empty', x: width / 2, y: height / 2 }, this.empty ?? 'nothing to show'));
       this.svg.setAttribute('aria-label', `${this.options.title}: ${this.empty ?? 'nothing to show'}`);
       return;
@@ -111,7 +135,6 @@ export class Chart {
     this.svg.append(svg('clipPath', { id: clip }, svg('rect', { x: left, y: 0, width: width - left - right, height: height - bottom + 1 })));
     const columns = Math.max(50, Math.round(width - left - right));
     const curves = svg('g', { 'clip-path': `url(#${clip})` });
-    this.dots = [];
     for (const s of this.series) {
       const path = lineThrough(thinned(s.y.length, columns, s.y), (i) => this.x(s.x[i]), (i) => this.y(s.y[i]));
       curves.append(svg('path', { d: path, class: s.faint ? 'curve faint' : s.thin ? 'curve thin' : 'curve', 'data-run': s.run?.index, style: `stroke:${s.colour}`, 'stroke-dasharray': s.faint ? null : svgDashes(s.dash) }));
@@ -127,17 +150,12 @@ export class Chart {
       if (step < this.x0 || step > this.x1) continue;
       this.svg.append(svg('line', { class: 'mark', x1: this.x(step), x2: this.x(step), y1: top, y2: height - bottom }), svg('text', { class: 'mark-note', x: this.x(step) + 3, y: top + 9 * u }, note));
     }
-    this.cursorLine = svg('line', { class: 'cursor', y1: top, y2: height - bottom, visibility: 'hidden' });
-    this.moving.append(this.cursorLine);
     this.svg.append(curves);
     if (this.options.scrub) {
-      for (const s of this.series.filter((t) => !(t.faint || t.thin) || t.alone)) {
-        const dot = svg('circle', { class: 'dot', 'data-run': s.run?.index, r: 3.5 * u, style: `fill:${s.colour}` });
-        this.dots.push([dot, s]);
-        this.moving.append(dot);
-      }
-      this.cursor(state.step);
-    } else if (this.at !== undefined) this.mark(this.at);
+      this.dotted = this.series.filter((t) => !(t.faint || t.thin) || t.alone);
+      this.at = state.step;
+    }
+    this.drawMoving();
   }
 
   axes(width, height, range) {
@@ -156,17 +174,30 @@ export class Chart {
     this.svg.append(g);
   }
 
-  /** Move the cursor and the dots to a step: attributes only, nothing is laid out. */
+  /** Move the cursor and the dots to a step. */
   cursor(step) {
-    if (!this.x) return;
-    this.mark(step);
-    for (const [dot, s] of this.dots) {
-      const index = stateAt(s.x, step);
-      const y = index < 0 ? NaN : this.y(s.y[index]);
-      dot.setAttribute('visibility', Number.isFinite(y) ? 'visible' : 'hidden');
-      if (Number.isFinite(y)) dot.setAttribute('transform', `translate(${this.x(s.x[index])} ${y})`);
-    }
+    this.at = step;
+    this.drawMoving();
     if (document.activeElement === this.box && this.box.matches(':focus-visible')) this.tell();
+  }
+
+  /** Draw cursor and dots, where anyone sees them or into a picture. */
+  drawMoving(into = null) {
+    const [width, height, u] = this.sizes ?? [];
+    if (!width || !height || !(this.seen || into)) return;
+    const pen = into ?? penOn(this.moving, { width, height }, Math.max(1, devicePixelRatio));
+    const { at, x0, x1, margin } = this;
+    if (!this.x || at === undefined) return;
+    if (at >= x0 && at <= x1) {
+      const x = Math.floor(this.x(at)) + 0.5;
+      pen.line([[x, margin.top], [x, height - margin.bottom]], { colour: themeColour('quiet') });
+    }
+    for (const { run, colour, x, y } of this.dotted) {
+      const k = stateAt(x, at);
+      const place = [this.x(x[k]), k < 0 ? NaN : this.y(y[k])];
+      const alpha = this.focus !== null && run && run.index !== this.focus ? 0.12 : 1;
+      if (place.every(Number.isFinite)) pen.shape(CIRCLE, ...place, { fill: themeColour(colour.slice(6, -1)), stroke: themeColour('halo'), width: 1.1, scale: (3.2 * u) / CIRCLE_RADIUS, alpha });
+    }
   }
 
   /** Say at the cursor what the curves are there, for those who move it by keys. */
@@ -174,14 +205,6 @@ export class Chart {
     if (!this.x) return;
     const frame = this.box.getBoundingClientRect();
     this.hover({ clientX: frame.left + this.x(state.step), clientY: frame.top + this.margin.top });
-  }
-
-  /** Put the vertical line at x. */
-  mark(value) {
-    this.at = value;
-    if (!this.x) return;
-    this.cursorLine.setAttribute('visibility', value >= this.x0 && value <= this.x1 ? 'visible' : 'hidden');
-    this.cursorLine.setAttribute('transform', `translate(${this.x(value)} 0)`);
   }
 
   stepUnder(event) {
@@ -214,6 +237,9 @@ export class Chart {
   }
 
   picture() {
-    return { width: this.box.clientWidth, height: this.box.clientHeight, layers: [this.svg, this.moving], title: this.options.title };
+    const [width, height] = this.sizes ?? [this.box.clientWidth, this.box.clientHeight];
+    const moving = svg('svg', { viewBox: `0 0 ${width} ${height}` });
+    this.drawMoving(new SvgPen(moving));
+    return { width, height, layers: [this.svg, moving], title: this.options.title };
   }
 }

@@ -1,16 +1,16 @@
 // The curves beside and below the landscape: loss, angles, distance, walk, and more when recorded.
 
 import { Chart, curveOf } from './chart.js';
-import { firstStep, lastStep, lines, pathOf, runs, stateAt, stepsOf, surfaces, walkWindows } from './data.js';
+import { degreesOf, firstStep, lastStep, lines, pathOf, runs, stateAt, stepsOf, surfaces, walkWindows } from './data.js';
 import { short, tickText } from './format.js';
 import { makePanels } from './panels.js';
 import { isVisible, onChange, state, visibleRuns } from './state.js';
 
 /** One curve per visible run from a column of its path. */
 const columnCurves = (name) => () => visibleRuns()
-  .filter((run) => run.path).map((run) => curveOf(run, stepsOf(run.path, name), run.path[name]));
+  .filter((run) => run.path?.[name]).map((run) => curveOf(run, stepsOf(run.path, name), run.path[name]));
 
-const known = (name) => runs.some((run) => run.path && run.path[name].some(Number.isFinite));
+const known = (name) => runs.some((run) => run.path?.[name]?.some(Number.isFinite));
 
 /** Whether a column's positive values span more than a factor of 20: then its axis is logarithmic. */
 function manyScales(name) {
@@ -44,6 +44,11 @@ const stepCurves = () => [
   { id: 'distance', title: 'Distance from initialization', place: 'side', present: () => known('distance'), curves: columnCurves('distance'), note: () => '‖θ−θ₀‖' },
   { id: 'lr', title: 'Learning rate', place: 'more', logarithmic: () => manyScales('learning_rate'), present: () => known('learning_rate'), curves: columnCurves('learning_rate'), note: () => '' },
   { id: 'update', title: 'Length of updates', place: 'more', logarithmic: () => manyScales('update_norm'), present: () => known('update_norm'), curves: columnCurves('update_norm'), note: () => '‖θₛ−θₛ₋₁‖' },
+  { id: 'gradient', title: 'Length of gradients', place: 'more', logarithmic: () => manyScales('gradient_norm'), present: () => known('gradient_norm'), curves: columnCurves('gradient_norm'), note: () => 'of the mini-batch' },
+  {
+    id: 'noise', title: 'Angle between gradients', place: 'more', ...IN_DEGREES,
+    present: () => known('gradient_cosine'), curves: columnCurves('gradient_angle'), note: () => 'of mini-batches; noise is at 90°',
+  },
 ].filter((panel) => panel.present());
 
 /** With two runs left: the first minus the second at the steps that both have. */
@@ -89,8 +94,7 @@ function partings() {
   const { steps, places, inner } = together();
   const y = places.slice(1).map(([p, q], k) => {
     const [u, v] = [minus(p, places[k][0]), minus(q, places[k][1])];
-    const cosine = inner(u, v) / Math.sqrt(inner(u, u) * inner(v, v));
-    return (Math.acos(Math.max(-1, Math.min(1, cosine))) * 180) / Math.PI;
+    return degreesOf(inner(u, v) / Math.sqrt(inner(u, u) * inner(v, v)));
   });
   return y.length ? [{ name: 'between their updates', colour: 'var(--ink)', dash: '-', x: steps.slice(1), y }] : [];
 }
@@ -185,7 +189,7 @@ export function makeCurves(side, more) {
       const away = (window) => Math.max(window[0] - step, step - window[1], 0);
       const [from, to] = windows.reduce((best, window) => (away(window) < away(best) ? window : best));
       at = step < from ? from : to;
-      if (elsewhere === at) { walkChart.mark(step); return; }
+      if (elsewhere === at) { walkChart.cursor(step); return; }
       found = walkCurves(at);
     }
     elsewhere = inside ? null : at;

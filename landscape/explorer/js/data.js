@@ -49,7 +49,7 @@ function measureSpan() {
   const recorded = [
     ...runs.flatMap((run) => [run.path?.step, run.walk?.step, run.walk?.next, run.layers?.step]),
     ...surfaces.flatMap((surface) => surface.paths.map((path) => path.step)),
-    ...(panels.sharpness ?? []).map((part) => part.step),
+    ...[...(panels.sharpness ?? []), ...(panels.gradients ?? [])].map((part) => part.step),
   ].filter((steps) => steps?.length);
   firstStep = Math.min(...recorded.map((steps) => steps[0]), Infinity);
   lastStep = Math.max(...recorded.map((steps) => steps[steps.length - 1]), -Infinity);
@@ -69,8 +69,12 @@ function unpacked({ dtype, data, at, shape }, bytes) {
   return new Kind(out.buffer);
 }
 
+/** The angle of a cosine, in degrees. */
+export const degreesOf = (c) => (Math.acos(Math.max(-1, Math.min(1, c))) * 180) / Math.PI;
+
 function withAngles(path) {
-  if (path) path.angle = path.cosine.map((c) => (Math.acos(Math.max(-1, Math.min(1, c))) * 180) / Math.PI);
+  if (path) path.angle = path.cosine.map(degreesOf);
+  if (path?.gradient_cosine) path.gradient_angle = path.gradient_cosine.map(degreesOf);
   if (path?.steps) path.steps.angle = path.steps.cosine;
   return path;
 }
@@ -156,9 +160,10 @@ export function lossAt(run, step) {
   return valueAt(run.path, 'losses', step);
 }
 
-/** Last step at which a run has any state. */
+/** Last step at which a run has any state; the page's for a run of which panels alone know. */
 export function endOf(run) {
-  return Math.max(...[run.path?.step, run.measured?.step, run.walk?.next, run.layers?.step].filter((s) => s?.length).map((s) => s[s.length - 1]));
+  const ends = [run.path?.step, run.measured?.step, run.walk?.next, run.layers?.step].filter((s) => s?.length).map((s) => s[s.length - 1]);
+  return ends.length ? Math.max(...ends) : lastStep;
 }
 
 /** Windows of steps on which some run's walk was measured: [[from, to], …]. */

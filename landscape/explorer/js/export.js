@@ -118,7 +118,7 @@ export async function saveLand(land, format) {
 
 /** Film a land while `player` plays the chosen range once; resolves to the clip (WebM). */
 export async function filmLand(land, player) {
-  const [width, height] = [land.over.width, land.over.height].map((v) => 2 * Math.round(v / 2)); // as sharp as the screen
+  const [width, height] = [land.fixed.width, land.fixed.height].map((v) => 2 * Math.round(v / 2)); // as sharp as the screen
   const canvas = el('canvas', { width, height });
   const context = canvas.getContext('2d');
   const compose = () => {

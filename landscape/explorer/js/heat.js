@@ -1,26 +1,37 @@
-// Layers over steps: how large the update of every tensor is against its weights, one run at a time.
+// Rows over steps as colours, one run at a time: what layers and gradients do along a run.
 
 import { groundColour } from './colour.js';
-import { firstStep, lastStep, runs, stateAt } from './data.js';
+import { firstStep, lastStep, stateAt } from './data.js';
 import { el, svg } from './dom.js';
-import { short } from './format.js';
-import { goTo, isVisible, onChange, state } from './state.js';
-import { extentOf, linearTicks, scaleOf } from './ticks.js';
+import { goTo, onChange, state } from './state.js';
+import { linearTicks, scaleOf } from './ticks.js';
 import { showTip, tipRow } from './tip.js';
 
-export class LayerPanel {
+/**
+ * What a panel shows: from above rows of `names` at the steps `step`, `share(row, k)` 0 … 1 of the
+ * colours or NaN, and what is said of a cell.
+ * @typedef {{names: string[], step: ArrayLike<number>, share: (row: number, k: number) => number,
+ *   told: (row: number, k: number) => [string, string][], note: string, label: string}} Rows
+ */
+
+export class HeatPanel {
   left = 0;
   bottom = 0;
   height = 0;
   /** @type {(step: number) => number} */ x = () => 0;
 
-  constructor(parent) {
+  /**
+   * @param {HTMLElement} parent
+   * @param {{id: string, title: string, given: () => Rows | null}} options null hides the panel
+   */
+  constructor(parent, { id, title, given }) {
+    this.given = given;
     this.note = el('span', { class: 'note' });
     this.canvas = el('canvas', { 'aria-hidden': 'true' });
-    this.axes = svg('svg', { role: 'img' });
+    this.axes = svg('svg', { role: 'img', class: 'axes' });
     this.tip = el('div', { class: 'tip', hidden: true });
     this.box = el('div', { class: 'plot scrub heat' }, this.canvas, this.axes, this.tip);
-    this.panel = el('section', { class: 'panel', id: 'panel-layers' }, el('header', {}, el('h2', {}, 'Updates against weights, by layer'), this.note), this.box);
+    this.panel = el('section', { class: 'panel', id: `panel-${id}` }, el('header', {}, el('h2', {}, title), this.note), this.box);
     parent.append(this.panel);
     new ResizeObserver(() => this.draw()).observe(this.box);
     const go = (event) => event.buttons & 1 && goTo(this.under(event).step);
@@ -31,38 +42,36 @@ export class LayerPanel {
   }
 
   draw() {
+    this.rows = this.given();
+    this.panel.hidden = !this.rows;
     const [width, height] = [this.box.clientWidth, this.box.clientHeight];
-    this.run = runs.find((run) => run.layers && isVisible(run));
-    this.panel.hidden = !this.run;
-    if (!this.run || !width) return;
-    const { names, step, ratio } = this.run.layers;
+    if (!this.rows || !width) return;
+    const { names, step, share } = this.rows;
     const [from, to] = state.range ?? [firstStep, lastStep];
     const unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 14;
     const [left, bottom] = [46 * unit, 20 * unit];
-    Object.assign(this, { left, bottom, width, height, x: scaleOf(from, to, left, width - 10 * unit, false) });
-    const range = extentOf([ratio], true);
-    this.note.textContent = `${this.run.short}${range ? `, ${short(range[0], 2)} … ${short(range[1], 2)}` : ''}`;
+    const right = width - 10 * unit;
+    Object.assign(this, { left, bottom, height, x: scaleOf(from, to, left, right, false) });
+    this.note.textContent = this.rows.note;
     this.axes.setAttribute('viewBox', `0 0 ${width} ${height}`);
-    this.axes.setAttribute('aria-label', `‖update‖ / ‖weights‖ of ${names.length} tensors of ${this.run.short} over the steps`);
+    this.axes.setAttribute('aria-label', this.rows.label);
     Object.assign(this.canvas, { width, height });
     const pen = this.canvas.getContext('2d');
     const row = (height - bottom) / names.length;
-    const share = range && scaleOf(range[0], range[1], 0, 1, true);
-    for (let px = Math.round(left); px < width - 10 * unit; px += 1) {
-      const s = stateAt(step, from + ((px - left) / (width - 10 * unit - left)) * (to - from));
-      for (let k = 0; k < names.length && s >= 0; k += 1) {
-        const value = ratio[k * step.length + s];
-        if (!(value > 0) || !Number.isFinite(value)) continue;
-        pen.fillStyle = groundColour(share(value));
-        pen.fillRect(px, k * row, 1, Math.max(1, row - 0.5));
+    for (let px = Math.round(left); px < right; px += 1) {
+      const k = stateAt(step, from + ((px - left) / (right - left)) * (to - from));
+      for (let r = 0; r < names.length && k >= 0; r += 1) {
+        const found = share(r, k);
+        if (Number.isNaN(found)) continue;
+        pen.fillStyle = groundColour(found);
+        pen.fillRect(px, r * row, 1, Math.max(1, row - 0.5));
       }
     }
     this.cursor = svg('line', { class: 'cursor', y1: 0, y2: height - bottom });
     const every = Math.ceil((13 * unit) / row);
     this.axes.replaceChildren(this.cursor,
-      ...names.map((name, k) => (k % every ? null : svg('text', { x: left - 4, y: (k + 0.5) * row + 4 * unit, 'text-anchor': 'end' }, name.slice(0, 7)))).filter(Boolean),
+      ...names.map((name, r) => (r % every ? null : svg('text', { x: left - 4, y: (r + 0.5) * row + 4 * unit, 'text-anchor': 'end' }, name.slice(0, 7)))).filter(Boolean),
       ...linearTicks(from, to, 5).map((v) => svg('text', { x: this.x(v), y: height - 6 * unit, 'text-anchor': 'middle' }, String(v))));
-    this.axes.classList.add('axes');
     this.mark();
   }
 
@@ -70,23 +79,20 @@ export class LayerPanel {
     if (this.cursor) this.cursor.setAttribute('transform', `translate(${this.x(Math.floor(state.step)).toFixed(1)} 0)`);
   }
 
-  /** Step and layer under the pointer. */
+  /** Step and row under the pointer. */
   under(event) {
     const frame = this.box.getBoundingClientRect();
     const [from, to] = state.range ?? [firstStep, lastStep];
     const share = (event.clientX - frame.left - this.left) / (this.x(to) - this.left);
-    const layer = Math.floor(((event.clientY - frame.top) / (this.height - this.bottom)) * this.run.layers.names.length);
-    return { step: Math.round(from + Math.max(0, Math.min(1, share)) * (to - from)), layer };
+    const row = Math.floor(((event.clientY - frame.top) / (this.height - this.bottom)) * this.rows.names.length);
+    return { step: Math.round(from + Math.max(0, Math.min(1, share)) * (to - from)), row };
   }
 
   hover(event) {
-    const { names, step, ratio } = this.run.layers;
+    const { names, step, told } = this.rows;
     const at = this.under(event);
-    const s = stateAt(step, at.step);
-    if (s < 0 || !(at.layer < names.length)) { this.tip.hidden = true; return; }
-    showTip(this.tip, this.box, event, [el('b', {}, names[at.layer]), tipRow('step', String(step[s])), tipRow('‖update‖ / ‖weights‖', short(ratio[at.layer * step.length + s], 4))]);
+    const k = stateAt(step, at.step);
+    if (k < 0 || !(at.row < names.length)) { this.tip.hidden = true; return; }
+    showTip(this.tip, this.box, event, [el('b', {}, names[at.row]), tipRow('step', String(step[k])), ...told(at.row, k).map((row) => tipRow(...row))]);
   }
 }
-
-/** The panel of a page whose layers were measured. */
-export const layersPanel = (parent) => (runs.some((run) => run.layers) ? new LayerPanel(parent) : null);

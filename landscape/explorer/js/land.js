@@ -9,12 +9,13 @@ import { terrainOf } from './field.js';
 import { short } from './format.js';
 import { listen } from './gestures.js';
 import { isoline, isovalues, labelPlaces } from './isolines.js';
-import { drawFixed, drawMoving } from './overlay.js';
+import { drawFixed, drawMoving, movingArea } from './overlay.js';
 import { RunLayer } from './paths.js';
-import { penOn } from './pen.js';
 import { groundUnder } from './picking.js';
+import { pinsOn } from './pins.js';
 import { groundTip, runTip, showTip } from './tip.js';
 import { Scene } from './scene.js';
+import { Plate, Sheet } from './sheets.js';
 import { goTo, inFrame, setState, state } from './state.js';
 import { Trails, penWhole } from './trails.js';
 import { hasWebGL, isSoftware } from './webgl.js';
@@ -28,8 +29,8 @@ export class Land {
   follower = new Follower();
   trails = new Trails();
 
-  /** What layout said, until a size changes; and for what view the fixed canvas was drawn. */
-  extent = null; room = null; still = null;
+  /** What layout said, until a size changes; for what view the plate was drawn, and where what moves can be in it. */
+  extent = null; room = null; still = null; reached = null;
 
   /** @param {HTMLElement} parent @param {'surface' | 'compare'} field what of the state it shows */
   constructor(parent, field) {
@@ -37,7 +38,9 @@ export class Land {
     this.layer = new RunLayer();
     this.ground = el('canvas', { class: 'ground', 'aria-hidden': 'true' });
     this.fixed = el('canvas', { class: 'fixed', 'aria-hidden': 'true' });
+    this.plate = new Plate(this.fixed);
     this.over = el('canvas', { class: 'runs', 'aria-hidden': 'true' });
+    this.sheet = new Sheet(this.over);
     this.tip = el('div', { class: 'tip', hidden: true });
     this.said = el('p', { class: 'hint', role: 'status' });
     this.stage = el('div', { class: 'stage', tabindex: 0, role: 'group', 'aria-roledescription': 'landscape' }, this.ground, this.fixed, this.over, this.tip, this.said);
@@ -124,11 +127,15 @@ export class Land {
     this.measure(width, height);
     const [whole, trails] = [this.pensWhole, this.pensTrails].map((pens) => (pens ? null : this.layer));
     this.scene?.draw(this.view, whole, trails, width, height, resting || this.onPaint ? dots : dots * sharp, this.thickness);
-    this.bar?.step(); // before text is drawn, which brings the styles of the page up to date
+    this.bar?.step();
     const still = [...this.view.matrix(width, height), width, height, dots, this.thickness, this.size, this.layer.version, ...Object.values(this.frame)].join();
-    if (this.still !== still) this.penFixed(penOn(this.fixed, width, height, dots));
-    this.still = still;
-    this.penMoving(penOn(this.over, width, height, dots), !trails, resting ? still : null, dots);
+    if (this.still !== still) {
+      this.plate.draw(this.pane, dots, (pen) => this.penFixed(pen));
+      this.reached = resting && !this.onPaint ? movingArea(this) : null;
+    }
+    this.still = resting ? still : null;
+    const anywhere = !this.reached || this.onPaint || this.cursor || state.pins.length || this.layer.items.some(({ outside }) => outside);
+    this.penMoving(this.sheet.over(anywhere ? this.pane : this.reached, dots), !trails, resting ? still : null, dots);
     this.onPaint?.();
   }
 
@@ -284,15 +291,7 @@ export class Land {
     this.render();
   }
 
-  /** The pins on this surface: [{k, at: [x, y], height}]. */
-  pins() {
-    const { alpha, beta } = this.surface;
-    return state.pins.filter((k) => k < alpha.length * beta.length).map((k) => {
-      const at = [alpha[k % alpha.length], beta[Math.floor(k / alpha.length)]];
-      const height = this.terrain.heightOver(...at);
-      return { k, at, height: Number.isNaN(height) ? 0 : height };
-    });
-  }
+  pins() { return pinsOn(this); }
 
   get title() { return `${content.title}, step ${Math.floor(state.step)}`; }
 }

@@ -18,7 +18,7 @@ function dress(land) {
   land.clip = makeClip();
   const scale = makePathScale();
   land.note = el('p', { class: 'note' });
-  const key = el('div', { class: 'key glass' }, el('div', { class: 'picker' }, surface || el('span', { class: 'note' }, surfaces[0].key), metric, land.clip.box), land.bar.svg, scale.box, land.note);
+  const key = el('div', { class: 'key glass' }, el('div', { class: 'picker' }, surface || el('span', { class: 'note' }, surfaces[0].key), metric, land.clip.box), land.bar.box, scale.box, land.note);
   const zoom = (label, title, act) => el('button', { type: 'button', class: 'tool round', 'aria-label': title, title, onclick: act }, label);
   land.card = el('div', { class: 'card glass', role: 'group', 'aria-label': 'pinned points', hidden: true });
   land.stage.append(el('div', { class: 'zooms' }, zoom('+', 'zoom in', () => land.zoom(1.5)), zoom('−', 'zoom out', () => land.zoom(1 / 1.5)),
@@ -31,7 +31,8 @@ function dress(land) {
     const story = document.querySelector('.story')?.getBoundingClientRect();
     const top = over.bottom > stage.top && over.top < stage.bottom && !narrow.matches ? Math.max(0, over.bottom - stage.top) : 0;
     const size = parseFloat(getComputedStyle(document.documentElement).fontSize) * (11 / 14);
-    return { top, size, bottom: story?.height && !narrow.matches ? Math.max(0, stage.bottom - story.top - 2 * size) : 0 };
+    const shared = narrow.matches && land.section.parentElement.classList.contains('two'); // then there is no room beside the key
+    return { top, size, bottom: shared ? key.offsetHeight : story?.height && !narrow.matches ? Math.max(0, stage.bottom - story.top - 2 * size) : 0 };
   };
   const watcher = new ResizeObserver(() => land.resize());
   for (const over of [byId('over'), document.querySelector('.story')].filter(Boolean)) watcher.observe(over);
@@ -80,7 +81,13 @@ export function makeLands(parent, lands) {
     lands[1].refused = typeof found === 'string' ? found : null;
   };
   const shown = () => lands.filter((land) => !land.section.hidden);
-  const drawAll = () => shown().forEach((land) => { land.draw(); land.dressed(); showPins(land.card, land); });
+  const drawAll = () => {
+    shown().forEach((land) => { land.draw(); land.dressed(); showPins(land.card, land); });
+    // Two are as high as each other, so that neither leaves its place empty.
+    const wide = shown().map(({ box }) => Math.max(0.5, Math.min(2, box.bx / box.by)));
+    parent.style.setProperty('--columns', wide.map((share) => `minmax(0, ${share.toFixed(3)}fr)`).join(' '));
+    parent.style.setProperty('--rows', wide.map((share) => `minmax(0, ${(1 / share).toFixed(3)}fr)`).join(' '));
+  };
   if (surfaces.length) add('surface');
   arrange();
   if (surfaces.length) drawAll();

@@ -1,21 +1,29 @@
 // The colour bar of a landscape and the chips that switch runs.
 
-import { groundColour, shareColour } from './colour.js';
+import { groundColour, shareColour, themeColour } from './colour.js';
 import { pathOf, runs, valueAt } from './data.js';
 import { byId, el, svg } from './dom.js';
 import { short, tickText } from './format.js';
 import { sample } from './markers.js';
 import { farthest, quantityOf } from './paths.js';
+import { penOn } from './sheets.js';
 import { isVisible, onChange, onlyRun, setState, state, toggleRun, visibleRuns } from './state.js';
 import { scaleOf, ticksOf } from './ticks.js';
 
 export class ColourBar {
   static count = 0;
+  /** @type {[number, any][]} where needles are, and whose */ needles = [];
+  /** @type {string | null} */ drawn = null;
+  runs = [];
+  u = 0;
+  width = 0;
 
   constructor() {
     this.svg = svg('svg', { class: 'bar', role: 'img', 'aria-label': 'colours of the surface' });
     ColourBar.count += 1;
     this.id = `bar-${ColourBar.count}`;
+    this.canvas = el('canvas', { 'aria-hidden': 'true' });
+    this.box = el('div', { class: 'bar-box' }, this.svg, this.canvas);
     new ResizeObserver(() => this.draw()).observe(this.svg);
   }
 
@@ -28,7 +36,8 @@ export class ColourBar {
     const { terrain } = this;
     const width = this.svg.clientWidth;
     this.svg.replaceChildren();
-    this.needles = [];
+    [this.runs, this.u] = [[], 0];
+    this.canvas.hidden = !terrain || terrain.empty;
     if (!terrain || terrain.empty || width < 60) return;
     const u = this.svg.clientHeight / 30;
     this.svg.setAttribute('viewBox', `0 0 ${width} ${30 * u}`);
@@ -42,22 +51,22 @@ export class ColourBar {
     }
     if (terrain.top < terrain.high) this.svg.append(svg('path', { d: `M${right} ${5 * u}v${11 * u}`, class: 'clip' }, svg('title', {}, `clipped at ${short(terrain.top)}; highest ${short(terrain.high)}`)));
     if (terrain.below) this.svg.append(svg('path', { d: `M${left} ${5 * u}v${11 * u}`, class: 'clip low' }, svg('title', {}, `${terrain.below} points are not positive and are drawn at ${short(terrain.low)}; lowest ${short(terrain.least)}`)));
-    this.needles = visibleRuns().filter((run) => pathOf(terrain.surface, run)?.loss && terrain.metric === 0).map((run) => {
-      const needle = svg('path', { d: 'M0 7L-3.2 1H3.2Z', class: 'needle', style: `fill:var(--run-${run.index})` });
-      this.svg.append(needle);
-      return [needle, run];
-    });
-    this.u = u;
+    this.runs = visibleRuns().filter((run) => pathOf(terrain.surface, run)?.loss && terrain.metric === 0);
+    Object.assign(this, { u, width, drawn: null });
     this.step();
   }
 
+  /** Put a needle where the loss of every run is. */
   step() {
-    for (const [needle, run] of this.needles ?? []) {
-      const loss = valueAt(pathOf(this.terrain.surface, run), 'loss', state.step);
-      const shown = Number.isFinite(loss);
-      needle.setAttribute('visibility', shown ? 'visible' : 'hidden');
-      if (shown) needle.setAttribute('transform', `translate(${this.x(this.terrain.clamp(loss)).toFixed(1)} 0) scale(${this.u})`);
-    }
+    const { terrain, runs: shown, u, width } = this;
+    if (!u) return;
+    this.needles = shown.map((run) => [valueAt(pathOf(terrain.surface, run), 'loss', state.step), run]).filter(([loss]) => Number.isFinite(loss))
+      .map(([loss, run]) => [this.x(terrain.clamp(loss)), run]);
+    const places = this.needles.map(([x]) => x.toFixed(1)).join();
+    if (places === this.drawn) return;
+    this.drawn = places;
+    const pen = penOn(this.canvas, { width, height: 30 * u }, Math.max(1, devicePixelRatio));
+    for (const [x, run] of this.needles) pen.shape('M0 7L-3.2 1H3.2Z', x, 0, { fill: themeColour(`run-${run.index}`), stroke: themeColour('halo'), width: 0.5 * u, scale: u });
   }
 }
 

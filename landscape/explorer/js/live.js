@@ -3,7 +3,7 @@
 import { say } from './actions.js';
 import { askButton, placeButtons } from './asking.js';
 import { menu } from './controls.js';
-import { extendPath, growingPath, hasSteps, lastStep, runs, surfaces } from './data.js';
+import { degreesOf, extendPath, growingPath, hasSteps, lastStep, runs, surfaces } from './data.js';
 import { byId, el } from './dom.js';
 import { show } from './page.js';
 import { announce, hashOf, onChange, setState, state, stretch, visibleRuns } from './state.js';
@@ -126,7 +126,7 @@ async function askRows(step) {
     const number = (name) => row[name] ?? NaN;
     run.path.exact = {
       step, losses: number('loss'), cosine: number('update_cosine'), distance: number('distance'), update_norm: number('update_norm'),
-      learning_rate: number('lr'), angle: (Math.acos(Math.max(-1, Math.min(1, number('update_cosine')))) * 180) / Math.PI,
+      learning_rate: number('lr'), angle: degreesOf(number('update_cosine')),
     };
   }
   announce(['table']);

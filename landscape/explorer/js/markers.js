@@ -23,6 +23,8 @@ export const ARROW = 'M6 0L-4-5L-4 5Z';
 
 /** Dashes by matplotlib's names, in pixels: on, off, on, off. */
 export const DASHES = { '-': null, '--': [8, 4, 0, 0], '-.': [9, 3.5, 2, 3.5], ':': [2, 3, 0, 0] };
+/** Where the ground hides a path. */
+export const HIDDEN = [3, 4, 0, 0];
 export const svgDashes = (dash) => DASHES[dash]?.filter(Boolean).join(' ') ?? null;
 
 export const markerPath = (run) => MARKERS[run.marker] ?? MARKERS.o;

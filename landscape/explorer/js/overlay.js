@@ -6,6 +6,7 @@ import { percent, tickText } from './format.js';
 import { isHidden } from './picking.js';
 import { placeLabels } from './labels.js';
 import { ARROW, CIRCLE, markerPath } from './markers.js';
+import { wideOf } from './pen.js';
 import { linearTicks, ticksOf } from './ticks.js';
 
 const MOST_LABELS = 8;
@@ -23,6 +24,26 @@ export function drawFixed(pen, land, view) {
 export function drawMoving(pen, land, view) {
   drawMarkers(pen, land);
   drawPins(pen, land, view);
+}
+
+const nameOf = ({ short }) => (short.length > 24 ? `${short.slice(0, 23)}…` : short);
+
+/** Where the runs of a land can be drawn while its camera stands: around their paths, with room for their names. */
+export function movingArea({ layer: { items }, view, size, pane }) {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const { drawn, points, feet } of items) {
+    for (const [x, y] of drawn.flatMap((i) => [points[i], feet[i]]).map(view.pixel)) {
+      if (!Number.isFinite(x + y)) continue;
+      [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+    }
+  }
+  if (left > right) return pane;
+  const wide = 30 * (size / 11) + Math.max(...items.map(({ run }) => wideOf(nameOf(run), { size, weight: 600 })));
+  const tall = 48 * (size / 11);
+  const low = (v) => Math.max(0, 4 * Math.floor(v / 4)); // whole pixels on any screen
+  const high = (v, most) => Math.min(most, 4 * Math.ceil(v / 4));
+  const [x, y] = [low(left - wide), low(top - tall)];
+  return { x, y, width: Math.max(4, high(right + wide, pane.width) - x), height: Math.max(4, high(bottom + tall, pane.height) - y) };
 }
 
 /** The longest title of an axis that takes no more than two fifths of it. */
@@ -161,10 +182,10 @@ function drawMarkers(pen, land) {
   const start = here.find((item) => item.points[0].every(Number.isFinite));
   if (start) {
     const [x, y] = layer.drawn.view.pixel(start.points[0]);
-    pen.shape(CIRCLE, x, y, { fill: haloColour(), stroke: themeColour('ink'), width: 1, scale: 0.75 * scale, alpha: isHidden(land.terrain, land.box, layer.drawn.view, start.points[0]) ? 0.4 : 1 });
+    pen.shape(CIRCLE, x, y, { fill: haloColour(), stroke: themeColour('ink'), width: 1, scale: 0.75 * scale, alpha: isHidden(land.terrain, land.box, layer.drawn.view, start.points[0]) ? 0.75 : 1 });
   }
   for (const item of here) {
-    const alpha = focus !== null && focus !== item.run.index ? 0.15 : item.hidden ? 0.55 : 1;
+    const alpha = focus !== null && focus !== item.run.index ? 0.15 : item.hidden ? 0.75 : 1;
     if (item.outside) {
       const x = Math.max(pane.x + 10, Math.min(pane.x + pane.width - 10, item.x));
       const y = Math.max(frame.y + 10, Math.min(pane.y + pane.height - 10, item.y));
@@ -177,7 +198,7 @@ function drawMarkers(pen, land) {
   const named = here.filter((item) => !item.outside);
   const labelled = [...named.filter((i) => i.run.index === focus), ...named.filter((i) => i.run.index !== focus)].slice(0, named.length > MOST_LABELS + 1 ? (focus === null ? MOST_LABELS : MOST_LABELS + 1) : undefined);
   for (const item of labelled) {
-    item.text = item.run.short.length > 24 ? `${item.run.short.slice(0, 23)}…` : item.run.short;
+    item.text = nameOf(item.run);
     item.wide = pen.wide(item.text, { size, weight: 600 });
   }
   placeLabels(labelled, named, { x: pane.x, y: frame.y, width: pane.width, height: pane.height - frame.y + pane.y }, 13 * scale);
@@ -209,7 +230,7 @@ function drawPins(pen, land, view) {
   }
   pins.forEach((pin, k) => {
     const [x, y] = view.pixel(box.place(...pin.at, pin.height));
-    pen.shape('M0 0C-3-7-8-9-8-15A8 8 0 1 1 8-15C8-9 3-7 0 0Z', x, y, { fill: colour, stroke: haloColour(), width: 1.5, scale: size / 11 });
+    pen.shape('M0 0C-3-7-8-9-8-15A8 8 0 1 1 8-15C8-9 3-7 0 0Z', x, y, { fill: colour, stroke: haloColour(), width: 1.5, scale: size / 11, reach: 25 });
     pen.text('AB'[k], x, y - (size / 11) * 11.5, { colour: haloColour(), size: 0.95 * size, weight: 700, align: 'center' });
   });
 }

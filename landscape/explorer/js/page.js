@@ -25,18 +25,19 @@ let handed = Promise.resolve(); // one content after the other
 
 /** The caption follows the step; what is read aloud follows at most once a second. */
 function makeCaption() {
+  const text = new Text(sentence(Math.floor(state.step)));
+  byId('caption').replaceChildren(text);
   let spoken = 0;
   let timer = 0;
   const update = () => {
-    byId('caption').textContent = sentence(Math.floor(state.step));
+    text.data = sentence(Math.floor(state.step));
     clearTimeout(timer);
     timer = setTimeout(() => {
       spoken = performance.now();
-      byId('live').textContent = byId('caption').textContent;
+      byId('live').textContent = text.data;
     }, Math.max(250, 1000 - (performance.now() - spoken)));
   };
   onChange((changed) => ['step', 'hidden', 'table'].some((name) => changed.has(name)) && update());
-  byId('caption').textContent = sentence(Math.floor(state.step));
 }
 
 function makeHead() {

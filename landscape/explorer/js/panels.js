@@ -4,13 +4,17 @@
 
 import { panels } from './data.js';
 import { densityPanel } from './density.js';
-import { layersPanel } from './heat.js';
+import { gradientsPanel } from './gradients.js';
+import { layersPanel } from './layers.js';
 import { sharpnessPanel } from './sharpness.js';
+import { tracePanel } from './trace.js';
 
 const PANELS = {
   layers: layersPanel,
   sharpness: sharpnessPanel,
   density: densityPanel,
+  trace: tracePanel,
+  gradients: gradientsPanel,
 };
 
 export function makePanels(parent) {

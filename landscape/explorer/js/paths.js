@@ -5,7 +5,7 @@ import { heightAt } from './field.js';
 import { isHidden } from './picking.js';
 import { lineVertices, reachAlong } from './ribbons.js';
 import { simplified } from './simplify.js';
-import { DASHES } from './markers.js';
+import { DASHES, HIDDEN } from './markers.js';
 import { HALO, isDark, rgb, runColour, shareColour } from './colour.js';
 import { state, visibleRuns } from './state.js';
 import { thinned } from './ticks.js';
@@ -136,7 +136,9 @@ export class RunLayer {
       };
       both({ width: 1.5 * width + 3.4 * grown, cover: halo });
       both({ width: 1.5 * width, dash: dashed(DASHES[item.run.dash]), nearer: 0.005 });
-      if (view.tilt > 0) both({ width: 1.3 * width, dash: dashed([2, 5, 0, 0]), hidden: true, strength: 0.85 });
+      if (view.tilt === 0) continue;
+      both({ width: 1.5 * width + 2 * grown, dash: dashed(HIDDEN), hidden: true, strength: 0.7, cover: halo });
+      both({ width: 1.5 * width, dash: dashed(HIDDEN), hidden: true });
     }
   }
 

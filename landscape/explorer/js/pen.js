@@ -5,9 +5,35 @@ import { svg } from './dom.js';
 export const FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif';
 const font = ({ size = 11, weight = 400 }) => `${weight} ${size}px ${FONT}`;
 
+const MOST_KNOWN = 500;
+const [stamps, widths, shapes] = [new Map(), new Map(), new Map()];
+let measuring = null;
+
+/** What `make` made of a key before, or makes now. */
+function remembered(known, key, make) {
+  if (!known.has(key)) {
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(key, make());
+  }
+  return known.get(key);
+}
+
+/** How wide a text is, in CSS pixels. */
+export function wideOf(string, look) {
+  return remembered(widths, font(look) + string, () => {
+    measuring ??= document.createElement('canvas').getContext('2d');
+    measuring.font = font(look);
+    return measuring.measureText(string).width;
+  });
+}
+
 /** Draws on a canvas context whose unit is a CSS pixel. */
 export class CanvasPen {
-  constructor(context) { this.context = context; }
+  /** @param {any} context @param {number} dots pixels to a unit of a canvas that is drawn again and again; else 0 */
+  constructor(context, dots = 0) {
+    this.context = context;
+    this.dots = dots;
+  }
 
   /** A line through [x, y] points; null breaks it. */
   line(points, { colour, width = 1, dash = [], offset = 0, cap = dash?.length ? 'butt' : 'round', alpha = 1, close = false, fill = null }) {
@@ -29,10 +55,16 @@ export class CanvasPen {
     c.globalAlpha = 1;
   }
 
-  /** An SVG path string at a place. */
-  shape(path, x, y, { fill = null, stroke = null, width = 1, alpha = 1, scale = 1, turn = 0 }) {
+  /** An SVG path string at a place, no further from it than `reach`. */
+  shape(path, x, y, look) {
+    const { fill = null, stroke = null, width = 1, alpha = 1, scale = 1, turn = 0, reach = 10 } = look;
     const { context: c } = this;
-    const drawn = new Path2D(path);
+    if (this.dots && !turn) {
+      const room = Math.ceil(reach * scale + 2 * width);
+      this.stamp([path, fill, stroke, width, scale, room], x - room, y - room, [2 * room, 2 * room, alpha], (pen) => pen.shape(path, room, room, { ...look, alpha: 1 }));
+      return;
+    }
+    const drawn = remembered(shapes, path, () => new Path2D(path));
     c.save();
     c.globalAlpha = alpha;
     c.translate(x, y);
@@ -44,8 +76,15 @@ export class CanvasPen {
     c.restore();
   }
 
-  text(string, x, y, { colour, size = 11, weight = 400, align = 'start', halo = null, haloWidth = 3, turn = 0, alpha = 1 }) {
-    const { context: c } = this;
+  text(string, x, y, look) {
+    const { colour, size = 11, weight = 400, align = 'start', halo = null, haloWidth = 3, turn = 0, alpha = 1 } = look;
+    const { context: c, dots } = this;
+    if (dots && !turn && align === 'start') {
+      const room = Math.ceil(size);
+      const [left, top] = [x - room, y - 2 * room].map((v) => Math.round(v * dots) / dots); // letters lie on whole pixels
+      this.stamp([string, colour, font(look), halo, haloWidth], left, top, [this.wide(string, look) + 2 * room, 3 * room, alpha], (pen) => pen.text(string, room, 2 * room, { ...look, alpha: 1 }));
+      return;
+    }
     c.save();
     c.globalAlpha = alpha;
     c.translate(x, y);
@@ -55,6 +94,21 @@ export class CanvasPen {
     c.fillStyle = colour;
     c.fillText(string, 0, 0);
     c.restore();
+  }
+
+  /** What was drawn before is a picture: no fonts, no outlines. */
+  stamp(key, x, y, [width, height, alpha], draw) {
+    const { context: c, dots } = this;
+    const picture = remembered(stamps, `${dots}|${key.join('|')}`, () => {
+      const canvas = new OffscreenCanvas(Math.ceil(width * dots), Math.ceil(height * dots));
+      const context = canvas.getContext('2d');
+      context.scale(dots, dots);
+      draw(new CanvasPen(context));
+      return canvas.transferToImageBitmap();
+    });
+    c.globalAlpha = alpha;
+    c.drawImage(picture, x, y, picture.width / dots, picture.height / dots);
+    c.globalAlpha = 1;
   }
 
   image(canvas, x, y, width, height) { this.context.drawImage(canvas, x, y, width, height); }
@@ -69,20 +123,7 @@ export class CanvasPen {
     this.context.restore();
   }
 
-  wide(string, look) {
-    this.context.font = font(look);
-    return this.context.measureText(string).width;
-  }
-}
-
-/** A pen on a canvas that was emptied, in CSS pixels. */
-export function penOn(canvas, width, height, dots) {
-  const [w, h] = [Math.round(width * dots), Math.round(height * dots)];
-  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
-  const context = canvas.getContext('2d');
-  context.setTransform(dots, 0, 0, dots, 0, 0);
-  context.clearRect(0, 0, width, height);
-  return new CanvasPen(context);
+  wide(string, look) { return wideOf(string, look); }
 }
 
 /** Draws the same as SVG elements. */
@@ -91,7 +132,6 @@ export class SvgPen {
 
   constructor(group) {
     this.group = group;
-    this.measuring = document.createElement('canvas').getContext('2d');
   }
 
   add(tag, attributes, ...children) { this.group.append(svg(tag, attributes, ...children)); }
@@ -132,8 +172,5 @@ export class SvgPen {
     this.group = outer;
   }
 
-  wide(string, look) {
-    this.measuring.font = font(look);
-    return this.measuring.measureText(string).width;
-  }
+  wide(string, look) { return wideOf(string, look); }
 }

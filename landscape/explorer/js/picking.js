@@ -60,11 +60,12 @@ const APART = 2; // pixels between the places of a line that are looked at
  * A line through corners [x, y, depth, …] in what is seen of it and what is `behind` the ground;
  * null breaks a line. What corners hold besides changes evenly between them.
  * @param {(number[] | null)[]} corners @param {(corner: number[]) => boolean} behind
- * @returns {(number[] | null)[][]} [seen, hidden]
+ * @param {{parts: (number[] | null)[][], last: number}} before what was found of the line up to here
+ * @returns {{parts: (number[] | null)[][], last: number}} parts: [seen, hidden]; last: on which the line ends
  */
-export function parted(corners, behind) {
-  const parts = [[], []];
-  let last = -1;
+export function parted(corners, behind, before = { parts: [[], []], last: -1 }) {
+  const parts = before.parts.map((part) => [...part]);
+  let { last } = before;
   const add = (side, from, to) => {
     if (side !== last) parts[side].push(null, from);
     parts[side].push(to);
@@ -85,5 +86,5 @@ export function parted(corners, behind) {
     }
     add(side, from, b);
   }
-  return parts;
+  return { parts, last };
 }

@@ -8,6 +8,15 @@ import { setState, state, visibleRuns } from './state.js';
 import { extentOf, lineThrough, scaleOf, ticksOf } from './ticks.js';
 import { groundTip, tipRow } from './tip.js';
 
+/** The pins on the surface of a land: [{k, at: [x, y], height}]. */
+export function pinsOn({ surface: { alpha, beta }, terrain }) {
+  return state.pins.filter((k) => k < alpha.length * beta.length).map((k) => {
+    const at = [alpha[k % alpha.length], beta[Math.floor(k / alpha.length)]];
+    const height = terrain.heightOver(...at);
+    return { k, at, height: Number.isNaN(height) ? 0 : height };
+  });
+}
+
 /** Distance in all parameters from a point of a plane to the state of a run at a step, or NaN. */
 export function distanceTo(surface, run, [x, y], step) {
   const path = pathOf(surface, run);

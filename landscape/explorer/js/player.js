@@ -50,7 +50,8 @@ export function clockOf(time, from, to) {
 export function makePlayer(parent) {
   const slider = el('input', { type: 'range', id: 'step', min: firstStep, max: lastStep, step: 1, 'aria-label': 'step' });
   const button = el('button', { type: 'button', class: 'play', id: 'play', title: 'play (space)' });
-  const readout = el('output', { for: 'step', id: 'readout' });
+  const said = new Text();
+  const readout = el('output', { for: 'step', id: 'readout' }, said);
   const bands = el('div', { class: 'bands', 'aria-hidden': 'true' });
   const choice = (id, label, options) => {
     const select = el('select', { 'aria-label': label, id, title: label, onchange: () => setState({ [id]: select.value }) }, ...options.map(([v, t]) => el('option', { value: v }, t)));
@@ -73,8 +74,9 @@ export function makePlayer(parent) {
   };
 
   function stop() {
-    if (playing) cancelAnimationFrame(playing.frame);
-    const { done } = playing ?? {};
+    if (!playing) return;
+    cancelAnimationFrame(playing.frame);
+    const { done } = playing;
     playing = null;
     motion.smooth = false;
     setState({ step: Math.floor(state.step) });
@@ -130,7 +132,8 @@ export function makePlayer(parent) {
     slider.value = step;
     slider.setAttribute('aria-valuetext', `step ${step} of ${lastStep}`);
     slider.style.setProperty('--share', place(step));
-    readout.textContent = `step ${step} / ${lastStep}`;
+    said.data = `step ${step} / ${lastStep}`;
+    readout.style.width = `${2 * String(lastStep).length + 6.5}ch`; // whatever it says: nothing beside it is laid out anew
     if (playing && Math.abs(state.step - playing.at) > 1) stop();
   };
   const choices = () => {

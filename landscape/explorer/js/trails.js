@@ -2,7 +2,7 @@
 // pictures, so that a step draws no more than its end.
 
 import { HALO, isDark } from './colour.js';
-import { DASHES } from './markers.js';
+import { DASHES, HIDDEN } from './markers.js';
 import { CanvasPen } from './pen.js';
 import { USUAL } from './paths.js';
 import { parted } from './picking.js';
@@ -38,15 +38,21 @@ function stroke(pen, { corners, look }) {
   }
 }
 
-/** A trail's halo, its line and the dots where the ground hides it, from below. */
-function strokesOf({ run, colour }, corners, thickness, behind, offset) {
-  const [seen, hidden] = behind ? parted(corners, behind) : [corners, []];
+/** Corners in seen and hidden ones. @returns {any[][]} */
+const split = (corners, behind) => (behind ? parted(corners, behind).parts : [corners, []]);
+
+/** From below: the halos of a trail's dots where the ground hides it and of its line, the line, the dots. */
+function strokesOf({ run, colour }, sides, thickness, offset) {
+  const [seen, hidden] = sides;
   const [width, grown] = [1.5 * thickness, thickness / USUAL];
   const dashed = (dash) => dash?.filter(Boolean).map((d) => d * grown);
+  const halo = HALO[isDark() ? 'dark' : 'light'];
+  const dots = dashed(HIDDEN);
   return [
-    { corners: seen, look: { halo: true, colour: HALO[isDark() ? 'dark' : 'light'], width: width + 3.4 * grown } },
+    { corners: hidden, look: { halo: true, colour: halo, width: width + 2 * grown, dash: dots, alpha: 0.7, offset } },
+    { corners: seen, look: { halo: true, colour: halo, width: width + 3.4 * grown } },
     { corners: seen, look: { colour, width, dash: dashed(DASHES[run.dash]), offset } },
-    { corners: hidden, look: { colour, width: 1.3 * thickness, dash: dashed([2, 5]), alpha: 0.85, offset } },
+    { corners: hidden, look: { colour, width, dash: dots, offset } },
   ];
 }
 
@@ -79,7 +85,7 @@ export class Trails {
       const count = canvas && trail.start === 0 ? Math.floor(trail.to / PIECE) : 0;
       const parts = Array.from({ length: count }, (_, k) => line.pieces[k] ??= this.piece(item, line, k, thickness, behind, canvas));
       parts.push(this.end(item, line, trail, count * PIECE, view, thickness, behind));
-      for (const layered of [0, 1, 2]) {
+      for (const layered of parts[0].keys()) {
         for (const part of parts) {
           const { picture, x, y, ...one } = part[layered];
           if (picture) pen.image(picture, x, y, picture.width / dots, picture.height / dots);
@@ -99,7 +105,7 @@ export class Trails {
         last = corner;
         return length;
       });
-      this.lines.set(item, { corners, reach, pieces: [] });
+      this.lines.set(item, { corners, reach, pieces: [], tail: null });
     }
     return this.lines.get(item);
   }
@@ -108,7 +114,7 @@ export class Trails {
   piece(item, line, k, thickness, behind, canvas) {
     const from = Math.max(0, k * PIECE - (item.shares.length ? 0 : 1)); // the corner between two is drawn by both
     const corners = line.corners.slice(from, (k + 1) * PIECE + 1);
-    return strokesOf(item, corners, thickness, behind, line.reach[from]).map((one) => this.pictured(one, canvas));
+    return strokesOf(item, split(corners, behind), thickness, line.reach[from]).map((one) => this.pictured(one, canvas));
   }
 
   pictured(one, { width, height, dots }) {
@@ -138,10 +144,19 @@ export class Trails {
       const [tail] = cornersOf(item, view, [item.points[start]], [start]);
       const inside = line.corners.slice(from, to + 1);
       const offset = inside[0] && tail ? Math.max(0, line.reach[from] - Math.hypot(inside[0][0] - tail[0], inside[0][1] - tail[1])) : 0;
-      return strokesOf(item, [tail, ...inside, ...tip], thickness, behind, offset);
+      return strokesOf(item, split([tail, ...inside, ...tip], behind), thickness, offset);
     }
     const begin = Math.max(0, first - (item.shares.length ? 0 : 1));
-    return strokesOf(item, [...line.corners.slice(begin, to + 1), ...tip], thickness, behind, line.reach[begin]);
+    return strokesOf(item, this.grown(line, begin, to, tip, behind), thickness, line.reach[begin]);
+  }
+
+  /** Seen and hidden of a line from corner `begin` to `to` and its tip; what was found of it is kept while it grows. */
+  grown(line, begin, to, tip, behind) {
+    if (!behind) return [[...line.corners.slice(begin, to + 1), ...tip], []];
+    const { tail } = line;
+    const goes = tail && tail.begin === begin && tail.to <= to;
+    if (!goes || tail.to < to) line.tail = { begin, to, found: parted(line.corners.slice(goes ? tail.to : begin, to + 1), behind, goes ? tail.found : undefined) };
+    return parted([line.corners[to], ...tip], behind, line.tail.found).parts;
   }
 
   forget(key) {

@@ -12,12 +12,16 @@ from typing import Any
 
 from landscape.base.result import Result
 from landscape.explorer.panels.density import density
+from landscape.explorer.panels.gradients import gradients
 from landscape.explorer.panels.sharpness import sharpness
+from landscape.explorer.panels.trace import trace
 
 Placed = Sequence[tuple[str, str, Result]]
 PANELS: dict[str, Callable[[Placed, Sequence[str]], Any]] = {
     "sharpness": sharpness,
     "density": density,
+    "trace": trace,
+    "gradients": gradients,
 }
 """Name of a panel to what it shows of (file, group, result) and the names of the page's runs."""
 
