@@ -35,7 +35,7 @@ def main() -> None:
     )
     with ls.style("neurips", columns=2):
         figure = Figure()
-        figure.set_size_inches(7, 2.6)
+        figure.set_size_inches(5.5, 2.2)
         left, middle, right = figure.subplots(1, 3)
         ls.plot_surface(surface, ax=left)
         ls.plot_curvature_map(found, most=float(np.nanmax(found.ratio)), ax=middle)

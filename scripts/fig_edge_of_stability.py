@@ -38,7 +38,7 @@ def main() -> None:
         found[name] = script.measured(f"curvature/{name}", lambda name=name: measured(script, name))
     with ls.style("neurips", columns=2):
         figure = Figure()
-        figure.set_size_inches(7, 5)
+        figure.set_size_inches(5.5, 4.4)
         (a, b), (c, d) = figure.subplots(2, 2)
         descents = [p for p in found.values() if p.optimizer == "gd"]
         others = [p for p in found.values() if p.optimizer != "gd"]

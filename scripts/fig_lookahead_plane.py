@@ -39,11 +39,11 @@ def main() -> None:
     surface = script.measured(
         "surface/lookahead",
         lambda: ls.loss_surface(
-            objective, plane, extent=tuple(around.T.ravel()), resolution=5 if script.smoke else 35
+            objective, plane, extent=tuple(around.T.ravel()), resolution=5 if script.smoke else 51
         ),
     )
     with ls.style("neurips", columns=2):
-        figure = Figure(figsize=(4.0, 2.7))
+        figure = Figure(figsize=(4.0, 2.4))
         ax = ls.plot_surface(surface, metric="error", ax=figure.add_subplot())
         draw_path(ax, path, "#0072B2")
         draw_path(ax, np.stack([path[0], path[0] + ALPHA * (path[-1] - path[0])]), "#D55E00", "s")

@@ -44,7 +44,7 @@ def main() -> None:
     surface = script.measured(
         "surface",
         lambda: ls.loss_surface(
-            held, plane, extent=(-0.5, 1.7, -0.5, 1.7), resolution=5 if script.smoke else 31
+            held, plane, extent=(-0.5, 1.7, -0.5, 1.7), resolution=5 if script.smoke else 41
         ),
     )
     soup = script.measured("soup", lambda: ls.greedy_soup(chosen, tuned, names=map(str, rates)))

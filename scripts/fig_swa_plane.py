@@ -44,7 +44,7 @@ def main() -> None:
                 f"surface/{part}",
                 lambda objective=objective: ls.loss_surface(
                     objective, plane, extent=tuple(around.T.ravel()),
-                    resolution=5 if script.smoke else 27,
+                    resolution=5 if script.smoke else 51,
                 ),
             )  # fmt: skip
             ax = figure.add_subplot(1, 2, place + 1)

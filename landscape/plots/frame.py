@@ -6,6 +6,8 @@ x = α + β g₁₂/g₁₁ and y = β √(g₁₁ g₂₂ - g₁₂²)/g₁₁:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -27,6 +29,51 @@ def on_paper(surface: Surface) -> Affine2D:
         return Affine2D()
     height = np.sqrt(max(xx * yy - xy**2, 0.0)) / xx
     return Affine2D(np.array([[1.0, xy / xx, 0.0], [0.0, height, 0.0], [0.0, 0.0, 1.0]]))
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Where a surface stands in a scene: a parallelogram with true lengths and angles.
+
+    The first direction points along x, and the longer of width and depth is 1.
+
+    Attributes:
+        width: Its extent along the first direction.
+        depth: Its extent across it.
+        shear: How far its far edge lies to the right of the near one.
+    """
+
+    width: float
+    depth: float
+    shear: float
+
+    @classmethod
+    def of(cls, surface: Surface) -> Footprint:
+        """Of a surface; at right angles, and in one unit, where lengths are unknown."""
+        (xx, xy), (_, yy) = surface.gram if has_lengths(surface) else np.eye(2)
+        across, along = np.ptp(surface.alpha), np.ptp(surface.beta)
+        depth = along * np.sqrt(max(xx * yy - xy**2, 0.0)) / xx
+        shear = along * xy / xx if is_skew(surface) else 0.0
+        span = max(across, depth)
+        return cls(float(across / span), float(depth / span), float(shear / span))
+
+    def place(self, right: np.ndarray, away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of the way along both sides, 0 to 1, as points (x, y) of the scene."""
+        return self.width * right + self.shear * away, self.depth * away
+
+    @property
+    def corners(self) -> np.ndarray:
+        """The four corners, counter-clockwise from the origin, shape (4, 2)."""
+        return np.stack(self.place(np.array([0.0, 1, 1, 0]), np.array([0.0, 0, 1, 1])), axis=1)
+
+
+def shares(surface: Surface, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (α, β), shape (n, 2), as shares of the way along both sides."""
+    right, away = (
+        (column - axis[0]) / (axis[-1] - axis[0])
+        for column, axis in zip(points.T, (surface.alpha, surface.beta), strict=True)
+    )
+    return right, away
 
 
 def plane_transform(surface: Surface, ax: Axes) -> Transform:
