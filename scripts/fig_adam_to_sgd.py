@@ -3,6 +3,10 @@
 After Keskar & Socher 2017 (arXiv:1712.07628), with fixed switch points. Above: mini-batch loss,
 median and range over five seeds; below: the paths of the first seed on one joint PCA plane, over
 the training loss.
+
+Against the original: the same question and the same curves over training; a small network instead
+of DenseNet, training loss instead of test error, five seeds instead of one, and the paths on a
+plane, which the paper does not have.
 """
 
 from __future__ import annotations

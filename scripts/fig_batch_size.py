@@ -2,6 +2,9 @@
 
 After Xing et al. 2018 (arXiv:1802.08770, figure 5): plain SGD at one learning rate; the largest
 batch is the whole training set. Lines are medians over five seeds, bands their ranges.
+
+Against the original: the same two rows of curves and the same order of batches; 140 steps of a
+small net instead of epochs of VGG-11, and a band of five seeds where the paper has one run.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 After Li et al. 2018, section 6 (arXiv:1712.09913), who compare surfaces with the eigenvalues of
 the whole Hessian. Left: the surface along the two largest eigenvectors at the end of a run, never
 rescaled. Middle: |λmin / λmax| at each point of the same plane; right: λmax.
+
+Against the original: their maps of |λmin / λmax| are of ResNets on a random plane; this one is of
+a small net on its own eigenvectors, adds λmax and the residuals, and shows what a map of the plane
+alone would hide.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 After You et al. 2020 (arXiv:1904.00962). LAMB moves every tensor by the same share of its norm,
 the learning rate; Adam's share differs between tensors by orders of magnitude. Measured from the
 recorded states alone; medians over five seeds, bands their ranges.
+
+Against the original: the paper plots trust ratios of BERT's layers over training; here the share
+of its norm that each tensor moves is drawn beside Adam's, on a small convolutional net, over five
+seeds.
 """
 
 from __future__ import annotations

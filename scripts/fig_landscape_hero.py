@@ -5,6 +5,11 @@ After Li et al. 2018 (arXiv:1712.09913, figure 1), on their published networks, 
 it draws the surfaces that were measured there; `--full` measures 51 x 51 points on 1,000 images,
 which takes a core about 5.6 hours and goes on after a kill, and `--results FILE` draws those of a
 file.
+
+Against the original: the same two networks, filter-normalized directions and logarithmic height,
+and the same contrast of a smooth bowl and a rugged plain with a narrow pit; other random
+directions, fewer images, a ground with values, the lowest point pinned and the cut stated, where
+the paper has neither axes nor a cut that is told; less relief at the rim, which is cut.
 """
 
 from __future__ import annotations

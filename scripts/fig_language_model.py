@@ -4,6 +4,9 @@ The model is stories260K of llama2.c (github.com/karpathy/llama2.c): a Llama wit
 parameters. The loss is the mean cross-entropy per token of five short stories, in nats. Norm
 weights stay as they are; the embedding, which is also the output layer, is one tensor and moves
 once; directions are filter-normalized (arXiv:1712.09913).
+
+No original: it is filter normalization on a Llama; published surfaces of language models show
+neither the level of guessing nor the number of tokens.
 """
 
 from __future__ import annotations

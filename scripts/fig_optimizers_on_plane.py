@@ -3,6 +3,9 @@
 All start from the same weights and see the same data; colours and markers belong to the optimizer.
 Left: the joint PCA of all of them, where one run sets the scale. Right: the joint PCA of the
 others, a plane of its own. The legend gives how far each run is from the planes at most.
+
+No original: Li et al. 2018 (figure 9) have one run on one PCA plane; a second plane shows what one
+far run would press together.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ The joint PCA plane of six runs that start from the same weights and see the sam
 paths dropped onto it. What a run had for loss is in general not the terrain's height under its
 path, for no run lies in the plane: the legend says how far it is from it at most. Height and colour
 are logarithmic.
+
+No original: reliefs with paths are common as decoration; here each run's distance from the plane
+is told, and parts behind the relief are faint instead of left out.
 """
 
 from __future__ import annotations

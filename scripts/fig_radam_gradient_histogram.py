@@ -4,6 +4,9 @@ After Liu et al. 2020 (arXiv:1908.03265, figure 2): without warm-up Adam's first
 rest on few gradients; in their translation network the gradients then collapse to tiny values.
 Mini-batch gradients of a small network, counted by the recorder at every step; they need not
 collapse. Darker is a larger share of the entries, the same in all panels.
+
+Against the original: the same three panels and axes; a small net whose gradients need not
+collapse, and all panels share one scale of grey.
 """
 
 from __future__ import annotations

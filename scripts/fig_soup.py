@@ -6,6 +6,9 @@ the data. The coordinates are the coefficients with which their task vectors are
 the mean of the two. A network tuned at too large a rate has left the basin: it spoils the mean of
 all, and the greedy soup leaves it out. Right: the greedy soup of eight, chosen on one half of the
 test data and measured on the other.
+
+Against the original: the same plane of two fine-tuned models and the pretrained one with the best
+point between them; a small net instead of CLIP, and a soup that leaves out what harms.
 """
 
 from __future__ import annotations
