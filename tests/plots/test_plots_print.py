@@ -32,7 +32,7 @@ VENUES = ("neurips", "iclr", "icml", "acl", "ieee", "jmlr")
 def test_distances_on_paper_are_those_of_parameter_space(norms, cosine, seed):
     """Between any two points, within 1 %, in one unit for the whole picture."""
     a, b = norms
-    if not 0.3 < a / b < 3:
+    if not 0.3 < a / b < 2:
         b = a  # else the box may be too slender for one scale, which is said: the next test
     gram = np.array([[a * a, cosine * a * b], [cosine * a * b, b * b]])
     surface = make_surface(BOWL, gram=gram, beta=np.linspace(-2, 2, 5))
@@ -197,7 +197,7 @@ def test_a_pdf_comes_with_its_latex(tmp_path):
 def test_a_caption_has_the_numbers_of_its_figure(tmp_path):
     surface = make_surface(BOWL)
     (drawn,) = plot_results({"surface/a": surface}, tmp_path, formats=("pdf",), style="neurips")
-    for number in ("8 × 5 points", "0.01 to 2.01", "80%", "10 of 40 samples", "batch norm frozen"):
+    for number in ("8 × 5 points", "0.0304 to 2.01", "80%", "10 of 40 samples", "batch norm frozen"):
         assert number in drawn.sentence
         assert (
             number.replace("×", r"$\times$").replace("%", r"\%")

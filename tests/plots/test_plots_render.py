@@ -167,7 +167,7 @@ def test_the_ground_has_its_coordinates_and_the_cut_is_stated():
     said = ax.get_title("left").replace("\n", " ")
     assert f"cut above 0.5, which is {np.mean(BOWL > 0.5):.0%} of the points" in said
     assert "logarithmic height" in said
-    whole = render_surface(surface, base=True, ceiling=2.0, pixels=80, ax=Figure().add_subplot())
+    whole = render_surface(surface, base=True, ceiling=3.0, pixels=80, ax=Figure().add_subplot())
     assert "cut above" not in whole.get_title("left")
 
 
