@@ -81,6 +81,17 @@ def distinct(values: np.ndarray) -> list[str]:
     return next((s for s in shorter if len(set(s)) == count), [f"{v:.17g}" for v in values])
 
 
+def round_ones(levels: np.ndarray) -> np.ndarray:
+    """The levels without an end that has more than two digits, which no line is drawn at.
+
+    >>> round_ones(np.array([0.2186, 0.5, 1.0, 1.87312])).tolist()
+    [0.5, 1.0]
+    """
+    kept = [levels[0] == float(f"{levels[0]:.2g}"), *[True] * (len(levels) - 2)]
+    kept.append(levels[-1] == float(f"{levels[-1]:.2g}"))
+    return levels[kept] if sum(kept) > 1 else levels
+
+
 def ticks_of(levels: np.ndarray) -> np.ndarray:
     """Those levels that are named at a colour bar: the labelled ones, at most `_TICKS`."""
     ticks = labelled(levels)

@@ -110,7 +110,8 @@ def render_surface(
     camera = Camera(elevation, _open_side(relief) if azimuth is None else azimuth)
     sight = look(relief, camera, pixels=2 * pixels)
     colors = colormap_of(colormap)(np.linspace(0, 1, 512))[:, :3]
-    levels = contour_levels(values, lines=lines, ceiling=top)[1:-1] if lines else np.zeros(0)
+    ends = np.array([low, top])
+    levels = contour_levels(ends, lines=lines, ceiling=top)[1:-1] if lines else np.zeros(0)
     picture = halved(shade(relief, camera, sight, colors, levels=np.asarray(norm(levels))))
     ax = axes_or_new(ax)
     if base:

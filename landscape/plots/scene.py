@@ -30,9 +30,8 @@ def draw_ground(ax: Axes, surface: Surface, relief: Relief, camera: Camera) -> N
         return np.stack(camera.project(x, y, np.full_like(x, _BELOW)), axis=-1)
 
     corners = on_screen([0, 1, 1, 0], [0, 0, 1, 1])
-    ax.add_patch(
-        Polygon(corners[:, :2], facecolor=_GROUND, edgecolor="0.5", linewidth=0.6, gid="ground")
-    )
+    look: Any = {"facecolor": _GROUND, "edgecolor": "0.5", "linewidth": 0.6, "zorder": -2}
+    ax.add_patch(Polygon(corners[:, :2], gid="ground", **look))
     middle = on_screen([0.5], [0.5])[0]
     for axis, values in enumerate((surface.alpha, surface.beta)):
         # Values stand at the one of the two edges along the axis that is nearer to the camera.
@@ -45,7 +44,7 @@ def draw_ground(ax: Axes, surface: Surface, relief: Relief, camera: Camera) -> N
         for tick in ticks:
             share = (tick - values[0]) / (values[-1] - values[0])
             line = on_screen(*((share, share), (0, 1))[:: 1 - 2 * axis])
-            ax.plot(*line[:, :2].T, color=_LINE, linewidth=0.5, zorder=1, gid="grid")
+            ax.plot(*line[:, :2].T, color=_LINE, linewidth=0.5, zorder=-1, gid="grid")
             _write(ax, f"{tick:g}", line[edge, :2], 7 * away, gid="tick")
         angle = _angle(on_screen(*((0, 1), (edge, edge))[:: 1 - 2 * axis]))
         _write(ax, axis_label(surface, axis), mids[edge, :2], 17 * away, angle=angle, gid="label")

@@ -19,7 +19,15 @@ from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
 from landscape.plots.ground import colormap_of
 from landscape.plots.inset import crowd, frame_inset, free_corner
-from landscape.plots.levels import HUGE, contour_levels, distinct, labelled, short, ticks_of
+from landscape.plots.levels import (
+    HUGE,
+    contour_levels,
+    distinct,
+    labelled,
+    round_ones,
+    short,
+    ticks_of,
+)
 from landscape.plots.paths import draw_paths
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.plots.venues import small_text
@@ -63,7 +71,7 @@ def plot_surface(
             thousand times the minimum and more than twenty times as far above it as the lower
             quartile; then the larger of these two.
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
-            surfaces makes them comparable.
+            surfaces makes them comparable. An end of more than two digits is no line.
         colormap: ``landscape``, which carries paths, or one of matplotlib's; paler under paths.
         show_points: Whether to dot the measured points; default: where others are interpolated.
         inset: Whether to draw the other runs larger, in a free corner, where one of at least
@@ -97,9 +105,7 @@ def plot_surface(
         return ax
     if levels is None:
         levels = contour_levels(values, lines=lines, ceiling=ceiling)
-        drawn = levels[1:-1] if len(levels) > 2 else levels
-    else:
-        drawn = np.asarray(levels)
+    drawn = round_ones(np.asarray(levels))
     low, top = float(levels[0]), float(levels[-1])
     shown = _between(values, low, top)
     clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < low).any())

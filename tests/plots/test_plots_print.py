@@ -197,7 +197,13 @@ def test_a_pdf_comes_with_its_latex(tmp_path):
 def test_a_caption_has_the_numbers_of_its_figure(tmp_path):
     surface = make_surface(BOWL)
     (drawn,) = plot_results({"surface/a": surface}, tmp_path, formats=("pdf",), style="neurips")
-    for number in ("8 × 5 points", "0.0304 to 2.01", "80%", "10 of 40 samples", "batch norm frozen"):
+    for number in (
+        "8 × 5 points",
+        "0.0304 to 2.01",
+        "80%",
+        "10 of 40 samples",
+        "batch norm frozen",
+    ):
         assert number in drawn.sentence
         assert (
             number.replace("×", r"$\times$").replace("%", r"\%")
