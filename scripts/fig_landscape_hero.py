@@ -36,9 +36,7 @@ UNITS = ROOT / "data" / "gallery" / "hero"
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="51 x 51 points on 1,000 images")
-    parser.add_argument(
-        "--units", type=Path, metavar="FOLDER", default=UNITS, help="what --full keeps"
-    )
+    parser.add_argument("--units", type=Path, metavar="DIR", default=UNITS, help="of --full")
     parser.add_argument("--results", type=Path, metavar="FILE", help="draw the surfaces of a file")
     script = Script("fig_landscape_hero", __doc__, parser)
     try:

@@ -58,7 +58,7 @@ def main() -> None:
             said.append(
                 f"β = {beta:g}: loss {objective.at(run.final).mean[0, 0]:.2g}, relative error of "
                 f"the solution {off:.1%}, largest eigenvalues "
-                f"{spectrum.eigenvalues[0]:.3g} and {spectrum.eigenvalues[1]:.3g}, loss up to "
+                f"{spectrum.value[0]:.3g} and {spectrum.value[1]:.3g}, loss up to "
                 f"{np.nanmax(surface.loss):.3g} on the plane"
             )
         script.save(
