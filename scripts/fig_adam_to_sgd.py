@@ -24,7 +24,7 @@ from landscape.plots.repeats import plot_repeats, told
 from landscape.plots.style import Look, look
 
 STEPS, SWITCHES = 300, (50, 100, 200)
-SWITCHED = ("#332288", "#117733", "#882255")  # as many hues as switch points
+SWITCHED = (("#332288", "-", "D"), ("#117733", "-", "^"), ("#882255", "-", "v"))
 
 
 def main() -> None:
@@ -48,9 +48,9 @@ def main() -> None:
         for run in runs
     ]
     with ls.style("neurips", columns=2):
-        figure = Figure(figsize=(5.5, 3.6))
+        figure = Figure(figsize=(5.5, 3.8))
         above, below = figure.subplots(2, 1, height_ratios=(1, 1))
-        styles = [look("adam"), look("sgd"), *(Look(color, "-", "o") for color in SWITCHED)]
+        styles = [look("adam"), look("sgd"), *(Look(*one) for one in SWITCHED)]
         said = []
         for seeds, style in zip(repeats, styles, strict=True):
             metrics = [
@@ -63,7 +63,7 @@ def main() -> None:
             said.append(f"{seeds[0].name} {told(ends)}")
         above.set(
             xlabel="optimizer step",
-            ylabel="mini-batch loss\n(mean of 15, median and range)",
+            ylabel="mini-batch loss\n(mean of 15)",
             yscale="log",
         )
         above.set_yticks((0.3, 0.5, 1, 2), ("0.3", "0.5", "1", "2"))

@@ -153,21 +153,24 @@ def draw(script: Script) -> None:
             above.set_title(f"ResNet-56 {name}\n", pad=14)
             losses = np.concatenate([line.loss for line in lines])
             low, middle, high = np.quantile(losses, (0.1, 0.5, 0.9), axis=0)
-            one, *_ = below.plot(lines[0].alpha, losses.T, color="0.7", linewidth=0.4)
-            band = below.fill_between(
-                lines[0].alpha, low, high, color="#0072B2", alpha=0.25, linewidth=0
-            )
-            (line,) = below.plot(lines[0].alpha, middle, color="#0072B2")
-            guess = below.axhline(math.log(10), color="0.2", linestyle=":")
+            below.plot(lines[0].alpha, losses.T[:, 1:], color="0.7", linewidth=0.4)
+            told = f"{len(lines)} directions, one by one"
+            below.plot(lines[0].alpha, losses[0], color="0.7", linewidth=0.4, label=told)
+            below.fill_between(
+                lines[0].alpha, low, high, color="#0072B2", alpha=0.25, linewidth=0,
+                label="80 % of them",
+            )  # fmt: skip
+            below.plot(lines[0].alpha, middle, color="#0072B2", label="their median")
+            below.axhline(math.log(10), color="0.2", linestyle=":", label="guessing")
             below.set(yscale="log", xlabel="distance along a random direction", xlim=(-1, 1))
             below.set_xticks((-1, -0.5, 0, 0.5, 1))
+            above.label_outer()
             below.label_outer()
             if surface is surfaces[0]:
                 above.child_axes[0].remove()
-        above.label_outer()
         axes[1, 0].set_ylabel("loss")
-        said = [f"{len(lines)} directions, one by one", "80 % of them", "their median", "guessing"]
-        figure.legend([one, band, line, guess], said, loc="outside lower center", ncols=4)
+        handles, labels = axes[1, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
         script.save(figure, caption(script))
 
 

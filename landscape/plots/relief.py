@@ -151,7 +151,8 @@ def slopes(relief: Relief) -> tuple[np.ndarray, np.ndarray]:
 
 def look(relief: Relief, camera: Camera, *, pixels: int) -> Sight:
     """Find the visible point of every pixel of a picture `pixels` wide."""
-    u, _, w = camera.project(*relief.ground.corners.T, np.zeros(4))
+    x, y = relief.ground.corners.T
+    u, _, w = camera.project(x, y, np.zeros(4))
     columns = np.linspace(u.min(), u.max(), pixels, dtype=np.float32)
     size = (u.max() - u.min()) / (pixels - 1)
     steps = int(np.ptp(w) / size) + 2
@@ -195,7 +196,7 @@ def shade(
     sight: Sight,
     colors: np.ndarray,
     *,
-    levels: Sequence[float] = (),
+    levels: Sequence[float] | np.ndarray = (),
 ) -> np.ndarray:
     """Colours of the pixels, RGBA, rows upwards, lit from the upper left.
 
