@@ -86,4 +86,4 @@ def frame_inset(ax: Axes, inner: Axes, box: Box) -> None:
 
 
 def _known(path: Projection) -> np.ndarray:
-    return np.isfinite(path.coordinates).all(axis=1)
+    return np.asarray(np.isfinite(path.coordinates).all(axis=1))

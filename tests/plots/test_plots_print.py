@@ -213,5 +213,11 @@ def test_the_command_line_draws_for_a_venue(tmp_path):
     assert CliRunner().invoke(app, line).exit_code == 0
     with Image.open(tmp_path / "line-a.png") as drawn:
         assert drawn.width == round(SHEETS["icml"].widths[1] * SHEETS["icml"].dots)
+    venue = [*line[:-1], "neurips", "--format", "pdf"]
+    said = CliRunner().invoke(app, venue)
+    assert said.exit_code == 0
+    assert "The loss along straight lines" in said.output  # the caption, as text
+    assert (tmp_path / "line-a.pdf").exists()
+    assert "The loss along straight lines" in (tmp_path / "line-a.tex").read_text()
     wrong = CliRunner().invoke(app, [*line[:-1], "nature"])
     assert "style must be one of" in str(wrong.exception)
