@@ -147,8 +147,14 @@ class Script:
             took = text.read_text().splitlines()[-1]
         parts = (caption, f"\n{table}\n", took) if table else (caption, took)
         text.write_text("\n".join(parts) + "\n")
-        text.with_suffix(".tex").write_text(latex(f"{self.name}.pdf", caption))
+        write_latex(text)
         print(f"{self.figures / self.name}.png\n{caption}\n{took}")
+
+
+def write_latex(caption: Path) -> None:
+    """Beside a caption, the LaTeX that includes its figure with its first paragraph."""
+    said = caption.read_text().splitlines()[0]
+    caption.with_suffix(".tex").write_text(latex(f"{caption.stem}.pdf", said))
 
 
 def faults(figure: Figure) -> list[str]:
@@ -188,7 +194,7 @@ def reduce_colors(path: Path) -> None:
 
 
 def main() -> None:
-    """Write figures/README.md from the scripts' docstrings and the figures' captions."""
+    """Write figures/README.md from the scripts' docstrings and the captions, and the LaTeX."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="make the page, do not write it")
     parser.add_argument("--again", action="store_true", help="first measure and draw all anew")
@@ -198,6 +204,9 @@ def main() -> None:
     page = make_page()
     if not args.smoke:
         (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
+        for caption in (ROOT / "figures").glob("fig_*.txt"):
+            if caption.with_suffix(".pdf").exists():
+                write_latex(caption)
 
 
 def make_again(folder: Path) -> None:
