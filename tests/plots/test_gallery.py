@@ -42,6 +42,7 @@ def test_figures_have_the_width_of_the_page_their_fonts_and_their_latex(script):
     assert b"/Type3" not in written
     latex = drawn.with_suffix(".tex").read_text()
     assert f"\\includegraphics{{{script.stem}.pdf}}" in latex
+    assert latex.isascii()  # any engine sets it
 
 
 def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp_path):
