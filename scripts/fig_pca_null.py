@@ -33,7 +33,7 @@ def main() -> None:
                 position += draw(layout.size)
     said, null = [], np.zeros(2)
     with ls.style("neurips", columns=2):
-        figure = Figure(figsize=(5.5, 2.2))
+        figure = Figure(figsize=(5.5, 1.9))
         for place, (name, trajectory) in enumerate(
             {"SGD": run, "random walk": ls.Trajectory(path)}.items()
         ):
@@ -47,8 +47,9 @@ def main() -> None:
             ax.plot(*shown.coordinates[-1], "o", color="black")
             share, null = np.array(plane.explained), np.array(plane.explained_null)
             ax.set(title=name, aspect="equal")
-            for k, write in enumerate((ax.set_xlabel, ax.set_ylabel)):
-                write(f"PC {k + 1} ({share[k]:.1%} of variation;\nrandom walk: {null[k]:.1%})")
+            walk = [f"random walk: {one:.1%}" for one in null]
+            ax.set_xlabel(f"PC 1 ({share[0]:.1%} of variation; {walk[0]})")
+            ax.set_ylabel(f"PC 2\n({share[1]:.1%} of variation;\n{walk[1]})")
             said.append(f"{name}: {share[0]:.1%} + {share[1]:.1%} of the variation")
         script.save(
             figure,
