@@ -35,7 +35,7 @@ def main() -> None:
             runs = script.repeats(MODEL, "sgd", steps=STEPS, lr=rate, batch_size=100)
             walks = [
                 script.measured(
-                    f"walk/{rate}-{seed}", lambda run=run: ls.walk(objective, run, points=8)
+                    f"walk/{rate}-{seed}", lambda run=run: ls.walk(objective, run, points=6)
                 )
                 for seed, run in enumerate(runs)
             ]
