@@ -42,7 +42,7 @@ def main() -> None:
         found[name] = script.measured(f"curvature/{name}", lambda name=name: measured(script, name))
     with ls.style("neurips", columns=2):
         figure = Figure()
-        figure.set_size_inches(5.5, 4.4)
+        figure.set_size_inches(5.5, 4.2)
         (a, b), (c, d) = figure.subplots(2, 2)
         descents = [p for p in found.values() if p.optimizer == "gd"]
         others = [p for p in found.values() if p.optimizer != "gd"]
@@ -50,13 +50,19 @@ def main() -> None:
         ls.plot_sharpness([descents[-1], *others], relative=True, ax=b)
         ls.plot_gradient_share(descents, ax=c)
         ls.plot_predicted_change(descents[-1], ax=d)
+        thresholds = [text.get_text() for text in b.get_legend().get_texts()]
+        for ax, place in ((a, "center right"), (b, "lower right"), (c, "lower right")):
+            handles, labels = ax.get_legend_handles_labels()
+            short = [label.split(":")[0].removesuffix(", top 10") for label in labels]
+            ax.legend(handles, short, loc=place, fontsize=6, handlelength=1.5)
+        a.get_legend().set_bbox_to_anchor((1, 0.3))
     thirds = ", ".join(f"{name} {late(path):.3f}" for name, path in found.items())
     last = descents[-1]
     edge = int(np.argmax(last.relative_sharpness > 0.98))
     script.save(
         figure,
         f"Full-batch runs on {IMAGES} digits, squared error. Mean of sharpness over threshold in "
-        f"the last third: {thirds}. {last.name}: the "
+        f"the last third: {thirds}. Thresholds: {'; '.join(thresholds)}. {last.name}: the "
         f"top {last.value.shape[1]} hold {last.top_share[max(edge - 1, 0)]:.0%} of the gradient "
         f"before the edge (step {last.step[max(edge - 1, 0)]}) and {last.top_share[-1]:.0%} at the "
         "end: because the steps oscillate there; training along them alone fails (Song et al. "

@@ -138,7 +138,8 @@ class Script:
             raise ValueError(f"{self.name}: {'; '.join(found)}.")
         for kind in ("png", "pdf"):
             path = self.figures / f"{self.name}.{kind}"
-            save_figure(figure, path, results=self.results, title=caption)
+            with ls.style(VENUE):  # fonts are found when a figure is written
+                save_figure(figure, path, results=self.results, title=caption)
             if kind == "png" and path.stat().st_size > LARGEST:
                 reduce_colors(path)
         text = self.figures / f"{self.name}.txt"

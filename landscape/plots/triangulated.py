@@ -81,7 +81,7 @@ def surface_mesh(
         share = (raise_by(np.maximum(values, low)) - raise_by(low)) / (
             raise_by(top) - raise_by(low)
         )
-    place = on_paper(surface)
+    place = on_paper(surface, true=True)
     coordinates = np.stack(np.meshgrid(surface.alpha, surface.beta), axis=-1)
     ground = place.transform(coordinates.reshape(-1, 2))
     lengths = np.linalg.norm(place.transform(np.eye(2)) - place.transform(np.zeros((1, 2))), axis=1)
