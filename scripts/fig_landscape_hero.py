@@ -107,7 +107,7 @@ def caption(surfaces: list[ls.Surface]) -> str:
     for name, surface in zip(NETS, surfaces, strict=True):
         loss = surface.loss
         row, column = np.unravel_index(np.nanargmin(loss), loss.shape)
-        centre = loss[len(surface.beta) // 2, len(surface.alpha) // 2]
+        centre = loss[np.abs(surface.beta).argmin(), np.abs(surface.alpha).argmin()]
         parts.append(
             f"{name.capitalize()}: {short(centre, 3)} at the trained weights, lowest "
             f"{short(loss[row, column], 3)} at ({surface.alpha[column]:.2g}, "
@@ -115,6 +115,7 @@ def caption(surfaces: list[ls.Surface]) -> str:
             f"{np.mean(~(loss <= CEILING)):.0%} of the points above the cut at {CEILING:g}."
         )
     first = surfaces[0]
+    sides = " × ".join(f"[{axis[0]:.2g}, {axis[-1]:.2g}]" for axis in (first.alpha, first.beta))
     if "off" in first.settings:
         middle, most = first.settings["off"]
         parts[0] += (
@@ -123,7 +124,7 @@ def caption(surfaces: list[ls.Surface]) -> str:
             f"{most:.1%} at most."
         )
     return (
-        f"{' '.join(parts)} {len(first.alpha)} × {len(first.beta)} points on [−1, 1]², "
+        f"{' '.join(parts)} {len(first.alpha)} × {len(first.beta)} points on {sides}, "
         f"{first.settings['samples']} training images, batch norm {first.settings['batch_norm']}; "
         "a distance of 1 changes every filter by its own norm. Heights are logarithmic; between "
         "the points the reliefs are cubic splines."
