@@ -26,7 +26,8 @@ LAYERS = {
     "0.weight": "convolution 1", "1.weight": "batch norm 1", "3.weight": "convolution 2",
     "4.weight": "batch norm 2", "8.weight": "linear",
 }  # fmt: skip
-COLORS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#b8860b")  # the first layer is dark
+NUDGED = {"convolution 2": -5, "linear": 5, "convolution 1": -3}  # points, off one another
+COLORS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#882255")  # the first layer is dark
 
 
 def main() -> None:
@@ -66,8 +67,8 @@ def main() -> None:
 
 def _name(ax: Axes, text: str, height: float, step: np.ndarray, color: str) -> None:
     ax.annotate(
-        text, (step[-1], height), (4, 0), textcoords="offset points", va="center", color=color,
-        annotation_clip=False,
+        text, (step[-1], height), (4, NUDGED.get(text, 0)), textcoords="offset points",
+        va="center", color=color, annotation_clip=False,
     )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def surface_of(script: Script, name: str) -> ls.Surface:
     """The surface of one network: of the given file, measured here, or that of the other figure."""
     group = f"surface/{name}"
     if script.args.results:
+        script.new = True
         return ls.load_results(script.args.results)[group]
     if script.args.full:
         script.new = True
@@ -112,7 +113,7 @@ def caption(surfaces: list[ls.Surface]) -> str:
             f"{name.capitalize()}: {short(centre, 3)} at the trained weights, lowest "
             f"{short(loss[row, column], 3)} at ({surface.alpha[column]:.2g}, "
             f"{surface.beta[row]:.2g}), highest {short(np.nanmax(loss), 3)}, "
-            f"{np.mean(~(loss <= CEILING)):.0%} of the points above the cut at {CEILING:g}."
+            f"{np.mean(~(loss <= CEILING)):.1%} of the points above the cut at {CEILING:g}."
         )
     first = surfaces[0]
     sides = " × ".join(f"[{axis[0]:.2g}, {axis[-1]:.2g}]" for axis in (first.alpha, first.beta))

@@ -73,7 +73,8 @@ def say_conditions(ax: Axes, surface: Surface, metric: str, top: float, log: boo
     above = float(np.mean(values[surface.computed] > top * (1 + 1e-9)))
     told = [conditions(surface.settings), "logarithmic height" if log else "linear height"]
     if above:
-        told.append(f"cut above {short(top)}, which is {above:.0%} of the points")
+        part = f"{above:.0%}" if above >= 0.005 else "under 1%"
+        told.append(f"cut above {short(top)}, which is {part} of the points")
     write_above(ax, " · ".join(filter(None, told)))
 
 
