@@ -48,7 +48,7 @@ def main() -> None:
             share, null = np.array(plane.explained), np.array(plane.explained_null)
             ax.set(title=name, aspect="equal")
             walk = [f"random walk: {one:.1%}" for one in null]
-            ax.set_xlabel(f"PC 1 ({share[0]:.1%} of variation; {walk[0]})")
+            ax.set_xlabel(f"PC 1 ({share[0]:.1%} of variation;\n{walk[0]})")
             ax.set_ylabel(f"PC 2\n({share[1]:.1%} of variation;\n{walk[1]})")
             said.append(f"{name}: {share[0]:.1%} + {share[1]:.1%} of the variation")
         script.save(
