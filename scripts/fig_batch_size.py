@@ -2,6 +2,9 @@
 
 After Xing et al. 2018 (arXiv:1802.08770, figure 5): plain SGD at one learning rate; the largest
 batch is the whole training set. Lines are medians over five seeds, bands their ranges.
+
+Against the original: the same two rows of curves and the same order of batches; 140 steps of a
+small net instead of epochs of VGG-11, and a band of five seeds where the paper has one run.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.path import running_mean
 from landscape.plots.repeats import plot_repeats, told
-from landscape.plots.style import looks
+from landscape.plots.style import Look
 
 MODEL, LR, STEPS, BATCHES = "mlp-bn", 0.1, 140, (5000, 1000, 100, 20)
+ORDERED = ("#440154", "#31688e", "#1f9e77", "#b8860b")  # dark to light, by the batch
 
 
 def main() -> None:
@@ -24,7 +28,8 @@ def main() -> None:
         figure = Figure(figsize=(5.5, 2.3))
         left, right = figure.subplots(1, 2)
         said = []
-        for batch, style in zip(BATCHES, looks(["sgd"] * len(BATCHES)), strict=True):
+        for batch, color in zip(BATCHES, ORDERED, strict=True):
+            style = Look(color, "-", "o")
             runs = script.repeats(MODEL, "sgd", steps=STEPS, lr=LR, batch_size=batch)
             paths = [
                 script.measured(f"path/{batch}-{seed}", lambda run=run: ls.path_metrics(run))

@@ -3,6 +3,10 @@
 After Li et al. 2018, section 6 (arXiv:1712.09913), who compare surfaces with the eigenvalues of
 the whole Hessian. Left: the surface along the two largest eigenvectors at the end of a run, never
 rescaled. Middle: |λmin / λmax| at each point of the same plane; right: λmax.
+
+Against the original: their maps of |λmin / λmax| are of ResNets on a random plane; this one is of
+a small net on its own eigenvectors, adds λmax and the residuals, and shows what a map of the plane
+alone would hide.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ def main() -> None:
     )
     with ls.style("neurips", columns=2):
         figure = Figure()
-        figure.set_size_inches(7, 2.6)
+        figure.set_size_inches(5.5, 2.2)
         left, middle, right = figure.subplots(1, 3)
         ls.plot_surface(surface, ax=left)
         ls.plot_curvature_map(found, most=float(np.nanmax(found.ratio)), ax=middle)

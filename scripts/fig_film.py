@@ -2,6 +2,8 @@
 
 Uses what `fig_optimizers_on_plane.py` measured. `orbit_frames` and `evolution_frames` make the
 flight around a relief and the surface along training in the same way.
+
+No original: the paper that has paths of optimizers on a plane stops at stills.
 """
 
 from __future__ import annotations

@@ -5,6 +5,10 @@ displacement of a later training stage: stories260K is tuned on Shakespeare, and
 measured on the line from the base model (0) to the tuned one (1) and beyond it. Right: the plane of
 two task vectors (Ilharco et al. 2023, arXiv:2212.04089), the second from another tuning with new
 order of the data.
+
+Against the original: none shows a language model's two task vectors as coordinates; the
+interpolation on the left is the WiSE-FT curve, with losses of two texts instead of accuracies of
+two image sets.
 """
 
 from __future__ import annotations
@@ -68,7 +72,7 @@ def main() -> None:
     surface = script.measured(
         "surface/tasks",
         lambda: ls.loss_surface(
-            on_plays, plane, extent=(-0.4, 1.6, -0.4, 1.6), resolution=3 if script.smoke else 9
+            on_plays, plane, extent=(-0.4, 1.6, -0.4, 1.6), resolution=3 if script.smoke else 17
         ),
     )
     with ls.style("neurips", columns=2):

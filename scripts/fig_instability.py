@@ -3,6 +3,9 @@
 After Frankle et al. 2020 (arXiv:1912.05671, figure 2): a run is copied at step k, two copies
 go on with other orders of the data, and the barrier between their ends is drawn over k. Below 2 %
 error (dotted) the paper calls a network stable. The copies begin with a new state of Adam.
+
+Against the original: the same axes, the same 2 % line and the same fall with k; a small net and
+three seeds instead of ResNet-20 and three, so k is in steps where theirs is in epochs.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ The model is stories260K of llama2.c (github.com/karpathy/llama2.c): a Llama wit
 parameters. The loss is the mean cross-entropy per token of five short stories, in nats. Norm
 weights stay as they are; the embedding, which is also the output layer, is one tensor and moves
 once; directions are filter-normalized (arXiv:1712.09913).
+
+No original: it is filter normalization on a Llama; published surfaces of language models show
+neither the level of guessing nor the number of tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from landscape.exchange.checkpoints.state import load_state
 from landscape.tasks.folders import find_data
 from landscape.tasks.llama import Llama, Tokenizer, next_token_loss, padded
 
-RESOLUTION = 21
+RESOLUTION = 41
 STATE, TOKENIZER, STORIES = "stories260K_state_dict.pt", "tok512.bin", "tinystories_sample.txt"
 
 
@@ -46,7 +49,7 @@ def main() -> None:
             objective,
             ls.random_line(centre, layout, seed=1),
             extent=(-1, 1),
-            resolution=2 * size - 1,
+            resolution=size,
         ),
     )
     surface = script.measured(
@@ -57,12 +60,13 @@ def main() -> None:
     )
     guessing = math.log(model.tok_embeddings.num_embeddings)
     with ls.style("neurips", columns=2):
-        figure = Figure()
+        figure = Figure(figsize=(5.5, 2.5))
         left, right = figure.subplots(1, 2)
-        left.plot(line.alpha, line.loss[0])
+        left.plot(line.alpha, line.loss[0], color="black")
         left.axhline(guessing, color="0.3", linestyle=":", linewidth=0.8)
         left.annotate("guessing", (0, guessing), ha="center", va="bottom", color="0.3")
-        left.set(xlabel="random direction", ylabel="nats per token", xlim=(-1, 1), ylim=(0, None))
+        left.set(xlabel="distance along a random direction", ylabel="nats per token")
+        left.set(xlim=(-1, 1), ylim=(0, None))
         ls.plot_surface(surface, ax=right)
         right.set_title("", loc="left")
         script.save(

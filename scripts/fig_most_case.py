@@ -5,6 +5,10 @@ is a score along random Gaussian directions, none of them special; the worst cas
 chosen to hurt. Here both are along lines around the trained stories260K, at the same distances: ten
 random directions whose entries all have one standard deviation, and up the gradient of the loss.
 Left: nats per token. Right: a score of the task, the share of next tokens that are right.
+
+Against the original: the same contrast of a flat most case and a steep worst case; a model of
+260,000 parameters instead of 7 billion, tokens right instead of benchmark scores, and a band over
+directions.
 """
 
 from __future__ import annotations

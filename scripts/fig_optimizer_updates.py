@@ -1,9 +1,12 @@
 """Momentum, Adam, RAdam, LAMB and Lookahead against each other on two test functions.
 
-Left: Rosenbrock's valley from (−1.2, 1); right: Beale's function from (0.5, −0.4). Circles: minima.
+Left: Rosenbrock's valley from (−1.2, 1); right: Beale's function from (0.5, −0.4). Stars: minima.
 Below, the distance to the minimum. Every optimizer has the rate, of a geometric grid from 0.0001
 to 0.2, with which it came nearest. RAdam's first five steps are plain momentum, which throws it
 across Rosenbrock's valley; LAMB moves by a fixed share of ‖x‖ and cannot settle.
+
+No original: animations of this kind are common and unpublished; here each optimizer has its best
+rate of a stated grid, and the distance to the minimum is told.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
-from landscape.plots.style import look
+from landscape.plots.style import looks
 
 NAMES = ("momentum", "adam", "radam", "lamb", "lookahead-adam")
 # function: start, minimum, box, rates in the order of the names
@@ -36,7 +39,6 @@ def walked(script: Script, function: str, place: int) -> ls.Trajectory:
 
 def main() -> None:
     script, said = Script("fig_optimizer_updates", __doc__), []
-    paths, handles = [], []
     with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 3.6))
         grid = figure.subplots(2, 2, height_ratios=(3, 2))
@@ -59,15 +61,20 @@ def main() -> None:
                 for k, name in enumerate(NAMES)
             ]
             ls.plot_surface(surface, paths=paths, ax=above)
-            above.plot(*minimum, "o", color="none", markeredgecolor="white", zorder=8)
-            above.set(xlabel="x₁", ylabel="x₂", title=function, aspect="auto")
+            above.plot(
+                *minimum, "*", color="white", markeredgecolor="black", markersize=9, zorder=8
+            )
+            above.set(xlabel="x₁", ylabel="x₂", title=function.capitalize(), aspect="auto")
             above.set_title("", loc="left")
             handles = above.get_legend().legend_handles
             above.get_legend().remove()
+            for name in [text for text in above.texts if text.get_gid() == "name"]:
+                name.remove()  # ends lie on one another; the legend below has the names
             ends = []
-            for path, rate in zip(paths, rates, strict=True):
+            styles = looks([path.optimizer for path in paths])
+            for path, rate, style in zip(paths, rates, styles, strict=True):
                 away = np.linalg.norm(path.coordinates - minimum, axis=1)
-                below.plot(path.step, away, **look(path.optimizer).line)
+                below.plot(path.step, away, **style.line)
                 ends.append(f"{path.name} {away[-1]:.2g} (rate {rate:g})")
             below.set(xlabel="optimizer step", ylabel="distance to the minimum", yscale="log")
             if function == "rosenbrock":

@@ -4,6 +4,9 @@ After Liu et al. 2020 (arXiv:1908.03265, figure 2): without warm-up Adam's first
 rest on few gradients; in their translation network the gradients then collapse to tiny values.
 Mini-batch gradients of a small network, counted by the recorder at every step; they need not
 collapse. Darker is a larger share of the entries, the same in all panels.
+
+Against the original: the same three panels and axes; a small net whose gradients need not
+collapse, and all panels share one scale of grey.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.plots.repeats import told
 
 LR, STEPS = 0.03, 100
 RUNS = {
@@ -26,13 +30,19 @@ RUNS = {
 
 def main() -> None:
     script = Script("fig_radam_gradient_histogram", __doc__)
-    found = []
+    found, repeats = [], []
     for name, (optimizer, schedule) in RUNS.items():
-        run = script.run(
+        runs = script.repeats(
             "mlp", optimizer, steps=STEPS, lr=LR, schedule=schedule, name=name,
             gradient_histogram=True,
         )  # fmt: skip
-        found.append(script.measured(f"gradients/{name}", partial(ls.gradient_histogram, run)))
+        repeats.append(
+            [
+                script.measured(f"gradients/{name}-{seed}", partial(ls.gradient_histogram, run))
+                for seed, run in enumerate(runs)
+            ]
+        )
+        found.append(repeats[-1][0])
     most = max(np.nanmax(histogram.share[:, 1:-1]) for histogram in found)
     with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.1))
@@ -45,10 +55,15 @@ def main() -> None:
                 ax.get_legend().remove()
         lows, highs = zip(*(ax.get_ylim() for ax in grid), strict=True)
         grid[0].set_ylim(min(lows), max(highs))
-        medians = [histogram.quantiles([0.5])[0] for histogram in found]
-        said = [f"{h.name} {m[0]:.1e} → {m[-1]:.1e}" for h, m in zip(found, medians, strict=True)]
+        said = []
+        for seeds in repeats:
+            medians = [one.quantiles([0.5])[0] for one in seeds]
+            first, last = ([float(m[k]) for m in medians] for k in (0, -1))
+            said.append(f"{seeds[0].name} {told(first, 2)} → {told(last, 2)}")
         script.save(
-            figure, f"Learning rate {LR}. Median |gradient|, first → last: {'; '.join(said)}."
+            figure,
+            f"Learning rate {LR}; drawn is one seed. Median |gradient|, first → last, median and "
+            f"range of {len(script.seeds)} seeds: {'; '.join(said)}.",
         )
 
 

@@ -6,6 +6,9 @@ the share of harmful requests that a model refuses. Here the score is the share 
 three stories that are right, and it is compared between the trained stories260K and the same after
 a few steps of tuning on Shakespeare: a model may lose the basin before it loses the score at its
 centre. Right: the same on the plane of the first two directions, around the trained model.
+
+Against the original: the same basin and its edge along random directions; a model of 260,000
+parameters and tokens instead of safety scores.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ def main() -> None:
         lambda: ls.loss_surface(
             objective,
             ls.random_plane(objective, seed=0, normalization="layer"),
-            extent=EXTENT[1], resolution=3 if script.smoke else PLACES,
+            extent=EXTENT[1], resolution=3 if script.smoke else 2 * PLACES - 1,
         ),
     )  # fmt: skip
     with ls.style("neurips", columns=2):

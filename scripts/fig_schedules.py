@@ -3,6 +3,9 @@
 One-cycle (Smith & Topin 2018, arXiv:1708.07120) moves momentum against the rate. All runs are
 SGD with momentum; for each of five seeds they start from the same weights and see the same batches.
 The loss is the median over the seeds, with the range of all of them.
+
+Against the original: the same pair of opposed curves of rate and momentum; two other schedules
+beside it, on a small net, with the range of five seeds.
 """
 
 from __future__ import annotations

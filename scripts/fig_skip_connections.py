@@ -5,22 +5,26 @@ shortcuts (github.com/tomgoldstein/loss-landscape), and with numbers for the cla
 the plane where the loss exceeds that of guessing, ln 10; how far from the centre random lines
 exceed it; and how convex the lines are: the share of points below the chord of their neighbours,
 and the largest height of a line above its convex envelope (0: convex). Filter-normalized random
-directions, contours at .1, .6, 1.1, ... below 10 as in the paper. Ctrl-C keeps what was measured.
+directions; round levels up to 10, the same on both sides. Ctrl-C keeps what was measured.
+
+Against the original: the same networks and the same contrast; 31 × 31 points on 128 images instead
+of 51 × 51 on 50,000, round levels with values in place, one scale for both, and ten lines with
+numbers, which the paper does not have.
 """
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gallery import Script
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.exchange.checkpoints.state import load_state
+from landscape.plots.levels import contour_levels
 from landscape.tasks.folders import find_data
 
 RESOLUTION, SAMPLES, DIRECTIONS = 31, 128, 10  # in the paper 51, 50,000 and 1
@@ -42,7 +46,8 @@ def main() -> None:
         print(f"Nothing drawn, for want of the published networks or CIFAR-10. {error}")
         return
     for name, objective in objectives.items():
-        measure_surface(script, name, objective, size)
+        measure_surface(script.file, name, objective, size)
+    script.results = ls.load_results(script.file)
     for name, objective in objectives.items():
         measure_lines(script, name, objective, size, directions)
     draw(script)
@@ -58,15 +63,19 @@ def objective_of(name: str, samples: int) -> ls.Objective:
     )
 
 
-def measure_surface(script: Script, name: str, objective: ls.Objective, size: int) -> None:
+def measure_surface(
+    file: Path, name: str, objective: ls.Objective, size: int, *, units: Path | None = None
+) -> ls.Surface:
+    """The surface of one network, kept in a file; only what it lacks is measured."""
     plane, group = ls.random_plane(objective), f"surface/{name}"
-    known = ls.Surface.find(script.file, group)
+    known = ls.Surface.find(file, group)
     try:
-        surface = ls.loss_surface(objective, plane, resolution=size, resume=known)
+        surface = ls.loss_surface(objective, plane, resolution=size, resume=known, units=units)
     except ls.Interrupted as stop:
-        stop.partial.save(script.file, group)
-        raise SystemExit(f"Stopped; {script.file} has what was measured.") from None
-    surface.save(script.file, group)
+        stop.partial.save(file, group)
+        raise SystemExit(f"Stopped; {file} has what was measured.") from None
+    surface.save(file, group)
+    return surface
 
 
 def measure_lines(
@@ -133,32 +142,35 @@ def caption(script: Script) -> str:
 
 
 def draw(script: Script) -> None:
-    levels, ticks = np.arange(0.1, 10, 0.5), (-1, -0.5, 0, 0.5, 1)
+    surfaces = [script.results[f"surface/{name}"] for name in NETS]
+    levels = contour_levels(np.concatenate([s.loss for s in surfaces]), ceiling=10)
     with ls.style("neurips", columns=2):
-        figure = Figure()
-        figure.set_size_inches(6.4, 5.4)
+        figure = Figure(figsize=(5.5, 4.4))
         axes = figure.subplots(2, 2, height_ratios=(2, 1), sharey="row")
-        for (above, below), name in zip(axes.T, NETS, strict=True):
-            surface, lines = script.results[f"surface/{name}"], lines_of(script, name)
-            grid = (surface.alpha, surface.beta, surface.loss)
-            above.contourf(*grid, levels, cmap="viridis", extend="both")
-            above.contour(*grid, levels, colors="black", linewidths=0.3, alpha=0.6)
-            above.set(title=f"ResNet-56 {name}", xlabel="direction 1", aspect="equal")
-            above.set(xticks=ticks, yticks=ticks)
+        for (above, below), name, surface in zip(axes.T, NETS, surfaces, strict=True):
+            lines = lines_of(script, name)
+            ls.plot_surface(surface, levels=levels, ax=above)
+            above.set_title(f"ResNet-56 {name}\n", pad=14)
             losses = np.concatenate([line.loss for line in lines])
             low, middle, high = np.quantile(losses, (0.1, 0.5, 0.9), axis=0)
-            below.plot(lines[0].alpha, losses.T, color="0.7", linewidth=0.4)
-            below.fill_between(lines[0].alpha, low, high, color="#0072B2", alpha=0.25, linewidth=0)
-            below.plot(lines[0].alpha, middle, color="#0072B2", label="median, 10 to 90 %")
+            below.plot(lines[0].alpha, losses.T[:, 1:], color="0.7", linewidth=0.4)
+            told = f"{len(lines)} directions, one by one"
+            below.plot(lines[0].alpha, losses[0], color="0.7", linewidth=0.4, label=told)
+            below.fill_between(
+                lines[0].alpha, low, high, color="#0072B2", alpha=0.25, linewidth=0,
+                label="80 % of them",
+            )  # fmt: skip
+            below.plot(lines[0].alpha, middle, color="#0072B2", label="their median")
             below.axhline(math.log(10), color="0.2", linestyle=":", label="guessing")
-            below.set(
-                yscale="log", xlabel=f"{len(lines)} random directions", xlim=(-1, 1), xticks=ticks
-            )
-        axes[0, 0].set_ylabel("direction 2")
+            below.set(yscale="log", xlabel="distance along a random direction", xlim=(-1, 1))
+            below.set_xticks((-1, -0.5, 0, 0.5, 1))
+            above.label_outer()
+            below.label_outer()
+            if surface is surfaces[0]:
+                above.child_axes[0].remove()
         axes[1, 0].set_ylabel("loss")
-        axes[1, 1].legend(loc="lower left")
-        colors = ScalarMappable(Normalize(levels[0], levels[-1]), "viridis")
-        figure.colorbar(colors, ax=axes[0], shrink=0.9, label="loss", extend="both")
+        handles, labels = axes[1, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
         script.save(figure, caption(script))
 
 

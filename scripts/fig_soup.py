@@ -6,15 +6,21 @@ the data. The coordinates are the coefficients with which their task vectors are
 the mean of the two. A network tuned at too large a rate has left the basin: it spoils the mean of
 all, and the greedy soup leaves it out. Right: the greedy soup of eight, chosen on one half of the
 test data and measured on the other.
+
+Against the original: the same plane of two fine-tuned models and the pretrained one with the best
+point between them; a small net instead of CLIP, and a soup that leaves out what harms.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.plots.frame import plane_transform
 
 MODEL, BEFORE, AFTER = "mlp-128-128-relu", 300, 600
 RATES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -44,7 +50,7 @@ def main() -> None:
     surface = script.measured(
         "surface",
         lambda: ls.loss_surface(
-            held, plane, extent=(-0.5, 1.7, -0.5, 1.7), resolution=5 if script.smoke else 31
+            held, plane, extent=(-0.5, 1.7, -0.5, 1.7), resolution=5 if script.smoke else 41
         ),
     )
     soup = script.measured("soup", lambda: ls.greedy_soup(chosen, tuned, names=map(str, rates)))
@@ -56,7 +62,8 @@ def main() -> None:
         figure = Figure(figsize=(5.5, 2.5))
         left, right = figure.subplots(1, 2)
         ls.plot_surface(surface, metric="error", ax=left)
-        left.plot(0.5, 0.5, "*", color="#D55E00", markersize=10, markeredgecolor="white", zorder=9)
+        star: Any = {"color": "#D55E00", "markersize": 10, "markeredgecolor": "white", "zorder": 9}
+        left.plot(0.5, 0.5, "*", **star, transform=plane_transform(surface, left))
         kept = soup.kept
         right.plot(np.array(rates)[kept], np.array(each)[kept], "o", color="#0072B2",
                    label="in the greedy soup")  # fmt: skip

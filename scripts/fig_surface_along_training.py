@@ -3,6 +3,9 @@
 The same two random directions at every step, scaled to the filters of that step's weights
 (Li et al. 2018, arXiv:1712.09913, section 4): the plane moves with the run, so this shows how the
 surroundings change, not the path. Colours, levels and heights are the same in every frame.
+
+No original: the paper compares networks, not steps; all panels share levels, and that the plane
+moves with the run is said.
 """
 
 from __future__ import annotations

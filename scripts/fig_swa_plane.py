@@ -3,6 +3,10 @@
 After Izmailov et al. 2018 (arXiv:1803.05407, figure 1): training loss and test error on the plane
 through three weights of one run at a constant learning rate. The network has no batch norm, so no
 statistics need to be estimated anew.
+
+Against the original: the same plane through three weights with the mean lower on the test surface
+than they; a small net instead of a ResNet on CIFAR-100, equal distances on both axes, and five
+seeds for the numbers.
 """
 
 from __future__ import annotations
@@ -44,7 +48,7 @@ def main() -> None:
                 f"surface/{part}",
                 lambda objective=objective: ls.loss_surface(
                     objective, plane, extent=tuple(around.T.ravel()),
-                    resolution=5 if script.smoke else 27,
+                    resolution=5 if script.smoke else 51,
                 ),
             )  # fmt: skip
             ax = figure.add_subplot(1, 2, place + 1)

@@ -1,10 +1,19 @@
-"""What the figure scripts share; run alone, it writes the gallery page figures/README.md."""
+"""What the figure scripts share; run alone, it writes the gallery page figures/README.md.
+
+``python scripts/gallery.py --again`` makes the whole set anew: it forgets what was measured, runs
+every figure script and says what each took. Ctrl-C keeps what is done; the same command goes on.
+"""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import json
 import re
+import resource
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import landscape as ls
 from landscape.base.result import Result
+from landscape.plots.latex import latex
 from landscape.plots.save import save_figure
+from landscape.plots.venues import LEAST, SHEETS
 
 ROOT = Path(__file__).parent.parent
 LARGEST = 300_000  # bytes of a committed picture
+VENUE = "neurips"
 STARTED = time.perf_counter()
 
 
@@ -33,16 +46,20 @@ class Script:
     Args:
         name: Name of the figure.
         description: For ``--help``.
+        parser: One with more options, which `args` then holds.
     """
 
-    def __init__(self, name: str, description: str | None) -> None:
-        parser = argparse.ArgumentParser(description=description)
+    def __init__(
+        self, name: str, description: str | None, parser: argparse.ArgumentParser | None = None
+    ) -> None:
+        parser = parser or argparse.ArgumentParser()
+        parser.description = description
         parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
         parser.add_argument(
             "--seeds", type=int, default=5, metavar="N",
             help="repeats of each run, where a figure compares runs (default: 5)",
         )  # fmt: skip
-        args = parser.parse_args()
+        self.args = args = parser.parse_args()
         self.smoke: bool = args.smoke
         self.seeds = range(2 if args.smoke else args.seeds)
         self.name = name
@@ -112,10 +129,17 @@ class Script:
         return self.results[name]
 
     def save(self, figure: Figure, caption: str, *, table: str = "") -> None:
-        """Write the figure as PNG and PDF, and its caption beside them, with a table if given."""
+        """Write the figure as PNG and PDF, and its caption beside them, with a table if given.
+
+        Raises:
+            ValueError: If a reviewer would send it back; see `faults`.
+        """
+        if found := faults(figure):
+            raise ValueError(f"{self.name}: {'; '.join(found)}.")
         for kind in ("png", "pdf"):
             path = self.figures / f"{self.name}.{kind}"
-            save_figure(figure, path, results=self.results, title=caption)
+            with ls.style(VENUE):  # fonts are found when a figure is written
+                save_figure(figure, path, results=self.results, title=caption)
             if kind == "png" and path.stat().st_size > LARGEST:
                 reduce_colors(path)
         text = self.figures / f"{self.name}.txt"
@@ -124,7 +148,37 @@ class Script:
             took = text.read_text().splitlines()[-1]
         parts = (caption, f"\n{table}\n", took) if table else (caption, took)
         text.write_text("\n".join(parts) + "\n")
+        write_latex(text)
         print(f"{self.figures / self.name}.png\n{caption}\n{took}")
+
+
+def write_latex(caption: Path) -> None:
+    """Beside a caption, the LaTeX that includes its figure with its first paragraph."""
+    said = caption.read_text().splitlines()[0]
+    caption.with_suffix(".tex").write_text(latex(f"{caption.stem}.pdf", said))
+
+
+def faults(figure: Figure) -> list[str]:
+    """What is wrong with a figure at the width it is printed in: too wide, too small, a bare share.
+
+    >>> figure = Figure(figsize=(7, 2))
+    >>> label = figure.add_subplot().set_xlabel("PC 1 (90 % of variation)", fontsize=4)
+    >>> for fault in faults(figure):
+    ...     print(fault)
+    7 in wide, the page has 5.5 in
+    'PC 1 (90 % of variation)' has 4 pt, at least 6 pt are legible
+    'PC 1 (90 % of variation)' does not say what a random walk has
+    """
+    found, widest = [], SHEETS[VENUE].widths[1]
+    if (width := figure.get_size_inches()[0]) > widest + 1e-6:
+        found.append(f"{width:g} in wide, the page has {widest:g} in")
+    for text in figure.findobj(Text):
+        said, size = text.get_text().strip(), float(text.get_fontsize())
+        if said and text.get_visible() and size < LEAST - 1e-6:
+            found.append(f"{said!r} has {size:g} pt, at least {LEAST:g} pt are legible")
+        if "of variation" in said and "random walk" not in said:
+            found.append(f"{said!r} does not say what a random walk has")
+    return found
 
 
 def reduce_colors(path: Path) -> None:
@@ -141,17 +195,57 @@ def reduce_colors(path: Path) -> None:
 
 
 def main() -> None:
-    """Write figures/README.md from the scripts' docstrings and the figures' captions."""
+    """Write figures/README.md from the scripts' docstrings and the captions, and the LaTeX."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="make the page, do not write it")
-    smoke = parser.parse_args().smoke
+    parser.add_argument("--again", action="store_true", help="first measure and draw all anew")
+    args = parser.parse_args()
+    if args.again:
+        make_again(ROOT / "data" / "gallery")
+    page = make_page()
+    if not args.smoke:
+        (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
+        for caption in (ROOT / "figures").glob("fig_*.txt"):
+            if caption.with_suffix(".pdf").exists():
+                write_latex(caption)
+
+
+def make_again(folder: Path) -> None:
+    """Run every figure script on an empty folder, or go on where that was interrupted."""
+    done = folder / "again.json"  # what each script took so far, in seconds on the clock, of cores
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    took: dict[str, list[float]] = json.loads(done.read_text()) if done.exists() else {}
+    for script in sorted((ROOT / "scripts").glob("fig_*.py")):
+        if script.stem not in took:
+            clock, cores = time.perf_counter(), _of_children()
+            subprocess.run([sys.executable, str(script)], check=True)
+            took[script.stem] = [time.perf_counter() - clock, _of_children() - cores]
+            done.write_text(json.dumps(took))
+            print(f"{script.stem}: {took[script.stem][0]:.0f} s", flush=True)
+    clock, cores = (sum(both[k] for both in took.values()) for k in (0, 1))
+    print(f"{len(took)} scripts: {clock / 60:.1f} min, of processor cores {cores / 60:.1f} min.")
+    done.unlink()
+
+
+def _of_children() -> float:
+    """Seconds of processor cores that finished child processes used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def make_page() -> list[str]:
+    """The lines of the gallery page."""
     page = [
         "# Gallery",
         "",
         "Each figure comes from one script and has the numbers it shows in its caption. "
         "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
-        "smallest setting. Times are those of two processor cores that had other work besides. "
-        "Colours belong to optimizers and are the same everywhere.",
+        "smallest setting, and `python scripts/gallery.py --again` makes all of them anew. Times "
+        "are those of two processor cores that had other work besides. Figures are 5.5 inches wide "
+        "and have no text below 6 points; beside each PDF lies its LaTeX. Colours belong to "
+        "optimizers and are the same everywhere. Surfaces are those of one seed.",
     ]
     for script in sorted((ROOT / "scripts").glob("fig_*.py")):
         name = script.stem
@@ -162,9 +256,9 @@ def main() -> None:
             page += ["", f"## {name}", "", what, ""]
             page += [f"![{name}]({name}.{'gif' if film else 'png'})", ""]
             page += [*caption.read_text().strip().splitlines(), ""]
-            page += [f"`python scripts/{name}.py`" + (f" · [PDF]({name}.pdf)" if still else "")]
-    if not smoke:
-        (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
+            files = f" · [PDF]({name}.pdf) · [LaTeX]({name}.tex)" if still else ""
+            page += [f"`python scripts/{name}.py`{files}"]
+    return page
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from landscape.training.many import record_runs
-from landscape.training.outcome import outcome_table, outcomes
+from repeated import add_seeds, record_repeats, smallest
+
 from landscape.training.run import Run
 
 HERE = Path(__file__).parent.parent
@@ -21,12 +21,12 @@ def main() -> None:
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1000, 100, 20])
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--workers", type=int, default=2, help="parallel processes")
+    add_seeds(parser)
     parser.add_argument("--data", type=Path, default=HERE / "data" / "batch-sizes")
     parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
     args = parser.parse_args()
     if args.smoke:
-        args.task, args.steps, args.workers = "digits/mlp-16-bn", 10, 1
+        smallest(args, "digits/mlp-16-bn")
 
     runs = {args.data / "gd.h5": Run(args.task, "gd", lr=args.lr, steps=args.steps)}
     for size in args.batch_sizes:
@@ -38,9 +38,7 @@ def main() -> None:
             batch_size=size,
             name=f"SGD, batch {size}",
         )
-    for path, new in record_runs(runs, workers=args.workers):
-        print(f"{path}: {'recorded' if new else 'was there'}", flush=True)
-    print(outcome_table(outcomes(runs)))
+    record_repeats(runs, seeds=args.seeds, workers=args.workers, folder=args.data)
 
 
 if __name__ == "__main__":

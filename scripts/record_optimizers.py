@@ -6,10 +6,10 @@ import argparse
 import importlib.util
 from pathlib import Path
 
+from repeated import add_seeds, record_repeats, smallest
+
 from landscape.base.distribution import install
 from landscape.optim.registry import OPTIMIZERS
-from landscape.training.many import record_runs
-from landscape.training.outcome import outcome_table, outcomes
 from landscape.training.run import Run
 
 HERE = Path(__file__).parent.parent
@@ -22,12 +22,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--every", type=int, default=10, help="record every n-th state")
-    parser.add_argument("--workers", type=int, default=2, help="parallel processes")
+    add_seeds(parser)
     parser.add_argument("--data", type=Path, default=HERE / "data" / "optimizers")
     parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
     args = parser.parse_args()
     if args.smoke:
-        args.task, args.steps, args.workers = "digits/mlp-16", 20, 1
+        smallest(args, "digits/mlp-16")
 
     folder = args.data / args.task.replace("/", "-")
     runs = {}
@@ -38,11 +38,7 @@ def main() -> None:
             continue
         run = Run(args.task, name, steps=args.steps, batch_size=args.batch_size, every=args.every)
         runs[folder / f"{name}.h5"] = run
-    for path, new in record_runs(runs, workers=args.workers):
-        print(f"{path}: {'recorded' if new else 'was there'}", flush=True)
-    table = outcome_table(outcomes(runs))
-    (folder / "outcomes.md").write_text(table + "\n")
-    print(table)
+    record_repeats(runs, seeds=args.seeds, workers=args.workers, folder=folder)
 
 
 if __name__ == "__main__":

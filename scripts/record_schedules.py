@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from landscape.training.many import record_runs
-from landscape.training.outcome import outcome_table, outcomes
+from repeated import add_seeds, record_repeats, smallest
+
 from landscape.training.run import Run
 from landscape.training.schedules import NAMES
 
@@ -19,12 +19,12 @@ def main() -> None:
     parser.add_argument("--optimizer", default="momentum")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--every", type=int, default=10, help="record every n-th state")
-    parser.add_argument("--workers", type=int, default=2, help="parallel processes")
+    add_seeds(parser)
     parser.add_argument("--data", type=Path, default=HERE / "data" / "schedules")
     parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
     args = parser.parse_args()
     if args.smoke:
-        args.task, args.steps, args.workers = "digits/mlp-16", 20, 1
+        smallest(args, "digits/mlp-16")
 
     common = {"steps": args.steps, "every": args.every}
     runs = {
@@ -34,9 +34,7 @@ def main() -> None:
     runs[args.data / "growing-batch.h5"] = Run(
         args.task, args.optimizer, final_batch_size=1024, name="growing batch", **common
     )
-    for path, new in record_runs(runs, workers=args.workers):
-        print(f"{path}: {'recorded' if new else 'was there'}", flush=True)
-    print(outcome_table(outcomes(runs)))
+    record_repeats(runs, seeds=args.seeds, workers=args.workers, folder=args.data)
 
 
 if __name__ == "__main__":

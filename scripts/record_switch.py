@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from landscape.training.many import record_runs
-from landscape.training.outcome import outcome_table, outcomes
+from repeated import add_seeds, record_repeats, smallest
+
 from landscape.training.run import Run
 
 HERE = Path(__file__).parent.parent
@@ -20,12 +20,12 @@ def main() -> None:
     parser.add_argument("--task", default="fashion-mnist/mlp")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--every", type=int, default=10, help="record every n-th state")
-    parser.add_argument("--workers", type=int, default=2, help="parallel processes")
+    add_seeds(parser)
     parser.add_argument("--data", type=Path, default=HERE / "data" / "switch")
     parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
     args = parser.parse_args()
     if args.smoke:
-        args.task, args.steps, args.workers = "digits/mlp-16", 20, 1
+        smallest(args, "digits/mlp-16")
 
     common = {"steps": args.steps, "every": args.every}
     runs = {
@@ -37,9 +37,7 @@ def main() -> None:
         runs[args.data / f"adam-sgd-{at}.h5"] = Run(
             args.task, "adam-sgd", options={"switch_at": at}, name=f"Adam → SGD at {at}", **common
         )
-    for path, new in record_runs(runs, workers=args.workers):
-        print(f"{path}: {'recorded' if new else 'was there'}", flush=True)
-    print(outcome_table(outcomes(runs)))
+    record_repeats(runs, seeds=args.seeds, workers=args.workers, folder=args.data)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from PIL import Image
 
 from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
+from landscape.plots.frame import Footprint
 from landscape.plots.levels import contour_levels
 from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
@@ -63,7 +64,7 @@ def walk_frames(
     if not paths:
         raise ValueError("No path was given; pass at least one Projection.")
     figure = figure or Figure(figsize=(6.4, 5.8), dpi=90, layout="constrained")
-    ax = plot_surface(surface, paths=paths, metric=metric, ax=figure.add_subplot())
+    ax = plot_surface(surface, paths=paths, metric=metric, inset=False, ax=figure.add_subplot())
     trails = [line for line in ax.lines if line.get_gid() in ("path", "halo")]
     for line in ax.lines:
         if line.get_gid() == "end":
@@ -259,10 +260,10 @@ def _write_mp4(pictures: Sequence[Image.Image], path: Path, per_second: float) -
 
 def _hold_still(ax: Axes, surface: Surface, camera: Camera, height: float) -> None:
     """The same window for every azimuth: the circle around the ground, and the height above."""
-    sides = np.array([np.ptp(surface.alpha), np.ptp(surface.beta)])
-    sides /= sides.max()
-    radius = np.linalg.norm(sides) / 2
-    u, v, _ = camera.project(sides[:1] / 2, sides[1:] / 2, np.zeros(1))
+    corners = Footprint.of(surface).corners
+    middle = corners.mean(axis=0)
+    radius = np.linalg.norm(corners - middle, axis=1).max()
+    u, v, _ = camera.project(middle[:1], middle[1:], np.zeros(1))
     deep = radius * np.sin(np.radians(camera.elevation))
     ax.set_xlim(u[0] - radius, u[0] + radius)
     ax.set_ylim(v[0] - deep, v[0] + deep + height * np.cos(np.radians(camera.elevation)))

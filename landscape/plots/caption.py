@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscape.base.statistics import said_of
+from landscape.plots.levels import resolved, short
 from landscape.plots.venues import small_text
 from landscape.results.conditions import Conditions
 from landscape.results.construction import Construction
@@ -61,6 +62,23 @@ def rounded_away(rounding: np.ndarray | None) -> str:
         f" · rounding of the weights took over {100 * _ROUNDED:.0f} % of the way to {many} of "
         f"{len(shares)} points (at most {100 * shares.max():.0f} %)"
     )
+
+
+def numbers(values: np.ndarray, computed: np.ndarray, settings: Mapping[str, Any]) -> str:
+    """The end of a sentence on a surface: points, range, what is cut, and how it was measured.
+
+    >>> numbers(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones((2, 2), bool), {"samples": 9})
+    '; 2 × 2 points, 1 to 4; 9 samples'
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return ""
+    up, across = values.shape
+    told = f"; {across} × {up} points, {short(finite.min(), 3)} to {short(finite.max(), 3)}"
+    top = resolved(values)[1]
+    if (above := float(np.mean(values[computed] > top * (1 + 1e-9)))) > 0:
+        told += f", {above:.0%} of them above the largest level, {short(top)}"
+    return told + f"; {how}" if (how := conditions(settings)) else told
 
 
 def write_above(ax: Axes, text: str) -> None:

@@ -6,6 +6,8 @@ x = α + β g₁₂/g₁₁ and y = β √(g₁₁ g₂₂ - g₁₂²)/g₁₁:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -17,16 +19,68 @@ from landscape.results.surface import Surface
 
 _SKEW = 0.018  # cosine of the axes from which distances drawn at right angles are 0.9 % off
 _SLENDER = 3.0  # sides of a box beyond which it cannot be drawn in one scale
+_SLENDER_SKEW = 5.0  # of an oblique one
 _TICK = 3.0  # points
 
 
-def on_paper(surface: Surface) -> Affine2D:
-    """Where the coordinates (α, β) lie on axes that show the surface; see `plane_transform`."""
+def on_paper(surface: Surface, *, true: bool = False) -> Affine2D:
+    """Where the coordinates (α, β) lie on axes that show the surface; see `plane_transform`.
+
+    Args:
+        surface: What is shown.
+        true: Never stretched.
+    """
     (xx, xy), (_, yy) = surface.gram
     if not is_skew(surface):
         return Affine2D()
     height = np.sqrt(max(xx * yy - xy**2, 0.0)) / xx
+    height *= 1.0 if true else stretched(surface)
     return Affine2D(np.array([[1.0, xy / xx, 0.0], [0.0, height, 0.0], [0.0, 0.0, 1.0]]))
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Where a surface stands in a scene: a parallelogram with true lengths and angles.
+
+    The first direction points along x, and the longer of width and depth is 1.
+
+    Attributes:
+        width: Its extent along the first direction.
+        depth: Its extent across it.
+        shear: How far its far edge lies to the right of the near one.
+    """
+
+    width: float
+    depth: float
+    shear: float
+
+    @classmethod
+    def of(cls, surface: Surface) -> Footprint:
+        """Of a surface; at right angles, and in one unit, where lengths are unknown."""
+        (xx, xy), (_, yy) = surface.gram if has_lengths(surface) else np.eye(2)
+        across, along = np.ptp(surface.alpha), np.ptp(surface.beta)
+        depth = along * np.sqrt(max(xx * yy - xy**2, 0.0)) / xx
+        shear = along * xy / xx if is_skew(surface) else 0.0
+        span = max(across, depth)
+        return cls(float(across / span), float(depth / span), float(shear / span))
+
+    def place(self, right: np.ndarray, away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of the way along both sides, 0 to 1, as points (x, y) of the scene."""
+        return self.width * right + self.shear * away, self.depth * away
+
+    @property
+    def corners(self) -> np.ndarray:
+        """The four corners, counter-clockwise from the origin, shape (4, 2)."""
+        return np.stack(self.place(np.array([0.0, 1, 1, 0]), np.array([0.0, 0, 1, 1])), axis=1)
+
+
+def shares(surface: Surface, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (α, β), shape (n, 2), as shares of the way along both sides."""
+    right, away = (
+        (column - axis[0]) / (axis[-1] - axis[0])
+        for column, axis in zip(points.T, (surface.alpha, surface.beta), strict=True)
+    )
+    return right, away
 
 
 def plane_transform(surface: Surface, ax: Axes) -> Transform:
@@ -46,16 +100,20 @@ def has_lengths(surface: Surface) -> bool:
 
 
 def box(surface: Surface) -> tuple[float, float]:
-    """Width and height of the surface on paper, in units of the first direction."""
-    low, high = _corners(surface).min(axis=0), _corners(surface).max(axis=0)
-    width, height = high - low
-    return float(width), float(height * (1 if is_skew(surface) else unit_ratio(surface)))
+    """Width and height of the surface as it truly is, in units of the first direction."""
+    across, along = np.ptp(surface.alpha), np.ptp(surface.beta)
+    if not is_skew(surface):
+        return float(across), float(along * unit_ratio(surface))
+    (xx, xy), (_, yy) = surface.gram
+    height = along * np.sqrt(max(xx * yy - xy**2, 0.0)) / xx
+    return float(across + along * abs(xy) / xx), float(height)
 
 
 def stretched(surface: Surface) -> float:
     """How much longer a unit is drawn upwards than across; 1 but for very slender boxes."""
     width, height = box(surface)
-    if is_skew(surface) or width / _SLENDER <= height <= width * _SLENDER:
+    most = _SLENDER_SKEW if is_skew(surface) else _SLENDER
+    if width / most <= height <= width * most:
         return 1.0
     return width / height * 0.5 if width > height else width / height * 2
 

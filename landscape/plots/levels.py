@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+_TICKS = 8  # of a colour bar, at most
 HUGE = 1e100  # no axis shows this together with other values
 
 
@@ -66,6 +67,35 @@ def resolved(values: np.ndarray, *, ceiling: float | None = None) -> tuple[float
     if not ceiling > low:
         raise ValueError(f"ceiling must be above the smallest value, {low:g}; got {ceiling:g}.")
     return low, float(ceiling)
+
+
+def short(value: float, digits: int = 2) -> str:
+    """Two digits: 0.048, 1.3, 410, 2e+06."""
+    return f"{float(f'{value:.{digits}g}'):.{max(digits, 6)}g}"
+
+
+def distinct(values: np.ndarray) -> list[str]:
+    """As many digits as tell the values apart: 3.9 and 3.8, or 3.913 and 3.912."""
+    count = len(set(values.tolist()))
+    shorter = ([short(value, digits) for value in values] for digits in range(2, 17))
+    return next((s for s in shorter if len(set(s)) == count), [f"{v:.17g}" for v in values])
+
+
+def round_ones(levels: np.ndarray) -> np.ndarray:
+    """The levels without an end that has more than two digits, which no line is drawn at.
+
+    >>> round_ones(np.array([0.2186, 0.5, 1.0, 1.87312])).tolist()
+    [0.5, 1.0]
+    """
+    kept = [levels[0] == float(f"{levels[0]:.2g}"), *[True] * (len(levels) - 2)]
+    kept.append(levels[-1] == float(f"{levels[-1]:.2g}"))
+    return levels[kept] if sum(kept) > 1 else levels
+
+
+def ticks_of(levels: np.ndarray) -> np.ndarray:
+    """Those levels that are named at a colour bar: the labelled ones, at most `_TICKS`."""
+    ticks = labelled(levels)
+    return ticks[:: -(-len(ticks) // _TICKS)]
 
 
 def _between(low: float, high: float, lines: int) -> np.ndarray:

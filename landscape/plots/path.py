@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from landscape.plots.repeats import plot_repeats
 from landscape.plots.style import axes_or_new, looks
 from landscape.results.path import PathMetrics
 
@@ -34,7 +36,8 @@ def plot_path(
     """Draw one quantity of one or several runs over optimizer steps.
 
     Quantities that jump from step to step are drawn twice: faint as measured, and strong as the
-    running mean over `smooth` states, which the axis names.
+    running mean over `smooth` states, which the axis names. Runs that differ in their seed alone
+    are repeats of one another: drawn are their median, and a band that holds all of them.
 
     Args:
         paths: One run or several.
@@ -62,13 +65,19 @@ def plot_path(
         smooth = max(1, max(len(p.step) for p in paths) // 20) if noisy else 1
     ax = axes_or_new(ax)
     every = max(int(np.diff(p.step).max(initial=1)) for p in paths)
-    styles = looks([p.optimizer or p.name for p in paths])
-    for path, style in zip(paths, styles, strict=True):
-        y = values_of(path, quantity)
+    groups = repeats_among(paths)
+    styles = looks([group[0].optimizer or group[0].name for group in groups])
+    for group, style in zip(groups, styles, strict=True):
+        path, rows = group[0], [values_of(one, quantity) for one in group]
+        means = [running_mean(y, smooth) for y in rows]
+        if len(group) > 1:
+            plot_repeats(path.step, means, style, label=f"{path.name}, {len(group)} seeds", ax=ax)
+            continue
         if smooth > 1:
-            ax.plot(path.step, y, color=style.color, alpha=0.25, linewidth=0.5, gid="measured")
-        ax.plot(path.step, running_mean(y, smooth), **style.line, label=path.name, gid="mean")
+            ax.plot(path.step, *rows, color=style.color, alpha=0.25, linewidth=0.5, gid="measured")
+        ax.plot(path.step, *means, **style.line, label=path.name, gid="mean")
     notes = [f"mean of {smooth}"] if smooth > 1 else []
+    notes += ["median and range"] if len(groups) < len(paths) else []
     if every > 1 and quantity in ("angle", "cosine", "cosine_to_final", "update_norm"):
         notes.append(f"states {every} steps apart")
     ax.set_xlabel("optimizer step")
@@ -85,6 +94,17 @@ def plot_path(
     if len(paths) > 1:
         ax.legend()
     return ax
+
+
+def repeats_among(paths: Sequence[PathMetrics]) -> list[list[PathMetrics]]:
+    """The runs, those together that differ in their seed alone and were recorded at one pace."""
+    groups: dict[Any, list[PathMetrics]] = {}
+    for place, path in enumerate(paths):
+        mark, seed = (path.settings.get(name) for name in ("repeats", "seed"))
+        key = (mark, path.step.tobytes())
+        seeds = [one.settings.get("seed") for one in groups.get(key, ())]
+        groups.setdefault(place if mark is None or seed in seeds else key, []).append(path)
+    return list(groups.values())
 
 
 def values_of(path: PathMetrics, quantity: str) -> np.ndarray:

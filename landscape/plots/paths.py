@@ -20,7 +20,12 @@ _NAMED = 8  # runs, beyond which names at the ends hide one another
 
 
 def draw_paths(
-    ax: Axes, paths: Sequence[Projection], *, transform: Transform | None = None
+    ax: Axes,
+    paths: Sequence[Projection],
+    *,
+    transform: Transform | None = None,
+    crowd: tuple[float, float, float, float] | None = None,
+    legend: bool = True,
 ) -> None:
     """Draw projected runs on axes that show their plane, with a legend below the axes.
 
@@ -28,9 +33,12 @@ def draw_paths(
         ax: Where to draw.
         paths: Projections on one plane.
         transform: Of the plane's coordinates; default: they are those of the axes.
+        crowd: x and y limits of a box whose ends are named elsewhere.
+        legend: Whether there is one.
     """
     if not paths:
         return
+    transform = transform or ax.transData
     handles = []
     styles = looks([path.optimizer or path.name for path in paths])
     for path, style in zip(paths, styles, strict=True):
@@ -38,19 +46,24 @@ def draw_paths(
         farthest = np.fmax.reduce(path.residual)  # NaN: unknown
         label = path.name if np.isnan(farthest) else f"{path.name}: {farthest:.2g}"
         handles.append(Line2D([], [], color=style.color, marker=style.marker, label=label))
-    ax.legend(
-        handles=handles,
-        title="Run: largest distance from the plane\n(hollow: start, solid: end)",
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        borderaxespad=5,  # below the labels of the axis, however tall the axes are
-        ncols=min(3, len(paths)),
-        handlelength=2,
-    )
+    if legend:
+        ax.legend(
+            handles=handles,
+            title="Run: largest distance from the plane\n(hollow: start, solid: end)",
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            borderaxespad=5,  # below the labels of the axis, however tall the axes are
+            ncols=min(3, len(paths)),
+            handlelength=2,
+        )
     if 1 < len(paths) <= _NAMED:
-        colors = [style.color for style in styles]
-        _name_ends(ax, [p.name for p in paths], [p.coordinates[-1] for p in paths], colors,
-                   transform=transform or ax.transData)  # fmt: skip
+        ends = (transform - ax.transData).transform(np.array([p.coordinates[-1] for p in paths]))
+        left, right, low, high = crowd or (np.inf, -np.inf, np.inf, -np.inf)
+        named = [k for k, (x, y) in enumerate(ends) if not (left < x < right and low < y < high)]
+        _name_ends(
+            ax, [paths[k].name for k in named], [paths[k].coordinates[-1] for k in named],
+            [styles[k].color for k in named], transform=transform,
+        )  # fmt: skip
 
 
 def draw_path(
@@ -85,6 +98,8 @@ def _name_ends(
     dots = figure_of(ax).dpi / 72  # per point
     pixel = 1.15 * size * dots  # of a line of text
     ax.apply_aspect()
+    if not names:
+        return
     inside = ax.transAxes.inverted()
     at = transform.transform(np.array(ends))
     right_edge = ax.transAxes.transform((1.0, 0.0))[0]

@@ -1,43 +1,46 @@
 """A relief seen from a distance: which point of a surface each pixel shows, and its shade.
 
-The surface is a height over a rectangle, the projection is parallel. Each column of pixels sees
+The surface is a height over a parallelogram, the projection is parallel. Each column of pixels sees
 one straight line on the ground, so walking along it from far to near and overwriting gives what
 is visible, exactly, without sorting faces.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import map_coordinates
 
-_AMBIENT, _DIFFUSE, _GLOSS, _HARDNESS = 0.58, 0.5, 0.14, 24.0
+from landscape.plots.frame import Footprint
+
+_AMBIENT, _DIFFUSE, _GLOSS, _HARDNESS = 0.52, 0.48, 0.16, 24.0
 _FINE = 700  # samples of the spline along the longer side
 
 
 @dataclass(frozen=True)
 class Relief:
-    """Heights over the rectangle [0, width] x [0, depth].
+    """Heights over a parallelogram.
 
     Attributes:
-        heights: On a regular grid, shape (y, x); NaN where there is no surface.
-        width: Size along x.
-        depth: Size along y.
+        heights: On a regular grid along its two sides, shape (away, right); NaN where there is no
+            surface.
+        ground: The parallelogram.
         ceiling: What is higher is cut away.
     """
 
     heights: np.ndarray
-    width: float
-    depth: float
+    ground: Footprint
     ceiling: float
 
     def at(self, x: np.ndarray, y: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
         """Heights (or another quantity on the same grid) at points; NaN outside."""
         grid = self.heights if of is None else of
-        rows = y / self.depth * (grid.shape[0] - 1)
-        columns = x / self.width * (grid.shape[1] - 1)
+        away = y / self.ground.depth
+        right = (x - self.ground.shear * away) / self.ground.width
+        rows, columns = away * (grid.shape[0] - 1), right * (grid.shape[1] - 1)
         return map_coordinates(grid, [rows, columns], order=1, cval=np.nan, output=np.float32)
 
 
@@ -105,10 +108,27 @@ def direction(elevation: float, azimuth: float) -> np.ndarray:
     return np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
 
 
-def smoothed(alpha: np.ndarray, beta: np.ndarray, heights: np.ndarray, *, ceiling: float) -> Relief:
-    """A relief through measured heights: cubic between them, linear where one is not finite."""
+def smoothed(
+    alpha: np.ndarray,
+    beta: np.ndarray,
+    heights: np.ndarray,
+    *,
+    ceiling: float,
+    ground: Footprint | None = None,
+) -> Relief:
+    """A relief through measured heights: cubic between them, linear where one is not finite.
+
+    Args:
+        alpha: Along the first side, increasing.
+        beta: Along the second.
+        heights: Shape (beta, alpha).
+        ceiling: What is higher is cut away.
+        ground: Where it stands; default: a rectangle, in one unit for both sides.
+    """
     span = max(np.ptp(alpha), np.ptp(beta))
-    across, up = (max(len(a), round(_FINE * np.ptp(a) / span)) for a in (alpha, beta))
+    ground = ground or Footprint(float(np.ptp(alpha) / span), float(np.ptp(beta) / span), 0.0)
+    sides = (len(alpha), ground.width), (len(beta), ground.depth)
+    across, up = (max(count, round(_FINE * side)) for count, side in sides)
     x, y = np.linspace(alpha[0], alpha[-1], across), np.linspace(beta[0], beta[-1], up)
     # Far above the ceiling nothing is seen; there it must not bend the spline below.
     heights = np.minimum(heights, 1.5 * ceiling)
@@ -118,16 +138,21 @@ def smoothed(alpha: np.ndarray, beta: np.ndarray, heights: np.ndarray, *, ceilin
         rows = np.interp(y, beta, np.arange(len(beta)))
         columns = np.interp(x, alpha, np.arange(len(alpha)))
         fine = map_coordinates(heights, np.meshgrid(rows, columns, indexing="ij"), order=1)
-    return Relief(
-        heights=fine.astype(np.float32), width=np.ptp(alpha) / span, depth=np.ptp(beta) / span,
-        ceiling=ceiling,
-    )  # fmt: skip
+    return Relief(heights=fine.astype(np.float32), ground=ground, ceiling=ceiling)
+
+
+def slopes(relief: Relief) -> tuple[np.ndarray, np.ndarray]:
+    """How the heights rise along x and along y of the scene, on their grid."""
+    ground, (rows, columns) = relief.ground, relief.heights.shape
+    away, right = np.gradient(relief.heights, 1 / (rows - 1), 1 / (columns - 1))
+    along_x = right / ground.width
+    return along_x, (away - ground.shear * along_x) / ground.depth
 
 
 def look(relief: Relief, camera: Camera, *, pixels: int) -> Sight:
     """Find the visible point of every pixel of a picture `pixels` wide."""
-    corners = np.array([(x, y) for x in (0.0, relief.width) for y in (0.0, relief.depth)])
-    u, _, w = camera.project(corners[:, 0], corners[:, 1], np.zeros(4))
+    x, y = relief.ground.corners.T
+    u, _, w = camera.project(x, y, np.zeros(4))
     columns = np.linspace(u.min(), u.max(), pixels, dtype=np.float32)
     size = (u.max() - u.min()) / (pixels - 1)
     steps = int(np.ptp(w) / size) + 2
@@ -156,25 +181,37 @@ def look(relief: Relief, camera: Camera, *, pixels: int) -> Sight:
     return Sight(near=seen, u=columns, v=bottom + size * np.arange(rows))
 
 
+def nearest(sight: Sight, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Nearness of what is visible at screen points; -inf where nothing is."""
+    column = np.interp(u, sight.u, np.arange(len(sight.u))).round().astype(int)
+    row = np.interp(np.nan_to_num(v), sight.v, np.arange(len(sight.v))).round().astype(int)
+    found = np.nan_to_num(sight.near[row, column], nan=-np.inf)
+    inside = (u >= sight.u[0]) & (u <= sight.u[-1]) & (v >= sight.v[0]) & (v <= sight.v[-1])
+    return np.where(inside, found, -np.inf)
+
+
 def shade(
-    relief: Relief, camera: Camera, sight: Sight, colors: np.ndarray, *, lines: int = 0
+    relief: Relief,
+    camera: Camera,
+    sight: Sight,
+    colors: np.ndarray,
+    *,
+    levels: Sequence[float] | np.ndarray = (),
 ) -> np.ndarray:
     """Colours of the pixels, RGBA, rows upwards, lit from the upper left.
+
+    Light makes a colour darker, or paler, and never shifts its hue.
 
     Args:
         relief: What is seen.
         camera: From where.
         sight: From `look`.
         colors: A colour map as a table, shape (entries, 3), from the ground to the ceiling.
-        lines: Number of dark level lines, evenly spaced in height; 0 for none.
+        levels: Heights of dark lines, increasing, as shares of the ceiling.
     """
     x, y = camera.ground(sight.u[None], sight.near)
     visible = np.isfinite(sight.near)
-    slope_y, slope_x = np.gradient(
-        relief.heights,
-        relief.depth / (relief.heights.shape[0] - 1),
-        relief.width / (relief.heights.shape[1] - 1),
-    )
+    slope_x, slope_y = slopes(relief)
     normal = np.stack(
         [-relief.at(x, y, slope_x), -relief.at(x, y, slope_y), np.ones_like(x)], axis=-1
     )
@@ -190,9 +227,11 @@ def shade(
     entry = np.where(visible, share, 0) * (len(colors) - 1)
     base = colors[np.nan_to_num(entry).round().astype(int)]
     strength = np.where(under, 0.8, 1.0) * (_AMBIENT + _DIFFUSE * diffuse)
-    rgb = base * strength[..., None] + np.where(under, 0, _GLOSS * gloss)[..., None]
-    if lines:
-        rgb *= (1 - 0.45 * _level_lines(share * lines))[..., None]
+    pale = np.where(under, 0, _GLOSS * gloss)[..., None]
+    rgb = (1 - pale) * base * strength[..., None] + pale
+    if len(levels):
+        whole = np.interp(share, (0, *levels, 1), range(len(levels) + 2))
+        rgb *= (1 - 0.45 * _level_lines(whole))[..., None]
     rgba = np.concatenate([rgb.clip(0, 1), visible[..., None]], axis=-1)
     return np.where(visible[..., None], rgba, 0.0)
 

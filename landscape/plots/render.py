@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 
+from landscape.plots.frame import Footprint, shares
 from landscape.plots.ground import colormap_of
-from landscape.plots.levels import resolved
-from landscape.plots.relief import Camera, Relief, Sight, halved, look, shade, smoothed
+from landscape.plots.levels import contour_levels, distinct, resolved, ticks_of
+from landscape.plots.relief import (
+    Camera,
+    Relief,
+    Sight,
+    halved,
+    look,
+    nearest,
+    shade,
+    slopes,
+    smoothed,
+)
+from landscape.plots.scene import draw_ground, mark_lowest, say_conditions
 from landscape.plots.style import axes_or_new, figure_of, looks
 from landscape.plots.surface import check_plane, metric_of
 from landscape.results.projection import Projection
@@ -32,11 +45,14 @@ def render_surface(
     lines: int = 16,
     pixels: int = 1400,
     bar: bool = False,
+    base: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a surface as a shaded relief on a transparent ground, cut off at a ceiling.
 
-    Between measured points the relief is a cubic spline; it is a picture, not a measurement.
+    The ground has the true lengths and angles of the plane: directions that are not at right
+    angles give a parallelogram. Between measured points the relief is a cubic spline; it is a
+    picture, not a measurement. Lines lie at round levels.
     Paths are dropped onto the surface, which is not the loss the runs had (see `Projection`);
     parts behind the relief are drawn faint.
 
@@ -52,9 +68,11 @@ def render_surface(
         view: Elevation and azimuth of the camera in degrees; an azimuth of None looks from the
             side on which the surface is lower.
         height: Height of the ceiling in units of the longer side.
-        lines: Number of level lines on the relief; 0 for none.
+        lines: About how many level lines on the relief; 0 for none.
         pixels: Width of the picture.
         bar: Whether to draw a colour bar with the values.
+        base: Whether to draw the ground below with its coordinates, to mark the lowest measured
+            point, and to say above how much of the plane was cut away.
         ax: Where to draw; default: new axes.
 
     Returns:
@@ -86,29 +104,40 @@ def render_surface(
         raise ValueError(f"log=True needs positive values; the smallest {metric} is {low:g}.")
     norm = LogNorm(low, top) if log or (log is None and low > 0) else Normalize(low, top)
     heights = np.ma.filled(norm(np.nan_to_num(values, nan=np.nan, posinf=1e300)), np.nan) * height
-    relief = smoothed(surface.alpha, surface.beta, heights, ceiling=height)
+    ground = Footprint.of(surface)
+    relief = smoothed(surface.alpha, surface.beta, heights, ceiling=height, ground=ground)
     elevation, azimuth = view
     camera = Camera(elevation, _open_side(relief) if azimuth is None else azimuth)
     sight = look(relief, camera, pixels=2 * pixels)
     colors = colormap_of(colormap)(np.linspace(0, 1, 512))[:, :3]
-    picture = halved(shade(relief, camera, sight, colors, lines=lines))
+    ends = np.array([low, top])
+    levels = contour_levels(ends, lines=lines, ceiling=top)[1:-1] if lines else np.zeros(0)
+    picture = halved(shade(relief, camera, sight, colors, levels=np.asarray(norm(levels))))
     ax = axes_or_new(ax)
+    if base:
+        draw_ground(ax, surface, relief, camera)
     ax.imshow(
         picture, origin="lower", interpolation="antialiased",
         extent=(sight.u[0], sight.u[-1], sight.v[0], sight.v[-1]),
     )  # fmt: skip
     ax.set_axis_off()
+    if base:
+        mark_lowest(ax, surface, metric, relief, camera, sight)
+        say_conditions(ax, surface, metric, top, isinstance(norm, LogNorm))
     _add_paths(ax, paths, surface, relief, camera, sight)
     if bar:
         shown = ScalarMappable(norm, colormap_of(colormap))
-        figure_of(ax).colorbar(shown, ax=ax, shrink=0.6, label=metric)
+        ticks = ticks_of(levels)
+        drawn = figure_of(ax).colorbar(shown, ax=ax, shrink=0.6, label=metric, ticks=ticks)
+        drawn.minorticks_off()
+        drawn.ax.set_yticklabels(distinct(ticks))
     return ax
 
 
 def _open_side(relief: Relief) -> float:
     """An azimuth from which the relief rises away from the camera."""
-    up, across = np.gradient(np.minimum(relief.heights, relief.ceiling))
-    slope = np.array([np.nanmean(across) * across.shape[1], np.nanmean(up) * up.shape[0]])
+    shown = replace(relief, heights=np.minimum(relief.heights, relief.ceiling))
+    slope = np.array([np.nanmean(along) for along in slopes(shown)])
     if np.linalg.norm(slope) < 0.1 * relief.ceiling:
         return -60.0
     return float(np.degrees(np.arctan2(-slope[1], -slope[0]))) + 45.0
@@ -122,18 +151,13 @@ def _add_paths(
     camera: Camera,
     sight: Sight,
 ) -> None:
-    span = max(np.ptp(surface.alpha), np.ptp(surface.beta))
     for path, style in zip(paths, looks([p.optimizer or p.name for p in paths]), strict=True):
         state = np.arange(len(path.step))
         along = np.linspace(0, len(state) - 1, max(2000, len(state)))
-        x, y = (
-            (np.interp(along, state, c) - start) / span
-            for c, start in zip(
-                path.coordinates.T, (surface.alpha[0], surface.beta[0]), strict=True
-            )
-        )
+        dense = np.stack([np.interp(along, state, c) for c in path.coordinates.T], axis=1)
+        x, y = relief.ground.place(*shares(surface, dense))
         u, v, near = camera.project(x, y, np.minimum(relief.at(x, y), relief.ceiling))
-        visible = near > _nearest(sight, u, v) - 0.02
+        visible = near > nearest(sight, u, v) - 0.02
         front = np.where(visible, v, np.nan)
         ax.plot(u, v, color=style.color, linewidth=0.8, alpha=0.35, gid="behind")
         ax.plot(u, front, color="white", linewidth=3.0, gid="halo")
@@ -145,10 +169,3 @@ def _add_paths(
                     u[place], front[place], style.marker, color=inside, markeredgecolor=edge,
                     gid="start" if place == 0 else "end",
                 )  # fmt: skip
-
-
-def _nearest(sight: Sight, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Nearness of what is visible at screen points; -inf where nothing is."""
-    column = np.interp(u, sight.u, np.arange(len(sight.u))).round().astype(int)
-    row = np.interp(np.nan_to_num(v), sight.v, np.arange(len(sight.v))).round().astype(int)
-    return np.nan_to_num(sight.near[row, column], nan=-np.inf)

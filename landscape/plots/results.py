@@ -17,6 +17,7 @@ from landscape.base.statistics import said_of
 from landscape.plots import venues
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.barriers import plot_barriers
+from landscape.plots.caption import numbers
 from landscape.plots.curvature import curvature_drawings
 from landscape.plots.diagnosis import plot_diagnosis
 from landscape.plots.file_names import slug, unused
@@ -24,11 +25,12 @@ from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.latex import latex
 from landscape.plots.layers import plot_layers
-from landscape.plots.path import plot_path
+from landscape.plots.path import plot_path, repeats_among
 from landscape.plots.profile import plot_profile
+from landscape.plots.repeats import told
 from landscape.plots.save import FORMATS, save_figure
 from landscape.plots.style import rank
-from landscape.plots.surface import belongs, plot_surface
+from landscape.plots.surface import belongs, metric_of, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
@@ -154,6 +156,7 @@ def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projecti
             sentence += f"; the runs are up to {farthest:.2g} away from the plane"
         if whose := said_of(surface.settings, [p.settings for p in paths.values()]):
             sentence += f"; batch norm uses the running statistics of {whose}"
+    sentence += numbers(metric_of(surface, metric), surface.computed, surface.settings)
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
     return _Drawing(slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
 
@@ -200,8 +203,15 @@ def _paths(paths: dict[str, PathMetrics]) -> _Drawing:
     for place, quantity in enumerate(("angle", "update_norm", "distance", "path_length"), 1):
         plot_path(shown, quantity=quantity, ax=figure.add_subplot(2, 2, place))
     _share_legend(figure)
-    angles = [f"{p.name} {np.nanmedian(p.angle):.0f}°" for p in shown if len(p.step) > 2]
+    groups = repeats_among(shown)
+    angles = [
+        f"{group[0].name} {told([np.nanmedian(p.angle) for p in group], 2)}°"
+        for group in groups
+        if len(group[0].step) > 2
+    ]
     sentence = "Angles between updates, their lengths, distance and path length"
+    if len(groups) < len(shown):
+        sentence += ", median and range over seeds"
     if angles:
         sentence += f"; median angles: {', '.join(angles)}"
     return _Drawing("path", figure, sentence + ".", dict(paths))

@@ -18,7 +18,16 @@ from landscape.plots.accuracy import draw_measured, mark_untrusted
 from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
 from landscape.plots.ground import colormap_of
-from landscape.plots.levels import HUGE, contour_levels, labelled
+from landscape.plots.inset import crowd, frame_inset, free_corner
+from landscape.plots.levels import (
+    HUGE,
+    contour_levels,
+    distinct,
+    labelled,
+    round_ones,
+    short,
+    ticks_of,
+)
 from landscape.plots.paths import draw_paths
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.plots.venues import small_text
@@ -28,7 +37,6 @@ from landscape.results.surface import Surface
 from landscape.results.words import stated_error
 
 _FILLS = 96
-_TICKS = 8  # of a colour bar, at most
 
 
 def plot_surface(
@@ -41,6 +49,7 @@ def plot_surface(
     levels: np.ndarray | None = None,
     colormap: str = "landscape",
     show_points: bool | None = None,
+    inset: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a surface as filled contours, with runs projected on its plane.
@@ -64,9 +73,11 @@ def plot_surface(
             thousand times the minimum and more than twenty times as far above it as the lower
             quartile; then the larger of these two.
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
-            surfaces makes them comparable.
+            surfaces makes them comparable. An end of more than two digits is no line.
         colormap: ``landscape``, which carries paths, or one of matplotlib's; paler under paths.
         show_points: Whether to dot the measured points; default: where others are interpolated.
+        inset: Whether to draw the other runs larger, in a free corner, where one of at least
+            three sets the scale.
         ax: Where to draw; default: new axes.
 
     Returns:
@@ -96,25 +107,25 @@ def plot_surface(
         return ax
     if levels is None:
         levels = contour_levels(values, lines=lines, ceiling=ceiling)
-        drawn = levels[1:-1] if len(levels) > 2 else levels
-    else:
-        drawn = np.asarray(levels)
+    drawn = round_ones(np.asarray(levels))
     low, top = float(levels[0]), float(levels[-1])
     shown = _between(values, low, top)
     clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < low).any())
     norm = LogNorm(low, top) if 0 < 10 * low <= top else Normalize(low, top)
-    fills = ax.contourf(
-        surface.alpha, surface.beta, shown, _even(norm), norm=norm, transform=place,
-        cmap=_colors(colormap, bool(paths)),
-        extend=("both" if clipped else "min") if sunk else "max" if clipped else "neither",
-    )  # fmt: skip
-    fills.set_rasterized(True)
-    edges = ax.contour(
-        surface.alpha, surface.beta, shown, drawn, colors="black", linewidths=0.4, alpha=0.45,
-        transform=place,
-    )  # fmt: skip
-    told = metric + (f" (clipped above {_short(top)})" if clipped else "")
-    told += f" (clipped below {_short(low)})" if sunk else ""
+    extend = ("both" if clipped else "min") if sunk else "max" if clipped else "neither"
+    colors = _colors(colormap, bool(paths))
+
+    def draw_land(ax: Axes) -> tuple[QuadContourSet, QuadContourSet]:
+        at: Any = (surface.alpha, surface.beta, shown)
+        on: Any = {"transform": plane_transform(surface, ax)}
+        fills = ax.contourf(*at, _even(norm), norm=norm, cmap=colors, extend=extend, **on)
+        fills.set_rasterized(True)
+        dark: Any = {"colors": "black", "linewidths": 0.4, "alpha": 0.45}
+        return fills, ax.contour(*at, drawn, **dark, **on)
+
+    fills, edges = draw_land(ax)
+    told = metric + (f" (clipped above {short(top)})" if clipped else "")
+    told += f" (clipped below {short(low)})" if sunk else ""
     _bar(ax, fills, edges, "; ".join(filter(None, (told, stated_error(surface, metric)))))
     _mark_holes(ax, surface, values, place)
     mark_untrusted(ax, surface, place)
@@ -124,7 +135,13 @@ def plot_surface(
         draw_measured(ax, surface, place)
     _finish(ax, surface, metric, paths)
     _label_lines(ax, edges)
-    draw_paths(ax, paths, transform=place)
+    box = crowd(surface, paths) if inset else None
+    inner = None if box is None else free_corner(ax, surface, paths, box)
+    draw_paths(ax, paths, transform=place, crowd=None if inner is None else box)
+    if inner is not None and box is not None:
+        draw_land(inner)
+        frame_inset(ax, inner, box)
+        draw_paths(inner, paths, transform=plane_transform(surface, inner), legend=False)
     _mark_points(ax, surface, place)
     return ax
 
@@ -146,19 +163,18 @@ def _even(norm: Normalize) -> np.ndarray:
 
 def _bar(ax: Axes, fills: QuadContourSet, edges: QuadContourSet, label: str) -> None:
     beside = ax.inset_axes((1.02, 0, 0.035, 1))  # as tall as the axes whatever their aspect
-    ticks = labelled(np.asarray(edges.levels))
-    ticks = ticks[:: -(-len(ticks) // _TICKS)]
+    ticks = ticks_of(np.asarray(edges.levels))
     bar = figure_of(ax).colorbar(fills, cax=beside, ticks=ticks)
     bar.add_lines(edges)
     bar.minorticks_off()
-    bar.ax.set_yticklabels(_distinct(ticks))
+    bar.ax.set_yticklabels(distinct(ticks))
     bar.set_label(label)
 
 
 def _label_lines(ax: Axes, edges: QuadContourSet) -> None:
     """Values in place, on the lines that are named at the colour bar."""
     levels = labelled(np.asarray(edges.levels))
-    names = dict(zip(levels, _distinct(levels), strict=True))
+    names = dict(zip(levels, distinct(levels), strict=True))
     for text in ax.clabel(edges, levels=levels, fmt=names, fontsize=small_text()):
         text.set(gid="level", clip_on=True)
 
@@ -236,7 +252,7 @@ def _finish(ax: Axes, surface: Surface, metric: str, paths: Sequence[Projection]
         cosine = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
         notes += f" · axes at {np.degrees(np.arccos(cosine)):.0f}°"
     if (factor := stretched(surface)) != 1:
-        notes += f" · drawn {_short(factor)} times as tall as it is"
+        notes += f" · drawn {short(factor)} times as tall as it is"
     notes += rounded_away(surface.rounding)
     errors = surface.provenance.get("observed_error")
     error = errors.get(metric) if isinstance(errors, dict) else None
@@ -261,18 +277,6 @@ def _mark_holes(ax: Axes, surface: Surface, values: np.ndarray, place: Transform
             surface.alpha[columns], surface.beta[rows], linestyle="", marker="x", color="0.3",
             gid="not finite", transform=place,
         )  # fmt: skip
-
-
-def _short(value: float, digits: int = 2) -> str:
-    """Two digits: 0.048, 1.3, 410, 2e+06."""
-    return f"{float(f'{value:.{digits}g}'):.{max(digits, 6)}g}"
-
-
-def _distinct(values: np.ndarray) -> list[str]:
-    """As many digits as tell the values apart: 3.9 and 3.8, or 3.913 and 3.912."""
-    count = len(set(values.tolist()))
-    shorter = ([_short(value, digits) for value in values] for digits in range(2, 17))
-    return next((s for s in shorter if len(set(s)) == count), [f"{v:.17g}" for v in values])
 
 
 def _colors(name: str, pale: bool) -> Colormap:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from landscape.plots.frame import on_paper
 from landscape.plots.levels import resolved
 from landscape.plots.surface import check_plane, metric_of
 from landscape.results.projection import Projection
@@ -19,7 +20,9 @@ class Mesh:
     """Triangles and polylines that share their vertices.
 
     Attributes:
-        vertices: Shape (vertex, 3): α, β and height. First the measured points, β by β.
+        vertices: Shape (vertex, 3): α, β and height, or, where the directions are not at right
+            angles, their place in an orthonormal basis in units of the first, and height. First
+            the measured points, β by β.
         values: The metric at each vertex as measured, shape (vertex,); on paths interpolated.
         triangles: Indices of vertices, shape (triangle, 3), counter-clockwise from above.
         polylines: Indices of vertices, one array per path.
@@ -78,10 +81,13 @@ def surface_mesh(
         share = (raise_by(np.maximum(values, low)) - raise_by(low)) / (
             raise_by(top) - raise_by(low)
         )
-    scale = height * max(np.ptp(surface.alpha), np.ptp(surface.beta))
+    place = on_paper(surface, true=True)
+    coordinates = np.stack(np.meshgrid(surface.alpha, surface.beta), axis=-1)
+    ground = place.transform(coordinates.reshape(-1, 2))
+    lengths = np.linalg.norm(place.transform(np.eye(2)) - place.transform(np.zeros((1, 2))), axis=1)
+    scale = height * max(np.ptp(surface.alpha) * lengths[0], np.ptp(surface.beta) * lengths[1])
     z = scale * np.nan_to_num(np.minimum(share, 1.0))
-    x, y = np.meshgrid(surface.alpha, surface.beta)
-    vertices = [np.stack([x, y, z], axis=-1).reshape(-1, 3)]
+    vertices = [np.column_stack([ground, z.ravel()])]
     attribute, polylines, count = [values.ravel()], [], values.size
     at = RegularGridInterpolator(
         (surface.beta, surface.alpha), np.stack([z, values], axis=-1), bounds_error=False
@@ -90,7 +96,8 @@ def surface_mesh(
         check_plane(surface, path)
         found = at(path.coordinates[:, ::-1])
         inside = np.isfinite(found).all(axis=1)
-        vertices.append(np.column_stack([path.coordinates, found[:, 0]])[inside])
+        along = place.transform(path.coordinates)
+        vertices.append(np.column_stack([along, found[:, 0]])[inside])
         attribute.append(found[inside, 1])
         polylines.append(count + np.arange(inside.sum()))
         count += int(inside.sum())

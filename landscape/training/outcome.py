@@ -82,23 +82,43 @@ def outcomes(paths: Iterable[str | os.PathLike[str]]) -> list[Outcome]:
 def outcome_table(found: Iterable[Outcome]) -> str:
     """The outcomes as a Markdown table, the lowest training loss first; errors in per cent.
 
+    Runs of one name, rate and length are repeats, over seeds: the table then has their number, and
+    for each value the median with the range of all of them.
+
     >>> import landscape as ls
     >>> file = ls.record_run(ls.Run("digits/mlp", "adam", steps=2), "adam.h5")
     >>> print(ls.outcome_table(ls.outcomes([file])).splitlines()[0])
     | run | lr | steps | train loss | train error % | test loss | test error % |
     """
-    rows = sorted(found, key=lambda o: np.nan_to_num(o.train["loss"], nan=np.inf))
-    lines = [
-        "| run | lr | steps | train loss | train error % | test loss | test error % |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        cells = [row.name, f"{row.lr:g}", str(row.steps)]
-        for part in (row.train, row.test):
-            cells += [f"{part['loss']:.4f}" if "loss" in part else ""]
-            cells += [f"{100 * part['error']:.2f}" if "error" in part else ""]
+    groups: dict[tuple[str, float, int], list[Outcome]] = {}
+    for one in found:
+        groups.setdefault((one.name, one.lr, one.steps), []).append(one)
+    several = any(len(group) > 1 for group in groups.values())
+    head = ["run", "lr", "steps", *(["seeds"] if several else [])]
+    head += ["train loss", "train error %", "test loss", "test error %"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for group in sorted(groups.values(), key=_typical_loss):
+        first = group[0]
+        cells = [first.name, f"{first.lr:g}", str(first.steps)]
+        cells += [str(len(group))] if several else []
+        for parts in ([one.train for one in group], [one.test for one in group]):
+            for name, scale, digits in (("loss", 1, 4), ("error", 100, 2)):
+                values = [scale * part[name] for part in parts if name in part]
+                cells.append(_spread(values, digits))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _typical_loss(group: list[Outcome]) -> float:
+    return float(np.nan_to_num(np.median([one.train["loss"] for one in group]), nan=np.inf))
+
+
+def _spread(values: list[float], digits: int) -> str:
+    """One value, or the median with the range of several."""
+    if not values:
+        return ""
+    told = [f"{value:.{digits}f}" for value in (np.median(values), np.min(values), np.max(values))]
+    return told[0] if len(values) == 1 else f"{told[0]} ({told[1]} to {told[2]})"
 
 
 def _objectives(task: Task) -> list[Objective]:

@@ -15,7 +15,7 @@ import landscape as ls
 from landscape.base.runs.crashproof import CrashproofFile
 from landscape.objective.objective import Objective
 from landscape.training.many import is_finished, record_runs
-from landscape.training.outcome import outcome_table, outcomes
+from landscape.training.outcome import Outcome, outcome_table, outcomes
 from landscape.training.run import Run
 
 SCRIPTS = sorted((Path(__file__).parents[2] / "scripts").glob("record_*.py"))
@@ -104,12 +104,25 @@ def test_outcomes_are_the_objectives_values(tmp_path):
     assert f"| Adam | 0.002 | 5 | {found.train['loss']:.4f} |" in outcome_table([found])
 
 
+def test_repeats_over_seeds_are_one_row_with_median_and_range():
+    found = [
+        Outcome("Adam", 0.1, 5, {"loss": loss, "error": loss / 10}, {}) for loss in (3.0, 1.0, 2.0)
+    ]
+    table = outcome_table([*found, Outcome("SGD", 0.1, 5, {"loss": 1.5}, {})]).splitlines()
+    assert table[0].startswith("| run | lr | steps | seeds | train loss |")
+    assert table[2].startswith("| SGD | 0.1 | 5 | 1 | 1.5000 |")  # below the median of Adam's
+    assert table[3] == (
+        "| Adam | 0.1 | 5 | 3 | 2.0000 (1.0000 to 3.0000) | 20.00 (10.00 to 30.00) |  |  |"
+    )
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_scripts_run(script, tmp_path, monkeypatch, capsys):
     arguments = [str(script), "--smoke", "--data", str(tmp_path)]
     if script.stem == "record_optimizers":
         arguments += ["--optimizers", "sgd", "lookahead", "lbfgs"]
     monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.syspath_prepend(str(script.parent))  # as Python does for a script
     runpy.run_path(str(script), run_name="__main__")
-    assert list(tmp_path.rglob("*.h5"))
-    assert capsys.readouterr().out
+    assert list(tmp_path.rglob("*-seed1.h5"))  # the smallest setting has two seeds
+    assert " to " in capsys.readouterr().out  # a median comes with its range

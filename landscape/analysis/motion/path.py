@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,9 +64,18 @@ def path_metrics(trajectory: Trajectory, *, device: str | None = None) -> PathMe
         layer_cosine=_ratio(sums.turn, _previous(updates) * updates),
         layer_cosine_to_final=_ratio(sums.along, updates * whole[:, None]),
         layer_distance=distances,
-        settings={"run": str(trajectory.path.name)},
+        settings={"run": str(trajectory.path.name), **_repeat(trajectory)},
         provenance=provenance(),
     )
+
+
+def _repeat(trajectory: Trajectory) -> dict[str, Any]:
+    """Seed of a run, and a mark that runs share which differ in nothing else; empty if unknown."""
+    told = {key: value for key, value in trajectory.run.items() if key not in ("seed", "threads")}
+    if "seed" not in trajectory.run or "optimizer" not in told:
+        return {}
+    text = json.dumps(told, sort_keys=True, default=str).encode()
+    return {"seed": int(trajectory.run["seed"]), "repeats": hashlib.sha256(text).hexdigest()[:16]}
 
 
 def _previous(values: np.ndarray) -> np.ndarray:
