@@ -7,12 +7,14 @@
 
 One process trains and records without a pause; a part of its parameters counts the steps, so that
 every row says whether it is right. Beside it a server, a browser, and three processes that read:
-every number once (as the server does), whole runs (`Trajectory`), single states. In windows of six
+every number once (as the server does), whole runs (`Trajectory`), single states. In windows of two
 seconds these are stopped and let go on (SIGSTOP, SIGCONT) in turns; the loss of speed is the median
 of the ratios of a window and its two neighbours, of the time that passed and of the processor time
 that the writer spent. All but the writer have the lowest priority. The writer has three threads, of
 which one trains: where there are few cores, part of the loss is that they are shared with whatever
-else runs; with ``--apart`` that part is left out, and what files, memory and locks cost is left.
+else runs. With ``--apart`` the writer has cores of its own, and while the others stand still one
+process that only counts keeps theirs as busy: a processor (or whoever lends it) that slows down as
+a whole is no part of the loss then, and what files, memory and locks cost is left.
 The delay of a step is from its commit to the screen.
 """
 
@@ -34,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-WINDOW = 6.0  # seconds
+WINDOW = 2.0  # seconds
 COUNTERS = 256  # parameters that count the steps
 
 
@@ -54,7 +56,7 @@ def write(path: str) -> None:
     x, steps, ended = torch.randn(64, 64), 0, threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     with ls.Recorder(path, model, optimizer) as recorder:
-        said, told = 0.0, -1
+        said = 0.0
         while not ended.is_set():
             work(x).square().mean().backward()
             model.weight.grad = -torch.ones_like(model.weight)
@@ -62,9 +64,11 @@ def write(path: str) -> None:
             steps += 1
             recorder.log(loss=float(steps))
             now = time.time()
-            if now - said > 0.02 and (recorder.committed != told or now - said > 0.5):
-                said, told = now, recorder.committed
-                print(f"{now:.3f} {steps} {told} {time.process_time():.3f}", flush=True)
+            if now - said > 0.02:
+                said = now
+                print(
+                    f"{now:.3f} {steps} {recorder.committed} {time.process_time():.3f}", flush=True
+                )
 
 
 def read(path: Path, how: str) -> None:
@@ -182,17 +186,19 @@ def watched(folder: Path, minutes: float, *, apart: bool, each: bool) -> dict[st
         page.wait_for_selector("html[data-ready]")
         page.evaluate(SEEN)
         shows = [p for p in family(os.getpid()) if p not in before]  # the page's own, too
-        for pid in shows:
-            os.setpriority(os.PRIO_PROCESS, pid, 19)
         parts = {"page": [*shows, *family(server.pid)]}
         parts |= {how: family(reader.pid) for how, (reader, _) in readers.items()}
         sizes, heaps = [memory(server.pid)], [heap(page)]
         windows: list[tuple[str, float, float]] = []
         order = [*parts] if each else ["all"]
+        if apart:
+            parts["spinning"] = [stack.enter_context(started("-c", "while True: pass"))[0].pid]
+            give_way(parts["spinning"], others)
         count = max(2, round(60 * minutes / WINDOW / 2 / len(order)) * len(order))
         for number in range(2 * count + 1):
             on = order[number // 2 % len(order)] if number % 2 else ""
-            let_go_on(parts, on)
+            give_way(shows, others)
+            let_go_on(parts, on or ("spinning" if apart else ""))
             begin = time.time()
             time.sleep(WINDOW)
             windows.append((on, begin, time.time()))
@@ -228,12 +234,22 @@ def halves(cores: set[int]) -> tuple[set[int], set[int]]:
     return set(ordered[: len(ordered) // 2]), set(ordered[len(ordered) // 2 :])
 
 
+def give_way(pids: Sequence[int], cores: set[int]) -> None:
+    """The lowest priority to every thread, on these cores; a browser's choose both themselves."""
+    for task in (int(t.name) for pid in pids for t in Path(f"/proc/{pid}/task").glob("*")):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            os.setpriority(os.PRIO_PROCESS, task, 19)
+            if cores:
+                os.sched_setaffinity(task, cores)
+
+
 def let_go_on(parts: dict[str, list[int]], which: str) -> None:
-    """Stop all processes but those of one part; ``all`` stops none."""
+    """Stop all processes but those of one part; ``all``: but what only spins."""
     for name, pids in parts.items():
+        goes_on = which == name or (which == "all" and name != "spinning")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT if which in (name, "all") else signal.SIGSTOP)
+                os.kill(pid, signal.SIGCONT if goes_on else signal.SIGSTOP)
 
 
 def million(folder: Path, steps: int) -> dict[str, Any]:
@@ -326,7 +342,7 @@ def delays(
     found = []
     for on, begin, end in windows:
         for moment, _, step, _ in commits if on in ("all", "page") else ():
-            if begin + 1 < moment < end - 2:
+            if begin + 0.2 < moment < end - 1:
                 shown = seen[seen[:, 1] >= step, 0]
                 found.append(shown[0] - moment if len(shown) else np.inf)
     return {

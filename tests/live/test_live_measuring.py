@@ -9,6 +9,7 @@ import time
 from http.client import HTTPConnection
 
 import explorer_sample as sample
+import numpy as np
 import pytest
 from live_run import LiveRun
 
@@ -220,37 +221,66 @@ def test_it_is_posted_with_the_token_from_the_page_itself(measured):
     thread.join()
 
 
-def test_a_surface_that_was_measured_is_on_the_page(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "_POINTS", "5")
+@pytest.fixture
+def on_the_page(runs, tmp_path):
+    """A recorded run that is watched, what measures it, and a wait for what the page shows."""
     path = tmp_path / "adam.h5"
     path.write_bytes(runs["adam"].read_bytes())
-    hub = Hub([path])
+    hub, cursor = Hub([path]), {}
     hub.refresh()
-    cursor = {}
-    assert hub.news(cursor)["content"]["surfaces"] == []
+    content = hub.news(cursor)["content"]
+    assert (content["surfaces"], content["runs"][0]["walk"]) == ([], None)
     measuring = Measuring(hub, [])
     thread = threading.Thread(target=measuring.run)
     thread.start()
 
-    def shown(count):
+    def shown(wanted):
         deadline = time.monotonic() + 120
         while True:
             hub.refresh()
-            new = hub.news(cursor) or {}
-            if len(found := new.get("content", {}).get("surfaces", ())) == count:
+            content = (hub.news(cursor) or {}).get("content")
+            if content and (found := wanted(content)):
                 return found
             assert time.monotonic() < deadline
             assert not measuring.failure
             time.sleep(0.1)
 
+    yield hub, measuring, shown
+    measuring.end()
+    thread.join()
+
+
+def test_a_surface_that_was_measured_is_on_the_page(on_the_page, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "_POINTS", "5")
+    hub, measuring, shown = on_the_page
     measuring.ask(hub.followers[0], "surface")
-    while (surface := shown(1)[0])["alpha"]["shape"] != [5]:
+
+    def surfaces(count):
+        return shown(lambda content: content["surfaces"][count - 1 :])
+
+    while (surface := surfaces(1)[0])["alpha"]["shape"] != [5]:
         assert surface["alpha"]["shape"] in ([2], [3])  # coarse first
     assert len(surface["paths"]) == 1
     assert ls.Surface.load(tmp_path / "adam.results.h5", "surface/pca").computed.all()
     measuring.ask_at(hub.surface_on(surface["plane"]), "surface", [-0.1, 0.1, -0.2, 0.2])
-    _, region = shown(2)
+    (region,) = surfaces(2)
     assert region["key"] == "surface/region-1"
     assert len(region["paths"]) == 1  # of the same plane
-    measuring.end()
-    thread.join()
+
+
+def test_a_walk_that_was_measured_is_on_the_page(on_the_page, tmp_path):
+    hub, measuring, shown = on_the_page
+    measuring.ask(hub.followers[0], "walk")
+    drawn = shown(lambda content: content["runs"][0]["walk"])
+    (walk,) = (r for r in ls.load_results(tmp_path / "adam.results.h5").values()
+               if isinstance(r, ls.Walk))  # fmt: skip
+    assert drawn["loss"]["shape"] == list(walk.loss.shape)
+    assert walk.next_step[-1] == 40  # the last committed state
+    assert np.isfinite(walk.loss).all()
+
+
+def test_the_sharpness_that_was_measured_is_on_the_page(on_the_page):
+    hub, measuring, shown = on_the_page
+    measuring.ask(hub.followers[0], "sharpness")
+    panels = shown(lambda content: content["panels"])
+    assert "sharpness" in json.dumps(panels).lower()
