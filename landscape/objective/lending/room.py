@@ -13,6 +13,7 @@ from torch import Tensor
 
 _SMALL = 2**18  # bytes below which an allocator has some at hand
 _PAGE = 2**21  # of the larger pages that systems have
+_COUNTED = hasattr(torch._C, "_storage_Use_Count")  # else nothing is known to be free
 
 
 class Room:
@@ -36,7 +37,7 @@ class Room:
     def empty(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
         """A tensor that holds anything."""
         size = math.prod(shape) * dtype.itemsize
-        if size < _SMALL:
+        if size < _SMALL or not _COUNTED:
             return torch.empty(*shape, dtype=dtype, device=device)
         free = [b for b in self._held if b[0].device == device and _is_free(b[1])]
         fitting = [b for b in free if len(b[0]) >= size]
