@@ -79,19 +79,24 @@ def measured(
     for step in range(10):
         page.evaluate("step => explorer.setState({step})", step)
         page.evaluate(REST)
-    costs, heaps = [], [counters.heap()]
+    costs, still, heaps = [], [], [counters.heap()]
     for k in range(count):
         step = 1 + (k * max(1, last // 300)) % (last - 1)
         start = counters.busy()
         page.evaluate("step => explorer.setState({step})", step)
         page.evaluate(REST)
         costs.append(counters.busy() - start)
+        start = counters.busy()
+        page.evaluate("step => explorer.setState({step})", step)  # nothing changes
+        page.evaluate(REST)
+        still.append(counters.busy() - start)
         if k + 1 in (count // 2, count):
             heaps.append(counters.heap())
     context.close()
     return {
         "ready": f"{ready / 1e3:.2f} s",
-        "slider step": f"{np.median(costs):.1f} ms ({np.percentile(costs, 90):.1f})",
+        "slider step": f"{np.median(costs):.1f} ms ({np.percentile(costs, 90):.1f}), of which "
+        f"measuring {np.median(still):.1f}",
         "frames": f"{np.median(frames):.1f} ms, 95 % within {np.percentile(frames, 95):.1f} ms, "
         f"{100 * np.mean(frames <= 20):.0f} % within 20 ms",
         "heap": ", ".join(f"{heap:.2f}" for heap in heaps) + " MB before, half through, after",

@@ -231,7 +231,11 @@ def test_every_part_of_a_record_is_written_by_somebody():
     raw = {
         f"{module}: {word}" for word, ms in words_read().items() if word in parts for module in ms
     }
-    assert raw == {"base.statistics: batch_norm", "exchange.li2018.reader: kind"}
+    assert raw == {
+        "base.statistics: batch_norm",
+        "exchange.li2018.reader: kind",
+        "plots.path: seed",  # of a run
+    }
 
 
 # Words that are read against words that are written.

@@ -63,7 +63,7 @@ def test_a_projected_path_lies_on_its_surface(real_file, tmp_path):
     # The tool measures around the last checkpoint: the path ends at the origin.
     np.testing.assert_allclose(path.coordinates[-1], 0, atol=1e-6)
     drawn = plot_results(found, tmp_path, formats=("png",))
-    assert any("paths of net_model_epochs_sgd." in figure.sentence for figure in drawn)
+    assert any("paths of net_model_epochs_sgd;" in figure.sentence for figure in drawn)
 
 
 def test_two_files_that_the_tool_left_unfinished(real_file):

