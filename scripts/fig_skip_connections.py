@@ -150,7 +150,7 @@ def draw(script: Script) -> None:
         for (above, below), name, surface in zip(axes.T, NETS, surfaces, strict=True):
             lines = lines_of(script, name)
             ls.plot_surface(surface, levels=levels, ax=above)
-            above.set_title(f"ResNet-56 {name}\n", pad=14)
+            above.set_title(f"ResNet-56 {name}\n\n\n")  # above its conditions
             losses = np.concatenate([line.loss for line in lines])
             low, middle, high = np.quantile(losses, (0.1, 0.5, 0.9), axis=0)
             below.plot(lines[0].alpha, losses.T[:, 1:], color="0.7", linewidth=0.4)
