@@ -68,6 +68,7 @@ SUITED = {
     "sequential": set(WORKS),
     "channels last": {"residual"},
     "folded": {"residual"},
+    "fused": set(WORKS),
     "linear": {"mlp", "dropout"},
     "onednn": set(WORKS),
     "stacked": {"mlp", "residual", "dropout"},

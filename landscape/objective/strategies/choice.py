@@ -9,6 +9,7 @@ from typing import Any
 
 from landscape.objective.strategies.compiled import compiled
 from landscape.objective.strategies.folded import channels_last, folded
+from landscape.objective.strategies.fused import fused
 from landscape.objective.strategies.graphed import graphed
 from landscape.objective.strategies.linear import batched_linear
 from landscape.objective.strategies.onednn import through_onednn
@@ -21,6 +22,7 @@ STRATEGIES: dict[str, Strategy] = {
     "sequential": sequential,
     "channels last": channels_last,
     "folded": folded,
+    "fused": fused,
     "linear": batched_linear,
     "onednn": through_onednn,
     "stacked": stacked,
@@ -33,6 +35,7 @@ SHARED = (
     "sequential",
     "channels last",
     "folded",
+    "fused",
     "linear",
     "onednn",
 )  # threads can share their batches
