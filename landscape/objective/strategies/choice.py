@@ -14,6 +14,7 @@ from landscape.objective.strategies.graphed import graphed
 from landscape.objective.strategies.linear import batched_linear
 from landscape.objective.strategies.onednn import through_onednn
 from landscape.objective.strategies.sequential import sequential
+from landscape.objective.strategies.shared import shared_first
 from landscape.objective.strategies.stacked import stacked
 from landscape.objective.strategies.streamed import streamed
 from landscape.objective.strategies.work import Strategy
@@ -23,6 +24,7 @@ STRATEGIES: dict[str, Strategy] = {
     "channels last": channels_last,
     "folded": folded,
     "fused": fused,
+    "shared": shared_first,
     "linear": batched_linear,
     "onednn": through_onednn,
     "stacked": stacked,
@@ -30,12 +32,13 @@ STRATEGIES: dict[str, Strategy] = {
     "graphed": graphed,
     "streamed": streamed,
 }
-CHUNKED = ("linear", "stacked", "compiled")
+CHUNKED = ("linear", "shared", "stacked", "compiled")
 SHARED = (
     "sequential",
     "channels last",
     "folded",
     "fused",
+    "shared",
     "linear",
     "onednn",
 )  # threads can share their batches

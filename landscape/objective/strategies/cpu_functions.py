@@ -91,7 +91,11 @@ def _max_pool(
     rows, columns = _two(kernel_size)
     plain = _two(padding) == (0, 0) and _two(dilation) == (1, 1)
     alone = _two(stride or kernel_size) == (rows, columns)
-    if ceil_mode or return_indices or not (plain and alone and max(rows, columns) <= _MOST_NEIGHBOURS):
+    if (
+        ceil_mode
+        or return_indices
+        or not (plain and alone and max(rows, columns) <= _MOST_NEIGHBOURS)
+    ):
         return None
     if x.device.type != "cpu" or x.ndim != 4 or torch.is_grad_enabled():
         return None

@@ -128,7 +128,9 @@ def _joined(func: Any, args: Any, kwargs: Any) -> Tensor | None:
         first.recipe = first.recipe.plus(other)
         return first
     name = next((name for name, functions in _ACTIVATIONS.items() if func in functions), None)
-    inplace = func in _IN_PLACE or (func is F.relu and (kwargs.get("inplace") or args[1:] == (True,)))
+    inplace = func in _IN_PLACE or (
+        func is F.relu and (kwargs.get("inplace") or args[1:] == (True,))
+    )
     name = "relu" if inplace else name
     if name is None or not first.recipe.joins(name):
         return None

@@ -34,6 +34,30 @@ _ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu")
 @contextlib.contextmanager
 def fused(work: Work) -> Iterator[Measure]:
     """Layers with what follows them as one operation of oneDNN."""
+    layers = layers_of_onednn(work)
+    pairs = [] if work.recalibration is not None else norms_that_follow(work)
+    folds = [Fold(layer, norm) for layer, norm in pairs if layer in layers]
+    kitchen = Kitchen()
+    forwards: dict[nn.Module, Any] = {layer: kitchen.layer(layer) for layer in layers}
+    forwards |= {fold.norm: kitchen.norm(fold) for fold in folds}
+    with weights_last(work) as place, patched(forwards):
+
+        def place_folded(point: Sequence[float]) -> None:
+            kitchen.go_on()
+            place(point)
+            for fold in folds:
+                fold.renew()
+
+        with one_by_one(with_shortcuts(work), place_folded) as measure:
+            yield measure
+
+
+def layers_of_onednn(work: Work) -> list[Any]:
+    """The linear layers and convolutions of a model that oneDNN may compute.
+
+    Raises:
+        UnsuitableError: If it may not.
+    """
     if work.origin.device.type != "cpu" or work.rounding != torch.float32:
         raise UnsuitableError("it is for single precision on a CPU")
     if not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
@@ -42,30 +66,24 @@ def fused(work: Work) -> Iterator[Measure]:
     layers = [m for m in work.loan.model.modules() if _known(m)]
     if not layers:
         raise UnsuitableError("the model has no linear layer or two-dimensional convolution")
-    pairs = [] if work.recalibration is not None else norms_that_follow(work)
-    folds = [Fold(layer, norm) for layer, norm in pairs if layer in layers]
-    kitchen = _Kitchen()
-    forwards: dict[nn.Module, Any] = {layer: kitchen.layer(layer) for layer in layers}
-    forwards |= {fold.norm: kitchen.norm(fold) for fold in folds}
-    metrics = {name: _with_shortcuts(metric) for name, metric in work.metrics.items()}
-    with weights_last(work) as place, patched(forwards):
-
-        def place_folded(point: Sequence[float]) -> None:
-            kitchen.point += 1
-            place(point)
-            for fold in folds:
-                fold.renew()
-
-        with one_by_one(replace(work, metrics=metrics), place_folded) as measure:
-            yield measure
+    return layers
 
 
-class _Kitchen:
+class Kitchen:
     """Makes the forwards of layers and of the norms folded into them."""
 
     def __init__(self) -> None:
-        self.point = 0
+        self._points = 0
         self._shapes: dict[tuple[Any, ...], torch.Size] = {}
+
+    @property
+    def point(self) -> Any:
+        """Names the present point."""
+        return self._points
+
+    def go_on(self) -> None:
+        """There is another point."""
+        self._points += 1
 
     def layer(self, layer: Any) -> Callable[[Tensor], Tensor]:
         """What replaces a layer's forward."""
@@ -76,10 +94,18 @@ class _Kitchen:
             x = computed(x)
             if x.dtype != layer.weight.dtype or (isinstance(layer, nn.Conv2d) and x.ndim != 4):
                 raise UnsuitableError("a layer is given what oneDNN does not take")
-            compute = self._compute(layer, x, layer.weight, layer.bias)
-            return Deferred(self._recipe(layer, x, compute), x, self._shape(layer, x))
+            return self.made(layer, x)
 
         return forward
+
+    def made(self, layer: Any, x: Tensor) -> Tensor:
+        """What a layer makes."""
+        compute = self._compute(layer, x, *self.weights(layer))
+        return Deferred(self._recipe(layer, x, compute), x, self._shape(layer, x))
+
+    def weights(self, layer: Any) -> tuple[Tensor, Tensor | None]:
+        """What a layer computes with at the present point."""
+        return layer.weight, layer.bias
 
     def norm(self, fold: Fold) -> Callable[[Tensor], Tensor]:
         """What replaces the forward of a batch norm."""
@@ -161,9 +187,14 @@ def _known(module: nn.Module) -> bool:
     return type(module) is nn.Linear
 
 
-def _with_shortcuts(metric: Any) -> Any:
-    def within(model: nn.Module, batch: Any) -> Any:
-        with Shortcuts(lambda made: False):
-            return metric(model, batch)
+def with_shortcuts(work: Work) -> Work:
+    """The work with metrics inside which some functions take a cheaper way."""
 
-    return within
+    def cheaper(metric: Any) -> Any:
+        def within(model: nn.Module, batch: Any) -> Any:
+            with Shortcuts(lambda made: False):
+                return metric(model, batch)
+
+        return within
+
+    return replace(work, metrics={name: cheaper(m) for name, m in work.metrics.items()})
