@@ -141,7 +141,8 @@ QUICK = [s for s in STRATEGIES if s not in ("compiled", "graphed")]
 
 @pytest.mark.parametrize("strategy", QUICK)
 def test_the_order_of_points_changes_nothing(strategy):
-    work = WORKS["residual" if strategy in ("channels last", "folded") else "mlp"]()
+    name = {"channels last": "residual", "folded": "residual", "shared": "lenet"}
+    work = WORKS[name.get(strategy, "mlp")]()
     model, loss, data = work
     objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=16)
     origin, rng = objective.parameters(), np.random.default_rng(0)
