@@ -167,7 +167,8 @@ def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
         return loss(model, batch)
 
     objective = ls.Objective(model, failing, data)
-    objective.tuning.use(Choice(strategy, 8, 4 if strategy in ("linear", "shared", "stacked") else 1))
+    chunk = 4 if strategy in ("linear", "shared", "stacked") else 1
+    objective.tuning.use(Choice(strategy, 8, chunk))
     origin = objective.parameters()
     restriction = objective.restrict(origin, np.stack([np.sin(origin), np.cos(origin)]))
     with pytest.raises(ZeroDivisionError):
