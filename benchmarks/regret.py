@@ -5,10 +5,10 @@
 
 *Regret* is the time per point of the chosen way over that of the best of all ways and sizes. The
 search that finds the best times each way once or twice; the best few are timed again in turns with
-the chosen one, and the very best in turns once more, so that no lucky timing counts. *Whole* is
-a measurement from its call to its end, choosing included, over the same points by the plain way.
-*Again* is how long the second measurement of the same model takes, in a new process, from its call
-to the first points.
+the chosen one, and the very best in turns once more, so that no lucky timing counts. *Whole* is a
+measurement from its call to its end, choosing and its checks included, over the same points by the
+plain way, whose size of batch nobody chose. *Again* is how long the second measurement of the same
+model takes from its call to the first points: with the objective of before, and in a new process.
 """
 
 from __future__ import annotations
@@ -139,43 +139,43 @@ def regret(work: Workload, chosen: Choice, *, rounds: int = 5, limit: float = 60
 def _in_turns(ways: Exhaustive, few: list[Choice], rounds: int) -> list[tuple[Choice, float]]:
     """Median of each way's ratios to the first."""
     times = [[ways.seconds(way) for way in few] for _ in range(rounds)]
-    return [
-        (way, statistics.median(row[k] / row[0] for row in times)) for k, way in enumerate(few)
-    ]
+    return [(way, statistics.median(row[k] / row[0] for row in times)) for k, way in enumerate(few)]
 
 
-def whole(work: Workload, rounds: int = 2) -> dict:
+def whole(work: Workload, rounds: int = 3) -> dict:
     """Measurements from their call to their end, over the same points by the plain way alone."""
-    objective, restriction = restriction_of(work)
-    plain = objective.tuning.plain
-    objective.tuning.use(plain)
-    restriction(some(2))
-    begin = time.perf_counter()
-    restriction(some(4))
-    count = max(4, round(4 * _WHOLE / (time.perf_counter() - begin)))
-    points, ratios = some(count), []
-    for _ in range(rounds):
-        objective.tuning.use(plain)
+
+    def seconds(points: np.ndarray, *, plain: bool) -> float:
+        objective, restriction = restriction_of(work)
+        if plain:
+            objective.tuning.use(objective.tuning.plain)
         begin = time.perf_counter()
         restriction(points)
-        middle = time.perf_counter()
-        restriction_of(work)[1](points)
-        ratios.append((time.perf_counter() - middle) / (middle - begin))
+        return time.perf_counter() - begin
+
+    few = [seconds(some(count), plain=True) for count in (2, 2, 4)]
+    count = max(4, round(2 * _WHOLE / max(few[2] - few[1], few[2] / 4)))
+    points = some(count)
+    ratios = []
+    for index in range(rounds):
+        order = (True, False) if index % 2 else (False, True)
+        times = {plain: seconds(points, plain=plain) for plain in order}
+        ratios.append(times[False] / times[True])
     return {"whole": statistics.median(ratios), "ratios": ratios, "points": count}
 
 
-def again(name: str) -> float:
-    """Seconds from the call to the first points, for the second measurement of a model."""
+def again(name: str) -> list[float]:
+    """Seconds from a call to the first points: of the same objective once more, of a new process."""
     with tempfile.TemporaryDirectory() as folder:
         told = {**os.environ, "LANDSCAPE_REMEMBER": "1", "XDG_CACHE_HOME": folder}
         command = [sys.executable, __file__, name, "--start"]
         for _ in range(2):
             done = subprocess.run(command, env=told, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    return [float(seconds) for seconds in done.stdout.split()[-2:]]
 
 
-def start(name: str) -> float:
-    """Seconds from a call until its points are being measured."""
+def start(name: str) -> list[float]:
+    """Seconds from a call until its points are being measured: of a second call, and of the first."""
     work = workload(name)
     restriction = restriction_of(work)[1]
     own, begun = measuring.measure_chunks, []
@@ -184,12 +184,18 @@ def start(name: str) -> float:
         begun.append(time.perf_counter())
         raise KeyboardInterrupt
 
+    def seconds() -> float:
+        begun.clear()
+        begin = time.perf_counter()
+        with contextlib.suppress(KeyboardInterrupt):
+            restriction(some(work.resolution**2))
+        return begun[0] - begin
+
     measuring.measure_chunks = watched
-    begin = time.perf_counter()
-    with contextlib.suppress(KeyboardInterrupt):
-        restriction(some(work.resolution**2))
+    first = seconds()
+    second = seconds()
     measuring.measure_chunks = own
-    return begun[0] - begin
+    return [second, first]
 
 
 @contextlib.contextmanager
@@ -213,14 +219,16 @@ def _told(way: Choice) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("works", nargs="*", default=list(WORKLOADS), help=", ".join(WORKLOADS))
-    parser.add_argument("--limit", type=float, default=20.0, help="seconds of the search for the best")
+    parser.add_argument(
+        "--limit", type=float, default=20.0, help="seconds of the search for the best"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loaded", action="store_true", help="beside a process on one core")
     parser.add_argument("--parts", nargs="*", default=["regret", "whole", "again"])
     parser.add_argument("--start", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.start:
-        print(start(given.works[0]))
+        print(*start(given.works[0]))
         return
     print(instructions())
     for name in given.works:
@@ -252,7 +260,11 @@ def main() -> None:
                     flush=True,
                 )
             if "again" in given.parts:
-                print(f"  again: begins after {again(name):.3f} s", flush=True)
+                second, new = again(name)
+                print(
+                    f"  again: begins after {second:.3f} s, in a new process {new:.3f} s",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -2,20 +2,21 @@
 
 Every strategy must give the plain strategy's numbers on a few samples before it is timed, so a
 choice can change the speed of a measurement, never its result beyond rounding. The search climbs:
-plain first, the variants next, then batch sizes and chunks of the best one, while time allows.
-The best few and the plain strategy are then timed in turns; in doubt the plain strategy stays.
+plain first, alone and with a thread for every core, the variants next, then batch sizes and chunks
+of the best one, while time allows. The best few and the plain strategy are then timed in turns; in doubt the plain strategy stays.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
 from landscape.objective.strategies import remembered
-from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
+from landscape.objective.strategies.choice import CHUNKED, SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.sequential import sequential
 from landscape.objective.strategies.sizes import COMPILED, alike, around
 from landscape.objective.strategies.trials import LOOK, TIMED, Trials
@@ -76,6 +77,8 @@ def choose(
     whole = trials.best.seconds * len(coordinates)
     trials.limit = begin + min(_SHARE * whole, _MOST)
     if strategy is None:
+        trials.share(free=free)
+        size, threads = trials.best.batch_size, trials.best.threads
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
             slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
@@ -85,7 +88,9 @@ def choose(
                 and not hopeless
                 and trials.more
             ):
-                trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
+                shared = name in SHARED and name not in CHUNKED
+                way = Choice(name, size, 1, threads) if shared else Choice(name, start)
+                trials.run(replace(way, chunk=_CHUNK) if name in CHUNKED else way)
     trials.share(free=free)
     if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":
         trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import replace
 from typing import Any
@@ -109,8 +110,7 @@ class Trials:
                 raise  # it is the model's own, or the batches have to be smaller
             return f"{type(problem).__name__}: {problem}"
         trial = replace(trial, batch_size=size if self.data.joined else None, seconds=seconds)
-        name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)
-        self.tried[", ".join(map(str, name))] = trial.seconds
+        self.tried[_told(trial)] = trial.seconds
         self.ways.append(trial)
         if not self.best.seconds <= trial.seconds:
             self.best = trial
@@ -175,12 +175,15 @@ class Trials:
         plain = min((w for w in self.ways if w.strategy == first), key=lambda way: way.seconds)
         others = self._rivals(plain)
         self._say("timing the best in turns")
+        seen = {_told(way): [way.seconds] for way in self.ways}
 
         def seconds_of(way: Choice) -> float:
             size = way.batch_size or self.data.batch_size
             try:
                 with STRATEGIES[way.strategy](replace(self.work, threads=way.threads)) as measure:
-                    return self._timed(measure, way, size, enough=np.inf)
+                    seconds = self._timed(measure, way, size, enough=np.inf)
+                seen[_told(way)].append(seconds)
+                return seconds
             except (UnsuitableError, *_PROBLEMS):
                 if way is plain:
                     raise
@@ -189,9 +192,11 @@ class Trials:
         found = None
         if others and self.best.strategy != "compiled":
             found = fastest(plain, others, seconds_of, until=time.perf_counter() + budget)
-        if found is None:
-            good = self.best.seconds < _DOUBT * plain.seconds
-            return replace(self.best if good else plain, tried=self.tried)
+        if found is None:  # no time for a verdict: what was seen so far has to be clear
+            middle = {name: statistics.median(seconds) for name, seconds in seen.items()}
+            best = min([self.best, *others], key=lambda way: middle[_told(way)])
+            good = middle[_told(best)] < _DOUBT * middle[_told(plain)]
+            return replace(best if good else plain, tried=self.tried)
         return replace(found[0], seconds=found[1] * plain.seconds, tried=self.tried)
 
     def _rivals(self, plain: Choice) -> list[Choice]:
@@ -203,13 +208,19 @@ class Trials:
         return near[:_RIVALS]
 
     def share(self, *, free: bool) -> None:
-        """Try the best so far with a thread for every core."""
+        """Try the best so far with a thread for every core, or without."""
         cores = torch.get_num_threads()
-        if self.best.strategy in SHARED and cores > 1 and self.more:
-            size = self.best.batch_size
-            if free and size is not None:
-                size = min(max(size, _LARGE * (self.best.chunk > 1)), -(-self.data.size // cores))
-            self.run(replace(self.best, batch_size=size, threads=cores))
+        if self.best.strategy not in SHARED or cores == 1 or not self.more:
+            return
+        if self.best.threads > 1:
+            alone = replace(self.best, threads=1)
+            if _told(alone) not in self.tried:
+                self.run(alone)
+            return
+        size = self.best.batch_size
+        if free and size is not None:
+            size = min(max(size, _LARGE * (self.best.chunk > 1)), -(-self.data.size // cores))
+        self.run(replace(self.best, batch_size=size, threads=cores))
 
     def climb(self, field: str, *directions: list[int]) -> None:
         """Try other values of one field, outwards from the present one, while they help."""
@@ -217,10 +228,16 @@ class Trials:
         for values in directions:
             for value in values:
                 before, trial = self.best.seconds, replace(self.best, **{field: value})
-                if not self.more or not 0 < self._passes(trial) <= _CLIMB * len(self.coordinates):
+                if not self.more:
                     return
+                if value < 1 or self._passes(trial) > _CLIMB * len(self.coordinates):
+                    break
                 self.run(trial)
                 if self.best.seconds == before:
                     break
             if self.best.seconds != start:
                 return
+
+
+def _told(way: Choice) -> str:
+    return ", ".join(map(str, (way.strategy, way.batch_size, way.chunk, way.threads)))
