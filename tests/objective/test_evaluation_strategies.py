@@ -61,16 +61,27 @@ def mlp():
     return net, classify, (torch.randn(41, 3, 4), torch.arange(41) % 5)
 
 
-WORKS = {"mlp": mlp, "residual": residual, "gpt": lambda: built("gpt"),
+def lenet():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 10), nn.ReLU(inplace=True), nn.Linear(10, 5),
+    )  # fmt: skip
+    return net, classify, (torch.randn(41, 1, 16, 17), torch.arange(41) % 5)
+
+
+WORKS = {"mlp": mlp, "lenet": lenet, "residual": residual, "gpt": lambda: built("gpt"),
          "dropout": lambda: built("mlp with dropout"),
          "regression": lambda: built("regression")}  # fmt: skip
 SUITED = {
     "sequential": set(WORKS),
-    "channels last": {"residual"},
+    "channels last": {"residual", "lenet"},
     "folded": {"residual"},
+    "fused": set(WORKS),
+    "shared": {"lenet"},
     "linear": {"mlp", "dropout"},
     "onednn": set(WORKS),
-    "stacked": {"mlp", "residual", "dropout"},
+    "stacked": {"mlp", "residual", "dropout", "lenet"},
     "compiled": {"mlp", "residual", "dropout"},
     "graphed": set(),  # needs a GPU
     "streamed": set(WORKS),
