@@ -4,11 +4,11 @@
 
 *Raw* is the fastest plain forward pass over the same data: evaluation mode, inference mode, loss,
 data in memory, best mini-batch size. *Regret* is the time of what was chosen over that of the best
-of many ways, both measured again in turns (`--regret`, and see `regret.py`). Choosing starts from nothing: what was
-chosen before is not looked up. Every implementation runs the same number of points in turn, round
-after round, and the table gives medians of time per point over raw, so that a machine whose speed
-drifts changes no ratio. Peers run as their documentation says, when they are installed
-(pip install ".[peers]").
+of many ways, both measured again in turns (`--regret`, and see `regret.py`). Choosing starts from
+nothing: what was chosen before is not looked up. Every implementation runs the same number of
+points in turn, round after round, and the table gives medians of time per point over raw, so that a
+machine whose speed drifts changes no ratio. Peers run as their documentation says, when they are
+installed (pip install ".[peers]").
 """
 
 from __future__ import annotations

@@ -57,17 +57,20 @@ class Exhaustive:
 
     Args:
         restriction: What is measured.
-        until: When `time.perf_counter` says so, no further size is tried.
+        limit: After so many seconds no further size is tried.
     """
 
-    def __init__(self, restriction: Restriction, until: float) -> None:
-        self.restriction, self.until, self.points = restriction, until, some(64)
+    def __init__(self, restriction: Restriction, limit: float) -> None:
+        self.restriction, self.points = restriction, some(64)
+        self.limit, self.until = limit, np.inf
         self.data = restriction.tuning.batched(restriction.problem)
         self.timed: list[Choice] = []
 
     def search(self) -> list[Choice]:
         """The ways in order of their times; those of other numbers are left out."""
-        for way in self._usable():
+        usable = self._usable()
+        self.until = time.perf_counter() + self.limit
+        for way in usable:
             for chunk in (32, 64, 16, 8, 4) if way.strategy in CHUNKED else (1,):
                 self._sizes(dataclasses.replace(way, chunk=chunk))
         return sorted(self.timed, key=lambda way: way.seconds)
@@ -124,7 +127,7 @@ def regret(work: Workload, chosen: Choice, *, rounds: int = 5, limit: float = 60
     """Time of a choice over that of the best of an exhaustive search, and what the best was."""
     chosen = dataclasses.replace(chosen, seconds=0.0, tried={})
     begin = time.perf_counter()
-    ways = Exhaustive(restriction_of(work)[1], begin + limit)
+    ways = Exhaustive(restriction_of(work)[1], limit)
     order = [way for way in ways.search() if _told(way) != _told(chosen)]
     first = min(_in_turns(ways, [chosen, *order[:5]], rounds)[1:], key=lambda pair: pair[1])[0]
     ratio = _in_turns(ways, [chosen, first], 2 * rounds - 1)[1][1]
@@ -142,7 +145,7 @@ def _in_turns(ways: Exhaustive, few: list[Choice], rounds: int) -> list[tuple[Ch
     return [(way, statistics.median(row[k] / row[0] for row in times)) for k, way in enumerate(few)]
 
 
-def whole(work: Workload, rounds: int = 3) -> dict:
+def whole(work: Workload, rounds: int = 2) -> dict:
     """Measurements from their call to their end, over the same points by the plain way alone."""
 
     def seconds(points: np.ndarray, *, plain: bool) -> float:
@@ -165,7 +168,7 @@ def whole(work: Workload, rounds: int = 3) -> dict:
 
 
 def again(name: str) -> list[float]:
-    """Seconds from a call to the first points: of the same objective once more, of a new process."""
+    """Seconds from a call to the first points: once more, and in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         told = {**os.environ, "LANDSCAPE_REMEMBER": "1", "XDG_CACHE_HOME": folder}
         command = [sys.executable, __file__, name, "--start"]
@@ -175,7 +178,7 @@ def again(name: str) -> list[float]:
 
 
 def start(name: str) -> list[float]:
-    """Seconds from a call until its points are being measured: of a second call, and of the first."""
+    """Seconds from a call to its first points: of a second call, and of the first."""
     work = workload(name)
     restriction = restriction_of(work)[1]
     own, begun = measuring.measure_chunks, []

@@ -3,7 +3,8 @@
 Every strategy must give the plain strategy's numbers on a few samples before it is timed, so a
 choice can change the speed of a measurement, never its result beyond rounding. The search climbs:
 plain first, alone and with a thread for every core, the variants next, then batch sizes and chunks
-of the best one, while time allows. The best few and the plain strategy are then timed in turns; in doubt the plain strategy stays.
+of the best one, while time allows. The best few and the plain strategy are then timed in turns; in
+doubt the plain strategy stays.
 """
 
 from __future__ import annotations
