@@ -10,7 +10,6 @@ doubt the plain strategy stays.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import numpy as np
 
@@ -89,9 +88,11 @@ def choose(
                 and not hopeless
                 and trials.more
             ):
-                shared = name in SHARED and name not in CHUNKED
-                way = Choice(name, size, 1, threads) if shared else Choice(name, start)
-                trials.run(replace(way, chunk=_CHUNK) if name in CHUNKED else way)
+                if name in CHUNKED:
+                    way = trials.affordable(Choice(name, start, _CHUNK))
+                else:
+                    way = Choice(name, size, 1, threads if name in SHARED else 1)
+                trials.run(way)
     trials.share(free=free)
     if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":
         trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])

@@ -28,6 +28,7 @@ _NEAR = 1.25  # times slower than the best in its trial: worth timing in turns w
 _RIVALS = 4  # of which at most so many
 _DOUBT = 0.95  # of the time of the plain strategy: what has to be reached without turns
 _CLIMB = 0.035  # of the passes to come may be spent on trying another size
+_LITTLE = 4  # points at once at least, where several are tried at all
 _PROBLEMS = (  # that a model may have with what replaces its layers and batches
     ArithmeticError,
     AssertionError,
@@ -85,8 +86,18 @@ class Trials:
 
     def _passes(self, trial: Choice) -> float:
         """Passes over the data that a trial takes."""
-        samples = max(TIMED, (trial.batch_size or 1) * trial.threads)
+        least = (trial.batch_size or 1) * trial.threads
+        samples = least if self.slow else max(TIMED, least)
         return 3 * trial.chunk * min(1, samples / self.data.size)
+
+    def _dear(self, trial: Choice) -> bool:
+        return self._passes(trial) > _CLIMB * len(self.coordinates)
+
+    def affordable(self, trial: Choice) -> Choice:
+        """The same with fewer points at once, where trying that many would take too long."""
+        while trial.chunk > _LITTLE and self._dear(trial):
+            trial = replace(trial, chunk=trial.chunk // 2)
+        return trial
 
     def _points(self, count: int) -> np.ndarray:
         """Some of the points, spread over all."""
@@ -230,7 +241,7 @@ class Trials:
                 before, trial = self.best.seconds, replace(self.best, **{field: value})
                 if not self.more:
                     return
-                if value < 1 or self._passes(trial) > _CLIMB * len(self.coordinates):
+                if value < 1 or self._dear(trial):
                     break
                 self.run(trial)
                 if self.best.seconds == before:
