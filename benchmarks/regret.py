@@ -172,9 +172,8 @@ def again(name: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         told = {**os.environ, "LANDSCAPE_REMEMBER": "1", "XDG_CACHE_HOME": folder}
         command = [sys.executable, __file__, name, "--start"]
-        for _ in range(2):
-            done = subprocess.run(command, env=told, capture_output=True, text=True, check=True)
-    return [float(seconds) for seconds in done.stdout.split()[-2:]]
+        said = [subprocess.check_output(command, env=told, text=True) for _ in range(2)]
+    return [float(seconds) for seconds in said[1].split()[-2:]]
 
 
 def start(name: str) -> list[float]:

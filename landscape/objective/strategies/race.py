@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-_LEAST, _MOST = 3, 9  # rounds between two halvings, and in all for the last
+ROUNDS, _MOST = 3, 9  # rounds between two halvings, and in all for the last
 _SURE = 2.0  # uncertainties by which the plain way is to be beaten
 
 Way = TypeVar("Way")
@@ -53,16 +53,16 @@ def fastest(
             ratios[place].append(seconds / own if seconds < math.inf else math.inf)
         rounds, spent = rounds + 1, time.perf_counter() - begin
         field.sort(key=lambda one: statistics.median(ratios[one[0]]))
-        if rounds < _LEAST:
-            fitting = (until - time.perf_counter()) / (_LEAST - rounds) / spent * (len(field) + 1)
+        if rounds < ROUNDS:
+            fitting = (until - time.perf_counter()) / (ROUNDS - rounds) / spent * (len(field) + 1)
             if fitting >= 2:  # the plain way and another one
                 spent *= min(1, fitting / (len(field) + 1))
                 field = field[: int(min(fitting, len(field) + 1)) - 1]
-        elif rounds % _LEAST == 0:
+        elif rounds % ROUNDS == 0:
             field = field[: (len(field) + 1) // 2]
             if len(field) == 1 and _clear(ratios[field[0][0]]):
                 break
-    if rounds < _LEAST:
+    if rounds < ROUNDS:
         return None
     place, way = min(field, key=lambda one: statistics.median(ratios[one[0]]))
     ratio = statistics.median(ratios[place])

@@ -25,8 +25,9 @@ from landscape.objective.strategies.work import Work
 _CHUNK = 32  # points that batched strategies start with
 _BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the place to start
 _WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain costs a few percent
-_SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
-_TURNS = 0.02  # and on turns between the best
+_SHARE = 0.03  # of the time of the plain strategy may be spent on choosing
+_TURNS = 0.015  # and on turns between the best
+_GAINED = 7.0  # times more of what is gained already: where nothing is, little is lost
 _MOST = 60.0  # seconds of either at most, however much work there is and however slow it goes
 _CALL_BOUND = 3e-3  # seconds per batch below which stacking on a CPU can pay
 
@@ -75,7 +76,12 @@ def choose(
     if strategy is not None and batch_size is not None:
         return trials.best
     whole = trials.best.seconds * len(coordinates)
-    trials.limit = begin + min(_SHARE * whole, _MOST)
+
+    def allowed(share: float) -> float:
+        gained = max(0.0, whole - trials.best.seconds * len(coordinates))
+        return min(share * (whole + _GAINED * gained), _MOST)
+
+    trials.limit = lambda: begin + allowed(_SHARE)
     if strategy is None:
         trials.share(free=free)
         size, threads = trials.best.batch_size, trials.best.threads
@@ -101,7 +107,7 @@ def choose(
         trials.climb("batch_size", *around(trials.best.batch_size or start, most))
     if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
         trials.run(Choice("compiled", alike(data.size) if free else start, COMPILED[1]))
-    return trials.in_turns(strategy or "sequential", min(_TURNS * whole, _MOST))
+    return trials.in_turns(strategy or "sequential", allowed(_TURNS))
 
 
 def recall(

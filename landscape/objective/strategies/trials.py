@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,12 @@ from landscape.objective.data.held import HeldData
 from landscape.objective.metrics import agree
 from landscape.objective.strategies.choice import SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.memory import out_of_memory, points_that_fit
-from landscape.objective.strategies.race import fastest
+from landscape.objective.strategies.race import ROUNDS, fastest
 from landscape.objective.strategies.sequential import sequential
 from landscape.objective.strategies.work import Measure, UnsuitableError, Work
 
 LOOK = 4  # samples in each of two batches on which strategies must agree
 TIMED = 512  # samples on which they are timed where that is quick
-_LARGE = 1024  # and with threads for batched linear layers
 _LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
 _LONG = 0.03  # seconds of a pass over the timed samples that are too many
 _NEAR = 1.25  # times slower than the best in its trial: worth timing in turns with it
@@ -71,7 +71,8 @@ class Trials:
         self.tried: dict[str, float] = {}
         self.ways: list[Choice] = []
         self.best = Choice("sequential", None)
-        self.limit: float = np.inf
+        self.limit: Callable[[], float] = lambda: np.inf
+        self._took: list[float] = []  # seconds of every trial
         self._agreed = {("sequential", 1)}
         self.slow: bool = seconds * min(1, TIMED / data.size) > _LONG
         with sequential(work) as measure:
@@ -82,7 +83,7 @@ class Trials:
     def more(self) -> bool:
         """Whether there is time for another trial."""
         passed = self.best.seconds * (min(1, TIMED / self.data.size) if not self.slow else 0)
-        return time.perf_counter() + 1.5 * passed < self.limit
+        return time.perf_counter() + 1.5 * passed < self.limit()
 
     def _passes(self, trial: Choice) -> float:
         """Passes over the data that a trial takes."""
@@ -110,6 +111,7 @@ class Trials:
         self._say(f"trying {trial.strategy}, batches of {size:,}")
         if trial.chunk > 1:
             trial = replace(trial, chunk=min(trial.chunk, points_that_fit(self.work, size)))
+        begin = time.perf_counter()
         try:
             seconds = self._seconds(trial, size)
         except UnsuitableError as error:
@@ -123,6 +125,7 @@ class Trials:
         trial = replace(trial, batch_size=size if self.data.joined else None, seconds=seconds)
         self.tried[_told(trial)] = trial.seconds
         self.ways.append(trial)
+        self._took.append(time.perf_counter() - begin)
         if not self.best.seconds <= trial.seconds:
             self.best = trial
         self.best: Choice = replace(self.best, tried=self.tried)
@@ -184,7 +187,8 @@ class Trials:
     def in_turns(self, first: str, budget: float) -> Choice:
         """The best of what was close in its trial, in turns; in doubt the strategy `first`."""
         plain = min((w for w in self.ways if w.strategy == first), key=lambda way: way.seconds)
-        others = self._rivals(plain)
+        fitting = budget / (ROUNDS * statistics.median(self._took)) - 1
+        others = self._rivals(plain)[: max(1, int(fitting))]
         self._say("timing the best in turns")
         seen = {_told(way): [way.seconds] for way in self.ways}
 
@@ -230,7 +234,7 @@ class Trials:
             return
         size = self.best.batch_size
         if free and size is not None:
-            size = min(max(size, _LARGE * (self.best.chunk > 1)), -(-self.data.size // cores))
+            size = min(size, -(-self.data.size // cores))
         self.run(replace(self.best, batch_size=size, threads=cores))
 
     def climb(self, field: str, *directions: list[int]) -> None:
