@@ -25,9 +25,9 @@ from landscape.objective.strategies.work import Work
 _CHUNK = 32  # points that batched strategies start with
 _BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the place to start
 _WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain costs a few percent
-_SHARE = 0.03  # of the time of the plain strategy may be spent on choosing
+_SHARE = 0.03  # of the time of the best strategy so far may be spent on choosing
 _TURNS = 0.015  # and on turns between the best
-_GAINED = 7.0  # times more of what is gained already: where nothing is, little is lost
+_GAINED = 5.0  # times more of what is gained already, up to half of that time
 _MOST = 60.0  # seconds of either at most, however much work there is and however slow it goes
 _CALL_BOUND = 3e-3  # seconds per batch below which stacking on a CPU can pay
 
@@ -78,8 +78,8 @@ def choose(
     whole = trials.best.seconds * len(coordinates)
 
     def allowed(share: float) -> float:
-        gained = max(0.0, whole - trials.best.seconds * len(coordinates))
-        return min(share * (whole + _GAINED * gained), _MOST)
+        best = trials.best.seconds * len(coordinates)
+        return min(share * (best + _GAINED * min(whole - best, best / 2)), _MOST)
 
     trials.limit = lambda: begin + allowed(_SHARE)
     if strategy is None:
