@@ -116,6 +116,15 @@ def measured(net, images, **options):
     return restriction(rng.normal(size=(11, 2))).mean[0]
 
 
+def measured_or_refused(net, images, strategy):
+    try:
+        return measured(net, images, strategy=strategy)
+    except ValueError as refused:
+        if "cannot be used here" not in str(refused):
+            raise
+        return None
+
+
 @pytest.fixture
 def images():
     torch.manual_seed(0)
@@ -128,11 +137,9 @@ def test_right_on_odd_nets_or_refused(between, strategy, images):
     net = Odd(between)
     wanted = measured(net, images, precision="double")
     net.__dict__.pop("before", None)
-    try:
-        found = measured(net, images, strategy=strategy)
-    except ValueError as refused:
-        assert between in MAY_REFUSE, refused
-        assert "cannot be used here" in str(refused)  # noqa: PT017 - both are right
+    found = measured_or_refused(net, images, strategy)
+    if found is None:
+        assert between in MAY_REFUSE
         return
     np.testing.assert_allclose(found, wanted, rtol=2e-5)
     assert wanted.std() > 1e-3
@@ -151,7 +158,7 @@ def test_right_on_odd_nets_or_refused(between, strategy, images):
         lambda net: setattr(net, "b", nn.ConvTranspose2d(4, 4, 3, padding=1)),
         lambda net: nn.utils.parametrizations.weight_norm(net.b),
         lambda net: setattr(net.b, "weight", net.a.weight) or setattr(net.b, "in_channels", 2),
-        lambda net: setattr(net, "head", nn.Sequential(nn.Linear(4, 5), nn.Dropout(), nn.Linear(5, 3))),
+        lambda net: setattr(net, "head", nn.Sequential(nn.Dropout(), nn.Linear(4, 3))),
         lambda net: net.double(),
     ],
     ids=[
@@ -164,16 +171,11 @@ def test_right_or_refused_with_other_layers(change, strategy, images):
     change(net)
     if net.b.weight is net.a.weight:
         net.between = lambda net, x: net.b(net.a(x)[:, :2]).relu()
-    images = images.to(
-        net.head[0].weight.dtype if hasattr(net.head, "__len__") else net.a.weight.dtype
-    )
+    images = images.to(net.a.weight.dtype)
     wanted = measured(net, images, precision="double")
-    try:
-        found = measured(net, images, strategy=strategy)
-    except ValueError as refused:
-        assert "cannot be used here" in str(refused)  # noqa: PT017 - both are right
-        return
-    np.testing.assert_allclose(found, wanted, rtol=2e-5)
+    found = measured_or_refused(net, images, strategy)
+    if found is not None:
+        np.testing.assert_allclose(found, wanted, rtol=2e-5)
 
 
 @pytest.mark.parametrize(

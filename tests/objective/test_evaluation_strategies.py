@@ -120,7 +120,7 @@ def test_agrees_with_double_precision(name, strategy, directions):
 
 
 @pytest.mark.parametrize("strategy", [None, *STRATEGIES])
-@pytest.mark.parametrize("name", ["batch norm", "mlp with dropout"])
+@pytest.mark.parametrize("name", ["batch norm", "mlp with dropout", "pooling"])
 def test_leaves_the_model_as_it_was(name, strategy, monkeypatch):
     monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     model, loss, data = unsettled(name)
@@ -141,7 +141,8 @@ QUICK = [s for s in STRATEGIES if s not in ("compiled", "graphed")]
 
 @pytest.mark.parametrize("strategy", QUICK)
 def test_the_order_of_points_changes_nothing(strategy):
-    work = WORKS["residual" if strategy in ("channels last", "folded") else "mlp"]()
+    name = {"channels last": "residual", "folded": "residual", "shared": "lenet"}
+    work = WORKS[name.get(strategy, "mlp")]()
     model, loss, data = work
     objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=16)
     origin, rng = objective.parameters(), np.random.default_rng(0)
@@ -154,7 +155,8 @@ def test_the_order_of_points_changes_nothing(strategy):
 @pytest.mark.parametrize("strategy", QUICK)
 @pytest.mark.parametrize("when", [2, 5, 9])
 def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
-    name = "batch norm" if strategy in ("channels last", "folded") else "mlp with dropout"
+    name = {"channels last": "batch norm", "folded": "batch norm", "shared": "pooling"}
+    name = name.get(strategy, "mlp with dropout")
     model, loss, data = unsettled(name)
     model.requires_grad_(True)
     before, calls = state_of(model), itertools.count(1)  # nobody can put a count back
@@ -165,7 +167,8 @@ def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
         return loss(model, batch)
 
     objective = ls.Objective(model, failing, data)
-    objective.tuning.use(Choice(strategy, 8, 4 if strategy in ("linear", "stacked") else 1))
+    chunk = 4 if strategy in ("linear", "shared", "stacked") else 1
+    objective.tuning.use(Choice(strategy, 8, chunk))
     origin = objective.parameters()
     restriction = objective.restrict(origin, np.stack([np.sin(origin), np.cos(origin)]))
     with pytest.raises(ZeroDivisionError):

@@ -1,9 +1,9 @@
 """Cheaper ways to the same numbers, taken while a net runs on a CPU without gradients.
 
 Torch's max pooling looks at one number after another; maxima of neighbouring rows, and then of
-neighbouring columns, are taken many at a time. A softmax over ten classes that lie next to each other in memory cannot use wide vector
-instructions; with the samples next to each other it can. A rectifier whose input nobody else reads
-can write over it, which spares a pass through memory.
+neighbouring columns, are taken many at a time. A softmax over ten classes that lie next to each
+other in memory cannot use wide vector instructions; with the samples next to each other it can. A
+rectifier whose input nobody else reads can write over it, which spares a pass through memory.
 """
 
 from __future__ import annotations

@@ -145,10 +145,9 @@ def _joined(func: Any, args: Any, kwargs: Any) -> Tensor | None:
 
 def _sum(a: Any, b: Any) -> Tensor | None:
     for one, other in ((a, b), (b, a)):
-        if isinstance(one, Deferred) and one.value is None and isinstance(other, Tensor):
-            if _fits(one, other):
-                other = computed(other)
-                return Deferred(one.recipe.plus(other), other, one.shape)
+        if isinstance(one, Deferred) and one.value is None and _fits(one, other):
+            other = computed(other)
+            return Deferred(one.recipe.plus(other), other, one.shape)
     return None
 
 

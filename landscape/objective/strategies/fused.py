@@ -1,7 +1,7 @@
 """One point after another, every layer of oneDNN's joined with the sum and activation after it.
 
 Convolutions lie with channels last, batch norms are folded into the layer before them, and max
-pooling is taken as maxima of neighbours, which use wide instructions where torch's pooling does not.
+pooling is taken as maxima of neighbours.
 """
 
 from __future__ import annotations
