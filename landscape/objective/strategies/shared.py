@@ -110,7 +110,7 @@ class _Points(Kitchen):
 
     def _parts(self, layer: Any, theta: Tensor) -> tuple[Any, Any]:
         """A layer's weight and bias out of a flat vector."""
-        found = [
+        found: list[Any] = [
             p if entry is None else theta[entry.slice].view(entry.shape)
             for p, entry in zip(_own(layer), self.entries[layer], strict=True)
         ]
