@@ -18,7 +18,7 @@ from landscape.objective.data.held import HeldData
 from landscape.objective.strategies import remembered
 from landscape.objective.strategies.choice import CHUNKED, SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.sequential import sequential
-from landscape.objective.strategies.sizes import COMPILED, alike, around
+from landscape.objective.strategies.sizes import COMPILED, alike, around, exchanged
 from landscape.objective.strategies.trials import LOOK, TIMED, Trials
 from landscape.objective.strategies.work import Work
 
@@ -100,11 +100,15 @@ def choose(
                     way = Choice(name, size, 1, threads if name in SHARED else 1)
                 trials.run(way)
     trials.share(free=free)
-    if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":
-        trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])
-    if free and trials.best.strategy != "compiled":
-        most = -(-data.size // trials.best.threads)
-        trials.climb("batch_size", *around(trials.best.batch_size or start, most))
+    best, most = trials.best, -(-data.size // trials.best.threads)
+    if best.strategy in CHUNKED and best.strategy != "compiled":
+        if free and best.batch_size is not None:
+            trials.climb(*exchanged(best.chunk, best.batch_size, most))
+        trials.climb(
+            [{"chunk": 2 * trials.best.chunk}], [{"chunk": max(1, trials.best.chunk // 2)}]
+        )
+    if free and best.strategy != "compiled":
+        trials.climb(*around(trials.best.batch_size or start, most))
     if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
         trials.run(Choice("compiled", alike(data.size) if free else start, COMPILED[1]))
     return trials.in_turns(strategy or "sequential", allowed(_TURNS))

@@ -18,6 +18,7 @@ from landscape.objective.strategies.choice import SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.memory import out_of_memory, points_that_fit
 from landscape.objective.strategies.race import ROUNDS, fastest
 from landscape.objective.strategies.sequential import sequential
+from landscape.objective.strategies.sizes import FEWEST, Sizes
 from landscape.objective.strategies.work import Measure, UnsuitableError, Work
 
 LOOK = 4  # samples in each of two batches on which strategies must agree
@@ -28,7 +29,6 @@ _NEAR = 1.25  # times slower than the best in its trial: worth timing in turns w
 _RIVALS = 4  # of which at most so many
 _DOUBT = 0.95  # of the time of the plain strategy: what has to be reached without turns
 _CLIMB = 0.035  # of the passes to come may be spent on trying another size
-_LITTLE = 4  # points at once at least, where several are tried at all
 _PROBLEMS = (  # that a model may have with what replaces its layers and batches
     ArithmeticError,
     AssertionError,
@@ -96,7 +96,7 @@ class Trials:
 
     def affordable(self, trial: Choice) -> Choice:
         """The same with fewer points at once, where trying that many would take too long."""
-        while trial.chunk > _LITTLE and self._dear(trial):
+        while trial.chunk > FEWEST and self._dear(trial):
             trial = replace(trial, chunk=trial.chunk // 2)
         return trial
 
@@ -237,15 +237,15 @@ class Trials:
             size = min(size, -(-self.data.size // cores))
         self.run(replace(self.best, batch_size=size, threads=cores))
 
-    def climb(self, field: str, *directions: list[int]) -> None:
-        """Try other values of one field, outwards from the present one, while they help."""
+    def climb(self, *directions: list[Sizes]) -> None:
+        """Try other sizes, outwards from the present ones, while they help."""
         start = self.best.seconds
-        for values in directions:
-            for value in values:
-                before, trial = self.best.seconds, replace(self.best, **{field: value})
+        for sizes in directions:
+            for other in sizes:
+                before, trial = self.best.seconds, replace(self.best, **other)
                 if not self.more:
                     return
-                if value < 1 or self._dear(trial):
+                if self._dear(trial):
                     break
                 self.run(trial)
                 if self.best.seconds == before:
