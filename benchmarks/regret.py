@@ -67,13 +67,47 @@ class Exhaustive:
         self.timed: list[Choice] = []
 
     def search(self) -> list[Choice]:
-        """The ways in order of their times; those of other numbers are left out."""
+        """The ways in order of their times; those of other numbers are left out.
+
+        Each is timed with one size of batch, and what is near the best with the others.
+        """
         usable = self._usable()
         self.until = time.perf_counter() + self.limit
+        sizes = [s for s in (8, 16, 32, 64, 128, 256, 512, 1024) if s < self.data.size]
+        sizes.append(self.data.size)
+        middle = len(sizes) // 2
         for way in usable:
-            for chunk in (32, 64, 16, 8, 4) if way.strategy in CHUNKED else (1,):
-                self._sizes(dataclasses.replace(way, chunk=chunk))
+            for chunk in (4, 8, 16, 32, 64) if way.strategy in CHUNKED else (1,):
+                self._time(dataclasses.replace(way, chunk=chunk, batch_size=sizes[middle]))
+        for way in self._sorted():
+            if way.seconds < _SLOW * self._sorted()[0].seconds:
+                self._outwards(way, sizes[middle + 1 :])
+                self._outwards(way, sizes[:middle][::-1])
+        return self._sorted()
+
+    def _sorted(self) -> list[Choice]:
         return sorted(self.timed, key=lambda way: way.seconds)
+
+    def _outwards(self, way: Choice, sizes: list[int]) -> None:
+        """Other sizes of batch, until they are hopelessly slow."""
+        best = way.seconds
+        for size in sizes:
+            seconds = self._time(dataclasses.replace(way, batch_size=size))
+            best = min(best, seconds)
+            if seconds > _SLOW * best:
+                return
+
+    def _time(self, way: Choice) -> float:
+        """Time per point; infinite where it cannot be used, or would take too long to find out."""
+        best = min((w.seconds for w in self.timed), default=0.0)
+        if time.perf_counter() > self.until or way.chunk * best > self.limit / 10:
+            return np.inf
+        try:
+            seconds = self.seconds(way, least=0.0)
+        except (MemoryError, RuntimeError, TypeError, ValueError):
+            return np.inf
+        self.timed.append(dataclasses.replace(way, seconds=seconds))
+        return seconds
 
     def _usable(self) -> list[Choice]:
         names = [name for name in STRATEGIES if name not in _OTHERS]
@@ -83,26 +117,6 @@ class Exhaustive:
         with self.restriction.lent() as work:
             trials = Trials(work, self.data, self.points, 1.0, None)
             return [way for way in ways if trials.agrees(way)]
-
-    def _sizes(self, way: Choice) -> None:
-        """Batch sizes outwards from the middle, until they are hopelessly slow."""
-        sizes = [s for s in (8, 16, 32, 64, 128, 256, 512, 1024) if s < self.data.size]
-        sizes.append(self.data.size)
-        middle = len(sizes) // 2
-        best = np.inf
-        for some_sizes in (sizes[middle:], sizes[:middle][::-1]):
-            for size in some_sizes:
-                if time.perf_counter() > self.until:
-                    return
-                tried = dataclasses.replace(way, batch_size=size)
-                try:
-                    seconds = self.seconds(tried, least=0.0)
-                except (MemoryError, RuntimeError, TypeError, ValueError):
-                    break
-                self.timed.append(dataclasses.replace(tried, seconds=seconds))
-                best = min(best, seconds)
-                if seconds > _SLOW * best:
-                    break
 
     def seconds(self, way: Choice, *, least: float = _LEAST) -> float:
         """Time per point, warm."""
