@@ -92,10 +92,16 @@ def _of_passes(
     """Values of every pass, the batches of a point after each other."""
     passes = [(point, k) for point in points for k in range(len(batches))]
     most, ended = _HEADS * _spare(stream, work), count(1)
+    placed: list[Any] = [None]
+
+    def aim(index: int) -> None:
+        work.making.point = tuple(passes[index][0])
 
     def begin(index: int) -> None:
-        if work.making.point != tuple(passes[index][0]):
-            work.place(passes[index][0])
+        aim(index)
+        if placed[0] != passes[index][0]:
+            placed[0] = passes[index][0]
+            work.place(placed[0])
 
     def of_pass(k: int) -> Tensor:
         found = values(first + k, *batches[k])
@@ -114,6 +120,7 @@ def _of_passes(
     turns = Turns(
         [partial(of_pass, k) for _, k in passes],
         begin=begin,
+        aim=aim,
         leave=stream.leave,
         come_back=stream.come_back,
         check=work.check,

@@ -13,10 +13,11 @@ from torch.utils._python_dispatch import _disable_current_modes
 from landscape.objective.family import Family, combine
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.room import Room
-from landscape.objective.lending.rows import LARGE
+from landscape.objective.lending.slices import LARGE
 from landscape.objective.lending.stream import Streamed
 
 _BLOCK = 2**17  # elements that are summed and rounded together
+_ALL = slice(None)
 _COUNTED = 8  # one block of so many tells what rounding took: they are much alike
 
 Made = Callable[[], list[Tensor]]
@@ -76,7 +77,24 @@ class Making:
                 start += len(part)
             return [out]
 
-        return self._kept(place, made, _ends(runs))[0]
+        return self._kept(place, made, (each.entry.name, *_ends(runs)))[0]
+
+    @property
+    def cuts(self) -> bool:
+        """Whether `columns` can be made: of what is kept of the whole."""
+        return self.shared and self.loan.change is None
+
+    def columns(self, place: Any, each: Streamed, columns: slice) -> Tensor:
+        """Some columns of a parameter; `place` is where it is read."""
+        own, rows = each.own, [slice(0, len(each.own))]
+
+        def made() -> list[Tensor]:
+            shape = (len(own), columns.stop - columns.start)
+            out = self._room.empty(shape, own.dtype, own.device)
+            self._write(each, rows, out, columns)
+            return [out]
+
+        return self._kept(place, made, (each.entry.name, columns.start, columns.stop))[0]
 
     def _kept(self, place: Any, made: Made, rows: tuple[Any, ...] = ()) -> list[Tensor]:
         """What was made last, if it was the same rows for the same place and point."""
@@ -113,18 +131,24 @@ class Making:
             self._write(each, [rows], each.entry.rows(values, rows))
         return values
 
-    def _write(self, each: Streamed, rows: Sequence[slice], out: Tensor) -> None:
+    def _write(
+        self, each: Streamed, rows: Sequence[slice], out: Tensor, columns: slice = _ALL
+    ) -> None:
         """Make runs of rows: (origin + Σ of all steps but the last) + the last step."""
         dtype, change = self.loan.flat.dtype, self.loan.change
         steps = self._steps(each)
         before = self._before_last(steps)
-        base = self._sum(each, rows, before) if before else self._part(None, each, rows)
-        moving = [(self._part(k, each, rows), c) for k, c in steps[len(before) :]]
+
+        def part(k: int | None) -> Tensor:
+            return _cut(self._part(k, each, rows), columns)
+
+        base = self._sum(each, rows, before, columns) if before else part(None)
+        moving = [(part(k), c) for k, c in steps[len(before) :]]
         direct = out.dtype == dtype and change is None
         origin = None
         if self.counted and change is None:
-            origin = self._part(None, each, rows) if before else base
-            self._lost_of(each, rows)[:] = 0.0
+            origin = part(None) if before else base
+            self._lost_of(each, rows, columns)[:] = 0.0
         few = direct and origin is None and len(moving) < 2
         blocks = [...] if few else list(_blocks(out))
         told = out.numel() / max(1, sum(out[b].numel() for b in blocks[::_COUNTED]))
@@ -135,7 +159,7 @@ class Making:
             combine(theta, base[block], [d[block] for d, _ in moving], [c for _, c in moving])
             if direct and start is not None:
                 away = (theta - start).reshape(-1)
-                self._lost_of(each, rows)[1] += told * float(away @ away)
+                self._lost_of(each, rows, columns)[1] += told * float(away @ away)
             if direct:
                 continue
             if change is not None:
@@ -147,16 +171,22 @@ class Making:
                 rounded = out[block].to(dtype).sub_(theta).reshape(-1)
                 away = theta.sub_(start).view(-1)
                 lost = np.array([float(rounded @ rounded), float(away @ away)])
-                self._lost_of(each, rows)[:] += told * lost
+                self._lost_of(each, rows, columns)[:] += told * lost
 
-    def _sum(self, each: Streamed, rows: Sequence[slice], steps: list[tuple[int, float]]) -> Tensor:
+    def _sum(
+        self,
+        each: Streamed,
+        rows: Sequence[slice],
+        steps: list[tuple[int, float]],
+        columns: slice = _ALL,
+    ) -> Tensor:
         """The origin and some steps, kept for the points that share these."""
-        key = each.entry.name, _ends(rows)
+        key = each.entry.name, _ends(rows), columns.start, columns.stop
         if key not in self._sums or self._sums[key][0] != steps:
-            self._sums.pop(key, None)
-            origin = self._part(None, each, rows)
+            self._sums = {k: kept for k, kept in self._sums.items() if k[0] != key[0]}
+            origin = _cut(self._part(None, each, rows), columns)
             out = self._room.empty(origin.shape, origin.dtype, origin.device)
-            parts = [self._part(k, each, rows) for k, _ in steps]
+            parts = [_cut(self._part(k, each, rows), columns) for k, _ in steps]
             for block in _blocks(out):
                 combine(out[block], origin[block], [p[block] for p in parts], [c for _, c in steps])
             self._sums[key] = steps, out
@@ -222,15 +252,22 @@ class Making:
             self._parts.update({(*key[:2], j): part for j, part in found.items()})
         return found[k]
 
-    def _lost_of(self, each: Streamed, rows: Sequence[slice]) -> np.ndarray:
+    def _lost_of(
+        self, each: Streamed, rows: Sequence[slice], columns: slice = _ALL
+    ) -> np.ndarray:
         """What rounding took of some rows at the present point, to be counted."""
         known = self.lost.setdefault(self.point, {})
-        return known.setdefault((each.entry.name, _ends(rows)), np.zeros(2))
+        key = each.entry.name, _ends(rows), columns.start, columns.stop
+        return known.setdefault(key, np.zeros(2))
 
 
 def _is_large(tensor: Tensor) -> bool:
     """Whether modules are given such a tensor by rows where they can; see `rows`."""
     return tensor.numel() >= LARGE
+
+
+def _cut(tensor: Tensor, columns: slice) -> Tensor:
+    return tensor if columns == _ALL else tensor[:, columns]
 
 
 def _ends(rows: Sequence[slice]) -> tuple[tuple[int, int], ...]:
