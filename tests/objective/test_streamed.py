@@ -136,6 +136,7 @@ def test_large_embeddings_and_heads_are_made_by_rows(monkeypatch):
     monkeypatch.setattr("landscape.objective.lending.slices.LARGE", 2**15)
     monkeypatch.setattr("landscape.objective.lending.slices._WORTH", 2**11)
     monkeypatch.setattr("landscape.objective.lending.slices._BLOCK", 2**13)
+    monkeypatch.setattr("landscape.objective.lending.slices._LEAST", 16)
     torch.manual_seed(0)
     model, data = Words(), torch.randint(512, (10, 6))
     monkeypatch.setattr(Making, "_values", _not_large(Making._values))

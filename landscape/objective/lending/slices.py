@@ -14,12 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _disable_current_modes
+
+from landscape.objective.lending.operations import unseen
 
 LARGE = 2**22  # elements from which on weights are made by slices for one pass alone
 _WORTH = 2**18  # and for passes that wait for each other
 _BLOCK = 2**19  # elements of a slice
-_EVEN = 16  # outputs in a slice are a multiple of this: where it begins is aligned
+_LEAST = 256  # outputs of a slice: products that give fewer take longer
+_EVEN = 16  # of which they are a multiple: where a slice begins is aligned
 
 Meet = Callable[[Any, Any], Any]
 Steps = Generator[None, None, Tensor]
@@ -43,7 +45,7 @@ class Sliced:
         shape = weight.own.shape
         self.outputs, self.inputs = shape[axis], shape[1 - axis]
         self.holds = 0
-        count = math.ceil(weight.own.numel() / _BLOCK)
+        count = max(1, min(math.ceil(weight.own.numel() / _BLOCK), self.outputs // _LEAST))
         each = _EVEN * math.ceil(self.outputs / count / _EVEN)
         starts = range(0, self.outputs, each)
         self.slices = [slice(start, min(self.outputs, start + each)) for start in starts]
@@ -79,11 +81,10 @@ class Sliced:
             yield
         return out
 
-    @torch.no_grad()
     def _multiply(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, part: slice, out: Tensor
     ) -> None:
-        with _disable_current_modes():
+        with unseen():
             x = x.reshape(-1, self.inputs)
             weight, here = weight if self.axis else weight.t(), out.view(-1, self.outputs)[:, part]
             if bias is None:
@@ -91,11 +92,10 @@ class Sliced:
             else:
                 torch.addmm(bias[part], x, weight, out=here)
 
-    @torch.no_grad()
     def _is_exact(self, x: Tensor) -> bool:
         """Whether slices have the bits of the whole: all but the last are of one shape."""
         own, bias = self.weight.own, None if self.bias is None else self.bias.own
-        with _disable_current_modes():
+        with unseen():
             if self.axis:
                 whole = torch.addmm(bias, x.reshape(-1, self.inputs), own).view(*x.shape[:-1], -1)
             else:
