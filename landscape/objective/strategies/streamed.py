@@ -37,7 +37,7 @@ _PASSES = 64  # that wait for each other
 _SHARE = 0.2  # of the model's size, or of what is free, may be held by passes that wait
 _DEAR = 5  # times as much where the weights are read from files, for as many points as can be
 _HEADS = 0.5  # the same by those that are in a head
-_HELD = 1.5  # what a pass and its thread hold meanwhile, in inputs of its widest module
+_HELD = 2  # what a pass and its thread hold meanwhile, in inputs of its widest module
 _TRIM = 2  # passes, after which memory that their threads freed is given back
 
 
