@@ -193,8 +193,8 @@ def test_slices_of_linear_layers_give_the_same_bits(case, dtype, monkeypatch):
     found, shares = [], []
     for strategy, chunk in (("sequential", 1), ("streamed", 1), ("streamed", 4), ("streamed", 9)):
         options = {} if dtype == torch.float32 else {"precision": "native"}
-        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=4, **options)
-        objective.tuning.use(Choice(strategy, 4, chunk))
+        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=2, **options)
+        objective.tuning.use(Choice(strategy, 2, chunk))
         plane = ls.random_plane(objective, stored=False)
         surface = ls.loss_surface(objective, plane, resolution=3)
         found.append(surface.values)
