@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from fig_skip_connections import NETS, RESOLUTION, SAMPLES, measure_surface, objective_of
-from gallery import ROOT, Script
+from gallery import Script
 from matplotlib.figure import Figure
 from scipy.interpolate import RectBivariateSpline
 
@@ -30,13 +30,12 @@ import landscape as ls
 from landscape.plots.levels import short
 
 CEILING, SIZE, CHECKED = 100.0, 51, 32
-UNITS = ROOT / "data" / "gallery" / "hero"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="51 x 51 points on 1,000 images")
-    parser.add_argument("--units", type=Path, metavar="DIR", default=UNITS, help="of --full")
+    parser.add_argument("--units", type=Path, metavar="DIR", help="of --full")
     parser.add_argument("--results", type=Path, metavar="FILE", help="draw the surfaces of a file")
     script = Script("fig_landscape_hero", __doc__, parser)
     try:
@@ -65,7 +64,7 @@ def surface_of(script: Script, name: str) -> ls.Surface:
         return ls.load_results(script.args.results)[group]
     if script.args.full:
         script.new = True
-        units = script.args.units / f"{name.replace(' ', '_')}.units"
+        units = (script.args.units or script.data / "hero") / f"{name.replace(' ', '_')}.units"
         objective = objective_of(name, 1000)
         if name == "without skips":
             return measure_surface(script.file, name, objective, SIZE, units=units)

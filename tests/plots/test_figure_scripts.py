@@ -68,18 +68,33 @@ def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp
 
 
 def test_the_whole_set_is_made_anew_and_goes_on_where_it_stopped(gallery, monkeypatch, tmp_path):
-    made, folder = tmp_path / "made", tmp_path / "data" / "gallery"
+    made, folder, figures = tmp_path / "made", tmp_path / "new", tmp_path / "figures"
+    figures.mkdir()
     (tmp_path / "scripts").mkdir()
-    folder.mkdir(parents=True)
-    (folder / "old.h5").write_text("measured long ago")
-    for name, more in (("fig_a", ""), ("fig_b", "raise SystemExit(1)")):
-        line = f"open({str(made)!r}, 'a').write('{name} ')\n{more}\n"
-        (tmp_path / "scripts" / f"{name}.py").write_text(line)
+
+    def write(name: str, head: str = "", last: str = "") -> None:
+        figure = f"Path(sys.argv[2], 'figures', '{name}.txt')"
+        lines = (
+            f"{head}\nimport sys\nfrom pathlib import Path",
+            f"open({str(made)!r}, 'a').write('{name[4:]} ')\n{last}",
+            f"{figure}.parent.mkdir(exist_ok=True)\n{figure}.write_text('new')",
+        )
+        (tmp_path / "scripts" / f"{name}.py").write_text("\n".join(lines))
+
+    for name in ("fig_a", "fig_b", "fig_c", gallery.HERO):
+        write(name, "'''\nfrom fig_c'''" if name == "fig_a" else "")
+        (figures / f"{name}.txt").write_text("old")
+    write("fig_b", last="raise SystemExit(1)")
     monkeypatch.setattr(gallery, "ROOT", tmp_path)
-    with pytest.raises(gallery.subprocess.CalledProcessError):
+    with pytest.raises(SystemExit, match="Failed: fig_b"):
         gallery.make_again(folder)
-    assert not (folder / "old.h5").exists()
-    (tmp_path / "scripts" / "fig_b.py").write_text(f"open({str(made)!r}, 'a').write('again')")
+    assert made.read_text().split() == ["b", "c", "landscape_hero", "a"]  # a builds on c
+    assert {file.read_text() for file in figures.iterdir()} == {"old"}
+    write("fig_b")
     gallery.make_again(folder)
-    assert made.read_text() == "fig_a fig_b again"  # the first is not made twice
-    assert not list(folder.iterdir())
+    assert made.read_text().split()[4:] == ["b"]  # nothing is made twice
+    assert (figures / "fig_a.txt").read_text() == (figures / "fig_b.txt").read_text() == "new"
+    assert (figures / f"{gallery.HERO}.txt").read_text() == "old"  # measured in full, elsewhere
+    assert "4 scripts" in (figures / "again.txt").read_text()
+    with pytest.raises(SystemExit, match="not empty"):
+        gallery.make_again(figures)
