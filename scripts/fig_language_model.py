@@ -21,7 +21,7 @@ from landscape.exchange.checkpoints.state import load_state
 from landscape.tasks.folders import find_data
 from landscape.tasks.llama import Llama, Tokenizer, next_token_loss, padded
 
-RESOLUTION = 41
+RESOLUTION, TOLERANCE = 51, 0.01
 STATE, TOKENIZER, STORIES = "stories260K_state_dict.pt", "tok512.bin", "tinystories_sample.txt"
 
 
@@ -55,7 +55,10 @@ def main() -> None:
     surface = script.measured(
         "surface/random",
         lambda: ls.loss_surface(
-            objective, ls.random_plane(centre, layout, seed=1), resolution=size
+            objective,
+            ls.random_plane(centre, layout, seed=1),
+            resolution=size,
+            tolerance=None if script.smoke else TOLERANCE,
         ),
     )
     guessing = math.log(model.tok_embeddings.num_embeddings)

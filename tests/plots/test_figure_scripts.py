@@ -67,6 +67,23 @@ def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp
     assert written == [".pdf", ".png", ".tex", ".txt"]
 
 
+def test_a_recording_that_was_cut_short_is_no_run(gallery, monkeypatch, tmp_path):
+    import landscape as ls
+
+    monkeypatch.setattr(sys, "argv", ["fig_some.py", "--smoke", "--data", str(tmp_path)])
+    script = gallery.Script("fig_some", "Some.")
+    task = "function/rosenbrock", ls.load_task("function/rosenbrock")
+    asked = {"steps": 6, "lr": 0.001}
+    whole = script.run_on(*task, "gd", **asked)
+    layout, path, start = whole.layout, whole.path, whole.initial
+    writer = ls.TrajectoryWriter(path, layout, run={}, overwrite=True)
+    writer.append_state(0, start)
+    writer.abort()
+    assert not gallery.is_recorded(path)
+    again = script.run_on(*task, "gd", **asked)
+    assert (again.complete, len(again)) == (True, 7)
+
+
 def test_the_whole_set_is_made_anew_and_goes_on_where_it_stopped(gallery, monkeypatch, tmp_path):
     made, folder, figures = tmp_path / "made", tmp_path / "new", tmp_path / "figures"
     figures.mkdir()

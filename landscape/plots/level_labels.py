@@ -1,0 +1,139 @@
+"""Values on contour lines, where there is room for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.contour import QuadContourSet
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+from matplotlib.transforms import IdentityTransform, Transform
+
+from landscape.plots.room import Name, legends_of, meet, outline, rectangle, shown_texts
+from landscape.plots.venues import small_text
+
+_LONGER = 2.5  # times as long as its label is a line that carries one
+_TRIES = 40  # places along a line
+_STRAIGHT = 0.93  # chord over length of the part of the line that a label covers
+
+
+class LevelLabels(Artist):
+    """The labels of contour lines; which lines carry one is decided when the figure is drawn.
+
+    A label lies along its line where that is straightest, wholly on the land, and neither over
+    another text or line nor over a run. A line that has no such place, or is too short, has no
+    label: the colour bar tells its value.
+    """
+
+    zorder = 2.5
+
+    def __init__(
+        self,
+        edges: QuadContourSet,
+        fills: QuadContourSet,
+        names: Mapping[float, str],
+        land: np.ndarray,
+        place: Transform,
+    ) -> None:
+        """Labels of some lines.
+
+        Args:
+            edges: The lines.
+            fills: What lies under them.
+            names: Levels to what is written on their lines.
+            land: Corners of what is drawn, shape (corners, 2).
+            place: From there to pixels.
+        """
+        super().__init__()
+        self._edges, self._fills, self._names, self._place = edges, fills, names, place
+        self._land = Path(np.concatenate([land, land[:1]]), closed=True)
+        self._size = small_text()
+        self._texts: list[Text] = []
+        self.set_in_layout(False)
+
+    def get_children(self) -> list[Artist]:
+        """The labels that were drawn last."""
+        return list(self._texts)
+
+    def draw(self, renderer: Any) -> None:
+        """Find the places, then draw."""
+        self._texts = []
+        if self.get_visible():
+            self._texts = list(self._placed())
+            for text in self._texts:
+                text.draw(renderer)
+
+    def _placed(self) -> Iterator[Text]:
+        figure, ax = self.get_figure(root=True), self.axes
+        if figure is None or ax is None:
+            return
+        for name in ax.findobj(Name):
+            name.settle()
+        land = self._land.transformed(self._place)
+        taken = [outline(text) for text in shown_texts(figure)] + legends_of(ax)
+        taken += [rectangle(inner.get_window_extent()) for inner in ax.child_axes]
+        runs = [line for line in ax.lines if line.get_visible() and line.get_gid() != "frame"]
+        on_paper = self._edges.get_transform()
+        lines = {
+            float(level): path.transformed(on_paper).to_polygons(closed_only=False)
+            for level, path in zip(self._edges.levels, self._edges.get_paths(), strict=True)
+        }
+        for level, name in self._names.items():
+            others = [Path(line) for k, some in lines.items() if k != level for line in some]
+            for line in lines[level]:
+                for text in self._tries(line, name, level):
+                    own = outline(text, pad=0.5)
+                    if (
+                        land.contains_path(own)
+                        and not any(meet(own, other) for other in taken)
+                        and not any(own.intersects_path(other, filled=False) for other in others)
+                        and not any(_covers(own, run) for run in runs)
+                    ):
+                        taken.append(own)
+                        yield text
+                        break
+
+    def _tries(self, line: np.ndarray, name: str, level: float) -> Iterator[Text]:
+        """Labels along a line of pixels, where it is straightest first."""
+        text = self._text(name, level)
+        length = Text.get_window_extent(text).width
+        at = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+        if at[-1] < _LONGER * length:
+            return
+        middles = np.linspace(length / 2, at[-1] - length / 2, _TRIES)
+        ends = [
+            np.stack([np.interp(middles + half, at, column) for column in line.T], axis=1)
+            for half in (-length / 2, length / 2)
+        ]
+        chord = ends[1] - ends[0]
+        straight = np.linalg.norm(chord, axis=1) / length
+        angles = (np.degrees(np.arctan2(chord[:, 1], chord[:, 0])) + 90) % 180 - 90
+        for k in np.argsort(-straight.round(2), kind="stable"):
+            if straight[k] < _STRAIGHT:
+                return
+            text.set_position((ends[0][k] + ends[1][k]) / 2)
+            text.set_rotation(angles[k])
+            yield text
+
+    def _text(self, name: str, level: float) -> Text:
+        text = Text(
+            0, 0, name, fontsize=self._size, ha="center", va="center", color="0.25", gid="level",
+            path_effects=[withStroke(linewidth=1.8, foreground=self._fills.to_rgba(level))],
+        )  # fmt: skip
+        text.axes = self.axes
+        text.set_figure(self.get_figure())
+        text.set_transform(IdentityTransform())
+        return text
+
+
+def _covers(own: Path, run: Line2D) -> bool:
+    """Whether a label hides a part of a line or one of its markers."""
+    path = run.get_transform().transform_path(run.get_path()).cleaned(remove_nans=True)
+    if own.contains_points(path.vertices).any():
+        return True
+    return run.get_linestyle() != "None" and own.intersects_path(path, filled=False)
