@@ -17,7 +17,8 @@ from matplotlib.transforms import IdentityTransform, Transform
 from landscape.plots.room import Name, legends_of, meet, outline, rectangle, shown_texts
 from landscape.plots.venues import small_text
 
-_LONGER = 2.5  # times as long as its label is a line that carries one
+_LONGER = 4.0  # times as long as its label is a line that carries one
+_DARK = 0.18  # luminance of land that carries white text
 _TRIES = 40  # places along a line
 _STRAIGHT = 0.93  # chord over length of the part of the line that a label covers
 
@@ -25,7 +26,7 @@ _STRAIGHT = 0.93  # chord over length of the part of the line that a label cover
 class LevelLabels(Artist):
     """The labels of contour lines; which lines carry one is decided when the figure is drawn.
 
-    A label lies along its line where that is straightest, wholly on the land, and neither over
+    A label lies along its line where that is straightest, near its middle, wholly on the land, and neither over
     another text or line nor over a run. A line that has no such place, or is too short, has no
     label: the colour bar tells its value.
     """
@@ -113,7 +114,7 @@ class LevelLabels(Artist):
         chord = ends[1] - ends[0]
         straight = np.linalg.norm(chord, axis=1) / length
         angles = (np.degrees(np.arctan2(chord[:, 1], chord[:, 0])) + 90) % 180 - 90
-        for k in np.argsort(-straight.round(2), kind="stable"):
+        for k in np.lexsort((abs(middles - at[-1] / 2), -straight.round(2))):
             if straight[k] < _STRAIGHT:
                 return
             text.set_position((ends[0][k] + ends[1][k]) / 2)
@@ -121,9 +122,12 @@ class LevelLabels(Artist):
             yield text
 
     def _text(self, name: str, level: float) -> Text:
+        land = np.array(self._fills.to_rgba(level))
+        dark = land[:3] ** 2.2 @ (0.2126, 0.7152, 0.0722) < _DARK
         text = Text(
-            0, 0, name, fontsize=self._size, ha="center", va="center", color="0.25", gid="level",
-            path_effects=[withStroke(linewidth=1.8, foreground=self._fills.to_rgba(level))],
+            0, 0, name, fontsize=self._size, ha="center", va="center", gid="level",
+            color="white" if dark else "0.2",
+            path_effects=[withStroke(linewidth=1.8, foreground=land)],
         )  # fmt: skip
         text.axes = self.axes
         text.set_figure(self.get_figure())
