@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fig_skip_connections import NETS, RESOLUTION, SAMPLES, measure_surface, objective_of
@@ -27,8 +28,11 @@ from matplotlib.figure import Figure
 from scipy.interpolate import RectBivariateSpline
 
 import landscape as ls
+from landscape.plots.caption import title_above
 from landscape.plots.levels import short
+from landscape.plots.venues import LEAST
 
+NOTE: Any = {"fontsize": LEAST, "color": "0.35"}
 CEILING, SIZE, CHECKED = 100.0, 51, 32
 
 
@@ -47,12 +51,17 @@ def main() -> None:
     floor = min(float(np.nanmin(surface.loss)) for surface in surfaces)
     with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.9))
-        for ax, name, surface in zip(figure.subplots(1, 2), NETS, surfaces, strict=True):
+        axes = figure.subplots(1, 2)
+        for ax, surface in zip(axes, surfaces, strict=True):
             ls.render_surface(
                 surface, floor=floor, ceiling=CEILING, view=(32, -60), height=0.62, base=True,
-                pixels=900, bar=ax is figure.axes[-1], ax=ax,
+                pixels=900, bar=ax is axes[1], ax=ax,
             )  # fmt: skip
-            ax.text(0.5, 0.0, f"ResNet-56 {name}", ha="center", va="top", transform=ax.transAxes)
+        told = [ax.get_title("left") for ax in axes]
+        lines = max(text.count("\n") for text in told)
+        for ax, text, name in zip(axes, told, NETS, strict=True):
+            ax.set_title(text + "\n" * (lines - text.count("\n")), loc="left", **NOTE)  # as high
+            title_above(ax, f"ResNet-56 {name}")
         script.save(figure, caption(surfaces))
 
 

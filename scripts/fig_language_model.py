@@ -3,7 +3,7 @@
 The model is stories260K of llama2.c (github.com/karpathy/llama2.c): a Llama with 260,032
 parameters. The loss is the mean cross-entropy per token of five short stories, in nats. Norm
 weights stay as they are; the embedding, which is also the output layer, is one tensor and moves
-once; directions are filter-normalized (arXiv:1712.09913).
+once; directions are filter-normalized (arXiv:1712.09913). Ctrl-C keeps what was measured.
 
 No original: it is filter normalization on a Llama; published surfaces of language models show
 neither the level of guessing nor the number of tokens.
@@ -21,7 +21,7 @@ from landscape.exchange.checkpoints.state import load_state
 from landscape.tasks.folders import find_data
 from landscape.tasks.llama import Llama, Tokenizer, next_token_loss, padded
 
-RESOLUTION, TOLERANCE = 51, 0.01
+RESOLUTION = 41
 STATE, TOKENIZER, STORIES = "stories260K_state_dict.pt", "tok512.bin", "tinystories_sample.txt"
 
 
@@ -58,7 +58,7 @@ def main() -> None:
             objective,
             ls.random_plane(centre, layout, seed=1),
             resolution=size,
-            tolerance=None if script.smoke else TOLERANCE,
+            units=script.data / f"units-language-model-{size}",
         ),
     )
     guessing = math.log(model.tok_embeddings.num_embeddings)

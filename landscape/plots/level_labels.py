@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.transforms import IdentityTransform, Transform
 
-from landscape.plots.room import Name, legends_of, meet, outline, rectangle, shown_texts
+from landscape.plots.room import Name, legends_of, meet, outline, rectangle, shown_texts, turned
 from landscape.plots.venues import small_text
 
 _LONGER = 4.0  # times as long as its label is a line that carries one
@@ -26,9 +26,9 @@ _STRAIGHT = 0.93  # chord over length of the part of the line that a label cover
 class LevelLabels(Artist):
     """The labels of contour lines; which lines carry one is decided when the figure is drawn.
 
-    A label lies along its line where that is straightest, near its middle, wholly on the land, and neither over
-    another text or line nor over a run. A line that has no such place, or is too short, has no
-    label: the colour bar tells its value.
+    A label lies along its line where that is straightest, near its middle, wholly on the land, and
+    neither over another text or line nor over a run. A line that has no such place, or is too
+    short, has no label: the colour bar tells its value.
     """
 
     zorder = 2.5
@@ -78,48 +78,32 @@ class LevelLabels(Artist):
         land = self._land.transformed(self._place)
         taken = [outline(text) for text in shown_texts(figure)] + legends_of(ax)
         taken += [rectangle(inner.get_window_extent()) for inner in ax.child_axes]
+        taken = [one for one in taken if meet(one, land)]
         runs = [line for line in ax.lines if line.get_visible() and line.get_gid() != "frame"]
+        walked = [_Walked(line) for line in runs]
         on_paper = self._edges.get_transform()
         lines = {
             float(level): path.transformed(on_paper).to_polygons(closed_only=False)
             for level, path in zip(self._edges.levels, self._edges.get_paths(), strict=True)
         }
         for level, name in self._names.items():
+            text = self._text(name, level)
+            box = outline(text).get_extents()
             others = [Path(line) for k, some in lines.items() if k != level for line in some]
             for line in lines[level]:
-                for text in self._tries(line, name, level):
-                    own = outline(text, pad=0.5)
+                for middle, angle in _places(line, box.width):
+                    own = turned(middle, box, angle)
                     if (
-                        land.contains_path(own)
+                        land.contains_path(turned(middle, box.padded(2.0), angle))
                         and not any(meet(own, other) for other in taken)
-                        and not any(own.intersects_path(other, filled=False) for other in others)
-                        and not any(_covers(own, run) for run in runs)
+                        and not any(_crosses(other, own) for other in others)
+                        and not any(run.meets(own) for run in walked)
                     ):
                         taken.append(own)
+                        text.set(position=middle, rotation=angle)
                         yield text
+                        text = self._text(name, level)
                         break
-
-    def _tries(self, line: np.ndarray, name: str, level: float) -> Iterator[Text]:
-        """Labels along a line of pixels, where it is straightest first."""
-        text = self._text(name, level)
-        length = Text.get_window_extent(text).width
-        at = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
-        if at[-1] < _LONGER * length:
-            return
-        middles = np.linspace(length / 2, at[-1] - length / 2, _TRIES)
-        ends = [
-            np.stack([np.interp(middles + half, at, column) for column in line.T], axis=1)
-            for half in (-length / 2, length / 2)
-        ]
-        chord = ends[1] - ends[0]
-        straight = np.linalg.norm(chord, axis=1) / length
-        angles = (np.degrees(np.arctan2(chord[:, 1], chord[:, 0])) + 90) % 180 - 90
-        for k in np.lexsort((abs(middles - at[-1] / 2), -straight.round(2))):
-            if straight[k] < _STRAIGHT:
-                return
-            text.set_position((ends[0][k] + ends[1][k]) / 2)
-            text.set_rotation(angles[k])
-            yield text
 
     def _text(self, name: str, level: float) -> Text:
         land = np.array(self._fills.to_rgba(level))
@@ -135,9 +119,43 @@ class LevelLabels(Artist):
         return text
 
 
-def _covers(own: Path, run: Line2D) -> bool:
-    """Whether a label hides a part of a line or one of its markers."""
-    path = run.get_transform().transform_path(run.get_path()).cleaned(remove_nans=True)
-    if own.contains_points(path.vertices).any():
-        return True
-    return run.get_linestyle() != "None" and own.intersects_path(path, filled=False)
+def _places(line: np.ndarray, length: float) -> Iterator[tuple[np.ndarray, float]]:
+    """Middles and angles of labels along a line of pixels, where it is straightest first."""
+    at = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    if at[-1] < _LONGER * length:
+        return
+    middles = np.linspace(length / 2, at[-1] - length / 2, _TRIES)
+    first, last = (
+        np.stack([np.interp(middles + half, at, column) for column in line.T], axis=1)
+        for half in (-length / 2, length / 2)
+    )
+    chord = last - first
+    straight = np.linalg.norm(chord, axis=1) / length
+    angles = (np.degrees(np.arctan2(chord[:, 1], chord[:, 0])) + 90) % 180 - 90
+    for k in np.lexsort((abs(middles - at[-1] / 2), -straight.round(2))):
+        if straight[k] < _STRAIGHT:
+            return
+        yield (first[k] + last[k]) / 2, float(angles[k])
+
+
+def _crosses(line: Path, own: Path) -> bool:
+    """Whether a line goes through a rectangle."""
+    points, low, high = line.vertices, own.vertices.min(axis=0), own.vertices.max(axis=0)
+    apart = (points.min(axis=0) > high).any() or (points.max(axis=0) < low).any()
+    return not apart and own.intersects_path(line, filled=False)
+
+
+class _Walked:
+    """A line of the axes in pixels: a run, a point, a frame."""
+
+    def __init__(self, line: Line2D) -> None:
+        shown = line.get_transform().transform_path(line.get_path()).cleaned(remove_nans=True)
+        self._path, self._solid = Path(shown.vertices[:-1]), line.get_linestyle() != "None"
+
+    def meets(self, own: Path) -> bool:
+        """Whether a label would hide a part of it."""
+        if not len(self._path.vertices):
+            return False
+        if own.contains_points(self._path.vertices).any():
+            return True
+        return self._solid and _crosses(self._path, own)

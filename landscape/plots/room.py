@@ -17,11 +17,12 @@ from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox, BboxTransformTo
 
-_LEADING = 0.12  # of a text's height is empty above it, and below
+_LEADING = 0.15  # of a font's size is empty above a text, and below
 _SIDES = (
     (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1),
     (1, 2), (1, -2), (-1, 2), (-1, -2), (1, 3), (1, -3), (-1, 3), (-1, -3),
 )  # fmt: skip
+_BESIDE = tuple((1, up) for k in range(1, 7) for up in (0.5 * (k - 1), -0.5 * (k - 1)))
 
 
 def outline(text: Text, *, pad: float = 0.0) -> Path:
@@ -39,11 +40,22 @@ def outline(text: Text, *, pad: float = 0.0) -> Path:
         level = Text.get_window_extent(text)
         text.set_rotation(angle)
         text.stale_callback = told
-    half = np.array([level.width / 2 + pad, level.height * (0.5 - _LEADING) + pad])
+    middle, free = box.get_points().mean(axis=0), _LEADING * _pixels(text)
+    return turned(middle, level.padded(pad, pad - free), angle)
+
+
+def turned(middle: np.ndarray, level: Bbox, angle: float) -> Path:
+    """A rectangle as large as `level` around `middle`, turned by degrees."""
+    half = np.array([level.width, level.height]) / 2
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     corners = half * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
-    middle = box.get_points().mean(axis=0)
     return Path(middle + corners @ np.array([[cosine, sine], [-sine, cosine]]), closed=True)
+
+
+def _pixels(text: Text) -> float:
+    """The size of a text's font."""
+    figure = text.get_figure(root=True)
+    return float(text.get_fontsize()) * (figure.dpi if figure else 72.0) / 72
 
 
 def rectangle(box: Bbox) -> Path:
@@ -53,8 +65,11 @@ def rectangle(box: Bbox) -> Path:
 
 def meet(first: Path, second: Path) -> bool:
     """Whether two closed paths share pixels."""
-    boxes = first.get_extents(), second.get_extents()
-    return Bbox.intersection(*boxes) is not None and first.intersects_path(second, filled=True)
+    (low, high), (least, most) = (
+        (path.vertices.min(axis=0), path.vertices.max(axis=0)) for path in (first, second)
+    )
+    apart = (low > most).any() or (least > high).any()
+    return not apart and first.intersects_path(second, filled=True)
 
 
 def shown_texts(figure: Figure, without: Iterable[Text] = ()) -> list[Text]:
@@ -114,13 +129,27 @@ class Name(Annotation):
     """
 
     def __init__(
-        self, text: str, at: tuple[float, float], *, gap: float = 5.0, **look: Any
+        self,
+        text: str,
+        at: tuple[float, float],
+        *,
+        gap: float = 5.0,
+        beside: bool = False,
+        **look: Any,
     ) -> None:
-        """The name of the point `at`, `gap` points from it; `look` as for ``Annotation``."""
+        """The name of a point.
+
+        Args:
+            text: The name.
+            at: The point.
+            gap: Points between the two.
+            beside: Always to the right, outside the axes if need be, for the ends of curves.
+            look: As for ``Annotation``.
+        """
         look = {"textcoords": "offset points", "annotation_clip": False, **look}
         super().__init__(text, at, xytext=(gap, 0), ha="left", va="center", **look)
-        self._gap = gap
-        self.set_in_layout(False)
+        self._gap, self._beside = gap, beside
+        self.set_in_layout(beside)
 
     def draw(self, renderer: Any) -> None:
         """Find a place, then draw."""
@@ -135,17 +164,18 @@ class Name(Annotation):
         texts = [one for one in shown_texts(figure, [self]) if one.get_gid() != "level"]
         others = [*map(outline, texts), *legends_of(self.axes)]
         inside, met = self.axes.get_window_extent(), []
-        for side in _SIDES:
+        sides = _BESIDE if self._beside else _SIDES
+        for side in sides:
             self._stand(side)
             own = outline(self, pad=1.0)
             low, high = own.get_extents().get_points()
-            out = (low < inside.min).any() or (high > inside.max).any()
+            out = not self._beside and ((low < inside.min).any() or (high > inside.max).any())
             met.append(sum(meet(own, other) for other in others) + 0.5 * out)
             if not met[-1]:
                 break
-        self._stand(_SIDES[int(np.argmin(met))])
+        self._stand(sides[int(np.argmin(met))])
 
-    def _stand(self, side: tuple[int, int]) -> None:
+    def _stand(self, side: tuple[int, float]) -> None:
         right, up = side
         line = float(self.get_fontsize()) * (0.85 if right else 1.0)
         self.set_horizontalalignment(("center", "left", "right")[right])
