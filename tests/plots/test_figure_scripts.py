@@ -45,19 +45,37 @@ def test_figures_have_the_width_of_the_page_their_fonts_and_their_latex(script):
     assert latex.isascii()  # any engine sets it
 
 
+@pytest.mark.parametrize("written", sorted((ROOT / "figures").glob("*.tex")), ids=lambda p: p.stem)
+def test_no_letter_of_a_caption_is_a_command_of_latex(written):
+    """Every snippet was set once by pdfTeX; these letters would stop it, or set another text."""
+    (said,) = re.findall(r"\\caption\{(.*)\}\n", written.read_text())
+    plain = re.sub(r"\\[%&#$_{}]|\\textasciitilde\{\}|\\textasciicircum\{\}", "", said)
+    assert plain.count("$") % 2 == 0
+    plain = re.sub(r"\$[^$]*\$|\\(ldots|textbackslash)\{\}", "", plain)
+    assert not re.findall(r"[%&#_~^\\{}<>|]", plain)
+
+
+def test_captions_give_the_share_of_a_random_walk_beside_every_share_of_variation():
+    told = [text for text in (ROOT / "figures").glob("*.txt") if "variation" in text.read_text()]
+    assert len(told) > 1
+    for text in told:
+        assert "random walk" in text.read_text(), text.stem
+
+
 def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["fig_some.py", "--smoke"])
     monkeypatch.setattr(gallery, "ROOT", tmp_path)
     script = gallery.Script("fig_some", "Some.")
-    good, tiny, wide, bare = Figure(), Figure(), Figure(figsize=(5.6, 2)), Figure()
-    good.set_size_inches(5.5, 2)
-    tiny.set_size_inches(5.5, 2)
-    bare.set_size_inches(5.5, 2)
+    good, tiny, wide, bare, crowded = (Figure(figsize=(5.5, 2)) for _ in range(5))
+    wide.set_size_inches(5.6, 2)
+    crowded.text(0.5, 0.5, "one")
+    crowded.text(0.51, 0.5, "other")
     good.add_subplot().set_xlabel("PC 1 (9 % of variation; random walk: 6 %)", fontsize=6)
     tiny.add_subplot().set_xlabel("x", fontsize=5.9)
     wide.add_subplot()
     bare.add_subplot().set_xlabel("PC 1 (9 % of variation)")
-    for figure, said in ((tiny, "5.9 pt"), (wide, "5.6 in wide"), (bare, "random walk")):
+    refused = (tiny, "5.9 pt"), (wide, "5.6 in"), (bare, "random walk"), (crowded, "touch")
+    for figure, said in refused:
         with pytest.raises(ValueError, match=said):
             script.save(figure, "A caption.")
     assert not list(tmp_path.rglob("fig_some*"))
