@@ -71,7 +71,6 @@ def main() -> None:
         left.set(xlabel="distance along a random direction", ylabel="nats per token")
         left.set(xlim=(-1, 1), ylim=(0, None))
         ls.plot_surface(surface, ax=right)
-        right.set_title("", loc="left")
         script.save(
             figure,
             f"{objective.at(centre).mean[0, 0]:.4f} nats per token at the trained weights, over "

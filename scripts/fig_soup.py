@@ -7,8 +7,9 @@ the mean of the two. A network tuned at too large a rate has left the basin: it 
 all, and the greedy soup leaves it out. Right: the greedy soup of eight, chosen on one half of the
 test data and measured on the other.
 
-Against the original: the same plane of two fine-tuned models and the pretrained one with the best
-point between them; a small net instead of CLIP, and a soup that leaves out what harms.
+Against the original: the same plane of a pretrained network and two tuned ones, which lie in one
+basin with their mean, here at its true angle; a small net instead of CLIP, for which the mean is
+better than the pretrained network but not than the two, and a soup that leaves out what harms.
 """
 
 from __future__ import annotations

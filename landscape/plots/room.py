@@ -124,8 +124,8 @@ def legends_of(ax: Axes) -> list[Path]:
 class Name(Annotation):
     """The name of a point: beside it where there is room, else on another side or farther away.
 
-    It stands to the right, unless another text, a legend or the edge of the axes is there; the
-    first free place is taken, or where none is the one that meets the fewest.
+    It stands to the right, unless another text, a legend, a marker or the edge of the axes is
+    there; the first free place is taken, or where none is the one that meets the fewest.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Name(Annotation):
             beside: Always to the right, outside the axes if need be, for the ends of curves.
             look: As for ``Annotation``.
         """
-        look = {"textcoords": "offset points", "annotation_clip": False, **look}
+        look = {"textcoords": "offset points", "annotation_clip": False, "clip_on": False, **look}
         super().__init__(text, at, xytext=(gap, 0), ha="left", va="center", **look)
         self._gap, self._beside = gap, beside
         self.set_in_layout(beside)
@@ -163,6 +163,8 @@ class Name(Annotation):
             return
         texts = [one for one in shown_texts(figure, [self]) if one.get_gid() != "level"]
         others = [*map(outline, texts), *legends_of(self.axes)]
+        marks = [line for line in self.axes.lines if line.get_linestyle() == "None"]
+        marked = [line.get_transform().transform(line.get_xydata()) for line in marks]
         inside, met = self.axes.get_window_extent(), []
         sides = _BESIDE if self._beside else _SIDES
         for side in sides:
@@ -170,7 +172,8 @@ class Name(Annotation):
             own = outline(self, pad=1.0)
             low, high = own.get_extents().get_points()
             out = not self._beside and ((low < inside.min).any() or (high > inside.max).any())
-            met.append(sum(meet(own, other) for other in others) + 0.5 * out)
+            hidden = sum(bool(own.contains_points(points).any()) for points in marked)
+            met.append(sum(meet(own, other) for other in others) + 0.5 * (out + hidden))
             if not met[-1]:
                 break
         self._stand(sides[int(np.argmin(met))])
