@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from fig_skip_connections import NETS, RESOLUTION, SAMPLES, measure_surface, objective_of
@@ -30,9 +29,7 @@ from scipy.interpolate import RectBivariateSpline
 import landscape as ls
 from landscape.plots.caption import title_above
 from landscape.plots.levels import short
-from landscape.plots.venues import LEAST
 
-NOTE: Any = {"fontsize": LEAST, "color": "0.35"}
 CEILING, SIZE, CHECKED = 100.0, 51, 32
 
 
@@ -57,11 +54,9 @@ def main() -> None:
                 surface, floor=floor, ceiling=CEILING, view=(32, -60), height=0.62, base=True,
                 pixels=900, bar=ax is axes[1], ax=ax,
             )  # fmt: skip
-        told = [ax.get_title("left") for ax in axes]
-        lines = max(text.count("\n") for text in told)
-        for ax, text, name in zip(axes, told, NETS, strict=True):
-            ax.set_title(text + "\n" * (lines - text.count("\n")), loc="left", **NOTE)  # as high
-            title_above(ax, f"ResNet-56 {name}")
+        lines = max(ax.get_title("left").count("\n") for ax in axes) + 1
+        for ax, name in zip(axes, NETS, strict=True):
+            title_above(ax, f"ResNet-56 {name}", lines=lines)
         script.save(figure, caption(surfaces))
 
 

@@ -94,9 +94,9 @@ def write_above(ax: Axes, text: str) -> None:
     ax.set_title(lines, loc="left", color="0.35", fontsize=size)
 
 
-def title_above(ax: Axes, title: str) -> None:
-    """Put a title above the small grey lines, in the middle."""
-    lines = ax.get_title("left").count("\n") + 1
+def title_above(ax: Axes, title: str, *, lines: int | None = None) -> None:
+    """Put a title in the middle, above the small grey lines (or above as many as are given)."""
+    lines = lines or ax.get_title("left").count("\n") + 1
     ax.annotate(
         title, (0.5, 1), (0, 10 + 1.25 * small_text() * lines), xycoords="axes fraction",
         textcoords="offset points", ha="center", va="center",

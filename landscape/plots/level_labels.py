@@ -14,7 +14,16 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.transforms import IdentityTransform, Transform
 
-from landscape.plots.room import Name, legends_of, meet, outline, rectangle, shown_texts, turned
+from landscape.plots.room import (
+    Name,
+    legends_of,
+    meet,
+    near,
+    outline,
+    rectangle,
+    shown_texts,
+    turned,
+)
 from landscape.plots.venues import small_text
 
 _LONGER = 4.0  # times as long as its label is a line that carries one
@@ -70,7 +79,8 @@ class LevelLabels(Artist):
                 text.draw(renderer)
 
     def _placed(self) -> Iterator[Text]:
-        figure, ax = self.get_figure(root=True), self.axes
+        figure: Any = self.get_figure(root=True)
+        ax: Any = self.axes
         if figure is None or ax is None:
             return
         for name in ax.findobj(Name):
@@ -83,7 +93,10 @@ class LevelLabels(Artist):
         walked = [_Walked(line) for line in runs]
         on_paper = self._edges.get_transform()
         lines = {
-            float(level): path.transformed(on_paper).to_polygons(closed_only=False)
+            float(level): [
+                np.asarray(line)
+                for line in path.transformed(on_paper).to_polygons(closed_only=False)
+            ]
             for level, path in zip(self._edges.levels, self._edges.get_paths(), strict=True)
         }
         for level, name in self._names.items():
@@ -106,7 +119,7 @@ class LevelLabels(Artist):
                         break
 
     def _text(self, name: str, level: float) -> Text:
-        land = np.array(self._fills.to_rgba(level))
+        land: Any = self._fills.to_rgba(np.array([level]))[0]
         dark = land[:3] ** 2.2 @ (0.2126, 0.7152, 0.0722) < _DARK
         text = Text(
             0, 0, name, fontsize=self._size, ha="center", va="center", gid="level",
@@ -114,7 +127,8 @@ class LevelLabels(Artist):
             path_effects=[withStroke(linewidth=1.8, foreground=land)],
         )  # fmt: skip
         text.axes = self.axes
-        text.set_figure(self.get_figure())
+        figure: Any = self.get_figure()
+        text.set_figure(figure)
         text.set_transform(IdentityTransform())
         return text
 
@@ -140,9 +154,7 @@ def _places(line: np.ndarray, length: float) -> Iterator[tuple[np.ndarray, float
 
 def _crosses(line: Path, own: Path) -> bool:
     """Whether a line goes through a rectangle."""
-    points, low, high = line.vertices, own.vertices.min(axis=0), own.vertices.max(axis=0)
-    apart = (points.min(axis=0) > high).any() or (points.max(axis=0) < low).any()
-    return not apart and own.intersects_path(line, filled=False)
+    return near(line, own) and own.intersects_path(line, filled=False)
 
 
 class _Walked:
@@ -150,12 +162,13 @@ class _Walked:
 
     def __init__(self, line: Line2D) -> None:
         shown = line.get_transform().transform_path(line.get_path()).cleaned(remove_nans=True)
-        self._path, self._solid = Path(shown.vertices[:-1]), line.get_linestyle() != "None"
+        self._points = np.asarray(shown.vertices)[:-1]
+        self._solid = line.get_linestyle() != "None"
 
     def meets(self, own: Path) -> bool:
         """Whether a label would hide a part of it."""
-        if not len(self._path.vertices):
+        if not len(self._points):
             return False
-        if own.contains_points(self._path.vertices).any():
+        if own.contains_points(self._points).any():
             return True
-        return self._solid and _crosses(self._path, own)
+        return self._solid and _crosses(Path(self._points), own)

@@ -65,11 +65,14 @@ def rectangle(box: Bbox) -> Path:
 
 def meet(first: Path, second: Path) -> bool:
     """Whether two closed paths share pixels."""
-    (low, high), (least, most) = (
-        (path.vertices.min(axis=0), path.vertices.max(axis=0)) for path in (first, second)
-    )
-    apart = (low > most).any() or (least > high).any()
-    return not apart and first.intersects_path(second, filled=True)
+    return near(first, second) and first.intersects_path(second, filled=True)
+
+
+def near(first: Path, second: Path) -> bool:
+    """Whether the boxes around two paths share pixels."""
+    one, other = np.asarray(first.vertices), np.asarray(second.vertices)
+    low, high = np.maximum(one.min(axis=0), other.min(axis=0)), one.max(axis=0)
+    return bool((low <= np.minimum(high, other.max(axis=0))).all())
 
 
 def shown_texts(figure: Figure, without: Iterable[Text] = ()) -> list[Text]:
