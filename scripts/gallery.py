@@ -313,8 +313,9 @@ def make_page() -> list[str]:
         "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
         "smallest setting, and `python scripts/gallery.py --again` makes all of them anew. Times "
         "are those of two processor cores that had other work besides. Figures are 5.5 inches wide "
-        "and have no text below 6 points; beside each PDF lies its LaTeX. Colours belong to "
-        "optimizers and are the same everywhere. Surfaces are those of one seed.",
+        "and have no text below 6 points, and no text on another; beside each PDF lies its LaTeX, "
+        "which pdfTeX sets at that width. Colours belong to optimizers and are the same "
+        "everywhere. Surfaces are those of one seed.",
     ]
     if (again := ROOT / "figures" / "again.txt").exists():
         page += ["", again.read_text().strip()]
