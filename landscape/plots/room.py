@@ -161,14 +161,14 @@ class Name(Annotation):
 
     def settle(self) -> None:
         """Go where there is room; values on contour lines make room by themselves."""
-        figure = self.get_figure(root=True)
-        if figure is None or self.axes is None or not self.get_visible():
+        figure, ax = self.get_figure(root=True), self.axes
+        if figure is None or not isinstance(ax, Axes) or not self.get_visible():
             return
         texts = [one for one in shown_texts(figure, [self]) if one.get_gid() != "level"]
-        others = [*map(outline, texts), *legends_of(self.axes)]
-        marks = [line for line in self.axes.lines if line.get_linestyle() == "None"]
+        others = [*map(outline, texts), *legends_of(ax)]
+        marks = [line for line in ax.lines if line.get_linestyle() == "None"]
         marked = [line.get_transform().transform(line.get_xydata()) for line in marks]
-        inside, met = self.axes.get_window_extent(), []
+        inside, met = ax.get_window_extent(), []
         sides = _BESIDE if self._beside else _SIDES
         for side in sides:
             self._stand(side)
@@ -186,4 +186,5 @@ class Name(Annotation):
         line = float(self.get_fontsize()) * (0.85 if right else 1.0)
         self.set_horizontalalignment(("center", "left", "right")[right])
         self.xyann = self._gap * right, (line + (0 if right else 0.4 * self._gap)) * up
-        self.update_positions(None)
+        unused: Any = None  # the point is in data or pixels, whose place needs no renderer
+        self.update_positions(unused)
