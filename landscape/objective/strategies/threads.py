@@ -26,7 +26,7 @@ def crew(work: Work) -> Iterator[Share]:
     """Share batches out between the threads of a piece of work.
 
     Yields:
-        A function (sums of some batches, batches) -> sums of all batches; call it without gradients.
+        A function (sums of some batches, batches) -> sums of all batches; none tracks gradients.
 
     Raises:
         UnsuitableError: If more than one thread is asked for and the model's passes might
