@@ -77,8 +77,10 @@ class Fold:
 
     def __init__(self, layer: Any, norm: Any) -> None:
         self.layer, self.norm = layer, norm
-        self.weight = torch.empty_like(layer.weight, requires_grad=False)
-        self.bias = self.weight.new_empty(len(self.weight))
+        weight = torch.empty_like(layer.weight, requires_grad=False)
+        if weight.ndim == 4:
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        self.weight, self.bias = weight, weight.new_empty(len(weight))
 
     @torch.no_grad()
     def renew(self) -> None:
