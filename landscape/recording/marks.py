@@ -35,4 +35,4 @@ class Marks:
 def _sum(tensor: Tensor) -> tuple[torch.Size, int]:
     held = tensor.detach()
     held = held.to_dense() if held.is_sparse else held
-    return held.shape, zlib.crc32(held.contiguous().view(-1).view(torch.uint8).numpy())
+    return held.shape, zlib.crc32(held.contiguous().view(-1).view(torch.uint8).numpy().data)

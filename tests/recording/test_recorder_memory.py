@@ -37,7 +37,7 @@ def test_a_sketch_alone_copies_nothing(tmp_path):
             layer.weight.grad = layer.weight.detach()[:1].expand_as(layer.weight)
         optimizer.step()
 
-    model = nn.Sequential(*(nn.Linear(1024, 1024, bias=False) for _ in range(16)))
+    model = nn.Sequential(*(nn.Linear(1024, 1024, bias=False) for _ in range(32)))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     step(model, optimizer)
     options = {"every": None, "sketch": 16, "motion": False}
@@ -52,8 +52,8 @@ def test_a_sketch_alone_copies_nothing(tmp_path):
         step(model, optimizer)
         recorder.flush()
         beyond = kilobytes("VmHWM") - rest
-    print("SHARE", beyond / (16 * 4096))
-    assert beyond < 0.6 * 16 * 4096
+    print("SHARE", beyond / (32 * 4096))
+    assert beyond < 0.8 * 32 * 4096
 
 
 def test_what_is_not_copied_is_recorded_all_the_same(tmp_path, monkeypatch):

@@ -243,9 +243,13 @@ def _centre(
 
 
 def _start_together(runs: Sequence[Trajectory]) -> bool:
-    start, layout = [np.array([0])], runs[0].layout
+    start, layout = np.array([0]), runs[0].layout
+
+    def first(run: Trajectory, part: slice) -> np.ndarray:
+        return _columns(run, start, part, layout)
+
     return all(
-        np.array_equal(_columns(run, *start, part, layout), _columns(runs[0], *start, part, layout))
+        np.array_equal(first(run, part), first(runs[0], part))
         for run in runs[1:]
         for part in _parts(layout.size, 1)
     )

@@ -124,6 +124,11 @@ class Trajectory(Head):
 
     def columns(self, rows: np.ndarray | slice, columns: slice) -> np.ndarray:
         """A block of states `rows` (increasing) by parameters `columns`, like `state`."""
+        if isinstance(rows, np.ndarray) and len(rows):  # h5py would make a mask of all states
+            gaps = np.diff(rows)
+            if len(gaps) and (gaps != gaps[0]).any():
+                return np.stack([self.columns(slice(row, row + 1), columns)[0] for row in rows])
+            rows = slice(int(rows[0]), int(rows[-1]) + 1, int(gaps[0]) if len(gaps) else 1)
         return self._rebuilt(self._data("parameters", (rows, columns)), columns)
 
     def buffers(self, index: int) -> np.ndarray | None:

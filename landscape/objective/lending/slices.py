@@ -96,7 +96,7 @@ class Sliced:
         """Whether slices have the bits of the whole: all but the last are of one shape."""
         own, bias = self.weight.own, None if self.bias is None else self.bias.own
         with unseen():
-            if self.axis:
+            if self.axis and bias is not None:
                 whole = torch.addmm(bias, x.reshape(-1, self.inputs), own).view(*x.shape[:-1], -1)
             else:
                 whole = nn.functional.linear(x, own, bias)
@@ -121,6 +121,8 @@ def sliced(module: nn.Module, read: Sequence[Any], exact: dict[Any, bool]) -> Sl
     of = {name: next((e for e in read if e.parameter is p), None) for name, p in _own(module)}
     weight, bias = of.get("weight"), of.get("bias")
     if weight is None or len(read) != len(of) or None in of.values() or len(of) > 2:
+        return None
+    if transposed and bias is None:
         return None
     if weight.own.numel() < _WORTH or weight.own.ndim != 2:
         return None

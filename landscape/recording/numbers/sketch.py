@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 2**20  # parameters that are looked at together
+_PIECE = 2**17  # where the training waits, and nothing else takes memory
 
 
 class Sketch:
@@ -97,16 +98,16 @@ class Sketch:
         for tensor in tensors:
             held = tensor.detach()
             flat = (held.to_dense() if held.is_sparse else held).reshape(-1)
-            for part in _blocks(len(flat)):
+            for part in _blocks(len(flat), _PIECE):
                 places, values = self._drawn(generator, part), flat[part].double().numpy()
                 counts += np.bincount(places, values, minlength=2 * self.k)
         sums = torch.from_numpy(counts)
         return sums[: self.k] - sums[self.k :]
 
 
-def _blocks(size: int) -> Iterator[slice]:
-    for start in range(0, size, _BLOCK):
-        yield slice(start, min(size, start + _BLOCK))
+def _blocks(size: int, each: int = _BLOCK) -> Iterator[slice]:
+    for start in range(0, size, each):
+        yield slice(start, min(size, start + each))
 
 
 class SketchedPath:
