@@ -4,11 +4,11 @@
 
 *Raw* is the fastest plain forward pass over the same data: evaluation mode, inference mode, loss,
 data in memory, best mini-batch size. *Regret* is the time of what was chosen over that of the best
-of many ways, both measured again in turns (`--regret`). Choosing starts from nothing: what was
-chosen before is not looked up. Every implementation runs the same number of points in turn, round
-after round, and the table gives medians of time per point over raw, so that a machine whose speed
-drifts changes no ratio. Peers run as their documentation says, when they are installed
-(pip install ".[peers]").
+of many ways, both measured again in turns (`--regret`, and see `regret.py`). Choosing starts from
+nothing: what was chosen before is not looked up. Every implementation runs the same number of
+points in turn, round after round, and the table gives medians of time per point over raw, so that a
+machine whose speed drifts changes no ratio. Peers run as their documentation says, when they are
+installed (pip install ".[peers]").
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from instructions import instructions
 from peers import Run, peers
 from regret import regret
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import WORKLOADS, Workload, workload
 
 import landscape as ls
-from landscape.objective.strategies.remembered import processor
 
 os.environ["LANDSCAPE_REMEMBER"] = "0"
 _REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-@torch.inference_mode()
 def one_pass(work: Workload, batch_size: int, device: str) -> float:
     x, y = work.data
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for start in range(0, len(x), batch_size):
-        part = slice(start, start + batch_size)
-        total += work.loss(work.model, (x[part], y[part])).sum()
-    return total.item() / len(x)
+    with work.looking():
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        for start in range(0, len(x), batch_size):
+            part = slice(start, start + batch_size)
+            total += work.loss(work.model, (x[part], y[part])).sum()
+        return total.item() / len(x)
 
 
 def raw_batch_size(work: Workload, device: str) -> int:
@@ -73,7 +73,7 @@ def matrix_rate(device: str) -> float:
 
 def operations(work: Workload) -> int:
     """Multiplications and additions of one plain pass over the data."""
-    with FlopCounterMode(display=False) as counted, torch.inference_mode():
+    with FlopCounterMode(display=False) as counted, work.looking():
         work.loss(work.model, work.data)
     return counted.get_total_flops()
 
@@ -108,7 +108,7 @@ def added_memory(name: str, key: str, checkout: Path | None) -> float:
     work = workload(name)
     work.model.eval()
     least = min(8, len(work.data[0]))
-    with torch.inference_mode():
+    with work.looking():
         work.loss(work.model, tuple(t[:least] for t in work.data))
     made = None if key == "landscape" else peers(work, checkout)[key]
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
@@ -142,6 +142,7 @@ def benchmark(
     with_peers: bool,
     compiled: bool,
     exhaust: bool,
+    with_memory: bool,
     checkout: Path | None,
 ) -> dict:
     clock = time.perf_counter
@@ -190,7 +191,7 @@ def benchmark(
     assert objective.choice is not None
     regretted = regret(work, objective.choice) if exhaust else None
     return {
-        "processor": processor() if device == "cpu" else torch.cuda.get_device_name(device),
+        "processor": instructions() if device == "cpu" else torch.cuda.get_device_name(device),
         "work": f"{work.name}: {work.what}, {work.resolution}×{work.resolution}",
         "raw_seconds": statistics.median(times["raw"]),
         "raw_batch": size,
@@ -201,7 +202,7 @@ def benchmark(
         "added_mib": {
             key: peak_memory(name, key, checkout)
             for key in runs
-            if device == "cpu" and key != "raw" and not key.startswith("landscape,")
+            if with_memory and device == "cpu" and key != "raw" and not key.startswith("landscape,")
         },
         "error": error_against_double(work, objective, plane),
         "choice": objective.choice.describe(),
@@ -216,11 +217,14 @@ def benchmark(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("works", nargs="*", default=list(WORKLOADS), help="W1 W2 W3 W4")
+    parser.add_argument(
+        "works", nargs="*", default=["W1", "W2", "W3", "W4"], help=", ".join(WORKLOADS)
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="raw time of one round")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--no-memory", action="store_true", help="do not measure memory")
     parser.add_argument("--compiled", action="store_true", help="a row with torch.compile")
     parser.add_argument("--regret", action="store_true", help="search all ways for the best")
     parser.add_argument("--tool-2018", type=Path, help="a checkout of the tool of Li et al.")
@@ -241,6 +245,7 @@ def main() -> None:
                 with_peers=not given.no_peers,
                 compiled=given.compiled,
                 exhaust=given.regret,
+                with_memory=not given.no_memory,
                 checkout=given.tool_2018,
             )
         )
@@ -254,7 +259,8 @@ def main() -> None:
             seconds = last["choosing_seconds"][key]
             print(f"  {key:24s} {ratio:6.2f} × raw with the {seconds:.2f} s of choosing")
         if last["regret"]:
-            print(f"  {'regret':24s} {last['regret'][0]:6.2f} × the best: {last['regret'][1]}")
+            best = f"{last['regret']['best']} of {last['regret']['ways']} ways"
+            print(f"  {'regret':24s} {last['regret']['regret']:6.2f} × the best: {best}")
         print(f"  {'added memory':24s} {last['added_mib']} MiB")
         print(f"  error {last['error']:.1e}, {json.dumps(last['choice'])}", flush=True)
     if given.out:

@@ -1,8 +1,12 @@
-"""The work the evaluator is timed on: four models with their data, losses and grids."""
+"""The work the evaluator is timed on: models with their data, losses and grids.
+
+The targets are stated for W1 to W4; the others are what strangers bring.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +26,7 @@ class Workload:
         loss: `loss(model, batch)`, one value per sample.
         data: Inputs and targets.
         resolution: Points along each axis of the surface.
+        differentiates: Whether the loss differentiates the model by its inputs.
     """
 
     name: str
@@ -30,6 +35,11 @@ class Workload:
     loss: Callable[[nn.Module, Any], Any]
     data: tuple[Tensor, Tensor]
     resolution: int
+    differentiates: bool = False
+
+    def looking(self) -> AbstractContextManager[object]:
+        """Inside, the plain pass is as fast as torch allows."""
+        return torch.no_grad() if self.differentiates else torch.inference_mode()
 
 
 def classify(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -166,7 +176,78 @@ def gpt() -> Workload:
     return Workload("W4", "GPT, 4 layers, d = 128, 64 × 64 tokens", GPT(), next_token, data, 11)
 
 
-WORKLOADS = {"W1": mlp, "W2": resnet, "W3": lenet, "W4": gpt}
+def poisson(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """The squared residual of Δu = f at every point (Raissi et al. 2019)."""
+    with torch.enable_grad():
+        x = batch[0].detach().requires_grad_()
+        (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+        second = [
+            torch.autograd.grad(slope[:, k].sum(), x, create_graph=True)[0][:, k] for k in range(2)
+        ]
+        return (second[0] + second[1] - batch[1]).square()
+
+
+def pinn() -> Workload:
+    """A physics-informed net: second derivatives by the inputs at 2,000 points of a square."""
+    net = nn.Sequential(
+        nn.Linear(2, 50), nn.Tanh(), nn.Linear(50, 50), nn.Tanh(),
+        nn.Linear(50, 50), nn.Tanh(), nn.Linear(50, 1),
+    )  # fmt: skip
+    x = torch.rand(2000, 2)
+    data = (x, -2 * torch.pi**2 * torch.sin(torch.pi * x).prod(1))
+    return Workload(
+        "PINN", "PINN 2-50-50-50-1, Poisson, 2,000 points", net, poisson, data, 25,
+        differentiates=True,
+    )  # fmt: skip
+
+
+class Recurrent(nn.Module):
+    """An LSTM whose last state is classified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(16, 64, batch_first=True), nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def lstm() -> Workload:
+    """An LSTM on 512 sequences of 32 steps."""
+    data = (torch.randn(512, 32, 16), torch.randint(0, 10, (512,)))
+    return Workload("LSTM", "LSTM 16-64, 512 × 32 steps", Recurrent(), classify, data, 25)
+
+
+class ViT(nn.Module):
+    """A small vision transformer for 32×32 images (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
+
+    def __init__(self, width: int = 96, layers: int = 4) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 4, stride=4)
+        self.place = nn.Parameter(0.02 * torch.randn(1, 64, width))
+        self.blocks = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(
+                width, 4, 4 * width, activation="gelu", batch_first=True, norm_first=True
+            ),
+            layers,
+            enable_nested_tensor=False,
+        )
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).mT + self.place
+        return self.head(self.norm(self.blocks(x).mean(1)))
+
+
+def vit() -> Workload:
+    """A ViT of four layers on 200 images."""
+    data = (torch.randn(200, 3, 32, 32), torch.randint(0, 10, (200,)))
+    return Workload("ViT", "ViT, 4 layers, d = 96, 200 images 3×32×32", ViT(), classify, data, 13)
+
+
+WORKLOADS = {
+    "W1": mlp, "W2": resnet, "W3": lenet, "W4": gpt, "PINN": pinn, "LSTM": lstm, "ViT": vit,
+}  # fmt: skip
 
 
 def workload(name: str) -> Workload:

@@ -66,9 +66,12 @@ class Measuring:
     def __call__(self, choice: Choice, points: Points, progress: Progress | None = None) -> None:
         """Measure points, by another way where the chosen one turns out wrong or slow."""
         begin, tuning = 0, self.tuning
-        if tuning.to_confirm(self.problem, choice):
+        confirming = tuning.to_confirm(self.problem, choice)
+        if confirming or tuning.unchecked:
             begin = min(choice.chunk, len(points))
             self._by(choice, points.part(0, begin), progress)
+            tuning.check_repeatable(self.problem, self.work)
+        if confirming:
             agreed = self._agrees(points.part(0, begin))
             choice = tuning.confirmed(self.problem, choice, agreed=agreed)
             begin = begin if agreed else 0

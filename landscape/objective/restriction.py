@@ -72,7 +72,9 @@ class Restriction:
         if is_sharded(self.problem.model):
             return self.tuning.plain
         with self.lent() as work:
-            return self.tuning.choice_for(self.problem, work, coordinates, progress)
+            choice = self.tuning.choice_for(self.problem, work, coordinates, progress)
+            self.tuning.check_repeatable(self.problem, work)
+            return choice
 
     def __call__(
         self,

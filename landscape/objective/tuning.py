@@ -22,7 +22,7 @@ from landscape.objective.strategies.choice import CHUNKED, Choice
 from landscape.objective.strategies.confirmed import to_confirm
 from landscape.objective.strategies.promise import Promise
 from landscape.objective.strategies.remembered import key_of, remember
-from landscape.objective.strategies.repeatable import check_repeatable
+from landscape.objective.strategies.repeatable import check_repeatable, check_whole_batches
 from landscape.objective.strategies.search import choose, plain_seconds, recall
 from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
@@ -46,6 +46,8 @@ class Tuning:
         plain: How single points, and those before a choice, are evaluated.
         shrunk: What was made smaller because memory was short, or nothing.
         promise: That the choice is faster, while that is not yet seen.
+        unchecked: Whether whole batches are still to be looked at, after the first points: they
+            were before, when what is used now was chosen.
     """
 
     batch_size: int | None
@@ -57,7 +59,8 @@ class Tuning:
         self.choice: Choice | None = None
         self.plain = Choice("sequential", data.batch_size if data.joined else None)
         self.shrunk = ""
-        self._asked, self._repeatable = 0, False  # passes of single samples
+        self._asked = 0  # passes of single samples
+        self._repeatable, self.unchecked = False, False
         self._seconds: float | None = None  # of such a pass
         self._chosen_on = self._most = data.size
         self.promise: Promise | None = None
@@ -128,11 +131,12 @@ class Tuning:
             self._asked += len(coordinates) * problem.data.size if len(coordinates) > 1 else 0
             while True:
                 try:
-                    self.check_repeatable(problem, work)
+                    self._check_few(problem, work)
                     several = len(coordinates) > 1 or work.loan.stream is not None
-                    if not several:
-                        return self.plain
-                    return self._chosen(problem, work, coordinates, progress)
+                    if several:
+                        return self._chosen(problem, work, coordinates, progress)
+                    self.check_repeatable(problem, work)
+                    return self.plain
                 except (RuntimeError, MemoryError) as error:
                     data = self.batched(problem)
                     before = data.batch_size
@@ -151,7 +155,10 @@ class Tuning:
                 points = points_together(work, data)
                 self.choice = replace(self.plain, strategy="streamed", chunk=points)
             return self.choice
+        if self.choice is None and self._seconds is None:
+            self._recall(problem, work, coordinates)
         if self.choice is None:
+            self.check_repeatable(problem, work)
             if self._seconds is None:
                 self._seconds = plain_seconds(work, data, coordinates) / data.size
             if self.strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
@@ -161,29 +168,44 @@ class Tuning:
             return self.plain  # points measured together share their buffers
         return self.choice or self.plain
 
+    def _fixed_size(self, problem: Problem, work: Work) -> int | None:
+        """The batch size that has to be used; None where any may be."""
+        data = self.batched(problem)
+        fixed = problem.batch_norm != "frozen" or not data.joined or work.nature.draws
+        return data.batch_size if fixed or self.batch_size is not None else None
+
+    def _recall(self, problem: Problem, work: Work, coordinates: np.ndarray) -> None:
+        """Use what was chosen for such work before, if anything was."""
+        data, size = self.batched(problem), self._fixed_size(problem, work)
+        self._key = key_of(work, data, len(coordinates), (self.strategy, size))
+        self.choice = recall(
+            self._key, work, data, coordinates,
+            strategy=self.strategy, batch_size=size if data.joined else None,
+        )  # fmt: skip
+        if self.choice is not None:
+            self._settle(data, self.choice, self.choice.seconds, len(coordinates))
+
     def _choose(
         self, problem: Problem, work: Work, coordinates: np.ndarray, progress: Progress | None
     ) -> None:
         """Choose as before for such work, or by timing; keep the choice for the next time."""
-        data = self.batched(problem)
-        fixed = problem.batch_norm != "frozen" or not data.joined or work.nature.draws
-        size = data.batch_size if fixed or self.batch_size is not None else None
-        seconds = data.size * (self._seconds or 0)
-        self._key = key_of(work, data, len(coordinates), (self.strategy, size))
-        fixed_size = size if data.joined else None
-        self.choice = recall(
-            self._key, work, data, coordinates, strategy=self.strategy, batch_size=fixed_size
-        )
-        if self.choice is None:
-            self.choice = choose(
-                work, data, coordinates, seconds=seconds, strategy=self.strategy, batch_size=size,
-                progress=progress,
-            )  # fmt: skip
-            remember(self._key, self.choice)
+        self._recall(problem, work, coordinates)
+        if self.choice is not None:
+            return
+        data, seconds = self.batched(problem), problem.data.size * (self._seconds or 0)
+        self.choice = choose(
+            work, data, coordinates, seconds=seconds, strategy=self.strategy,
+            batch_size=self._fixed_size(problem, work), progress=progress,
+        )  # fmt: skip
+        remember(self._key, self.choice)
+        self._settle(data, self.choice, seconds, len(coordinates))
+
+    def _settle(self, data: HeldData, choice: Choice, seconds: float, points: int) -> None:
+        """A choice is used from now on; that it is fast is to be seen where nobody asked for it."""
         self._chosen_on = data.size
         if self.strategy is None:
-            points = max(len(coordinates), self._asked // data.size)
-            self.promise = Promise(self.choice, self.plain, seconds, points)
+            points = max(points, self._asked // data.size)
+            self.promise = Promise(choice, self.plain, seconds, points)
 
     def to_confirm(self, problem: Problem, choice: Choice) -> bool:
         """Whether a way is still to be compared with the plain one on so many samples."""
@@ -225,10 +247,16 @@ class Tuning:
     def check_repeatable(self, problem: Problem, work: Work) -> None:
         """Refuse, once, a model or loss that gives another number when it is asked again."""
         with self._lock:
-            if not self._repeatable:
-                free = problem.may_rebatch and not work.nature.draws
-                check_repeatable(work, self.batched(problem), rebatch=free)
-                self._repeatable = True
+            self._check_few(problem, work)
+            if self.unchecked:
+                check_whole_batches(work, self.batched(problem))
+                self.unchecked = False
+
+    def _check_few(self, problem: Problem, work: Work) -> None:
+        if not self._repeatable:
+            free = problem.may_rebatch and not work.nature.draws
+            self.unchecked: bool = check_repeatable(work, self.batched(problem), rebatch=free)
+            self._repeatable = True
 
     def draws_later(self, problem: Problem, loan: Loan, standing: Standing) -> bool:
         """Whether it was found only now that the metrics draw random numbers: begin again.

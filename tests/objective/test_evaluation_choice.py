@@ -15,8 +15,8 @@ from torch import nn
 
 import landscape as ls
 from landscape.base import progress
-from landscape.objective import tuning
-from landscape.objective.strategies import promise, remembered, search, trials
+from landscape.objective import measuring, tuning
+from landscape.objective.strategies import promise, race, remembered, search, trials
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.race import fastest, uncertainty
 
@@ -70,6 +70,22 @@ def test_without_time_there_is_no_verdict_and_what_cannot_be_used_is_not_taken()
     assert fastest("plain", ["a", "b"], Machine(broken), until=math.inf) == ("plain", 1.0)
 
 
+def test_where_time_is_short_fewer_ways_go_on(monkeypatch):
+    """Three rounds of all would take 11.4 s; in 10 s the best of a first round is judged."""
+    costs, now = {"plain": 1.0, "a": 0.9, "b": 0.8, "c": 1.1}, [0.0]
+    calls = []
+
+    def seconds_of(way):
+        calls.append(way)
+        now[0] += costs[way]
+        return costs[way]
+
+    monkeypatch.setattr(race.time, "perf_counter", lambda: now[0])
+    assert fastest("plain", ["a", "b", "c"], seconds_of, until=10.0) == ("b", 0.8)
+    assert now[0] <= 10.0
+    assert calls.count("b") > calls.count("c")
+
+
 def test_the_uncertainty_is_that_of_a_median():
     rng = np.random.default_rng(0)
     samples = np.exp(0.05 * rng.normal(size=(4000, 9)))
@@ -109,6 +125,37 @@ def test_the_second_surface_of_a_model_tries_nothing(remembering):
     sizes = [(c.strategy, c.batch_size, c.chunk, c.threads) for c in (first, second)]
     assert sizes[0] == sizes[1]
     np.testing.assert_allclose(again, values, rtol=1e-5)
+
+
+def test_what_was_chosen_before_is_measured_with_at_once_and_checked_after(
+    remembering, monkeypatch
+):
+    done = []
+
+    def told(name, own):
+        return lambda *args, **options: (done.append(name), own(*args, **options))[1]
+
+    for module, name in ((tuning, "check_whole_batches"), (measuring, "measure_chunks")):
+        monkeypatch.setattr(module, name, told(name, getattr(module, name)))
+    chosen()
+    assert done[0] == "check_whole_batches"
+    done.clear()
+    chosen()
+    assert done[:2] == ["measure_chunks", "check_whole_batches"]
+    assert done.count("check_whole_batches") == 1
+
+
+def test_a_loss_that_treats_whole_batches_otherwise_is_refused_the_second_time_too(remembering):
+    def loss_of(odd):
+        def loss(model, batch):
+            each = classify(model, batch)
+            return each.mean() * (2 if odd and len(each) > 140 else 1)
+
+        return loss
+
+    chosen(loss=loss_of(odd=False))
+    with pytest.raises(ValueError, match="'loss'"):
+        chosen(loss=loss_of(odd=True))
 
 
 @pytest.mark.parametrize(

@@ -61,16 +61,27 @@ def mlp():
     return net, classify, (torch.randn(41, 3, 4), torch.arange(41) % 5)
 
 
-WORKS = {"mlp": mlp, "residual": residual, "gpt": lambda: built("gpt"),
+def lenet():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 10), nn.ReLU(inplace=True), nn.Linear(10, 5),
+    )  # fmt: skip
+    return net, classify, (torch.randn(41, 1, 16, 17), torch.arange(41) % 5)
+
+
+WORKS = {"mlp": mlp, "lenet": lenet, "residual": residual, "gpt": lambda: built("gpt"),
          "dropout": lambda: built("mlp with dropout"),
          "regression": lambda: built("regression")}  # fmt: skip
 SUITED = {
     "sequential": set(WORKS),
-    "channels last": {"residual"},
+    "channels last": {"residual", "lenet"},
     "folded": {"residual"},
+    "fused": set(WORKS),
+    "shared": {"lenet"},
     "linear": {"mlp", "dropout"},
     "onednn": set(WORKS),
-    "stacked": {"mlp", "residual", "dropout"},
+    "stacked": {"mlp", "residual", "dropout", "lenet"},
     "compiled": {"mlp", "residual", "dropout"},
     "graphed": set(),  # needs a GPU
     "streamed": set(WORKS),
@@ -109,7 +120,7 @@ def test_agrees_with_double_precision(name, strategy, directions):
 
 
 @pytest.mark.parametrize("strategy", [None, *STRATEGIES])
-@pytest.mark.parametrize("name", ["batch norm", "mlp with dropout"])
+@pytest.mark.parametrize("name", ["batch norm", "mlp with dropout", "pooling"])
 def test_leaves_the_model_as_it_was(name, strategy, monkeypatch):
     monkeypatch.setattr("landscape.objective.tuning._WORTH_CHOOSING", 0.0)
     model, loss, data = unsettled(name)
@@ -130,7 +141,8 @@ QUICK = [s for s in STRATEGIES if s not in ("compiled", "graphed")]
 
 @pytest.mark.parametrize("strategy", QUICK)
 def test_the_order_of_points_changes_nothing(strategy):
-    work = WORKS["residual" if strategy in ("channels last", "folded") else "mlp"]()
+    name = {"channels last": "residual", "folded": "residual", "shared": "lenet"}
+    work = WORKS[name.get(strategy, "mlp")]()
     model, loss, data = work
     objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=16)
     origin, rng = objective.parameters(), np.random.default_rng(0)
@@ -143,7 +155,8 @@ def test_the_order_of_points_changes_nothing(strategy):
 @pytest.mark.parametrize("strategy", QUICK)
 @pytest.mark.parametrize("when", [2, 5, 9])
 def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
-    name = "batch norm" if strategy in ("channels last", "folded") else "mlp with dropout"
+    name = {"channels last": "batch norm", "folded": "batch norm", "shared": "pooling"}
+    name = name.get(strategy, "mlp with dropout")
     model, loss, data = unsettled(name)
     model.requires_grad_(True)
     before, calls = state_of(model), itertools.count(1)  # nobody can put a count back
@@ -154,7 +167,8 @@ def test_leaves_the_model_as_it_was_when_the_loss_raises(strategy, when):
         return loss(model, batch)
 
     objective = ls.Objective(model, failing, data)
-    objective.tuning.use(Choice(strategy, 8, 4 if strategy in ("linear", "stacked") else 1))
+    chunk = 4 if strategy in ("linear", "shared", "stacked") else 1
+    objective.tuning.use(Choice(strategy, 8, chunk))
     origin = objective.parameters()
     restriction = objective.restrict(origin, np.stack([np.sin(origin), np.cos(origin)]))
     with pytest.raises(ZeroDivisionError):

@@ -74,6 +74,11 @@ def built(name):
     if name == "mlp":
         net = nn.Sequential(nn.Flatten(), nn.Linear(72, 8), nn.Tanh(), nn.Linear(8, 3))
         return net, classify, images
+    if name == "pooling":
+        net = nn.Sequential(
+            nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3)
+        )
+        return net, classify, images
     if name == "batch norm":
         net = nn.Sequential(ResidualBlock(), nn.Flatten(), nn.Linear(144, 3))
         net(images[0])  # running statistics that are not the initial ones

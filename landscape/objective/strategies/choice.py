@@ -9,10 +9,12 @@ from typing import Any
 
 from landscape.objective.strategies.compiled import compiled
 from landscape.objective.strategies.folded import channels_last, folded
+from landscape.objective.strategies.fused import fused
 from landscape.objective.strategies.graphed import graphed
 from landscape.objective.strategies.linear import batched_linear
 from landscape.objective.strategies.onednn import through_onednn
 from landscape.objective.strategies.sequential import sequential
+from landscape.objective.strategies.shared import shared_first
 from landscape.objective.strategies.stacked import stacked
 from landscape.objective.strategies.streamed import streamed
 from landscape.objective.strategies.work import Strategy
@@ -21,6 +23,8 @@ STRATEGIES: dict[str, Strategy] = {
     "sequential": sequential,
     "channels last": channels_last,
     "folded": folded,
+    "fused": fused,
+    "shared": shared_first,
     "linear": batched_linear,
     "onednn": through_onednn,
     "stacked": stacked,
@@ -28,11 +32,13 @@ STRATEGIES: dict[str, Strategy] = {
     "graphed": graphed,
     "streamed": streamed,
 }
-CHUNKED = ("linear", "stacked", "compiled")
+CHUNKED = ("linear", "shared", "stacked", "compiled")
 SHARED = (
     "sequential",
     "channels last",
     "folded",
+    "fused",
+    "shared",
     "linear",
     "onednn",
 )  # threads can share their batches

@@ -92,11 +92,17 @@ def compiled(work: Work) -> Iterator[Measure]:
 
 
 def _settings() -> dict[str, Any]:
-    """Options of the compiler; naming the threads keeps programs for other numbers apart on disk.
+    """Options of the compiler; naming threads and vectors keeps programs for others apart on disk.
 
-    A kernel holds room for as many threads as it was compiled for, and writes beyond it with more.
+    A kernel holds room for as many threads as it was compiled for, and writes beyond it with more;
+    one that was compiled for longer vectors than torch may use now gives other numbers.
     """
-    return {"compile_threads": 1, "cpp.threads": torch.get_num_threads()}
+    used = torch.backends.cpu.get_cpu_capability()
+    return {
+        "compile_threads": 1,
+        "cpp.threads": torch.get_num_threads(),
+        "cpp.simdlen": {"AVX512": 512, "AVX2": 256}.get(used),
+    }
 
 
 def _key(batch: Any) -> tuple[Any, ...]:

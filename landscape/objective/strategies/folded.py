@@ -8,7 +8,7 @@ saves one pass over the activations. The pairs are found by watching one forward
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,7 +35,7 @@ def channels_last(work: Work) -> Iterator[Measure]:
     needs_one_point_at_a_time(work, gradients=True)
     if not any(len(entry.shape) == 4 for entry in work.loan.layout):
         raise UnsuitableError("the model has no trainable two-dimensional convolution")
-    with _weights_last(work) as place, one_by_one(work, place) as measure:
+    with weights_last(work) as place, one_by_one(work, place) as measure:
         yield measure
 
 
@@ -45,49 +45,53 @@ def folded(work: Work) -> Iterator[Measure]:
     needs_one_point_at_a_time(work, gradients=True)
     if work.recalibration is not None:
         raise UnsuitableError("batch norms are estimated anew at every point")
-    modules = list(work.loan.model.modules())
-    pairs = find_pairs(
-        work,
-        [m for m in modules if type(m) in _LAYERS],
-        [m for m in modules if type(m) in _NORMS and not m.training and m.running_mean is not None],
-    )
+    pairs = norms_that_follow(work)
     if not pairs:
         raise UnsuitableError("no batch norm directly follows a convolution or linear layer")
-    with _weights_last(work) as place, _folding(pairs) as fold:
+    folds = [Fold(layer, norm) for layer, norm in pairs]
+    forwards: dict[nn.Module, Any] = {fold.norm: _identity for fold in folds}
+    forwards |= {fold.layer: _forward(fold.layer, fold.weight, fold.bias) for fold in folds}
+    with weights_last(work) as place, patched(forwards):
 
         def place_folded(point: Sequence[float]) -> None:
             place(point)
-            fold()
+            for fold in folds:
+                fold.renew()
 
         with one_by_one(work, place_folded) as measure:
             yield measure
 
 
-@contextlib.contextmanager
-def _folding(pairs: list[tuple[Any, Any]]) -> Iterator[Callable[[], None]]:
-    """Yields a function that folds the present weights; inside, the norms do nothing."""
-    folds: list[tuple[Any, Any, Tensor, Tensor]] = []
-    forwards: dict[nn.Module, Any] = {}
-    for layer, norm in pairs:
-        weight = torch.empty_like(layer.weight)
-        bias = weight.new_empty(len(weight))
-        folds.append((layer, norm, weight, bias))
-        forwards[layer] = _forward(layer, weight, bias)
-        forwards[norm] = _identity
+def norms_that_follow(work: Work) -> list[tuple[Any, Any]]:
+    """Layers and the batch norms in evaluation mode that are given their very outputs."""
+    modules = list(work.loan.model.modules())
+    return find_pairs(
+        work,
+        [m for m in modules if type(m) in _LAYERS],
+        [m for m in modules if type(m) in _NORMS and not m.training and m.running_mean is not None],
+    )
 
-    def fold() -> None:
-        for layer, norm, weight, bias in folds:
-            scale = torch.rsqrt(norm.running_var + norm.eps)
-            if norm.weight is not None:
-                scale = scale * norm.weight
-            shift = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
-            torch.mul(layer.weight, scale.view(-1, *[1] * (weight.ndim - 1)), out=weight)
-            torch.mul(shift, scale, out=bias).neg_()
-            if norm.bias is not None:
-                bias.add_(norm.bias)
 
-    with patched(forwards), torch.no_grad():
-        yield fold
+class Fold:
+    """The weight and bias of a layer with which its batch norm has nothing left to do."""
+
+    def __init__(self, layer: Any, norm: Any) -> None:
+        self.layer, self.norm = layer, norm
+        self.weight = torch.empty_like(layer.weight, requires_grad=False)
+        self.bias = self.weight.new_empty(len(self.weight))
+
+    @torch.no_grad()
+    def renew(self) -> None:
+        """Fold the present weights."""
+        layer, norm = self.layer, self.norm
+        scale = torch.rsqrt(norm.running_var + norm.eps)
+        if norm.weight is not None:
+            scale = scale * norm.weight
+        shift = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
+        torch.mul(layer.weight, scale.view(-1, *[1] * (layer.weight.ndim - 1)), out=self.weight)
+        torch.mul(shift, scale, out=self.bias).neg_()
+        if norm.bias is not None:
+            self.bias.add_(norm.bias)
 
 
 def _forward(layer: Any, weight: Tensor, bias: Tensor) -> Any:
@@ -101,7 +105,7 @@ def _identity(x: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _weights_last(work: Work) -> Iterator[Place]:
+def weights_last(work: Work) -> Iterator[Place]:
     """Let the weights of two-dimensional convolutions lie in memory with channels last.
 
     The flat vector is permuted, and origin and directions with it, so that placing a point

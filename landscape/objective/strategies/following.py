@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from landscape.objective.strategies.work import Work
 
@@ -46,3 +48,44 @@ def find_pairs(
         for hook in hooks:
             hook.remove()
     return [(a, b) for a, b in found if calls[a] == 1 and calls[b] == 1]
+
+
+@torch.no_grad()
+def into_cross_entropy(work: Work, layers: Iterable[nn.Module]) -> set[nn.Module]:
+    """Those of some layers whose very output a metric gives to the cross-entropy."""
+    made: dict[int, tuple[nn.Module, Tensor]] = {}
+
+    def watch(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        made[id(output)] = (module, output)
+
+    hooks = [layer.register_forward_hook(watch) for layer in layers]
+    reads = _CrossEntropies()
+    try:
+        work.place([0.0] * len(work.directions))
+        with reads:
+            for metric in work.metrics.values():
+                metric(work.loan.model, work.sample[0][0])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {made[id(given)][0] for given in reads.given if id(given) in made}
+
+
+class _CrossEntropies(TorchFunctionMode):
+    """Inside, notes what the cross-entropy is given."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+        super().__init__()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Note, and call."""
+        if func is F.cross_entropy and args:
+            self.given.append(args[0])
+        return func(*args, **(kwargs or {}))

@@ -8,6 +8,9 @@ layer sees only data, so its products are shared by all points of a plane,
 
 and are computed once per batch. Everything else in the model sees samples, which it must treat
 independently; the loss must give one value per sample.
+
+A product with few columns, as of the layer that makes ten logits, is computed as its transpose: no
+library is fast at narrow matrices, and the softmax over classes wants samples side by side.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from landscape.objective.data.held import map_tensors
-from landscape.objective.strategies.cpu_functions import Shortcuts
+from landscape.objective.strategies.cpu_functions import MOST_CLASSES, Shortcuts
+from landscape.objective.strategies.following import into_cross_entropy
 from landscape.objective.strategies.threads import crew
 from landscape.objective.strategies.work import (
     Batches,
@@ -38,6 +42,7 @@ from landscape.objective.strategies.work import (
 )
 
 _KEEP_BYTES = 2**28  # repeated data and shared products kept between chunks
+_ROWS = 16  # of a product with few terms at once: MKL takes three times as long for each of 32
 
 
 @contextlib.contextmanager
@@ -108,6 +113,10 @@ class _Folder:
             raise UnsuitableError("no linear layer is trainable")
         if not work.fixed_buffers:
             raise UnsuitableError("buffers differ from point to point")
+        narrow = [m for m in self.layers if isinstance(m, nn.Linear)]
+        narrow = [m for m in narrow if m.out_features <= MOST_CLASSES]
+        self.transposed = into_cross_entropy(work, narrow)
+        self.transposed |= {m for m in narrow if m.out_features == 1}  # lies in memory as ever
         self.theta = self.origin.new_empty((0, self.origin.numel()))
         self.now = threading.local()  # of each thread's pass: batch, metric, shared, made …
         self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}
@@ -157,17 +166,28 @@ class _Folder:
                 self.now.shared = False
                 out = self._shared(rows[0], weight, bias)
             else:
-                w = self.theta[:, weight.slice].view(self.count, *weight.shape).mT
-                out = self._memory(self.count, rows.shape[1], weight.shape[0])
-                if bias is None:
-                    torch.bmm(rows, w, out=out)
-                else:
-                    torch.baddbmm(self.theta[:, None, bias.slice], rows, w, out=out)
+                out = self._product(rows, weight, bias, transposed=layer in self.transposed)
             out = out.view(*x.shape[:-1], weight.shape[0])
             self.now.made = weakref.ref(out)
             return out
 
         return linear
+
+    def _product(self, rows: Tensor, weight: Any, bias: Any, *, transposed: bool) -> Tensor:
+        w = self.theta[:, weight.slice].view(self.count, *weight.shape)
+        shape = self.count, rows.shape[1], weight.shape[0]
+        if transposed:
+            out = self._memory(shape[2], *shape[:2]).permute(1, 2, 0)
+            into, a, b = out.mT, w, rows.mT
+        else:
+            out = self._memory(*shape)
+            into, a, b = out, rows, w.mT
+        if bias is None:
+            torch.bmm(a, b, out=into)
+        else:
+            own = self.theta[:, bias.slice]
+            torch.baddbmm(own[:, :, None] if transposed else own[:, None], a, b, out=into)
+        return out
 
     def _shared(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
         # What a metric gives the first layer of a batch depends on no weight.
@@ -183,7 +203,8 @@ class _Folder:
             if (self.now.batch, self.count) in self._kept and self._room(products):
                 self._products[key] = products
         out = self._memory(self.count, *products.shape[1:])
-        torch.mm(self.weights, products.flatten(1), out=out.flatten(1))
+        for c, part in zip(self.weights.split(_ROWS), out.flatten(1).split(_ROWS), strict=True):
+            torch.mm(c, products.flatten(1), out=part)
         return out
 
     def _memory(self, *shape: int) -> Tensor:

@@ -2,7 +2,8 @@
 
 Within a round every way is timed once, so that what slows the machine down slows all of them; a
 way is judged by the median of its ratios to the plain way, round by round. The better half of the
-field goes on. The last one is taken only if it beats the plain way by more than its uncertainty.
+field goes on, and where time is short as many as it allows. The last one is taken only if it beats
+the plain way by more than its uncertainty.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-_LEAST, _MOST = 3, 9  # rounds between two halvings, and in all for the last
+ROUNDS, _MOST = 3, 9  # rounds between two halvings, and in all for the last
 _SURE = 2.0  # uncertainties by which the plain way is to be beaten
 
 Way = TypeVar("Way")
@@ -51,12 +52,17 @@ def fastest(
         for place, seconds in times:
             ratios[place].append(seconds / own if seconds < math.inf else math.inf)
         rounds, spent = rounds + 1, time.perf_counter() - begin
-        if rounds % _LEAST == 0:
-            field = sorted(field, key=lambda one: statistics.median(ratios[one[0]]))
+        field.sort(key=lambda one: statistics.median(ratios[one[0]]))
+        if rounds < ROUNDS:
+            fitting = (until - time.perf_counter()) / (ROUNDS - rounds) / spent * (len(field) + 1)
+            if fitting >= 2:  # the plain way and another one
+                spent *= min(1, fitting / (len(field) + 1))
+                field = field[: int(min(fitting, len(field) + 1)) - 1]
+        elif rounds % ROUNDS == 0:
             field = field[: (len(field) + 1) // 2]
             if len(field) == 1 and _clear(ratios[field[0][0]]):
                 break
-    if rounds < _LEAST:
+    if rounds < ROUNDS:
         return None
     place, way = min(field, key=lambda one: statistics.median(ratios[one[0]]))
     ratio = statistics.median(ratios[place])

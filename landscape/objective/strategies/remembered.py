@@ -30,6 +30,7 @@ from landscape.objective.strategies.work import Work
 _FORMAT = 1
 _MOST = 500  # choices; the oldest go first
 _BYTES = 1 << 20  # a file larger than this is none of ours
+_RESTRICTED = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
 
 
 def processor() -> str:
@@ -56,6 +57,7 @@ def key_of(work: Work, data: HeldData, points: int, given: tuple[Any, ...]) -> s
     made = [
         torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         [torch.get_num_threads(), os.cpu_count()],
+        [os.environ.get(name, "") for name in _RESTRICTED],  # instructions that libraries may use
         [version("landscape"), version("torch")],
         [type(module).__qualname__ for module in work.loan.model.modules()],
         [[name, *p.shape, str(p.dtype)] for name, p in work.loan.model.named_parameters()],

@@ -36,13 +36,16 @@ _LOOK = 8
 _PERIOD = 4096  # weights with factors of their own
 
 
-def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
+def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> bool:
     """Look at what the metrics return on a few samples.
 
     Args:
         work: The borrowed model and its points.
         data: The samples.
         rebatch: Whether the size of the batches is free, and so must not matter.
+
+    Returns:
+        Whether whole batches are to be looked at too, by `check_whole_batches`.
 
     Raises:
         ValueError: If the values are not what they would be taken for; the message says why.
@@ -92,8 +95,7 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
             check_pair(work, name, value, parts, fixed=not rebatch)
         elif cuts is not None and data.sure:
             check_mean(work, cuts[row], rebatch=rebatch)
-    if rebatch and cuts is not None and data.sure and work.loan.stream is None:
-        _check_many(work, data)
+    return rebatch and cuts is not None and data.sure and work.loan.stream is None
 
 
 def _brief(work: Work, look: Batches) -> tuple[Batches, Values] | None:
@@ -109,11 +111,14 @@ def _brief(work: Work, look: Batches) -> tuple[Batches, Values] | None:
     return (brief, found) if telling([values[0] for values in found]) else None
 
 
-def _check_many(work: Work, data: HeldData) -> None:
+def check_whole_batches(work: Work, data: HeldData) -> None:
     """Look at whole batches and their halves too: some losses treat many samples otherwise.
 
     They are the first, one in the middle and the last, for a loss may do so in some batches only,
     and where there are many samples some more together.
+
+    Raises:
+        ValueError: If the mean of a batch is not that of its halves.
     """
     _check_halves(work, data, data.batches(most=1)[0][1])
     if (more := 4 * data.batch_size) * 8 <= data.size:

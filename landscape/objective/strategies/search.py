@@ -2,8 +2,9 @@
 
 Every strategy must give the plain strategy's numbers on a few samples before it is timed, so a
 choice can change the speed of a measurement, never its result beyond rounding. The search climbs:
-plain first, the variants next, then batch sizes and chunks of the best one, while time allows.
-The best few and the plain strategy are then timed in turns; in doubt the plain strategy stays.
+plain first, alone and with a thread for every core, the variants next, then batch sizes and chunks
+of the best one, while time allows. The best few and the plain strategy are then timed in turns; in
+doubt the plain strategy stays.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import numpy as np
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
 from landscape.objective.strategies import remembered
-from landscape.objective.strategies.choice import CHUNKED, STRATEGIES, Choice
+from landscape.objective.strategies.choice import CHUNKED, SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.sequential import sequential
-from landscape.objective.strategies.sizes import COMPILED, alike, around
+from landscape.objective.strategies.sizes import COMPILED, alike, around, exchanged
 from landscape.objective.strategies.trials import LOOK, TIMED, Trials
 from landscape.objective.strategies.work import Work
 
 _CHUNK = 32  # points that batched strategies start with
 _BATCH = 0.03  # seconds of a batch on a CPU beyond which smaller ones are the place to start
 _WORTH_COMPILING = 300.0  # seconds of work left, of which compiling in vain costs a few percent
-_SHARE = 0.04  # of the time of the plain strategy may be spent on choosing
-_TURNS = 0.02  # and on turns between the best
+_SHARE = 0.03  # of the time of the best strategy so far may be spent on choosing
+_TURNS = 0.015  # and on turns between the best
+_GAINED = 5.0  # times more of what is gained already, up to half of that time
 _MOST = 60.0  # seconds of either at most, however much work there is and however slow it goes
 _CALL_BOUND = 3e-3  # seconds per batch below which stacking on a CPU can pay
 
@@ -74,8 +76,15 @@ def choose(
     if strategy is not None and batch_size is not None:
         return trials.best
     whole = trials.best.seconds * len(coordinates)
-    trials.limit = begin + min(_SHARE * whole, _MOST)
+
+    def allowed(share: float) -> float:
+        best = trials.best.seconds * len(coordinates)
+        return min(share * (best + _GAINED * min(whole - best, best / 2)), _MOST)
+
+    trials.limit = lambda: begin + allowed(_SHARE)
     if strategy is None:
+        trials.share(free=free)
+        size, threads = trials.best.batch_size, trials.best.threads
         per_batch = trials.best.seconds * min(start, data.size) / data.size
         for name in STRATEGIES:
             slow = per_batch > _CALL_BOUND and not work.loan.flat.is_cuda
@@ -85,16 +94,24 @@ def choose(
                 and not hopeless
                 and trials.more
             ):
-                trials.run(Choice(name, start, _CHUNK if name in CHUNKED else 1))
+                if name in CHUNKED:
+                    way = trials.affordable(Choice(name, start, _CHUNK))
+                else:
+                    way = Choice(name, size, 1, threads if name in SHARED else 1)
+                trials.run(way)
     trials.share(free=free)
-    if trials.best.strategy in CHUNKED and trials.best.strategy != "compiled":
-        trials.climb("chunk", [2 * trials.best.chunk], [trials.best.chunk // 2])
-    if free and trials.best.strategy != "compiled":
-        most = -(-data.size // trials.best.threads)
-        trials.climb("batch_size", *around(trials.best.batch_size or start, most))
+    best, most = trials.best, -(-data.size // trials.best.threads)
+    if best.strategy in CHUNKED and best.strategy != "compiled":
+        if free and best.batch_size is not None:
+            trials.climb(*exchanged(best.chunk, best.batch_size, most))
+        trials.climb(
+            [{"chunk": 2 * trials.best.chunk}], [{"chunk": max(1, trials.best.chunk // 2)}]
+        )
+    if free and best.strategy != "compiled":
+        trials.climb(*around(trials.best.batch_size or start, most))
     if strategy is None and trials.best.seconds * len(coordinates) > _WORTH_COMPILING:
         trials.run(Choice("compiled", alike(data.size) if free else start, COMPILED[1]))
-    return trials.in_turns(strategy or "sequential", min(_TURNS * whole, _MOST))
+    return trials.in_turns(strategy or "sequential", allowed(_TURNS))
 
 
 def recall(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +16,13 @@ from landscape.objective.data.held import HeldData
 from landscape.objective.metrics import agree
 from landscape.objective.strategies.choice import SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.memory import out_of_memory, points_that_fit
-from landscape.objective.strategies.race import fastest
+from landscape.objective.strategies.race import ROUNDS, fastest
 from landscape.objective.strategies.sequential import sequential
+from landscape.objective.strategies.sizes import FEWEST, Sizes
 from landscape.objective.strategies.work import Measure, UnsuitableError, Work
 
 LOOK = 4  # samples in each of two batches on which strategies must agree
 TIMED = 512  # samples on which they are timed where that is quick
-_LARGE = 1024  # and with threads for batched linear layers
 _LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
 _LONG = 0.03  # seconds of a pass over the timed samples that are too many
 _NEAR = 1.25  # times slower than the best in its trial: worth timing in turns with it
@@ -69,7 +71,8 @@ class Trials:
         self.tried: dict[str, float] = {}
         self.ways: list[Choice] = []
         self.best = Choice("sequential", None)
-        self.limit: float = np.inf
+        self.limit: Callable[[], float] = lambda: np.inf
+        self._took: list[float] = []  # seconds of every trial
         self._agreed = {("sequential", 1)}
         self.slow: bool = seconds * min(1, TIMED / data.size) > _LONG
         with sequential(work) as measure:
@@ -80,12 +83,22 @@ class Trials:
     def more(self) -> bool:
         """Whether there is time for another trial."""
         passed = self.best.seconds * (min(1, TIMED / self.data.size) if not self.slow else 0)
-        return time.perf_counter() + 1.5 * passed < self.limit
+        return time.perf_counter() + 1.5 * passed < self.limit()
 
     def _passes(self, trial: Choice) -> float:
         """Passes over the data that a trial takes."""
-        samples = max(TIMED, (trial.batch_size or 1) * trial.threads)
+        least = (trial.batch_size or 1) * trial.threads
+        samples = least if self.slow else max(TIMED, least)
         return 3 * trial.chunk * min(1, samples / self.data.size)
+
+    def _dear(self, trial: Choice) -> bool:
+        return self._passes(trial) > _CLIMB * len(self.coordinates)
+
+    def affordable(self, trial: Choice) -> Choice:
+        """The same with fewer points at once, where trying that many would take too long."""
+        while trial.chunk > FEWEST and self._dear(trial):
+            trial = replace(trial, chunk=trial.chunk // 2)
+        return trial
 
     def _points(self, count: int) -> np.ndarray:
         """Some of the points, spread over all."""
@@ -98,6 +111,7 @@ class Trials:
         self._say(f"trying {trial.strategy}, batches of {size:,}")
         if trial.chunk > 1:
             trial = replace(trial, chunk=min(trial.chunk, points_that_fit(self.work, size)))
+        begin = time.perf_counter()
         try:
             seconds = self._seconds(trial, size)
         except UnsuitableError as error:
@@ -109,9 +123,9 @@ class Trials:
                 raise  # it is the model's own, or the batches have to be smaller
             return f"{type(problem).__name__}: {problem}"
         trial = replace(trial, batch_size=size if self.data.joined else None, seconds=seconds)
-        name = (trial.strategy, trial.batch_size, trial.chunk, trial.threads)
-        self.tried[", ".join(map(str, name))] = trial.seconds
+        self.tried[_told(trial)] = trial.seconds
         self.ways.append(trial)
+        self._took.append(time.perf_counter() - begin)
         if not self.best.seconds <= trial.seconds:
             self.best = trial
         self.best: Choice = replace(self.best, tried=self.tried)
@@ -173,14 +187,18 @@ class Trials:
     def in_turns(self, first: str, budget: float) -> Choice:
         """The best of what was close in its trial, in turns; in doubt the strategy `first`."""
         plain = min((w for w in self.ways if w.strategy == first), key=lambda way: way.seconds)
-        others = self._rivals(plain)
+        fitting = budget / (ROUNDS * statistics.median(self._took)) - 1
+        others = self._rivals(plain)[: max(1, int(fitting))]
         self._say("timing the best in turns")
+        seen = {_told(way): [way.seconds] for way in self.ways}
 
         def seconds_of(way: Choice) -> float:
             size = way.batch_size or self.data.batch_size
             try:
                 with STRATEGIES[way.strategy](replace(self.work, threads=way.threads)) as measure:
-                    return self._timed(measure, way, size, enough=np.inf)
+                    seconds = self._timed(measure, way, size, enough=np.inf)
+                seen[_told(way)].append(seconds)
+                return seconds
             except (UnsuitableError, *_PROBLEMS):
                 if way is plain:
                     raise
@@ -189,9 +207,11 @@ class Trials:
         found = None
         if others and self.best.strategy != "compiled":
             found = fastest(plain, others, seconds_of, until=time.perf_counter() + budget)
-        if found is None:
-            good = self.best.seconds < _DOUBT * plain.seconds
-            return replace(self.best if good else plain, tried=self.tried)
+        if found is None:  # no time for a verdict: what was seen so far has to be clear
+            middle = {name: statistics.median(seconds) for name, seconds in seen.items()}
+            best = min([self.best, *others], key=lambda way: middle[_told(way)])
+            good = middle[_told(best)] < _DOUBT * middle[_told(plain)]
+            return replace(best if good else plain, tried=self.tried)
         return replace(found[0], seconds=found[1] * plain.seconds, tried=self.tried)
 
     def _rivals(self, plain: Choice) -> list[Choice]:
@@ -203,24 +223,36 @@ class Trials:
         return near[:_RIVALS]
 
     def share(self, *, free: bool) -> None:
-        """Try the best so far with a thread for every core."""
+        """Try the best so far with a thread for every core, or without."""
         cores = torch.get_num_threads()
-        if self.best.strategy in SHARED and cores > 1 and self.more:
-            size = self.best.batch_size
-            if free and size is not None:
-                size = min(max(size, _LARGE * (self.best.chunk > 1)), -(-self.data.size // cores))
-            self.run(replace(self.best, batch_size=size, threads=cores))
+        if self.best.strategy not in SHARED or cores == 1 or not self.more:
+            return
+        if self.best.threads > 1:
+            alone = replace(self.best, threads=1)
+            if _told(alone) not in self.tried:
+                self.run(alone)
+            return
+        size = self.best.batch_size
+        if free and size is not None:
+            size = min(size, -(-self.data.size // cores))
+        self.run(replace(self.best, batch_size=size, threads=cores))
 
-    def climb(self, field: str, *directions: list[int]) -> None:
-        """Try other values of one field, outwards from the present one, while they help."""
+    def climb(self, *directions: list[Sizes]) -> None:
+        """Try other sizes, outwards from the present ones, while they help."""
         start = self.best.seconds
-        for values in directions:
-            for value in values:
-                before, trial = self.best.seconds, replace(self.best, **{field: value})
-                if not self.more or not 0 < self._passes(trial) <= _CLIMB * len(self.coordinates):
+        for sizes in directions:
+            for other in sizes:
+                before, trial = self.best.seconds, replace(self.best, **other)
+                if not self.more:
                     return
+                if self._dear(trial):
+                    break
                 self.run(trial)
                 if self.best.seconds == before:
                     break
             if self.best.seconds != start:
                 return
+
+
+def _told(way: Choice) -> str:
+    return ", ".join(map(str, (way.strategy, way.batch_size, way.chunk, way.threads)))

@@ -196,7 +196,9 @@ def _known_scales(*told: Any) -> dict[str, np.ndarray]:
 
 def _blocks(entry: Entry, start: int, stop: int) -> Iterator[slice]:
     """Rows of a tensor in parts that stay in a cache."""
-    each = max(1, _BLOCK // max(1, math.prod(entry.shape[1:])))
+    most = max(1, _BLOCK // max(1, math.prod(entry.shape[1:])))
+    count = max(1, math.ceil((stop - start) / most))
+    each = max(1, math.ceil((stop - start) / count))
     for first in range(start, stop, each):
         yield slice(first, min(stop, first + each))
 
