@@ -1,18 +1,28 @@
-"""Processes of this machine as workers: one per device, each with its own model and data."""
+"""Processes of this machine as workers: one per device, each with its own model and data.
+
+A process is asked over a pipe and needs no semaphore or file, so nothing is left of it however it
+and the program that started it end.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import pickle
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
-from typing import Any
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.pool import ExceptionWithTraceback
 
 import numpy as np
 import torch
@@ -21,7 +31,7 @@ from landscape.objective.evaluation import Evaluation
 from landscape.objective.workers.device import checked_device
 from landscape.objective.workers.engine import Measured, packed, unpacked
 
-_held: dict[str, Any] = {}  # in a worker: what it measures
+_GRACE = 1.0  # seconds that a process has to end by itself
 
 
 @dataclass(frozen=True)
@@ -56,51 +66,127 @@ class Processes:
         data = packed(measured)
         threads = max(1, torch.get_num_threads() // len(self.devices))
         workers = [_Process(data, device, threads) for device in self.devices]
+        end = partial(_end, workers)
+        atexit.register(end)  # were this generator never closed, the exit would wait for them
         try:
             yield workers
         finally:
-            for worker in workers:
-                worker.kill()
+            end()
+            atexit.unregister(end)
 
 
 class _Process:
     """A worker that is a process, and another one when that has died."""
 
     def __init__(self, data: bytes, device: str, threads: int) -> None:
-        self._given = (data, device, threads)
-        self._pool: ProcessPoolExecutor | None = None
+        self._data, self._given = data, (device, threads)
+        self._asking = ThreadPoolExecutor(1)  # waits for the answers
+        self._asked: Future[Evaluation] | None = None
+        self._process: SpawnProcess | None = None
+        self._told = False
 
     def submit(self, points: np.ndarray, samples: np.ndarray | None) -> Future[Evaluation]:
         """Measure points in the process."""
-        if self._pool is not None:
-            with contextlib.suppress(BrokenProcessPool):
-                return self._pool.submit(_measure, points, samples)
-            self.kill()
-        self._pool = ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=_begin, initargs=self._given
-        )
-        try:
-            return self._pool.submit(_measure, points, samples)
-        except (OSError, BrokenProcessPool) as problem:  # it died while it was starting
-            failed: Future[Evaluation] = Future()
-            failed.set_exception(problem)
-            return failed
+        self._asked = self._asking.submit(self._answer, points, samples)
+        return self._asked
 
-    def kill(self) -> None:
-        """End the process, whatever it is doing."""
-        if self._pool is None:
+    def tell(self) -> None:
+        """Ask the process to end: nothing comes any more, and what it measures is not needed."""
+        self._told = True
+        process = self._process
+        self._asking.shutdown(wait=False, cancel_futures=True)
+        if process is None:
             return
-        for process in list((self._pool._processes or {}).values()):
+        if self._asked is None or self._asked.done():
+            self._connection.close()
+        else:
+            process.terminate()
+
+    def end(self, limit: float) -> None:
+        """End the process, by force where it has not by itself at that `time.monotonic`."""
+        if self._asked is not None and self._process is not None:
+            waiting = wait_for([self._asked], max(0.0, limit - time.monotonic())).not_done
+            if waiting and (process := self._process) is not None:
+                process.kill()
+        self._asking.shutdown(wait=True)
+        if self._process is not None:
+            self._close(self._process, limit)
+
+    def _close(self, process: SpawnProcess, limit: float) -> None:
+        self._process = None
+        process.join(max(0.0, limit - time.monotonic()))
+        process.kill()
+        process.join()
+        self._connection.close()
+
+    def _answer(self, points: np.ndarray, samples: np.ndarray | None) -> Evaluation:
+        try:
+            if self._process is None:
+                self._start()
+            self._connection.send((points, samples))
+            while not self._connection.poll(1):  # its own children may hold the pipe
+                if self._process is None or not self._process.is_alive():
+                    raise EOFError
+            found = self._connection.recv()
+        except (EOFError, OSError):
+            raise self._died() from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _start(self) -> None:
+        spawn = get_context("spawn")
+        self._connection, there = spawn.Pipe()
+        process = spawn.Process(target=_serve, args=(there, *self._given))
+        process.start()
+        there.close()
+        self._process = process
+        if self._told:
             process.kill()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool = None
+        self._connection.send_bytes(self._data)
+
+    def _died(self) -> ConnectionError:
+        """What is said of a process that has ended, whose place is free now."""
+        if (process := self._process) is None:
+            return ConnectionError("the process could not be started")
+        self._close(process, time.monotonic() + _GRACE)
+        return ConnectionError(f"the process ended (exit code {process.exitcode})")
 
 
-def _begin(data: bytes, device: str, threads: int) -> None:
+def _end(workers: list[_Process]) -> None:
+    for worker in workers:
+        worker.tell()
+    limit = time.monotonic() + _GRACE
+    for worker in workers:
+        worker.end(limit)
+
+
+def _serve(connection: Connection, device: str, threads: int) -> None:
+    """In the process: measure what comes, until nothing does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _held.update(data=data, device=device)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        data, measured = connection.recv_bytes(), None
+        while True:
+            points, samples = connection.recv()
+            try:
+                if measured is None:
+                    measured = unpacked(data, device)
+                    data = b""
+                found = measured(points, samples, checks=0)
+            except Exception as problem:
+                _send_problem(connection, problem)
+            else:
+                connection.send(found)
+
+
+def _send_problem(connection: Connection, problem: Exception) -> None:
+    try:
+        connection.send(ExceptionWithTraceback(problem, problem.__traceback__))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        connection.send(RuntimeError(f"{type(problem).__name__}: {problem}"))
 
 
 def _end_with_parent() -> None:
@@ -108,10 +194,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
-
-
-def _measure(points: np.ndarray, samples: np.ndarray | None) -> Evaluation:
-    if "data" in _held:
-        _held["measured"] = unpacked(_held["data"], _held["device"])
-        del _held["data"]
-    return _held["measured"](points, samples, checks=0)
