@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from synthetic import random_walk, write_run
 
 import landscape as ls
 
@@ -39,7 +41,8 @@ def traced() -> Iterator[dict[str, list[str]]]:
 
     def look(frame, event, argument):
         path = frame.f_code.co_filename
-        if event == "call" and path.startswith(str(ROOT)):
+        function = frame.f_code.co_flags & inspect.CO_OPTIMIZED  # and no module or class
+        if event == "call" and function and path.startswith(str(ROOT)):
             entered.setdefault(threading.current_thread().name, []).append(path)
 
     threading.setprofile(look)
@@ -64,25 +67,24 @@ def check(walk: str, entered: dict[str, list[str]]) -> None:
         assert name in there, f"docs/house.md, {walk}: {name} is not entered, or earlier"
 
 
-def twice(function: Callable[[], object]) -> dict[str, list[str]]:
-    """What is entered the second time, when everything is imported."""
-    function()
+def model():
+    return torch.nn.Linear(4, 3)
+
+
+def squares(model, batch):
+    return model(batch[0]).square().mean(dim=1)
+
+
+@pytest.fixture(scope="module")
+def surface(tmp_path_factory):
+    """A results file, and what was entered while it was measured from a recorded run."""
+    folder = tmp_path_factory.mktemp("plane")
+    write_run(folder / "run.h5", random_walk(5, 15, seed=0), layout=ls.Layout.of(model()))
+    objective = ls.Objective(model(), squares, (torch.ones(8, 4),), strategy="sequential")
     with traced() as entered:
-        function()
-    return entered
-
-
-@pytest.fixture
-def run(tmp_path):
-    options = {"lr": 0.01, "steps": 4}
-    return ls.record_run(ls.Run("digits/mlp", "adam", **options), tmp_path / "adam.h5")
-
-
-def surface_of(run, file):
-    task = ls.load_task("digits/mlp")
-    objective = ls.Objective(task.model, task.loss, task.train, samples=32)
-    plane = ls.pca_plane(ls.Trajectory(run), origin="final")
-    ls.loss_surface(objective, plane, resolution=5).save(file, "surface/pca")
+        plane = ls.pca_plane(ls.Trajectory(folder / "run.h5"), origin="final")
+        ls.loss_surface(objective, plane, resolution=5).save(folder / "x.h5", "surface/pca")
+    return folder / "x.h5", entered
 
 
 def test_the_walk_of_a_recorded_step(tmp_path):
@@ -107,12 +109,12 @@ def test_the_walk_of_a_recorded_step(tmp_path):
     check("A recorded step", entered)
 
 
-def test_the_walk_of_a_results_file(run, tmp_path):
-    file = tmp_path / "x.results.h5"
-    surface_of(run, file)
+def test_the_walk_of_a_plane(surface):
+    check("A plane", surface[1])
 
-    def draw():
-        ls.plot(file)
-        ls.explore(file, tmp_path / "page.html")
 
-    check("A results file", twice(draw))
+def test_the_walk_of_a_results_file(surface, tmp_path):
+    with traced() as entered:
+        ls.plot(surface[0])
+        ls.explore(surface[0], tmp_path / "page.html")
+    check("A results file", entered)
