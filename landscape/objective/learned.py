@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from landscape.objective.data.held import HeldData
-from landscape.objective.inspection.look import Nature, look_again
+from landscape.objective.inspection.look import look_again
+from landscape.objective.inspection.nature import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import Metric

@@ -18,7 +18,8 @@ from landscape.base.settings import users_settings
 from landscape.objective.data.held import HeldData, map_tensors
 from landscape.objective.data.shortened import shortened, telling
 from landscape.objective.free_memory import out_of_memory
-from landscape.objective.inspection.look import Nature, look, look_again, runs
+from landscape.objective.inspection.look import look, look_again, runs
+from landscape.objective.inspection.nature import Nature
 from landscape.objective.inspection.present import check_present, gathered
 from landscape.objective.inspection.watched import watched
 from landscape.objective.lending.loan import Loan, borrowed

@@ -14,7 +14,7 @@ from landscape.objective.family import Family
 from landscape.objective.free_memory import free_bytes
 from landscape.objective.inspection.cached import check_no_cache
 from landscape.objective.inspection.holding import slots_of
-from landscape.objective.inspection.look import Nature
+from landscape.objective.inspection.nature import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.readers import readers_of
 from landscape.objective.lending.stream import ELSEWHERE, Stream

@@ -13,7 +13,7 @@ import torch
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
 from landscape.objective.free_memory import out_of_memory
-from landscape.objective.inspection.look import Nature
+from landscape.objective.inspection.nature import Nature
 from landscape.objective.learned import Learned
 from landscape.objective.lending.loan import Loan
 from landscape.objective.lending.standing import Standing

@@ -14,13 +14,8 @@ from landscape.base.layout import Entry
 from landscape.base.provenance import provenance
 from landscape.objective.inspection.present import gathered
 from landscape.objective.lending.room import Room
-from landscape.objective.vectors.seeded import (
-    SeededVector,
-    filters_of,
-    norms_by_name,
-    numbers_at,
-    probed,
-)
+from landscape.objective.vectors.recipes import filters_of, norms_by_name, numbers_at, probed
+from landscape.objective.vectors.seeded import SeededVector
 from landscape.results.seeded import Normalization
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from landscape.objective.inspection.holding import Slot, slot_at
-from landscape.objective.inspection.look import Nature
+from landscape.objective.inspection.nature import Nature
 from landscape.objective.lending.aside import Aside
 from landscape.objective.lending.draws import Streams, drawing_from
 from landscape.objective.lending.loan import alone

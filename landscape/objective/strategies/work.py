@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from landscape.objective.data.structure import copied, identical
 from landscape.objective.family import Family
-from landscape.objective.inspection.look import Nature
+from landscape.objective.inspection.nature import Nature
 from landscape.objective.lending.loan import Loan
 from landscape.objective.metrics import Metric
 from landscape.objective.policies.batchnorm import recalibrate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape.objective.vectors import mixtures, seeded
+from landscape.objective.vectors import mixtures, recipes
 from landscape.objective.vectors.lazy import vectors_of
 
-__all__ = ["mixtures", "seeded", "vectors_of"]
+__all__ = ["mixtures", "recipes", "vectors_of"]
