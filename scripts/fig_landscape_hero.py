@@ -22,21 +22,21 @@ from pathlib import Path
 
 import numpy as np
 from fig_skip_connections import NETS, RESOLUTION, SAMPLES, measure_surface, objective_of
-from gallery import ROOT, Script
+from gallery import Script
 from matplotlib.figure import Figure
 from scipy.interpolate import RectBivariateSpline
 
 import landscape as ls
+from landscape.plots.caption import title_above
 from landscape.plots.levels import short
 
 CEILING, SIZE, CHECKED = 100.0, 51, 32
-UNITS = ROOT / "data" / "gallery" / "hero"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="51 x 51 points on 1,000 images")
-    parser.add_argument("--units", type=Path, metavar="DIR", default=UNITS, help="of --full")
+    parser.add_argument("--units", type=Path, metavar="DIR", help="of --full")
     parser.add_argument("--results", type=Path, metavar="FILE", help="draw the surfaces of a file")
     script = Script("fig_landscape_hero", __doc__, parser)
     try:
@@ -48,12 +48,15 @@ def main() -> None:
     floor = min(float(np.nanmin(surface.loss)) for surface in surfaces)
     with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.9))
-        for ax, name, surface in zip(figure.subplots(1, 2), NETS, surfaces, strict=True):
+        axes = figure.subplots(1, 2)
+        for ax, surface in zip(axes, surfaces, strict=True):
             ls.render_surface(
                 surface, floor=floor, ceiling=CEILING, view=(32, -60), height=0.62, base=True,
-                pixels=900, bar=ax is figure.axes[-1], ax=ax,
+                pixels=900, bar=ax is axes[1], ax=ax,
             )  # fmt: skip
-            ax.text(0.5, 0.0, f"ResNet-56 {name}", ha="center", va="top", transform=ax.transAxes)
+        lines = max(ax.get_title("left").count("\n") for ax in axes) + 1
+        for ax, name in zip(axes, NETS, strict=True):
+            title_above(ax, f"ResNet-56 {name}", lines=lines)
         script.save(figure, caption(surfaces))
 
 
@@ -65,7 +68,7 @@ def surface_of(script: Script, name: str) -> ls.Surface:
         return ls.load_results(script.args.results)[group]
     if script.args.full:
         script.new = True
-        units = script.args.units / f"{name.replace(' ', '_')}.units"
+        units = (script.args.units or script.data / "hero") / f"{name.replace(' ', '_')}.units"
         objective = objective_of(name, 1000)
         if name == "without skips":
             return measure_surface(script.file, name, objective, SIZE, units=units)

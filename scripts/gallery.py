@@ -1,7 +1,11 @@
 """What the figure scripts share; run alone, it writes the gallery page figures/README.md.
 
-``python scripts/gallery.py --again`` makes the whole set anew: it forgets what was measured, runs
-every figure script and says what each took. Ctrl-C keeps what is done; the same command goes on.
+``python scripts/gallery.py --again`` makes the whole set anew, from nothing: it runs every figure
+script in a folder of its own, ``data/again`` or the one of ``--data``, and says what each took.
+Ctrl-C keeps what is done, and a script that fails is named and stops no other: the same command
+goes on. Only when all are done do their figures take the place of those in ``figures/``. The hero
+is measured from fewer points and images, and the figure that is there stays, unless ``--units``
+names a folder of units of ``fig_landscape_hero.py --full``: that takes hours.
 """
 
 from __future__ import annotations
@@ -27,13 +31,16 @@ from PIL.PngImagePlugin import PngInfo
 
 import landscape as ls
 from landscape.base.result import Result
+from landscape.base.runs.trajectory import NoStateError
 from landscape.plots.latex import latex
+from landscape.plots.room import touching
 from landscape.plots.save import save_figure
 from landscape.plots.venues import LEAST, SHEETS
 
 ROOT = Path(__file__).parent.parent
 LARGEST = 300_000  # bytes of a committed picture
 VENUE = "neurips"
+HERO = "fig_landscape_hero"
 STARTED = time.perf_counter()
 
 
@@ -41,7 +48,8 @@ class Script:
     """One figure script: its command line, its recorded runs, its results and its figure.
 
     Runs and results are kept in ``data/gallery/`` and used again; delete them to measure anew.
-    With ``--smoke`` everything is tiny and goes to ``data/smoke/`` instead.
+    With ``--data`` they are in another folder, and the figures in its ``figures/``. With
+    ``--smoke`` everything is tiny and goes to ``data/smoke/`` instead.
 
     Args:
         name: Name of the figure.
@@ -55,6 +63,7 @@ class Script:
         parser = parser or argparse.ArgumentParser()
         parser.description = description
         parser.add_argument("--smoke", action="store_true", help="smallest setting, seconds")
+        parser.add_argument("--data", type=Path, metavar="DIR", help="measure, keep and draw there")
         parser.add_argument(
             "--seeds", type=int, default=5, metavar="N",
             help="repeats of each run, where a figure compares runs (default: 5)",
@@ -64,8 +73,8 @@ class Script:
         self.seeds = range(2 if args.smoke else args.seeds)
         self.name = name
         self.new = False  # whether anything was recorded or measured
-        self.data = ROOT / "data" / ("smoke" if self.smoke else "gallery")
-        self.figures = self.data if self.smoke else ROOT / "figures"
+        self.data = args.data or ROOT / "data" / ("smoke" if self.smoke else "gallery")
+        self.figures = self.data if self.smoke else (args.data or ROOT) / "figures"
         self.file = self.data / f"{name}.results.h5"
         if self.smoke:
             self.file.unlink(missing_ok=True)
@@ -115,9 +124,10 @@ class Script:
         told = [f"{key}={value}" for key, value in options.items() if key != "name"]
         label = "-".join([name, optimizer, f"steps={steps}", *told])
         path = self.data / f"{re.sub(r'[^A-Za-z0-9.=]+', '-', label).strip('-')}.h5"
-        if not path.exists():
+        if not is_recorded(path):
             self.new = True
-            ls.record_run(ls.Run(name, optimizer, steps=steps, **options), path, task=task)
+            run = ls.Run(name, optimizer, steps=steps, **options)
+            ls.record_run(run, path, task=task, overwrite=True)
         return ls.Trajectory(path)
 
     def measured(self, name: str, measure: Callable[[], Result]) -> Any:
@@ -152,6 +162,16 @@ class Script:
         print(f"{self.figures / self.name}.png\n{caption}\n{took}")
 
 
+def is_recorded(path: Path) -> bool:
+    """Whether there is a recording that came to its end; one that was cut short is no run."""
+    if not path.exists():
+        return False
+    try:
+        return ls.Trajectory(path).complete
+    except NoStateError:
+        return False
+
+
 def write_latex(caption: Path) -> None:
     """Beside a caption, the LaTeX that includes its figure with its first paragraph."""
     said = caption.read_text().splitlines()[0]
@@ -159,7 +179,7 @@ def write_latex(caption: Path) -> None:
 
 
 def faults(figure: Figure) -> list[str]:
-    """What is wrong with a figure at the width it is printed in: too wide, too small, a bare share.
+    """What is wrong with a figure as it is printed: too wide, too small, texts that touch.
 
     >>> figure = Figure(figsize=(7, 2))
     >>> label = figure.add_subplot().set_xlabel("PC 1 (90 % of variation)", fontsize=4)
@@ -178,7 +198,10 @@ def faults(figure: Figure) -> list[str]:
             found.append(f"{said!r} has {size:g} pt, at least {LEAST:g} pt are legible")
         if "of variation" in said and "random walk" not in said:
             found.append(f"{said!r} does not say what a random walk has")
-    return found
+    with ls.style(VENUE):
+        for _ in range(2):  # the layout is solved before equal axes shrink
+            figure.draw_without_rendering()
+    return found + [f"{one!r} and {other!r} touch" for one, other in touching(figure)]
 
 
 def reduce_colors(path: Path) -> None:
@@ -196,12 +219,19 @@ def reduce_colors(path: Path) -> None:
 
 def main() -> None:
     """Write figures/README.md from the scripts' docstrings and the captions, and the LaTeX."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--smoke", action="store_true", help="make the page, do not write it")
     parser.add_argument("--again", action="store_true", help="first measure and draw all anew")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", default=ROOT / "data" / "again",
+        help="of --again: where to measure (default: data/again)",
+    )  # fmt: skip
+    parser.add_argument("--units", type=Path, metavar="DIR", help="of --again: the hero in full")
     args = parser.parse_args()
     if args.again:
-        make_again(ROOT / "data" / "gallery")
+        make_again(args.data.resolve(), args.units)
     page = make_page()
     if not args.smoke:
         (ROOT / "figures" / "README.md").write_text("\n".join(page) + "\n")
@@ -210,23 +240,62 @@ def main() -> None:
                 write_latex(caption)
 
 
-def make_again(folder: Path) -> None:
-    """Run every figure script on an empty folder, or go on where that was interrupted."""
+def make_again(folder: Path, units: Path | None = None) -> None:
+    """Run every figure script in a folder, or go on where that stopped; then take its figures.
+
+    Args:
+        folder: A new one, or one where this was interrupted.
+        units: Of the hero in full.
+
+    Raises:
+        SystemExit: If the folder holds other things, or a script failed: then no figure is taken.
+    """
     done = folder / "again.json"  # what each script took so far, in seconds on the clock, of cores
     if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    took: dict[str, list[float]] = json.loads(done.read_text()) if done.exists() else {}
-    for script in sorted((ROOT / "scripts").glob("fig_*.py")):
-        if script.stem not in took:
-            clock, cores = time.perf_counter(), _of_children()
-            subprocess.run([sys.executable, str(script)], check=True)
-            took[script.stem] = [time.perf_counter() - clock, _of_children() - cores]
-            done.write_text(json.dumps(took))
-            print(f"{script.stem}: {took[script.stem][0]:.0f} s", flush=True)
-    clock, cores = (sum(both[k] for both in took.values()) for k in (0, 1))
-    print(f"{len(took)} scripts: {clock / 60:.1f} min, of processor cores {cores / 60:.1f} min.")
+        if folder.exists() and any(folder.iterdir()):
+            raise SystemExit(f"{folder} is not empty: delete it, or give --data another.")
+        folder.mkdir(parents=True, exist_ok=True)
+        done.write_text("{}")
+    took: dict[str, list[float]] = json.loads(done.read_text())
+    failed: list[str] = []
+    for script in in_order():
+        if script.stem in took:
+            continue
+        clock, cores = time.perf_counter(), _of_children()
+        command = [sys.executable, str(script), "--data", str(folder)]
+        if units is not None and script.stem == HERO:
+            command += ["--full", "--units", str(units.resolve())]
+        if (code := subprocess.run(command).returncode) != 0:
+            failed.append(script.stem)
+            print(f"{script.stem}: failed with code {code}; the others go on", flush=True)
+            continue
+        took[script.stem] = [time.perf_counter() - clock, _of_children() - cores]
+        done.write_text(json.dumps(took))
+        print(f"{script.stem}: {took[script.stem][0]:.0f} s", flush=True)
+    clock, cores = (sum(both[k] for both in took.values()) / 60 for k in (0, 1))
+    said = f"{len(took)} scripts: {clock:.1f} min, of processor cores {cores:.1f} min."
+    print(said)
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(failed)}. The same command tries these again.")
+    take_figures(folder / "figures", [name for name in took if units is not None or name != HERO])
+    told = f"The whole set was last made anew in one command on {time.strftime('%Y-%m-%d')}: {said}"
+    if units is None:
+        told += f" {HERO} was then drawn from fewer points and images than the figure below."
+    (ROOT / "figures" / "again.txt").write_text(told + "\n")
     done.unlink()
+
+
+def in_order() -> list[Path]:
+    """The figure scripts; those that build on another come last."""
+    scripts = (ROOT / "scripts").glob("fig_*.py")
+    return sorted(scripts, key=lambda path: ("\nfrom fig_" in path.read_text(), path.stem))
+
+
+def take_figures(new: Path, names: list[str]) -> None:
+    """Put the figures that were made anew in the place of those that are there."""
+    for name in names:
+        for file in new.glob(f"{name}.*"):
+            shutil.copyfile(file, ROOT / "figures" / file.name)
 
 
 def _of_children() -> float:
@@ -244,9 +313,12 @@ def make_page() -> list[str]:
         "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
         "smallest setting, and `python scripts/gallery.py --again` makes all of them anew. Times "
         "are those of two processor cores that had other work besides. Figures are 5.5 inches wide "
-        "and have no text below 6 points; beside each PDF lies its LaTeX. Colours belong to "
-        "optimizers and are the same everywhere. Surfaces are those of one seed.",
+        "and have no text below 6 points, and no text on another; beside each PDF lies its LaTeX, "
+        "which pdfTeX sets at that width. Colours belong to optimizers and are the same "
+        "everywhere. Surfaces are those of one seed.",
     ]
+    if (again := ROOT / "figures" / "again.txt").exists():
+        page += ["", again.read_text().strip()]
     for script in sorted((ROOT / "scripts").glob("fig_*.py")):
         name = script.stem
         caption = ROOT / "figures" / f"{name}.txt"

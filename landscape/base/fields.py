@@ -57,7 +57,10 @@ def checked_array(cls: str, name: str, value: Any, kind: Field, sizes: dict[str,
         raise ValueError(f"{cls}.{name} is complex; expected {kind.dtype}.")
     kept = kind.wide and np.asarray(value).dtype == np.float64
     dtype = np.dtype(np.float64) if kept else kind.dtype
-    array = tuple(str(v) for v in value) if dtype is None else np.array(value, dtype)
+    if dtype is None:
+        array = tuple(str(v) for v in value)
+    else:  # what nobody can write to any more need not be copied
+        array = (np.asarray if _is_settled(value) else np.array)(value, dtype)
     shape = (len(array),) if isinstance(array, tuple) else array.shape
     if len(shape) != len(kind.dims):
         raise ValueError(f"{cls}.{name} has shape {shape}; expected dimensions {kind.dims}.")
@@ -69,6 +72,15 @@ def checked_array(cls: str, name: str, value: Any, kind: Field, sizes: dict[str,
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
     return array
+
+
+def _is_settled(value: Any) -> bool:
+    """Whether an array, and what it is a view of, is read-only."""
+    while isinstance(value, np.ndarray) and not value.flags.writeable:
+        if value.base is None:
+            return value.flags.owndata
+        value = value.base
+    return False
 
 
 def write_fields(group: h5py.Group, result: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,13 @@ class Family:
         moving = 0 if self.buffer_directions is None else len(self.buffer_directions)
         return max(len(self.directions), moving)
 
+    @cached_property
+    def _rows(self) -> tuple[Tensor, ...]:
+        return self.directions.unbind()
+
     def place(self, out: Tensor, point: Sequence[float]) -> None:
         """Write the parameters at a point into a vector of shape (P,)."""
-        combine(out, self.origin, self.directions, point)
+        combine(out, self.origin, self._rows, point)
 
     def moves(self, k: int, entry: Entry) -> bool:
         """Whether direction k may move a tensor."""
@@ -74,6 +79,10 @@ class Family:
             out.copy_(start)
         else:
             combine(out, start, self.buffer_directions, point)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes are sent: not what was made of it."""
+        return {field.name: self.__dict__[field.name] for field in fields(self)}
 
     def squared_norm(self, coordinates: np.ndarray) -> np.ndarray:
         """‖θ(c)‖² at points of shape (points, coordinates)."""

@@ -68,7 +68,7 @@ class Canonical:
     def __call__(self, model: nn.Module, batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         """The value of a batch."""
         value = canonical(self.name, self.metric(model, renewed(batch)), batch)
-        if isinstance(value, tuple) or value.device.type != "cpu" or not _accelerated():
+        if not _accelerated() or isinstance(value, tuple) or value.device.type != "cpu":
             return value
         return value.to(next(model.parameters()).device)  # a number has no device
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.recording.marks import Marks
 from landscape.recording.measure import Measure
 from landscape.recording.numbers.gradients import Arguments, Gradients
 from landscape.recording.numbers.hyperparameters import hyperparameters
@@ -35,6 +36,7 @@ class Listener:
         measure: Called at once for what is on a GPU.
         slots: What it is copied into.
         every: Store the state after every n-th step; None stores none.
+        copied: Whether the parameters are copied at every step, or only where they are stored.
         motion: Whether gradients are looked at.
         inner: Whether the calls of a closure are steps of their own.
         random_state: Whether random generators go with each stored state.
@@ -60,17 +62,18 @@ class Listener:
         slots: Slots,
         *,
         every: int | None,
+        copied: bool,
         motion: bool,
         inner: bool,
         random_state: bool,
         step: int,
-        last: Flat,
+        last: Flat | Marks,
         early: dict[str, float | Tensor],
     ) -> None:
         self._snapshot, self._watch, self._measure = snapshot, watch, measure
         self._slots, self._last = slots, last
         self._every, self._motion, self._random_state = every, motion, random_state
-        self._inner, self._seen_inside = inner, False
+        self._inner, self._seen_inside, self._copied = inner, False, copied
         self._on_gpu = snapshot.device.type == "cuda"
         self._slot: Slot | None = None  # of the step under way
         self._pending: Step | None = None
@@ -90,7 +93,7 @@ class Listener:
 
     def take_first(self) -> None:
         """Read the state before the first step."""
-        now = Step(self.step, self._slots.take())
+        now = Step(self.step, self._slots.take() if self._copied else self._slots.new())
         self._snapshot.read_parameters(now.slot)
         self._snapshot.store_evaluation(now.slot)
         self._pending = self._stored(now)
@@ -194,6 +197,9 @@ class Listener:
             if self._pending is None and self._handed is not None and not self._handed.stored:
                 self._pending = Step(self._handed.number, self._handed.slot, late=True)
         if self._pending is not None:
+            if not self._copied and not self._pending.stored:
+                self._pending.slot = self._slots.new()
+                self._snapshot.read_parameters(self._pending.slot)
             self._pending = self._stored(self._pending)
         self.hand_over()
         return message
@@ -256,6 +262,8 @@ class Listener:
         """Make a step to where the parameters are now; it stays here until the next one."""
         scalars |= self._early
         self._early.clear()
+        if not self._copied:
+            return self._record_in_place(scalars)
         step = Step(self.step + 1, self._taken(), scalars)
         theta = self._snapshot.read_parameters(step.slot)
         if self._on_gpu:
@@ -263,6 +271,13 @@ class Listener:
             self._measure.on_device(step, theta, gradient)
         self._last = self._snapshot.flat("parameters", step.slot)
         self._pending, self.step, self._slot = step, step.number, None
+        return step
+
+    def _record_in_place(self, scalars: dict[str, float | Tensor]) -> Step:
+        step = Step(self.step + 1, Slot(), scalars)
+        self._measure.in_place(step, self._snapshot.parameters)
+        self._last = Marks(self._snapshot.parameters)
+        self._pending, self.step = step, step.number
         return step
 
     def _gradient(self) -> Flat | None:

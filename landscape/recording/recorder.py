@@ -23,6 +23,7 @@ from landscape.base.trackers import tracker_of
 from landscape.recording.beside import tensors_beside
 from landscape.recording.contents import Contents
 from landscape.recording.listener import Listener
+from landscape.recording.marks import Marks
 from landscape.recording.measure import Measure
 from landscape.recording.numbers.hyperparameters import options_of
 from landscape.recording.numbers.number import one_number
@@ -38,6 +39,7 @@ from landscape.recording.tracking import Tracking
 from landscape.recording.watch import Watch
 
 _OPEN: weakref.WeakSet[Recorder] = weakref.WeakSet()
+_LARGE = 2**25  # bytes of parameters from which on no copy is made that can be done without
 _WIDTH = {"float64": torch.float64, "float32": torch.float32, "float16-delta": torch.float32}
 
 
@@ -280,6 +282,8 @@ class Recorder:
         if resumed is not None:
             step, update = resumed.step, resumed.update
             initial = torch.from_numpy(resumed.initial).to(theta)
+        copied = self._contents.motion or self._every is not None or theta.is_cuda
+        copied = copied or theta.nbytes < _LARGE
         measure = Measure(
             self._layout,
             initial,
@@ -288,8 +292,10 @@ class Recorder:
             motion=self._contents.motion,
             sketch=self._contents.sketch,
             gradient_histogram=self._contents.gradient_histogram,
+            copied=copied,
         )
-        slots = Slots(self._snapshot.staged, pinned=theta.is_cuda)
+        fewest = 3 if self._inner else 2  # one is compared with, another filled; see Slots
+        slots = Slots(self._snapshot.staged, pinned=theta.is_cuda, fewest=fewest)
         listener = Listener(
             self._optimizers,
             self._snapshot,
@@ -297,13 +303,15 @@ class Recorder:
             measure,
             slots,
             every=self._every,
+            copied=copied,
             motion=self._contents.motion,
             inner=self._inner,
             random_state=self._contents.random_state,
             step=step,
-            last=first,
+            last=first if copied else Marks(self._snapshot.parameters),
             early=self._early,
         )
+        del first, theta, initial  # of what is not copied, nothing is kept
         if resumed is None:
             listener.take_first()
         else:

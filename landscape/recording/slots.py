@@ -15,7 +15,7 @@ from landscape.base.layout import Layout
 
 _MEMORY = 512 << 20  # bytes of all slots together, unless the fewest possible need more
 _VIEWS = 1 << 14  # tensors that all slots together are seen as, unless again
-_MOST, _FEWEST = 512, 4  # one is filled, one measured, one written, one compared with
+_MOST, _ENOUGH = 512, 4  # one is filled, one measured, one written, one compared with
 _TOGETHER = 32  # of so many that there may be, one is made beside each that is needed
 
 
@@ -99,10 +99,12 @@ class Slot:
         parts: Name to vector: ``parameters`` and, if there are any, ``buffers``, ``beside``,
             ``evaluation``, ``gradient``.
         arrays: The same memory as arrays.
+        again: Whether it is one of those that are used again and again.
     """
 
-    parts: Mapping[str, Flat]
-    arrays: Mapping[str, np.ndarray]
+    parts: Mapping[str, Flat] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    again: bool = False
 
 
 @dataclass
@@ -139,6 +141,7 @@ class Slots:
     Args:
         staged: The vectors in a slot, by name.
         pinned: Whether they are in pinned memory, for copies from a GPU.
+        fewest: How many there are at least, of which those of large models are not more.
 
     Attributes:
         staged: The vectors in a slot, by name.
@@ -149,11 +152,13 @@ class Slots:
     staged: Mapping[str, Staged]
     made: int
 
-    def __init__(self, staged: Mapping[str, Staged], *, pinned: bool) -> None:
+    def __init__(self, staged: Mapping[str, Staged], *, pinned: bool, fewest: int = 3) -> None:
         self.staged, self._pinned = staged, pinned
         size = sum(part.bytes for part in staged.values())
         views = sum(len(part.layout) for part in staged.values())
-        self.most: int = max(_FEWEST, min(_MOST, _VIEWS // views, _MEMORY // size))
+        large = _ENOUGH * size > _MEMORY
+        least = fewest if large else _ENOUGH
+        self.most: int = max(least, min(_MOST, _VIEWS // views, _MEMORY // size))
         self.made = 0
         self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
 
@@ -163,7 +168,7 @@ class Slots:
             return self._free.get()
         count = min(max(1, self.most // _TOGETHER), self.most - self.made)
         self.made += count
-        first, *others = self._make(count)
+        first, *others = self._make(count, again=True)
         for slot in others:
             self._free.put(slot)
         return first
@@ -172,7 +177,7 @@ class Slots:
         """A slot that is none of those used again and again."""
         return self._make(1)[0]
 
-    def _make(self, count: int) -> list[Slot]:
+    def _make(self, count: int, *, again: bool = False) -> list[Slot]:
         options: Any = {"device": "cpu", "pin_memory": self._pinned}  # whatever the default is
         found: list[dict[str, Flat]] = [{} for _ in range(count)]
         with torch.inference_mode(False):
@@ -180,8 +185,10 @@ class Slots:
                 room = torch.empty((count, part.layout.size), dtype=part.dtype, **options)
                 for parts, flat in zip(found, Flat.rows(room, part.layout), strict=True):
                     parts[name] = flat
-        return [Slot(p, {name: flat.vector.numpy() for name, flat in p.items()}) for p in found]
+        arrays = [{name: flat.vector.numpy() for name, flat in p.items()} for p in found]
+        return [Slot(p, a, again) for p, a in zip(found, arrays, strict=True)]
 
     def give_back(self, slot: Slot) -> None:
-        """Declare a slot empty."""
-        self._free.put(slot)
+        """Declare a slot empty; one that is none of those used again and again is let go of."""
+        if slot.again:
+            self._free.put(slot)

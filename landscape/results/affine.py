@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -171,7 +172,7 @@ class Plane(_Affine):
 def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Inner products of the rows of `a` and `b` in double precision, block by block."""
     a, b = np.asarray(a), np.asarray(b)
-    block = max(1, BLOCK_BYTES // (8 * (len(a) + len(b))))
+    block = max(1, BLOCK_BYTES // (32 * (len(a) + len(b))))
     total = np.zeros((len(a), len(b)))
     for start in range(0, a.shape[1], block):
         part = slice(start, start + block)
@@ -180,24 +181,31 @@ def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def affine(
-    origin: np.ndarray, directions: list[np.ndarray], labels: list[str], settings: dict[str, Any]
+    origin: np.ndarray,
+    directions: Sequence[np.ndarray] | np.ndarray,
+    labels: list[str],
+    settings: dict[str, Any],
 ) -> dict[str, Any]:
     """The fields that every `Line` and `Plane` has, from an origin and directions.
 
     The layout is that of the first vector that knows its own; the others are put in its order.
+    The rows of an array are in the order of the origin, and not copied.
     """
     settings = {**recorded_with(origin), **settings}
     layout = next(
         (known for known in map(layout_of, (origin, *directions)) if known is not None), None
     )
-    if layout is not None:
+    if layout is not None and not isinstance(directions, np.ndarray):
         origin, *directions = (layout.matched(vector) for vector in (origin, *directions))
     if any(origin.shape != direction.shape for direction in directions):
         shapes = {origin.shape, *(direction.shape for direction in directions)}
         raise ValueError(f"The vectors have shapes {sorted(shapes)}; give vectors of one model.")
     # Of a model in double precision the origin is; directions are made in it for every model.
     dtype = np.float64 if origin.dtype == np.float64 else np.float32
-    stored = np.stack([np.asarray(d, dtype) for d in directions])
+    if isinstance(directions, np.ndarray):
+        stored = np.asarray(directions, dtype)
+    else:
+        stored = np.stack([np.asarray(d, dtype) for d in directions])
     return {
         "origin": Vector(np.asarray(origin, dtype), layout),
         "directions": Vector(stored, layout),

@@ -14,7 +14,6 @@ from landscape.base.provenance import fingerprint
 from landscape.base.result import Result
 
 Normalization = Literal["filter", "layer", "gaussian", "none"]
-NORMALIZATIONS = ("filter", "layer", "gaussian", "none")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

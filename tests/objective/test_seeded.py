@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import landscape as ls
+from landscape.analysis.planes.normalization import NORMS
 from landscape.objective.vectors.known import vectors_of
 from landscape.objective.vectors.philox import normals, philox
 
@@ -93,6 +94,18 @@ def test_normalized_as_it_says():
                 elif normalization == "layer":
                     norm = np.linalg.norm(theta[entry.slice])
                     assert np.linalg.norm(row[entry.slice]) == pytest.approx(norm, rel=1e-6)
+
+
+def test_a_norm_of_whole_vectors_is_refused_where_none_is_whole(monkeypatch):
+    """A new norm works for held directions at once; it is never taken for another one."""
+    monkeypatch.setitem(NORMS, "entry", lambda _, e, v: np.abs(v[e.slice]).reshape(e.shape))
+    objective = ls.Objective(net(), per_sample, data())
+    held = ls.random_plane(objective, normalization="entry", ignore=())
+    origin = np.abs(np.asarray(held.origin))
+    moved = held.directions[0] != 0
+    assert np.allclose(np.abs(held.directions[0])[moved], origin[moved], rtol=1e-6)
+    with pytest.raises(ValueError, match="stored=True"):
+        ls.random_plane(objective, normalization="entry", stored=False)
 
 
 def test_select_moves_only_what_it_finds():

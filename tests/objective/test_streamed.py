@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import landscape as ls
+from landscape.objective.lending.slices import Sliced
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.vectors.making import Making
 
@@ -133,8 +134,10 @@ class Words(nn.Module):
 
 
 def test_large_embeddings_and_heads_are_made_by_rows(monkeypatch):
-    monkeypatch.setattr("landscape.objective.lending.rows.LARGE", 2**15)
-    monkeypatch.setattr("landscape.objective.lending.rows._BLOCK", 2**13)
+    monkeypatch.setattr("landscape.objective.lending.slices.LARGE", 2**15)
+    monkeypatch.setattr("landscape.objective.lending.slices._WORTH", 2**11)
+    monkeypatch.setattr("landscape.objective.lending.slices._BLOCK", 2**13)
+    monkeypatch.setattr("landscape.objective.lending.slices._LEAST", 16)
     torch.manual_seed(0)
     model, data = Words(), torch.randint(512, (10, 6))
     monkeypatch.setattr(Making, "_values", _not_large(Making._values))
@@ -157,6 +160,49 @@ def _not_large(values):
         return values(making, each)
 
     return checked
+
+
+class Wide(nn.Module):
+    """Linear layers with and without a bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(32, 96), nn.Linear(96, 40, bias=False)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.first(x)))
+
+
+def wide(dtype=torch.float32):
+    torch.manual_seed(0)
+    data = torch.randn(10, 32, dtype=dtype), torch.randint(40, (10,))
+    return Wide().to(dtype), classes, data
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("case", [wide, gpt2])
+def test_slices_of_linear_layers_give_the_same_bits(case, dtype, monkeypatch):
+    slices = "landscape.objective.lending.slices"
+    for name, value in (("_WORTH", 2**8), ("_BLOCK", 2**9), ("_LEAST", 16)):
+        monkeypatch.setattr(f"{slices}.{name}", value)
+    multiplied, multiply = [], Sliced._multiply
+    monkeypatch.setattr(
+        Sliced, "_multiply", lambda *args: (multiplied.append(args[4]), multiply(*args))
+    )
+    model, loss, data = case(dtype)
+    found, shares = [], []
+    for strategy, chunk in (("sequential", 1), ("streamed", 1), ("streamed", 4), ("streamed", 9)):
+        options = {} if dtype == torch.float32 else {"precision": "native"}
+        objective = ls.Objective(model, loss, data, strategy=strategy, batch_size=2, **options)
+        objective.tuning.use(Choice(strategy, 2, chunk))
+        plane = ls.random_plane(objective, stored=False)
+        surface = ls.loss_surface(objective, plane, resolution=3)
+        found.append(surface.values)
+        if dtype != torch.float32 and strategy == "streamed":
+            shares.append(surface.rounding)
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+    assert len({(part.start, part.stop) for part in multiplied}) > 2
+    assert all(np.allclose(shares[0], other, rtol=0.3) for other in shares[1:])
 
 
 def test_a_recipe_gives_the_same_numbers_streamed_and_held():

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from landscape.base.layout import Entry, Layout
-from landscape.results.seeded import NORMALIZATIONS
 
 
 def of_filters(layout: Layout, entry: Entry, vector: np.ndarray) -> np.ndarray:
@@ -32,11 +31,12 @@ def check_normalization(name: str) -> None:
     """Refuse a normalization that there is not.
 
     Raises:
-        ValueError: If it is none of `NORMALIZATIONS`.
+        ValueError: If it is neither one of `NORMS` nor ``gaussian`` nor ``none``.
     """
-    if name not in NORMALIZATIONS:
-        known = ", ".join(map(repr, NORMALIZATIONS))
-        raise ValueError(f"normalization must be one of {known}; not {name!r}.")
+    known = (*NORMS, "gaussian", "none")
+    if name not in known:
+        listed = ", ".join(map(repr, known))
+        raise ValueError(f"normalization must be one of {listed}; not {name!r}.")
 
 
 def normalize(direction: np.ndarray, origin: np.ndarray, layout: Layout, name: str) -> None:

@@ -11,11 +11,12 @@ from landscape.base.layout import Layout
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.statistics import KEY
 from landscape.base.vector import Vector
-from landscape.results.affine import BLOCK_BYTES, Plane, affine, inner
+from landscape.results.affine import BLOCK_BYTES, Plane, affine
 from landscape.results.construction import Construction
 
 Origin = Literal["mean", "initial", "final"]
 Weight = Literal["states", "runs"]
+_READ = 2**16  # parameters that are stored together
 
 
 def pca_plane(
@@ -82,21 +83,21 @@ def pca_plane(
     if values[1] <= 1e-12 * values[0]:
         raise ValueError("The states lie on one line, so they span no plane; use a line instead.")
     mix = roots[:, None] * vectors[:, :2] / np.sqrt(values[:2])
-    directions = np.zeros((2, runs[0].layout.size))
-    for part in _parts(runs[0].layout.size, count):
-        directions[:, part] = mix.T @ (_block(runs, rows, part) - centre[part])
     # The sign of a singular vector is arbitrary: the first run ends on the positive side.
-    way = runs[0].final.astype(np.float64) - runs[0].initial
-    last = inner(directions, np.asarray(way)[None])[:, 0]
-    signs = np.where(last < 0, -1.0, 1.0)
-    directions *= signs[:, None]
-    points = gram @ mix * signs
+    first = gram[: len(rows[0])] @ mix
+    mix *= np.where(first[-1] < first[0], -1.0, 1.0)
+    points = gram @ mix
+    directions = np.empty((2, layout.size), np.result_type(centre.dtype, np.float32))
+    for part in _parts(layout.size, count):
+        directions[:, part] = mix.T @ (_block(runs, rows, part) - centre[part])
+    for made in (centre, directions):
+        made.flags.writeable = False  # so that the plane need not copy it
     owner = np.repeat(np.arange(len(runs)), [len(r) for r in rows])
     totals = np.bincount(owner, np.diag(gram))
     per_run = [np.bincount(owner, points[:, axis] ** 2) / totals for axis in (0, 1)]
     steps = [run.steps[r] for run, r in zip(runs, rows, strict=True)]
     null = None  # where runs start apart, most of what is seen may be the gap between the starts
-    if all(np.array_equal(layout.matched(run.initial), runs[0].initial) for run in runs):
+    if _start_together(runs):
         null = random_walk_shares(steps, origin=origin, weight=weight)[:2]
     made = Construction(
         kind="PCA" if len(runs) == 1 else "joint PCA",
@@ -110,7 +111,7 @@ def pca_plane(
     )
     settings = {**made.settings(), **_learned(runs, origin)}
     return Plane(
-        **affine(Vector(centre, layout), list(directions), ["PC 1", "PC 2"], settings),
+        **affine(Vector(centre, layout), directions, ["PC 1", "PC 2"], settings),
         explained=values[:2] / (weights * np.diag(gram)).sum(),
         explained_null=null,
     )
@@ -198,7 +199,8 @@ def _thinned(run: Trajectory, most: int) -> np.ndarray:
 
 
 def _parts(size: int, rows: int) -> list[slice]:
-    block = max(1, BLOCK_BYTES // (8 * rows))
+    most = BLOCK_BYTES // (8 * rows)  # of many states as much as is read at once
+    block = max(1, min(most, max(_READ, most // 4)))
     return [slice(start, min(start + block, size)) for start in range(0, size, block)]
 
 
@@ -234,7 +236,16 @@ def _centre(
         return np.asarray(runs[0].final)
     if origin != "mean":
         raise ValueError(f"origin must be one of 'mean', 'initial', 'final'; not {origin!r}.")
-    centre = np.zeros(runs[0].layout.size)
-    for part in _parts(runs[0].layout.size, len(weights)):
+    centre = np.empty(runs[0].layout.size, runs[0].dtype)
+    for part in _parts(len(centre), len(weights)):
         centre[part] = np.average(_block(runs, rows, part), axis=0, weights=weights)
-    return centre.astype(runs[0].dtype)
+    return centre
+
+
+def _start_together(runs: Sequence[Trajectory]) -> bool:
+    start, layout = [np.array([0])], runs[0].layout
+    return all(
+        np.array_equal(_columns(run, *start, part, layout), _columns(runs[0], *start, part, layout))
+        for run in runs[1:]
+        for part in _parts(layout.size, 1)
+    )

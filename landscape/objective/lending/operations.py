@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 
 class Operations(TorchDispatchMode):
@@ -29,6 +33,19 @@ class Operations(TorchDispatchMode):
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call an operation."""
         return func(*args, **kwargs)
+
+
+def unseen() -> AbstractContextManager[None]:
+    """Inside, no mode sees the operations of this thread, and none is to be differentiated."""
+    if torch._C._len_torch_dispatch_stack() or torch.is_grad_enabled():
+        return _unseen()
+    return contextlib.nullcontext()  # to look takes a fiftieth of the time
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    with torch.no_grad(), _disable_current_modes():
+        yield
 
 
 def memory_of(tensor: Tensor) -> int:

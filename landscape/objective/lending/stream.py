@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Streamed:
 
 
 Make = Callable[[Sequence[Streamed]], Sequence[Tensor]]
-Meet = Callable[[Any, Callable[[], Any]], Any]
+Meet = Callable[[Any, Any], Any]
 
 
 class Stream:
@@ -58,14 +58,15 @@ class Stream:
         make: Gives the values of the parameters that a module reads; None leaves the model's own
             in place.
         meet: Called with the place where parameters are read (a module, rows of one) and what
-            makes them; passes that take turns wait there. It returns what was made.
+            makes them, at once or in the steps of a generator; passes that take turns wait there.
+            It returns what was made.
     """
 
     def __init__(self, model: nn.Module, layout: Layout) -> None:
         named = dict(model.named_parameters())
         self.parameters: dict[str, Streamed] = {e.name: _streamed(e, named[e.name]) for e in layout}
         self.make: Make | None = None
-        self.meet: Meet = lambda place, make: make()
+        self.meet: Meet = _at_once
         self._readers: dict[nn.Module, list[Streamed]] = {}
         self._by_rows: dict[nn.Module, ByRows] = {}
         self._always: list[Streamed] = []
@@ -220,6 +221,16 @@ class _Refusing(Operations):
             elif isinstance(part, list | tuple) and self.takes(part):
                 return True
         return False
+
+
+def _at_once(place: Any, make: Callable[[], Any] | Generator[None, None, Any]) -> Any:
+    if not isinstance(make, Generator):
+        return make()
+    while True:
+        try:
+            next(make)
+        except StopIteration as end:
+            return end.value
 
 
 def _streamed(entry: Entry, parameter: nn.Parameter) -> Streamed:

@@ -59,7 +59,6 @@ def batched_linear(work: Work) -> Iterator[Measure]:
         remembering(work) as forget,
     ):
 
-        @torch.no_grad()
         def of_batches(batches: Batches) -> Tensor:
             found = [([], []) for _ in work.metrics]  # sums and sums of squares of every batch
             with Shortcuts(folder.fresh):

@@ -32,7 +32,6 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
     with crew(work) as share, remembering(work) as forget:
         now = 0
 
-        @torch.no_grad()
         def of_batches(batches: Batches) -> Tensor:
             found = [[] for _ in metrics]
             for number, (batch, samples) in enumerate(batches):

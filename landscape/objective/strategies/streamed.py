@@ -37,7 +37,7 @@ _PASSES = 64  # that wait for each other
 _SHARE = 0.2  # of the model's size, or of what is free, may be held by passes that wait
 _DEAR = 5  # times as much where the weights are read from files, for as many points as can be
 _HEADS = 0.5  # the same by those that are in a head
-_HELD = 4  # what a pass and its thread hold meanwhile, in inputs of its widest module
+_HELD = 2  # what a pass and its thread hold meanwhile, in inputs of its widest module
 _TRIM = 2  # passes, after which memory that their threads freed is given back
 
 
@@ -92,10 +92,16 @@ def _of_passes(
     """Values of every pass, the batches of a point after each other."""
     passes = [(point, k) for point in points for k in range(len(batches))]
     most, ended = _HEADS * _spare(stream, work), count(1)
+    placed: list[Any] = [None]
+
+    def aim(index: int) -> None:
+        work.making.point = tuple(passes[index][0])
 
     def begin(index: int) -> None:
-        if work.making.point != tuple(passes[index][0]):
-            work.place(passes[index][0])
+        aim(index)
+        if placed[0] != passes[index][0]:
+            placed[0] = passes[index][0]
+            work.place(placed[0])
 
     def of_pass(k: int) -> Tensor:
         found = values(first + k, *batches[k])
@@ -114,6 +120,7 @@ def _of_passes(
     turns = Turns(
         [partial(of_pass, k) for _, k in passes],
         begin=begin,
+        aim=aim,
         leave=stream.leave,
         come_back=stream.come_back,
         check=work.check,
@@ -121,7 +128,8 @@ def _of_passes(
     )
     meet, stream.meet = stream.meet, turns.meet
     try:
-        return turns.run()
+        with torch.no_grad():
+            return turns.run()
     finally:
         stream.meet = meet
 

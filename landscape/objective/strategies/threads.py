@@ -26,7 +26,7 @@ def crew(work: Work) -> Iterator[Share]:
     """Share batches out between the threads of a piece of work.
 
     Yields:
-        A function (sums of some batches, batches) -> sums of all batches.
+        A function (sums of some batches, batches) -> sums of all batches; none tracks gradients.
 
     Raises:
         UnsuitableError: If more than one thread is asked for and the model's passes might
@@ -43,7 +43,7 @@ def crew(work: Work) -> Iterator[Share]:
 
         def share(sums: Callable[[Batches], Tensor], batches: Batches) -> Tensor:
             others = [
-                pool.submit(sums, batches[k :: work.threads])
+                pool.submit(torch.no_grad()(sums), batches[k :: work.threads])
                 for k in range(1, min(work.threads, len(batches)))
             ]
             try:

@@ -9,7 +9,7 @@ turns: an allocator keeps for every thread what that thread has freed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -26,6 +26,7 @@ class Turns:
     Args:
         tasks: The passes, in the order in which they take turns.
         begin: Told the number of the pass that goes on, before it does.
+        aim: Told the number of the pass for which something is made, before it is.
         leave: Called when a pass stops; what it returns goes to `come_back` before it goes on.
         come_back: Called when a pass goes on.
         check: Called now and then; raises to stop.
@@ -38,17 +39,18 @@ class Turns:
         tasks: Sequence[Task],
         *,
         begin: Callable[[int], None],
+        aim: Callable[[int], None],
         leave: Callable[[], Any],
         come_back: Callable[[Any], None],
         check: Callable[[], None],
         room: Callable[[Any], int],
     ) -> None:
         self._tasks, self._begin, self._check, self._room = tasks, begin, check, room
-        self._leave, self._come_back = leave, come_back
+        self._leave, self._come_back, self._aim = leave, come_back, aim
         self._results: list[Any] = [None] * len(tasks)
         self._errors: list[BaseException | None] = [None] * len(tasks)
         self._waits_for: dict[int, Any] = dict.fromkeys(range(len(tasks)))
-        self._makes: dict[int, Task] = {}
+        self._makes: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
         self._go = [threading.Semaphore(0) for _ in tasks]
         self._stopped = threading.Semaphore(0)
@@ -70,7 +72,9 @@ class Turns:
             while self._waits_for:
                 place = next(iter(self._waits_for.values()))
                 together = [i for i, other in self._waits_for.items() if other is place]
-                for number in together[: self._room(place)]:
+                together = together[: self._room(place)]
+                self._make_in_steps(together)
+                for number in together:
                     self._check()
                     self._resume(number)
                     if (error := self._errors[number]) is not None:
@@ -85,8 +89,14 @@ class Turns:
                 thread.join()
         return self._results
 
-    def meet(self, place: Any, make: Task) -> Any:
-        """Wait, in a pass, until it is its turn at a place; what is made for it there."""
+    def meet(self, place: Any, make: Any) -> Any:
+        """Wait, in a pass, until it is its turn at a place; what is made for it there.
+
+        Args:
+            place: Where.
+            make: A function that makes it; or a generator that returns it, of whose steps each is
+                taken for all who wait at the place before the next.
+        """
         number = self._now
         self._waits_for[number], self._makes[number] = place, make
         held = self._leave()
@@ -96,6 +106,18 @@ class Turns:
         if self._abandoned:
             raise _Abandoned
         return self._made.pop(number)
+
+    def _make_in_steps(self, numbers: Sequence[int]) -> None:
+        steps = {n: self._makes.pop(n) for n in numbers if _is_in_steps(self._makes.get(n))}
+        while steps:
+            self._check()
+            for number in list(steps):
+                self._aim(number)
+                try:
+                    next(steps[number])
+                except StopIteration as end:
+                    self._made[number] = end.value
+                    del steps[number]
 
     def _resume(self, number: int) -> None:
         self._now = number
@@ -120,3 +142,7 @@ class Turns:
             self._errors[number] = error
         del self._waits_for[number]
         self._stopped.release()
+
+
+def _is_in_steps(make: Any) -> bool:
+    return isinstance(make, Generator)

@@ -76,10 +76,6 @@ class LazyFamily(Family):
         """A family that is not held has no vector to write: place its tensors, or `held`."""
         raise TypeError("The vectors of this family are not held.")
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What other processes are sent."""
-        return {name: value for name, value in self.__dict__.items() if name != "kept"}
-
 
 def lazy_family_of(
     problem: Problem,

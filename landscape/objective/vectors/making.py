@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
 from landscape.objective.family import Family, combine
 from landscape.objective.lending.loan import Loan
+from landscape.objective.lending.operations import unseen
 from landscape.objective.lending.room import Room
-from landscape.objective.lending.rows import LARGE
+from landscape.objective.lending.slices import LARGE
 from landscape.objective.lending.stream import Streamed
+from landscape.objective.vectors.lazy import is_lazy
 
 _BLOCK = 2**17  # elements that are summed and rounded together
+_ALL = slice(None)
+_SHARE = 0.05  # of the model: parts of larger tensors are made for each point
 _COUNTED = 8  # one block of so many tells what rounding took: they are much alike
 
 Made = Callable[[], list[Tensor]]
@@ -50,6 +54,7 @@ class Making:
         self.shared = False
         own = () if loan.stream is None else (s.own for s in loan.stream.parameters.values())
         self.counted: bool = any(t.dtype.itemsize < loan.flat.dtype.itemsize for t in own)
+        self._size = loan.layout.size
         self.lost: dict[tuple[float, ...], dict[Any, np.ndarray]] = {}
         self._place: Any = None  # for which something is kept
         self._made: tuple[Any, list[Tensor]] | None = None
@@ -63,20 +68,46 @@ class Making:
 
     def rows(self, place: Any, each: Streamed, runs: Sequence[slice]) -> Tensor:
         """Some runs of rows of a parameter, below each other; `place` is where they are read."""
-        own, count = each.own, sum(run.stop - run.start for run in runs)
+        made = partial(self._some, each, runs)
+        return self._kept(place, made, (each.entry.name, *_ends(runs)))[0]
 
-        def made() -> list[Tensor]:
-            out, start = self._room.empty((count, *own.shape[1:]), own.dtype, own.device), 0
-            if self.loan.change is None:
-                self._write(each, runs, out)
-                return [out]
-            for run in runs:  # what changes them has to know where they lie
-                part = out[start : start + run.stop - run.start]
-                self._write(each, [run], part)
-                start += len(part)
+    @property
+    def cuts(self) -> bool:
+        """Whether `columns` can be made: of what is kept of the whole."""
+        return self.shared and self.loan.change is None
+
+    def columns(self, place: Any, each: Streamed, columns: slice) -> Tensor:
+        """Some columns of a parameter; `place` is where it is read."""
+        made = partial(self._some, each, [slice(0, len(each.own))], columns)
+        return self._kept(place, made, (each.entry.name, columns.start, columns.stop))[0]
+
+    def _some(self, each: Streamed, runs: Sequence[slice], columns: slice = _ALL) -> list[Tensor]:
+        steps, own = self._steps(each), each.own
+        if steps and self._before_last(steps) == steps and self._is_direct(own):
+            return [self._sum(each, runs, steps, columns)]
+        shape = sum(run.stop - run.start for run in runs), *own.shape[1:]
+        if columns != _ALL:
+            shape = shape[0], columns.stop - columns.start
+        out, start = self._room.empty(shape, own.dtype, own.device), 0
+        if self.loan.change is None:
+            self._write(each, runs, out, columns)
             return [out]
+        for run in runs:  # what changes them has to know where they lie
+            part = out[start : start + run.stop - run.start]
+            self._write(each, [run], part)
+            start += len(part)
+        return [out]
 
-        return self._kept(place, made, _ends(runs))[0]
+    def _is_alone(self, made: Tensor) -> bool:
+        """Whether neither a tensor nor its parts are kept: it is too much of the model."""
+        if made.numel() < LARGE:
+            return False
+        most = _SHARE * self._size
+        return not self.shared or (made.numel() > most and not is_lazy(self.family.origin))
+
+    def _is_direct(self, own: Tensor) -> bool:
+        """Whether the sums are what is wanted: they are not changed, nor rounded, nor counted."""
+        return own.dtype == self.loan.flat.dtype and self.loan.change is None and not self.counted
 
     def _kept(self, place: Any, made: Made, rows: tuple[Any, ...] = ()) -> list[Tensor]:
         """What was made last, if it was the same rows for the same place and point."""
@@ -87,9 +118,9 @@ class Making:
         if self._made is not None and self._made[0] == key:
             return self._made[1]
         self._made = None
-        with torch.no_grad(), _disable_current_modes():
+        with unseen():
             found = made()
-        if self.shared or not any(map(_is_large, found)):
+        if not any(map(self._is_alone, found)):
             self._made = key, found
         return found
 
@@ -102,31 +133,40 @@ class Making:
         if self.loan.change is None and self.family.origin is None and not steps:
             return own
         complete = slice(0, len(own) if own.ndim else 1)
-        before = self._before_last(steps)
-        if before == steps and own.dtype == self.loan.flat.dtype and self.loan.change is None:
-            return self._sum(each, [complete], before)
-        alone = _is_large(own) and not self.shared  # let go of before the loss is computed
+        alone = self._is_alone(own)  # let go of before the loss is computed
+        if not alone and self._before_last(steps) == steps and self._is_direct(own):
+            return self._sum(each, [complete], steps)
         values = (torch.empty if alone else self._room.empty)(
             own.shape, dtype=own.dtype, device=own.device
         )
+        shared, self.shared = self.shared, self.shared and not alone
         for rows in [complete] if self.shared else each.entry.blocks():
             self._write(each, [rows], each.entry.rows(values, rows))
+        self.shared = shared
         return values
 
-    def _write(self, each: Streamed, rows: Sequence[slice], out: Tensor) -> None:
+    def _write(
+        self, each: Streamed, rows: Sequence[slice], out: Tensor, columns: slice = _ALL
+    ) -> None:
         """Make runs of rows: (origin + Σ of all steps but the last) + the last step."""
         dtype, change = self.loan.flat.dtype, self.loan.change
         steps = self._steps(each)
         before = self._before_last(steps)
-        base = self._sum(each, rows, before) if before else self._part(None, each, rows)
-        moving = [(self._part(k, each, rows), c) for k, c in steps[len(before) :]]
+
+        def part(k: int | None) -> Tensor:
+            return _cut(self._part(k, each, rows), columns)
+
+        base = self._sum(each, rows, before, columns) if before else part(None)
+        moving = [(part(k), c) for k, c in steps[len(before) :]]
         direct = out.dtype == dtype and change is None
+        if self._is_direct(out) and len(moving) < 2:
+            combine(out, base, [d for d, _ in moving], [c for _, c in moving])
+            return
         origin = None
         if self.counted and change is None:
-            origin = self._part(None, each, rows) if before else base
-            self._lost_of(each, rows)[:] = 0.0
-        few = direct and origin is None and len(moving) < 2
-        blocks = [...] if few else list(_blocks(out))
+            origin = part(None) if before else base
+            self._lost_of(each, rows, columns)[:] = 0.0
+        blocks = list(_blocks(out))
         told = out.numel() / max(1, sum(out[b].numel() for b in blocks[::_COUNTED]))
         for number, block in enumerate(blocks):
             shape = out[block].shape
@@ -135,7 +175,7 @@ class Making:
             combine(theta, base[block], [d[block] for d, _ in moving], [c for _, c in moving])
             if direct and start is not None:
                 away = (theta - start).reshape(-1)
-                self._lost_of(each, rows)[1] += told * float(away @ away)
+                self._lost_of(each, rows, columns)[1] += told * float(away @ away)
             if direct:
                 continue
             if change is not None:
@@ -147,16 +187,22 @@ class Making:
                 rounded = out[block].to(dtype).sub_(theta).reshape(-1)
                 away = theta.sub_(start).view(-1)
                 lost = np.array([float(rounded @ rounded), float(away @ away)])
-                self._lost_of(each, rows)[:] += told * lost
+                self._lost_of(each, rows, columns)[:] += told * lost
 
-    def _sum(self, each: Streamed, rows: Sequence[slice], steps: list[tuple[int, float]]) -> Tensor:
+    def _sum(
+        self,
+        each: Streamed,
+        rows: Sequence[slice],
+        steps: list[tuple[int, float]],
+        columns: slice = _ALL,
+    ) -> Tensor:
         """The origin and some steps, kept for the points that share these."""
-        key = each.entry.name, _ends(rows)
+        key = each.entry.name, _ends(rows), columns.start, columns.stop
         if key not in self._sums or self._sums[key][0] != steps:
-            self._sums.pop(key, None)
-            origin = self._part(None, each, rows)
+            self._sums = {k: kept for k, kept in self._sums.items() if k[0] != key[0]}
+            origin = _cut(self._part(None, each, rows), columns)
             out = self._room.empty(origin.shape, origin.dtype, origin.device)
-            parts = [self._part(k, each, rows) for k, _ in steps]
+            parts = [_cut(self._part(k, each, rows), columns) for k, _ in steps]
             for block in _blocks(out):
                 combine(out[block], origin[block], [p[block] for p in parts], [c for _, c in steps])
             self._sums[key] = steps, out
@@ -222,15 +268,15 @@ class Making:
             self._parts.update({(*key[:2], j): part for j, part in found.items()})
         return found[k]
 
-    def _lost_of(self, each: Streamed, rows: Sequence[slice]) -> np.ndarray:
+    def _lost_of(self, each: Streamed, rows: Sequence[slice], columns: slice = _ALL) -> np.ndarray:
         """What rounding took of some rows at the present point, to be counted."""
         known = self.lost.setdefault(self.point, {})
-        return known.setdefault((each.entry.name, _ends(rows)), np.zeros(2))
+        key = each.entry.name, _ends(rows), columns.start, columns.stop
+        return known.setdefault(key, np.zeros(2))
 
 
-def _is_large(tensor: Tensor) -> bool:
-    """Whether modules are given such a tensor by rows where they can; see `rows`."""
-    return tensor.numel() >= LARGE
+def _cut(tensor: Tensor, columns: slice) -> Tensor:
+    return tensor if columns == _ALL else tensor[:, columns]
 
 
 def _ends(rows: Sequence[slice]) -> tuple[tuple[int, int], ...]:

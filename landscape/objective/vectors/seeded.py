@@ -30,6 +30,7 @@ from landscape.objective.vectors.philox import draw, in_threads, key_of, normals
 from landscape.results.seeded import Normalization, SeededLine, SeededPlane
 
 PROBES = 64
+_DRAWN = ("filter", "layer", "gaussian", "none")  # what needs no whole vector
 _BLOCK = 2**17  # numbers that are drawn together
 
 
@@ -44,6 +45,9 @@ class SeededVector:
         norms: Of the origin, by the name of a tensor: of its filters, shape as
             `Layout.filter_norms` gives them, or of the whole tensor, shape (); for ``gaussian``
             the norm of all of it under every name. Empty for ``none``.
+
+    Raises:
+        ValueError: If the normalization is one of whole vectors only.
     """
 
     number: int
@@ -59,6 +63,11 @@ class SeededVector:
         normalization: Normalization,
         norms: Mapping[str, np.ndarray],
     ) -> None:
+        if normalization not in _DRAWN:
+            raise ValueError(
+                f"Directions that are not stored are normalized by {', '.join(_DRAWN)}; not "
+                f"{normalization!r}. Keep the vectors: random_plane(objective, stored=True)."
+            )
         self.seed, self.number, self.normalization = seed, number, normalization
         self.moved, self.norms = dict(moved), dict(norms)
         self._keys: dict[str, tuple[int, int]] = {}
@@ -187,7 +196,9 @@ def _known_scales(*told: Any) -> dict[str, np.ndarray]:
 
 def _blocks(entry: Entry, start: int, stop: int) -> Iterator[slice]:
     """Rows of a tensor in parts that stay in a cache."""
-    each = max(1, _BLOCK // max(1, math.prod(entry.shape[1:])))
+    most = max(1, _BLOCK // max(1, math.prod(entry.shape[1:])))
+    count = max(1, math.ceil((stop - start) / most))
+    each = max(1, math.ceil((stop - start) / count))
     for first in range(start, stop, each):
         yield slice(first, min(stop, first + each))
 

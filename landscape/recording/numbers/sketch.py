@@ -6,8 +6,9 @@ sketch). Inner products survive without bias: for x, y in R^P and their sketches
     E[Sx·Sy] = x·y,    Var[Sx·Sy] = (‖x‖²‖y‖² + (x·y)² - 2 Σ x_i² y_i²) / k,
 
 so a distance has a relative standard error of at most 1/√(2k) and a cosine c one of about
-(1 - c²)/√k: 4 % and 6 % at k = 256, 2 % and 3 % at k = 1024. It costs 2 bytes per parameter of
-memory (4 from k = 16,384 on, and on a GPU) and one addition per parameter and step.
+(1 - c²)/√k: 4 % and 6 % at k = 256, 2 % and 3 % at k = 1024. It costs one addition per
+parameter and step, and 2 bytes of memory per parameter (4 from k = 16,384 on, and on a GPU), or
+none where nothing else is recorded of a large model.
 
 Sources: Charikar, Chen, Farach-Colton 2002 (count sketch); Weinberger et al. 2009,
 arXiv:0902.2206 (variance of hashed inner products).
@@ -15,7 +16,7 @@ arXiv:0902.2206 (variance of hashed inner products).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,20 +38,34 @@ class Sketch:
         k: Number of buckets.
         seed: Fixes buckets and signs.
         device: Where the vectors are.
+        held: Whether buckets and signs are held; `of` draws them anew each time where they are not.
     """
 
     def __init__(
-        self, size: int, k: int, *, seed: int = 0, device: str | torch.device = "cpu"
+        self,
+        size: int,
+        k: int,
+        *,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        held: bool = True,
     ) -> None:
-        self.k = k
-        # Bucket b with a positive sign is b, with a negative one b + k.
+        self.k, self._seed, self._places = k, seed, torch.empty(0)
+        if not held:
+            return
         small = 2 * k < 2**15 and torch.device(device).type != "cuda"
         places = np.empty(size, np.int16 if small else np.int32)
         generator = np.random.default_rng(seed)
-        for part in _blocks(size):  # the same numbers as all at once
-            drawn = generator.integers(0, 2 * k, part.stop - part.start, dtype=np.int64)
-            places[part] = drawn
+        for part in _blocks(size):
+            places[part] = self._drawn(generator, part)
         self._places = torch.from_numpy(places).to(device)
+
+    def _drawn(self, generator: np.random.Generator, part: slice) -> np.ndarray:
+        """The next places: bucket b with a positive sign is b, with a negative one b + k.
+
+        However many are drawn together, they are the same.
+        """
+        return generator.integers(0, 2 * self.k, part.stop - part.start, dtype=np.int64)
 
     @staticmethod
     def checked(k: int | None, seed: int) -> tuple[int, int] | None:
@@ -74,6 +89,18 @@ class Sketch:
                 away = (vector[part] - origin[part]).numpy()
                 counts += np.bincount(self._places[part].numpy(), away, minlength=2 * self.k)
             sums = torch.from_numpy(counts)
+        return sums[: self.k] - sums[self.k :]
+
+    def of(self, tensors: Iterable[Tensor]) -> Tensor:
+        """The sketch of a vector given as its tensors on the CPU, one after the other: no copy."""
+        counts, generator = np.zeros(2 * self.k), np.random.default_rng(self._seed)
+        for tensor in tensors:
+            held = tensor.detach()
+            flat = (held.to_dense() if held.is_sparse else held).reshape(-1)
+            for part in _blocks(len(flat)):
+                places, values = self._drawn(generator, part), flat[part].double().numpy()
+                counts += np.bincount(places, values, minlength=2 * self.k)
+        sums = torch.from_numpy(counts)
         return sums[: self.k] - sums[self.k :]
 
 
