@@ -28,6 +28,7 @@ from landscape.recording.measure import Measure
 from landscape.recording.numbers.hyperparameters import options_of
 from landscape.recording.numbers.number import one_number
 from landscape.recording.numbers.sketch import Sketch
+from landscape.recording.resume import Resumable
 from landscape.recording.second_moment import SecondMoments
 from landscape.recording.selection import Selection, selected_layout
 from landscape.recording.size import Size
@@ -274,10 +275,7 @@ class Recorder:
         self.size.check(self.path)
         if self.size.total is not None:
             LOG.info("recording to %s: %s", self.path, self.size)
-        resumed = None
-        if self._resume is not False and self.path.exists():
-            at = None if self._resume is True else int(self._resume)
-            resumed = self._contents.resumable(self.path, theta.cpu().numpy(), at)
+        resumed = self._resumable(theta)
         step, initial, update = 0, theta, None
         if resumed is not None:
             step, update = resumed.step, resumed.update
@@ -333,6 +331,13 @@ class Recorder:
         _OPEN.add(self)
         atexit.register(self.close, complete=False)  # threads must end before the interpreter
         return self
+
+    def _resumable(self, theta: Tensor) -> Resumable | None:
+        """Where the file that is there goes on, if that was asked for."""
+        if self._resume is False or not self.path.exists():
+            return None
+        at = None if self._resume is True else int(self._resume)
+        return self._contents.resumable(self.path, theta.cpu().numpy(), at)
 
     def close(self, *, complete: bool = True) -> None:
         """Record the last state, write what is left and stop listening.

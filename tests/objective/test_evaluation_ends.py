@@ -41,7 +41,7 @@ if __name__ == "__main__":
     try:
         worker.submit(np.full((1, 1), 7.0), None).result()
     except ArithmeticError as problem:
-        print(problem, "in loss" in str(problem.__cause__))
+        print(problem, "in loss" in problem.__notes__[0])
     assert worker.submit(np.full((1, 1), 2.0), None).result().mean.shape == (1, 1)
     line = ls.line_between(np.zeros(3), np.array([0.0, 0.0, 1.0]))
     try:
@@ -65,8 +65,8 @@ def test_no_process_is_left_and_nothing_is_said_of_it(tmp_path):
     command = [sys.executable, "-W", "default", str(script), str(log)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as run:
-        told = [run.stdout.readline()]
-        told.append(run.stdout.readline())
+        assert run.stdout is not None
+        told = [run.stdout.readline(), run.stdout.readline()]
         time.sleep(1)  # the other one ends its part
         run.send_signal(signal.SIGINT)
         rest, errors = run.communicate(timeout=100)

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -22,7 +23,6 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.pool import ExceptionWithTraceback
 
 import numpy as np
 import torch
@@ -183,8 +183,9 @@ def _serve(connection: Connection, device: str, threads: int) -> None:
 
 
 def _send_problem(connection: Connection, problem: Exception) -> None:
+    problem.add_note(f"In the process:\n{traceback.format_exc()}")
     try:
-        connection.send(ExceptionWithTraceback(problem, problem.__traceback__))
+        connection.send(problem)
     except (pickle.PicklingError, AttributeError, TypeError):
         connection.send(RuntimeError(f"{type(problem).__name__}: {problem}"))
 
