@@ -4,9 +4,9 @@ After Li et al. 2018 (arXiv:1712.09913, figure 1), on their published networks, 
 `fig_skip_connections.py`. Height and colour are logarithmic and the same on both sides. By default
 it draws the surfaces that were measured there. `--full` draws 51 x 51 points on 1,000 images: every
 second one along both axes and all near the centre are measured, which takes a core 1.2 hours and
-goes on after a kill; so are random ones between, which say how far a spline of the logarithm is off. (A
-tolerance of `loss_surface` counts absolute errors and would spoil the pits.) `--results FILE` draws
-the surfaces of a file.
+goes on after a kill; so are random ones between, which say how far a spline of the logarithm is
+off. (A tolerance of `loss_surface` counts absolute errors and would spoil the pits.) `--results
+FILE` draws the surfaces of a file.
 
 Against the original: the same two networks, filter-normalized directions and logarithmic height,
 and the same contrast of a smooth bowl and a rugged plain with a narrow pit; other random
