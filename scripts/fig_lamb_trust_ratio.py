@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.path import running_mean
 from landscape.plots.repeats import plot_repeats, told
+from landscape.plots.room import Name
 from landscape.plots.style import Look, look
 
 MODEL, STEPS = "conv", 200
@@ -26,7 +27,6 @@ LAYERS = {
     "0.weight": "convolution 1", "1.weight": "batch norm 1", "3.weight": "convolution 2",
     "4.weight": "batch norm 2", "8.weight": "linear",
 }  # fmt: skip
-NUDGED = {"convolution 2": -5, "linear": 5, "convolution 1": -3}  # points, off one another
 COLORS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#882255")  # the first layer is dark
 
 
@@ -66,10 +66,7 @@ def main() -> None:
 
 
 def _name(ax: Axes, text: str, height: float, step: np.ndarray, color: str) -> None:
-    ax.annotate(
-        text, (step[-1], height), (4, NUDGED.get(text, 0)), textcoords="offset points",
-        va="center", color=color, annotation_clip=False,
-    )  # fmt: skip
+    ax.add_artist(Name(text, (float(step[-1]), height), beside=True, color=color))
 
 
 if __name__ == "__main__":

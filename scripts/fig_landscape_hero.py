@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from scipy.interpolate import RectBivariateSpline
 
 import landscape as ls
+from landscape.plots.caption import title_above
 from landscape.plots.levels import short
 
 CEILING, SIZE, CHECKED = 100.0, 51, 32
@@ -48,12 +49,15 @@ def main() -> None:
     floor = min(float(np.nanmin(surface.loss)) for surface in surfaces)
     with ls.style("neurips", columns=2):
         figure = Figure(figsize=(5.5, 2.9))
-        for ax, name, surface in zip(figure.subplots(1, 2), NETS, surfaces, strict=True):
+        axes = figure.subplots(1, 2)
+        for ax, surface in zip(axes, surfaces, strict=True):
             ls.render_surface(
                 surface, floor=floor, ceiling=CEILING, view=(32, -60), height=0.62, base=True,
-                pixels=900, bar=ax is figure.axes[-1], ax=ax,
+                pixels=900, bar=ax is axes[1], ax=ax,
             )  # fmt: skip
-            ax.text(0.5, 0.0, f"ResNet-56 {name}", ha="center", va="top", transform=ax.transAxes)
+        lines = max(ax.get_title("left").count("\n") for ax in axes) + 1
+        for ax, name in zip(axes, NETS, strict=True):
+            title_above(ax, f"ResNet-56 {name}", lines=lines)
         script.save(figure, caption(surfaces))
 
 

@@ -3,7 +3,7 @@
 The model is stories260K of llama2.c (github.com/karpathy/llama2.c): a Llama with 260,032
 parameters. The loss is the mean cross-entropy per token of five short stories, in nats. Norm
 weights stay as they are; the embedding, which is also the output layer, is one tensor and moves
-once; directions are filter-normalized (arXiv:1712.09913).
+once; directions are filter-normalized (arXiv:1712.09913). Ctrl-C keeps what was measured.
 
 No original: it is filter normalization on a Llama; published surfaces of language models show
 neither the level of guessing nor the number of tokens.
@@ -55,7 +55,10 @@ def main() -> None:
     surface = script.measured(
         "surface/random",
         lambda: ls.loss_surface(
-            objective, ls.random_plane(centre, layout, seed=1), resolution=size
+            objective,
+            ls.random_plane(centre, layout, seed=1),
+            resolution=size,
+            units=script.data / f"units-language-model-{size}",
         ),
     )
     guessing = math.log(model.tok_embeddings.num_embeddings)
@@ -68,7 +71,6 @@ def main() -> None:
         left.set(xlabel="distance along a random direction", ylabel="nats per token")
         left.set(xlim=(-1, 1), ylim=(0, None))
         ls.plot_surface(surface, ax=right)
-        right.set_title("", loc="left")
         script.save(
             figure,
             f"{objective.at(centre).mean[0, 0]:.4f} nats per token at the trained weights, over "

@@ -11,7 +11,7 @@ run instead of ResNet-50, and the expected shares stand at the axes.
 from __future__ import annotations
 
 import numpy as np
-from gallery import Script
+from gallery import Script, is_recorded
 from matplotlib.figure import Figure
 
 import landscape as ls
@@ -24,10 +24,11 @@ def main() -> None:
     run = script.run("mlp", "sgd", steps=400, lr=0.1)
     path = script.data / f"random-walk-{len(run)}.h5"
     layout: Layout = run.layout
-    if not path.exists():
+    if not is_recorded(path):
         draw = np.random.default_rng(0).standard_normal
         position = np.zeros(layout.size)
-        with ls.TrajectoryWriter(path, layout, run={"name": "random walk"}) as writer:
+        told = {"name": "random walk"}
+        with ls.TrajectoryWriter(path, layout, run=told, overwrite=True) as writer:
             for step in range(len(run)):
                 writer.append_state(step, position.astype(np.float32))
                 position += draw(layout.size)

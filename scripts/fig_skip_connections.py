@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 import landscape as ls
 from landscape.exchange.checkpoints.state import load_state
+from landscape.plots.caption import title_above
 from landscape.plots.levels import contour_levels
 from landscape.tasks.folders import find_data
 
@@ -150,7 +151,7 @@ def draw(script: Script) -> None:
         for (above, below), name, surface in zip(axes.T, NETS, surfaces, strict=True):
             lines = lines_of(script, name)
             ls.plot_surface(surface, levels=levels, ax=above)
-            above.set_title(f"ResNet-56 {name}\n\n\n")  # above its conditions
+            title_above(above, f"ResNet-56 {name}")
             losses = np.concatenate([line.loss for line in lines])
             low, middle, high = np.quantile(losses, (0.1, 0.5, 0.9), axis=0)
             below.plot(lines[0].alpha, losses.T[:, 1:], color="0.7", linewidth=0.4)

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 import landscape as ls
 from landscape.plots.path import running_mean
 from landscape.plots.repeats import plot_repeats, told
+from landscape.plots.room import Name
 from landscape.plots.style import Look
 
 MODEL, RATES, STEPS = "mlp-bn", (0.01, 0.03, 0.1, 0.3), 300
@@ -43,10 +44,8 @@ def main() -> None:
             ax.plot(step, each[0], ".", color=color, markersize=1.2, alpha=0.4)
             means = [running_mean(height, 25) for height in each]
             plot_repeats(step, means, Look(color, "-", "o"), ax=ax)
-            ax.annotate(
-                f"lr {rate}", (step[-1], float(np.median(means, axis=0)[-1])), (3, 0),
-                textcoords="offset points", va="center", color=color,
-            )  # fmt: skip
+            end = float(step[-1]), float(np.median(means, axis=0)[-1])
+            ax.add_artist(Name(f"lr {rate}", end, beside=True, color=color))
             heights.append([float(np.median(height[len(height) // 2 :])) for height in each])
         ax.set(yscale="log", xlabel="optimizer step", ylabel="height above the floor (loss)")
         ax.set_ylim(bottom=max(1e-6, 0.1 * min(map(min, heights))))

@@ -31,7 +31,9 @@ from PIL.PngImagePlugin import PngInfo
 
 import landscape as ls
 from landscape.base.result import Result
+from landscape.base.runs.trajectory import NoStateError
 from landscape.plots.latex import latex
+from landscape.plots.room import touching
 from landscape.plots.save import save_figure
 from landscape.plots.venues import LEAST, SHEETS
 
@@ -122,9 +124,10 @@ class Script:
         told = [f"{key}={value}" for key, value in options.items() if key != "name"]
         label = "-".join([name, optimizer, f"steps={steps}", *told])
         path = self.data / f"{re.sub(r'[^A-Za-z0-9.=]+', '-', label).strip('-')}.h5"
-        if not path.exists():
+        if not is_recorded(path):
             self.new = True
-            ls.record_run(ls.Run(name, optimizer, steps=steps, **options), path, task=task)
+            run = ls.Run(name, optimizer, steps=steps, **options)
+            ls.record_run(run, path, task=task, overwrite=True)
         return ls.Trajectory(path)
 
     def measured(self, name: str, measure: Callable[[], Result]) -> Any:
@@ -159,6 +162,16 @@ class Script:
         print(f"{self.figures / self.name}.png\n{caption}\n{took}")
 
 
+def is_recorded(path: Path) -> bool:
+    """Whether there is a recording that came to its end; one that was cut short is no run."""
+    if not path.exists():
+        return False
+    try:
+        return ls.Trajectory(path).complete
+    except NoStateError:
+        return False
+
+
 def write_latex(caption: Path) -> None:
     """Beside a caption, the LaTeX that includes its figure with its first paragraph."""
     said = caption.read_text().splitlines()[0]
@@ -166,7 +179,7 @@ def write_latex(caption: Path) -> None:
 
 
 def faults(figure: Figure) -> list[str]:
-    """What is wrong with a figure at the width it is printed in: too wide, too small, a bare share.
+    """What is wrong with a figure as it is printed: too wide, too small, texts that touch.
 
     >>> figure = Figure(figsize=(7, 2))
     >>> label = figure.add_subplot().set_xlabel("PC 1 (90 % of variation)", fontsize=4)
@@ -185,7 +198,10 @@ def faults(figure: Figure) -> list[str]:
             found.append(f"{said!r} has {size:g} pt, at least {LEAST:g} pt are legible")
         if "of variation" in said and "random walk" not in said:
             found.append(f"{said!r} does not say what a random walk has")
-    return found
+    with ls.style(VENUE):
+        for _ in range(2):  # the layout is solved before equal axes shrink
+            figure.draw_without_rendering()
+    return found + [f"{one!r} and {other!r} touch" for one, other in touching(figure)]
 
 
 def reduce_colors(path: Path) -> None:
@@ -297,8 +313,9 @@ def make_page() -> list[str]:
         "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
         "smallest setting, and `python scripts/gallery.py --again` makes all of them anew. Times "
         "are those of two processor cores that had other work besides. Figures are 5.5 inches wide "
-        "and have no text below 6 points; beside each PDF lies its LaTeX. Colours belong to "
-        "optimizers and are the same everywhere. Surfaces are those of one seed.",
+        "and have no text below 6 points, and no text on another; beside each PDF lies its LaTeX, "
+        "which pdfTeX sets at that width. Colours belong to optimizers and are the same "
+        "everywhere. Surfaces are those of one seed.",
     ]
     if (again := ROOT / "figures" / "again.txt").exists():
         page += ["", again.read_text().strip()]

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -88,5 +89,16 @@ def write_above(ax: Axes, text: str) -> None:
     size = small_text()
     width = 72 * figure.get_size_inches()[0] / columns if isinstance(figure, Figure) else 400
     # A letter is about half as wide as it is high; what stands beside the axes takes a quarter.
-    lines = textwrap.fill(text, max(20, int(0.72 * width / (size / 2))))
+    held = text.replace(" ·", "\u00a0·")  # no line begins with a dot
+    lines = textwrap.fill(held, max(20, int(0.72 * width / (size / 2)))).replace("\u00a0", " ")
     ax.set_title(lines, loc="left", color="0.35", fontsize=size)
+
+
+def title_above(ax: Axes, title: str, *, lines: int | None = None) -> None:
+    """Put a title in the middle, above the small grey lines (or above as many as are given)."""
+    lines = lines or ax.get_title("left").count("\n") + 1
+    ax.annotate(
+        title, (0.5, 1), (0, 10 + 1.25 * small_text() * lines), xycoords="axes fraction",
+        textcoords="offset points", ha="center", va="center",
+        fontsize=mpl.rcParams["axes.titlesize"],
+    )  # fmt: skip

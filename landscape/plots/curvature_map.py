@@ -65,7 +65,6 @@ def plot_curvature_map(
         color="white", gid="convex",
     )  # fmt: skip
     ax.set(xlabel=found.labels[0], ylabel=found.labels[1])
-    ax.set(xlim=found.alpha[[0, -1]], ylim=found.beta[[0, -1]])
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
     (xx, xy), (_, yy) = found.gram

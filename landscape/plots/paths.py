@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Transform
 
-from landscape.plots.style import figure_of, looks
+from landscape.plots.room import Name
+from landscape.plots.style import looks
 from landscape.plots.venues import small_text
 from landscape.results.projection import Projection
 
@@ -93,30 +94,16 @@ def _name_ends(
     *,
     transform: Transform,
 ) -> None:
-    """Each name beside its end, one below the other where ends lie close."""
-    size = small_text()
-    dots = figure_of(ax).dpi / 72  # per point
-    pixel = 1.15 * size * dots  # of a line of text
+    """Each name beside its end, where there is room for it."""
     ax.apply_aspect()
-    if not names:
-        return
     inside = ax.transAxes.inverted()
-    at = transform.transform(np.array(ends))
-    right_edge = ax.transAxes.transform((1.0, 0.0))[0]
-    taken: list[np.ndarray] = []
-    for place in map(int, np.argsort(-at[:, 1])):
-        spot = at[place].copy()
-        if not (np.isfinite(spot).all() and (abs(inside.transform(spot) - 0.5) <= 0.5).all()):
-            continue  # the end is not on the picture
-        width = pixel * 0.55 * max(map(len, names))
-        left = spot[0] + pixel * 0.55 * len(names[place]) > right_edge
-        while any(abs(spot[1] - y) < pixel and abs(spot[0] - x) < width for x, y in taken):
-            spot[1] -= 0.2 * pixel
-        taken.append(spot)
-        offset = (spot - at[place]) / dots
-        ax.annotate(
-            names[place], tuple(ends[place]), xycoords=transform, textcoords="offset points",
-            xytext=(-5.0 if left else 5.0, float(offset[1])), ha="right" if left else "left",
-            va="center", fontsize=size, color=colors[place], zorder=7, gid="name",
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-        )  # fmt: skip
+    for name, end, color in zip(names, ends, colors, strict=True):
+        spot = inside.transform(transform.transform(end))
+        if np.isfinite(spot).all() and (abs(spot - 0.5) <= 0.5).all():  # on the picture
+            halo = [withStroke(linewidth=1.5, foreground="white")]
+            ax.add_artist(
+                Name(
+                    name, (float(end[0]), float(end[1])), xycoords=transform, color=color,
+                    fontsize=small_text(), zorder=7, gid="name", path_effects=halo,
+                )
+            )  # fmt: skip

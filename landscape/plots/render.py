@@ -128,7 +128,10 @@ def render_surface(
     if bar:
         shown = ScalarMappable(norm, colormap_of(colormap))
         ticks = ticks_of(levels)
-        drawn = figure_of(ax).colorbar(shown, ax=ax, shrink=0.6, label=metric, ticks=ticks)
+        extend = "max" if (values > top * (1 + 1e-9)).any() else "neither"
+        drawn = figure_of(ax).colorbar(
+            shown, ax=ax, shrink=0.6, label=metric, ticks=ticks, extend=extend
+        )
         drawn.minorticks_off()
         drawn.ax.set_yticklabels(distinct(ticks))
     return ax

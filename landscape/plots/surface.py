@@ -19,6 +19,7 @@ from landscape.plots.caption import conditions, rounded_away, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
 from landscape.plots.ground import colormap_of
 from landscape.plots.inset import crowd, frame_inset, free_corner
+from landscape.plots.level_labels import LevelLabels
 from landscape.plots.levels import (
     HUGE,
     contour_levels,
@@ -29,8 +30,8 @@ from landscape.plots.levels import (
     ticks_of,
 )
 from landscape.plots.paths import draw_paths
+from landscape.plots.room import Name
 from landscape.plots.style import axes_or_new, figure_of
-from landscape.plots.venues import small_text
 from landscape.results.construction import Construction
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
@@ -134,7 +135,10 @@ def plot_surface(
     if show_points:
         draw_measured(ax, surface, place)
     _finish(ax, surface, metric, paths)
-    _label_lines(ax, edges)
+    named = labelled(np.asarray(edges.levels))
+    names = dict(zip(named.tolist(), distinct(named), strict=True))
+    land = np.stack([surface.alpha[[0, -1, -1, 0]], surface.beta[[0, 0, -1, -1]]], axis=1)
+    ax.add_artist(LevelLabels(edges, fills, names, land, place))
     box = crowd(surface, paths) if inset else None
     inner = None if box is None else free_corner(ax, surface, paths, box)
     draw_paths(ax, paths, transform=place, crowd=None if inner is None else box)
@@ -171,14 +175,6 @@ def _bar(ax: Axes, fills: QuadContourSet, edges: QuadContourSet, label: str) -> 
     bar.set_label(label)
 
 
-def _label_lines(ax: Axes, edges: QuadContourSet) -> None:
-    """Values in place, on the lines that are named at the colour bar."""
-    levels = labelled(np.asarray(edges.levels))
-    names = dict(zip(levels, distinct(levels), strict=True))
-    for text in ax.clabel(edges, levels=levels, fmt=names, fontsize=small_text()):
-        text.set(gid="level", clip_on=True)
-
-
 def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
     """Mark and name the points that a plane was laid through, where they have names."""
     points = Construction.of(surface.settings).points
@@ -198,10 +194,8 @@ def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
             zorder=7,
             transform=place,
         )
-        text = ax.annotate(
-            name, (x, y), (5, 5), xycoords=place, textcoords="offset points", zorder=8
-        )
-        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+        halo = [withStroke(linewidth=2, foreground="white")]
+        ax.add_artist(Name(name, (x, y), xycoords=place, zorder=8, path_effects=halo))
 
 
 def metric_of(surface: Surface, metric: str) -> np.ndarray:

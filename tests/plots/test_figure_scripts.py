@@ -45,19 +45,37 @@ def test_figures_have_the_width_of_the_page_their_fonts_and_their_latex(script):
     assert latex.isascii()  # any engine sets it
 
 
+@pytest.mark.parametrize("written", sorted((ROOT / "figures").glob("*.tex")), ids=lambda p: p.stem)
+def test_no_letter_of_a_caption_is_a_command_of_latex(written):
+    """Every snippet was set once by pdfTeX; these letters would stop it, or set another text."""
+    (said,) = re.findall(r"\\caption\{(.*)\}\n", written.read_text())
+    plain = re.sub(r"\\[%&#$_{}]|\\textasciitilde\{\}|\\textasciicircum\{\}", "", said)
+    assert plain.count("$") % 2 == 0
+    plain = re.sub(r"\$[^$]*\$|\\(ldots|textbackslash)\{\}", "", plain)
+    assert not re.findall(r"[%&#_~^\\{}<>|]", plain)
+
+
+def test_captions_give_the_share_of_a_random_walk_beside_every_share_of_variation():
+    told = [text for text in (ROOT / "figures").glob("*.txt") if "variation" in text.read_text()]
+    assert len(told) > 1
+    for text in told:
+        assert "random walk" in text.read_text(), text.stem
+
+
 def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["fig_some.py", "--smoke"])
     monkeypatch.setattr(gallery, "ROOT", tmp_path)
     script = gallery.Script("fig_some", "Some.")
-    good, tiny, wide, bare = Figure(), Figure(), Figure(figsize=(5.6, 2)), Figure()
-    good.set_size_inches(5.5, 2)
-    tiny.set_size_inches(5.5, 2)
-    bare.set_size_inches(5.5, 2)
+    good, tiny, wide, bare, crowded = (Figure(figsize=(5.5, 2)) for _ in range(5))
+    wide.set_size_inches(5.6, 2)
+    crowded.text(0.5, 0.5, "one")
+    crowded.text(0.51, 0.5, "other")
     good.add_subplot().set_xlabel("PC 1 (9 % of variation; random walk: 6 %)", fontsize=6)
     tiny.add_subplot().set_xlabel("x", fontsize=5.9)
     wide.add_subplot()
     bare.add_subplot().set_xlabel("PC 1 (9 % of variation)")
-    for figure, said in ((tiny, "5.9 pt"), (wide, "5.6 in wide"), (bare, "random walk")):
+    refused = (tiny, "5.9 pt"), (wide, "5.6 in"), (bare, "random walk"), (crowded, "touch")
+    for figure, said in refused:
         with pytest.raises(ValueError, match=said):
             script.save(figure, "A caption.")
     assert not list(tmp_path.rglob("fig_some*"))
@@ -65,6 +83,23 @@ def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp
     script.save(good, "A caption.")
     written = sorted(path.suffix for path in script.data.glob("fig_some*"))
     assert written == [".pdf", ".png", ".tex", ".txt"]
+
+
+def test_a_recording_that_was_cut_short_is_no_run(gallery, monkeypatch, tmp_path):
+    import landscape as ls
+
+    monkeypatch.setattr(sys, "argv", ["fig_some.py", "--smoke", "--data", str(tmp_path)])
+    script = gallery.Script("fig_some", "Some.")
+    task = "function/rosenbrock", ls.load_task("function/rosenbrock")
+    asked = {"steps": 6, "lr": 0.001}
+    whole = script.run_on(*task, "gd", **asked)
+    layout, path, start = whole.layout, whole.path, whole.initial
+    writer = ls.TrajectoryWriter(path, layout, run={}, overwrite=True)
+    writer.append_state(0, start)
+    writer.abort()
+    assert not gallery.is_recorded(path)
+    again = script.run_on(*task, "gd", **asked)
+    assert (again.complete, len(again)) == (True, 7)
 
 
 def test_the_whole_set_is_made_anew_and_goes_on_where_it_stopped(gallery, monkeypatch, tmp_path):
