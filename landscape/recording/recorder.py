@@ -17,7 +17,7 @@ from landscape.base.files import expanded
 from landscape.base.layout import Layout
 from landscape.base.log import LOG
 from landscape.base.runs.tables import check_scalar_name, refuse_existing, refuse_written
-from landscape.base.runs.writer import ROW_TYPES, RowType
+from landscape.base.runs.writer import ROW_TYPES, RowType, TrajectoryWriter
 from landscape.base.shown import short
 from landscape.base.trackers import tracker_of
 from landscape.recording.beside import tensors_beside
@@ -316,11 +316,7 @@ class Recorder:
             listener.take_up(resumed.stored, buffers=resumed.buffers, beside=resumed.beside)
         listener.listen()
         try:  # the file is touched last, when nothing else can fail
-            if resumed is not None:
-                writer = resumed.open()
-            else:
-                overwrite = self._overwrite or self._resume is not False
-                writer = self._contents.create(self.path, run=self._run, overwrite=overwrite)
+            writer = self._opened(resumed)
         except BaseException:
             listener.stop_listening()
             raise
@@ -338,6 +334,12 @@ class Recorder:
             return None
         at = None if self._resume is True else int(self._resume)
         return self._contents.resumable(self.path, theta.cpu().numpy(), at)
+
+    def _opened(self, resumed: Resumable | None) -> TrajectoryWriter:
+        if resumed is not None:
+            return resumed.open()
+        overwrite = self._overwrite or self._resume is not False
+        return self._contents.create(self.path, run=self._run, overwrite=overwrite)
 
     def close(self, *, complete: bool = True) -> None:
         """Record the last state, write what is left and stop listening.
