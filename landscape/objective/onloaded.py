@@ -21,7 +21,7 @@ _ADDED = ("to", "cuda", "npu", "mlu", "sdaa", "musa", "xpu", "neuron")  # by acc
 
 
 def onloaded(model: nn.Module) -> nn.Module:
-    """The model without accelerate's offloading, for `Objective`; nothing is read or copied.
+    """The model without accelerate's offloading, for `Objective`; nothing is copied.
 
     Weights kept in memory are used where they are. Those on disk are mapped: what is read of them
     is there while the system has room, so with ``strategy="streamed"`` a model larger than memory
@@ -46,6 +46,7 @@ def onloaded(model: nn.Module) -> nn.Module:
     memo |= {id(p): p for p in model.parameters() if not p.is_meta}
     shared: dict[Any, nn.Parameter] = {}
     tied: list[nn.Parameter] = []
+    opened: dict[str, Any] = {}
     for module, each in hooks.items():
         whole = module.__dict__.get("_hf_hook")
         memo[id(whole)] = whole
@@ -53,7 +54,7 @@ def onloaded(model: nn.Module) -> nn.Module:
             for name, tensor in _offloaded(module, hook):
                 if id(tensor) in memo:
                     continue
-                made = _like(tensor, _values(hook.weights_map, name), shared)
+                made: Any = _like(tensor, _values(hook.weights_map, name, opened), shared)
                 if name in getattr(hook, "tied_params_names", ()):
                     made = next((each for each in tied if _same(each, made)), made)
                     tied.append(made)
@@ -93,19 +94,25 @@ def _offloaded(module: nn.Module, hook: Any) -> Iterator[tuple[str, Tensor]]:
         yield from ((n, t) for n, t in itertools.chain(*named) if t.is_meta)
 
 
-def _values(kept: Mapping[str, Tensor], name: str) -> Tensor:
-    """The values of a tensor, where they lie; a file is mapped, and not read."""
+def _values(kept: Mapping[str, Tensor], name: str, opened: dict[str, Any]) -> Tensor:
+    """The values of a tensor, where they lie; a file is mapped, once, and not read."""
     whole: Any = kept
     while hasattr(whole, "prefix"):  # a view of another mapping
         whole, name = whole.dataset, f"{whole.prefix}{name}"
     told = getattr(whole, "index", {}).get(name)
-    if told is None or told.get("safetensors_file") or name in getattr(whole, "state_dict", {}):
+    if told is None or name in getattr(whole, "state_dict", {}):
         return whole[name]
-    shape, path = tuple(told["shape"]), Path(whole.save_folder) / f"{name}.dat"
-    dtype, size = getattr(torch, told["dtype"]), math.prod(shape)
-    if not size:
+    if path := told.get("safetensors_file"):
+        from safetensors import safe_open
+
+        if path not in opened:
+            opened[path] = safe_open(path, framework="pt")
+        return opened[path].get_tensor(told.get("weight_name", name))
+    shape, dtype = tuple(told["shape"]), getattr(torch, told["dtype"])
+    if not math.prod(shape):
         return torch.empty(shape, dtype=dtype)
-    return torch.from_file(str(path), shared=False, size=size, dtype=dtype).view(shape)
+    path = str(Path(whole.save_folder) / f"{name}.dat")
+    return torch.from_file(path, shared=False, size=math.prod(shape), dtype=dtype).view(shape)
 
 
 def _like(tensor: Tensor, values: Tensor, shared: dict[Any, nn.Parameter]) -> Tensor:
