@@ -40,6 +40,7 @@ _HOMES = {
     "Layout": "base.layout",
     "Objective": "objective.objective",
     "SumAndWeight": "objective.returned",
+    "onloaded": "objective.onloaded",
     "Processes": "objective.workers.processes",
     "RayActors": "objective.workers.ray_actors",
     "Task": "tasks",

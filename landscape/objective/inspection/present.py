@@ -41,7 +41,8 @@ def _elsewhere(model: nn.Module, parameter: Tensor) -> str:
         )
     if parameter.is_meta and any(hasattr(m, "_hf_hook") for m in model.modules()):
         return (
-            "they are offloaded to memory or disk and come when a module runs. Load the model "
+            "accelerate offloads them to memory or disk and brings them when a module runs. Give "
+            "ls.onloaded(model), which reads them where they lie, on the CPU; or load the model "
             f"without device_map (streamed, it needs room for one copy). {_FILES}"
         )
     if parameter.is_meta:
