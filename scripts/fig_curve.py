@@ -73,7 +73,11 @@ def main() -> None:
         )
         ends.plot(cycles, losses, "o", color=color)
         ends.plot(len(cycles) + 1, averaged, "*", color=color, markersize=9)
-        ends.set(xlabel="cycle of the learning rate", ylabel="loss at its end", ylim=(0, 1.1 * max(losses)))
+        ends.set(
+            xlabel="cycle of the learning rate",
+            ylabel="loss at its end",
+            ylim=(0, 1.1 * max(losses)),
+        )
         ends.set_xticks([*cycles, len(cycles) + 1], [*map(str, cycles), "mean"])
         way, line = profile.loss
         off = [plane.coordinates(theta)[1] for theta in collected]
@@ -82,8 +86,8 @@ def main() -> None:
             f"{objective.settings['task']}, Adam, {STEPS} steps each. Training loss "
             f"{way[0]:.3f} and {way[-1]:.3f} at the ends; at most {way.max():.3f} on the curve and "
             f"{line.max():.3f} on the straight line. The curve is at most "
-            f"{path.residual.max():.1g} off the plane. Dots: the ends of {len(collected)} cycles of "
-            f"a learning rate from network 1, {min(off):.2g} to {max(off):.2g} off the plane; "
+            f"{path.residual.max():.1g} off the plane. Dots: the ends of {len(collected)} cycles "
+            f"of a learning rate from network 1, {min(off):.2g} to {max(off):.2g} off the plane; "
             f"star: their mean, loss {averaged:.3f} where theirs are {np.mean(losses):.3f} on "
             "average.",
         )
