@@ -111,7 +111,8 @@ def broken(label: str, ax: Axes, axis: int) -> str:
         return label
     shape = place.get_gridspec().get_geometry()[::-1] if place is not None else (1, 1)
     room = 72 * float(figure.get_size_inches()[axis]) / shape[axis]
-    letters = max(12, int(2 * room / float(mpl.rcParams["axes.labelsize"])))
+    size = (ax.xaxis, ax.yaxis)[axis].label.get_fontsize()
+    letters = max(12, int(2 * room / float(size)))
     if axis == 0 and len(label) <= letters:
         return label
     parts = label.replace("; ", ";\n").split("\n")

@@ -142,7 +142,7 @@ def test_the_values_of_a_short_colour_bar_stand_apart(side, flat):
 
 
 def test_a_long_name_of_an_axis_fits_a_narrow_figure():
-    surface = replace(make_surface(), explained=(0.9, 0.05), explained_null=(0.6, 0.15))
+    surface = replace(pit(0.1, 0.5, 0), explained=(0.9, 0.05), explained_null=(0.6, 0.15))
     with ls.style("neurips"):
         figure = Figure(figsize=(2.0, 2.0))
         ax = ls.plot_surface(surface, ax=figure.add_subplot())
