@@ -144,7 +144,10 @@ class Script:
         Raises:
             ValueError: If a reviewer would send it back; see `faults`.
         """
-        if found := faults(figure):
+        found = faults(figure)
+        if self.smoke:  # ticks of toy data may touch
+            found = [fault for fault in found if not fault.endswith(" touch")]
+        if found:
             raise ValueError(f"{self.name}: {'; '.join(found)}.")
         for kind in ("png", "pdf"):
             path = self.figures / f"{self.name}.{kind}"

@@ -39,7 +39,7 @@ def path_to(end, name: str) -> ls.Projection:
 
 @given(
     floor=st.sampled_from([1e-4, 0.1, 3.0]), narrow=st.floats(0.1, 1.5), seed=st.integers(0, 99),
-    skew=st.sampled_from([0.0, 0.6]), side=st.floats(1.8, 3.2),
+    skew=st.sampled_from([0.0, 0.6]), side=st.floats(2.4, 3.2),
     ends=st.lists(st.tuples(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9)), max_size=5),
 )  # fmt: skip
 @settings(max_examples=12, deadline=None)

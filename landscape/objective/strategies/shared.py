@@ -44,8 +44,8 @@ def shared_first(work: Work) -> Iterator[Measure]:
     points = _Points(work, layers)
     work = with_shortcuts(work)
     with (
+        crew(work) as share,  # looks at a plain pass
         patched({layer: points.layer(layer) for layer in layers}),
-        crew(work) as share,
         remembering(work) as forget,
     ):
 
