@@ -132,7 +132,7 @@ class Spaced(Locator):
         """Increasing values, and the size of their font in points."""
         self._ticks, self._size = np.asarray(ticks), size
 
-    def __call__(self) -> np.ndarray:
+    def __call__(self) -> Any:
         """Those for which the axis has room as it is drawn."""
         axis: Any = self.axis
         ax = axis.axes
@@ -143,7 +143,7 @@ class Spaced(Locator):
                 return self._ticks[::every]
         return self._ticks[:1]
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> Any:
         """All of them, whatever is shown."""
         return self._ticks
 
