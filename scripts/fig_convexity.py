@@ -39,13 +39,15 @@ def main() -> None:
     )
     with ls.style("neurips", columns=2):
         figure = Figure()
-        figure.set_size_inches(5.5, 2.2)
+        figure.set_size_inches(5.5, 1.75)
         left, middle, right = figure.subplots(1, 3)
         ls.plot_surface(surface, ax=left)
         ls.plot_curvature_map(found, most=float(np.nanmax(found.ratio)), ax=middle)
         ls.plot_curvature_map(found, quantity="largest", ax=right)
-        for ax in (middle, right):
+        for ax in (left, middle, right):
             ax.set_title("", loc="left")
+            ax.set(xticks=(-0.1, 0, 0.1), yticks=(-0.2, -0.1, 0, 0.1, 0.2))
+        for ax in (middle, right):
             ax.set_ylabel("")
     second = ls.second_differences(objective, plane)
     inside = found.in_plane_eigenvalues[0]

@@ -2,9 +2,9 @@
 
 After Garipov et al. 2018 (arXiv:1802.10026, figure 1): the training loss on the plane through two
 networks from different initialisations and the bend of the quadratic Bézier curve between them,
-which lies in that plane. Right: the loss along both ways. Beside the first network, points that a
-cyclical learning rate collects (fast geometric ensembling), and their mean (stochastic weight
-averaging).
+which lies in that plane. Below: the loss along both ways, and that of the points that a cyclical
+learning rate collects from the first network (fast geometric ensembling) and of their mean
+(stochastic weight averaging).
 
 Against the original: the same plane, the same three points and the same legible valley; a small
 net and training loss instead of ResNet-164 and test error, levels in place instead of a colour bar
@@ -19,6 +19,7 @@ from gallery import Script
 from matplotlib.figure import Figure
 
 import landscape as ls
+from landscape.plots.style import looks
 
 MODEL, STEPS, CYCLES, CYCLE = "mlp-64-64-relu", 1500, 6, 100
 
@@ -48,27 +49,47 @@ def main() -> None:
     )
     profile = script.measured("profile", lambda: ls.curve_profile(objective, curve))
     collected = collect(script, runs[0])
-    mean = ls.average(collected)
+    losses = [float(objective.at(theta).mean[0, 0]) for theta in collected]
+    averaged = float(objective.at(ls.average(collected)).mean[0, 0])
+    styles = looks(profile.names)
     with ls.style("neurips", columns=2):
-        figure = Figure(figsize=(5.5, 2.6))
-        left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
-        ls.plot_surface(surface, paths=[path], ax=left)
-        located = np.array([plane.coordinates(theta)[0] for theta in collected])
-        left.plot(*located.T, ".", color="#D55E00", zorder=8, gid="fge")
-        left.plot(*plane.coordinates(mean)[0], "*", color="#D55E00", markersize=9, zorder=9)
-        ls.plot_profile(profile, ax=right)
-        right.set_title("", loc="left")
+        figure = Figure(figsize=(5.5, 3.7))
+        rows = figure.add_gridspec(2, 2, height_ratios=(1.35, 1), width_ratios=(1.6, 1))
+        land = figure.add_subplot(rows[0, :])
+        ls.plot_surface(surface, ax=land)
+        land.set_yticks((0, 5, 10))
+        ways = path.coordinates, path.coordinates[[0, -1]]
+        for way, style in zip(ways, styles, strict=True):
+            land.plot(*way.T, color="white", linewidth=2.6, alpha=0.8)
+            land.plot(*way.T, **style.line)
+        along, ends = (figure.add_subplot(rows[1, column]) for column in (0, 1))
+        ls.plot_profile(profile, ax=along)
+        along.set_title("", loc="left")
+        along.set_xlabel("t (0: network 1, 1: network 2)")
+        cycles, color = np.arange(1, len(collected) + 1), "#D55E00"
+        ends.axhline(profile.loss[0, 0], color="0.6", linestyle="--")
+        ends.annotate(
+            "network 1", (1, profile.loss[0, 0]), (0, -2), textcoords="offset points", va="top"
+        )
+        ends.plot(cycles, losses, "o", color=color)
+        ends.plot(len(cycles) + 1, averaged, "*", color=color, markersize=9)
+        ends.set(
+            xlabel="cycle of the learning rate",
+            ylabel="loss at its end",
+            ylim=(0, 1.1 * max(losses)),
+        )
+        ends.set_xticks([*cycles, len(cycles) + 1], [*map(str, cycles), "mean"])
         way, line = profile.loss
-        off = max(plane.coordinates(theta)[1] for theta in collected)
+        off = [plane.coordinates(theta)[1] for theta in collected]
         script.save(
             figure,
             f"{objective.settings['task']}, Adam, {STEPS} steps each. Training loss "
             f"{way[0]:.3f} and {way[-1]:.3f} at the ends; at most {way.max():.3f} on the curve and "
             f"{line.max():.3f} on the straight line. The curve is at most "
-            f"{path.residual.max():.1g} off the plane. Dots: {len(collected)} points of a cyclical "
-            f"learning rate from network 1 (up to {off:.2g} off the plane), star: their mean, loss "
-            f"{objective.at(mean).mean[0, 0]:.3f} where theirs are "
-            f"{np.mean([objective.at(theta).mean[0, 0] for theta in collected]):.3f} on average.",
+            f"{path.residual.max():.1g} off the plane. Dots: the ends of {len(collected)} cycles "
+            f"of a learning rate from network 1, {min(off):.2g} to {max(off):.2g} off the plane; "
+            f"star: their mean, loss {averaged:.3f} where theirs are {np.mean(losses):.3f} on "
+            "average.",
         )
 
 

@@ -50,7 +50,9 @@ def main() -> None:
         left.set(ylabel="share of the way that is left", yscale="symlog")
         left.set_yscale("symlog", linthresh=1e-2)
         left.set_ylim(0, 1.5)
-        right.set(ylabel="training error [%]")
+        right.set(ylabel="training error [%]", yscale="log", ylim=(5, 105))
+        right.set_yticks((5, 10, 20, 50, 100), ("5", "10", "20", "50", "100"))
+        right.minorticks_off()
         for ax in (left, right):
             ax.set_xlabel("α (0: start, 1: end)")
         figure.legend(loc="outside lower center", ncols=4)

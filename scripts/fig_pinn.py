@@ -24,6 +24,7 @@ from torch import Tensor, nn
 import landscape as ls
 
 BETAS, STEPS, WIDTH, POINTS = (1.0, 30.0), 3000, 40, (256, 64, 64)
+EXTENT = 0.25  # of both directions, which are of unit length: beyond, a small β is only steep
 INSIDE, START, EDGE = range(3)  # what a sample asks for
 
 
@@ -48,8 +49,8 @@ def main() -> None:
             )
             plane = ls.eigen_plane(spectrum)
             surface = script.measured(
-                f"surface/{beta:g}",
-                lambda o=objective, p=plane: ls.loss_surface(o, p, extent=1.0, resolution=size),
+                f"surface/{beta:g}, within {EXTENT:g}",
+                lambda o=objective, p=plane: ls.loss_surface(o, p, extent=EXTENT, resolution=size),
             )
             ax = figure.add_subplot(1, 2, place + 1)
             ls.plot_surface(surface, ax=ax)

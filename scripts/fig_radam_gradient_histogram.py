@@ -51,8 +51,8 @@ def main() -> None:
             last = ax is grid[-1]
             ls.plot_gradient_histogram(histogram, most=most, bar=last, ax=ax)
             ax.label_outer()
-            if not last:
-                ax.get_legend().remove()
+            ax.get_legend().remove()
+        grid[-1].legend(loc="lower left")  # where no line is
         lows, highs = zip(*(ax.get_ylim() for ax in grid), strict=True)
         grid[0].set_ylim(min(lows), max(highs))
         said = []

@@ -39,14 +39,15 @@ def main() -> None:
                 for seed, run in enumerate(runs)
             ]
             momentum = runs[0].scalars.get("momentum", np.full(len(runs[0]) - 1, 0.9))
-            rates.plot(paths[0].step, paths[0].learning_rate, **style.line)
-            momenta.plot(runs[0].steps[1:], momentum, **style.line)
+            wide = {"linewidth": 3.0} if name == "constant" else {}  # seen below the others
+            rates.plot(paths[0].step, paths[0].learning_rate, **style.line, **wide)
+            momenta.plot(runs[0].steps[1:], momentum, **style.line, **wide)
             smooth = [running_mean(path.losses, 15) for path in paths]
             plot_repeats(paths[0].step, smooth, style, label=name, ax=losses)
             ends = [float(objective.at(run.final).mean[0, 0]) for run in runs]
             said.append(f"{name} {told(ends)}")
         rates.set(ylabel="learning rate")
-        momenta.set(ylabel="momentum", ylim=(0.8, 1))
+        momenta.set(ylabel="momentum", ylim=(0.84, 0.96), yticks=(0.85, 0.9, 0.95))
         losses.set(ylabel="mini-batch loss\n(mean of 15, median and range)", yscale="log")
         losses.set_yticks((0.2, 0.3, 0.5, 1, 2), ("0.2", "0.3", "0.5", "1", "2"))
         losses.minorticks_off()

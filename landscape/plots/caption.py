@@ -94,6 +94,31 @@ def write_above(ax: Axes, text: str) -> None:
     ax.set_title(lines, loc="left", color="0.35", fontsize=size)
 
 
+def broken(label: str, ax: Axes, axis: int) -> str:
+    r"""The name of an axis in as many lines as it needs: along y it breaks at every semicolon.
+
+    Args:
+        label: The name.
+        ax: Whose axis; the room is its column's or its row's.
+        axis: 0: x, 1: y.
+
+    >>> axes = Figure(figsize=(2, 2)).add_subplot()
+    >>> broken("PC 1 (90.0% of variation; random walk: 60.0%)", axes, 0)
+    'PC 1 (90.0% of variation;\nrandom walk: 60.0%)'
+    """
+    figure, place = ax.get_figure(), ax.get_subplotspec()
+    if not isinstance(figure, Figure):
+        return label
+    shape = place.get_gridspec().get_geometry()[::-1] if place is not None else (1, 1)
+    room = 72 * float(figure.get_size_inches()[axis]) / shape[axis]
+    size = (ax.xaxis, ax.yaxis)[axis].label.get_fontsize()
+    letters = max(12, int(2 * room / float(size)))
+    if axis == 0 and len(label) <= letters:
+        return label
+    parts = label.replace("; ", ";\n").split("\n")
+    return "\n".join(textwrap.fill(part, letters, break_long_words=False) for part in parts)
+
+
 def title_above(ax: Axes, title: str, *, lines: int | None = None) -> None:
     """Put a title in the middle, above the small grey lines (or above as many as are given)."""
     lines = lines or ax.get_title("left").count("\n") + 1

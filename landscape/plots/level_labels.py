@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from matplotlib.transforms import IdentityTransform, Transform
+from matplotlib.transforms import Bbox, IdentityTransform, Transform
 
 from landscape.plots.room import (
     Name,
@@ -164,11 +164,20 @@ class _Walked:
         shown = line.get_transform().transform_path(line.get_path()).cleaned(remove_nans=True)
         self._points = np.asarray(shown.vertices)[:-1]
         self._solid = line.get_linestyle() != "None"
+        marked = line.get_marker() not in ("None", None, "", " ")
+        figure = line.get_figure(root=True)
+        dots = figure.dpi / 72 if figure else 1.0
+        self._reach = 0.5 * dots * float(line.get_markersize()) if marked else 0.0
 
     def meets(self, own: Path) -> bool:
         """Whether a label would hide a part of it."""
         if not len(self._points):
             return False
-        if own.contains_points(self._points).any():
+        box = own.get_extents().padded(self._reach)
+        inside = ((self._points >= box.min) & (self._points <= box.max)).all(axis=1)
+        marks = (
+            Bbox.from_extents(*(p - self._reach), *(p + self._reach)) for p in self._points[inside]
+        )
+        if any(meet(rectangle(mark), own) for mark in marks):
             return True
         return self._solid and _crosses(Path(self._points), own)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
+from matplotlib.ticker import Locator
 from matplotlib.transforms import Bbox, BboxTransformTo
 
 _LEADING = 0.15  # of a font's size is empty above a text, and below
@@ -122,6 +123,29 @@ def legends_of(ax: Axes) -> list[Path]:
     """The rectangles of the legends in axes."""
     found = [child for child in ax.get_children() if isinstance(child, Legend)]
     return [rectangle(one.get_window_extent()) for one in found if one.get_visible()]
+
+
+class Spaced(Locator):
+    """Ticks of an upright axis: all that are given, or every n-th where they would touch."""
+
+    def __init__(self, ticks: np.ndarray, size: float) -> None:
+        """Increasing values, and the size of their font in points."""
+        self._ticks, self._size = np.asarray(ticks), size
+
+    def __call__(self) -> Any:
+        """Those for which the axis has room as it is drawn."""
+        axis: Any = self.axis
+        ax = axis.axes
+        up = ax.transData.transform(np.stack([0 * self._ticks, self._ticks], axis=1))[:, 1]
+        least = 1.3 * self._size * ax.get_figure(root=True).dpi / 72
+        for every in range(1, len(up)):
+            if (np.diff(up[::every]) >= least).all():
+                return self._ticks[::every]
+        return self._ticks[:1]
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """All of them, whatever is shown."""
+        return self._ticks
 
 
 class Name(Annotation):

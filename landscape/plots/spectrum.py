@@ -55,8 +55,8 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
     for x, value, share in zip(place, spectrum.value, spectrum.gradient_share, strict=True):
         if share >= 0.01:
             ax.annotate(
-                f"{share:.0%}", (x, value), xytext=(5, 3),
-                textcoords="offset points", ha="left", fontsize=small_text(), color="0.35",
+                f"{share:.0%}", (x, value), xytext=(0, 4),
+                textcoords="offset points", ha="center", fontsize=small_text(), color="0.35",
             )  # fmt: skip
     ax.set_ylim(low, high + 0.12 * (high - low))
     ax.set_xlim(-0.6, len(place) - 0.4)

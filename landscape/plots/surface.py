@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.contour import QuadContourSet
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Transform
 
 from landscape.base.statistics import KEY, said_of
 from landscape.plots.accuracy import draw_measured, mark_untrusted
-from landscape.plots.caption import conditions, rounded_away, write_above
+from landscape.plots.caption import broken, conditions, rounded_away, write_above
 from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
 from landscape.plots.ground import colormap_of
 from landscape.plots.inset import crowd, frame_inset, free_corner
@@ -30,7 +33,7 @@ from landscape.plots.levels import (
     ticks_of,
 )
 from landscape.plots.paths import draw_paths
-from landscape.plots.room import Name
+from landscape.plots.room import Name, Spaced
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.results.construction import Construction
 from landscape.results.projection import Projection
@@ -168,10 +171,14 @@ def _even(norm: Normalize) -> np.ndarray:
 def _bar(ax: Axes, fills: QuadContourSet, edges: QuadContourSet, label: str) -> None:
     beside = ax.inset_axes((1.02, 0, 0.035, 1))  # as tall as the axes whatever their aspect
     ticks = ticks_of(np.asarray(edges.levels))
-    bar = figure_of(ax).colorbar(fills, cax=beside, ticks=ticks)
+    names = dict(zip(ticks.tolist(), distinct(ticks), strict=True))
+    size = FontProperties(size=mpl.rcParams["ytick.labelsize"]).get_size_in_points()
+    bar = figure_of(ax).colorbar(
+        fills, cax=beside, ticks=Spaced(ticks, size),
+        format=FuncFormatter(lambda level, _: names.get(float(level), "")),
+    )  # fmt: skip
     bar.add_lines(edges)
     bar.minorticks_off()
-    bar.ax.set_yticklabels(distinct(ticks))
     bar.set_label(label)
 
 
@@ -238,8 +245,8 @@ def measured_with(surface: Surface, paths: Sequence[Projection]) -> dict[str, An
 
 
 def _finish(ax: Axes, surface: Surface, metric: str, paths: Sequence[Projection]) -> None:
-    ax.set_xlabel(axis_label(surface, 0))
-    ax.set_ylabel(axis_label(surface, 1).replace("; ", ";\n"))  # axes are seldom tall
+    for axis, write in enumerate((ax.set_xlabel, ax.set_ylabel)):
+        write(broken(axis_label(surface, axis), ax, axis))
     set_frame(ax, surface)
     notes = ""
     if is_skew(surface):

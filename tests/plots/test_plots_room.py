@@ -122,3 +122,49 @@ def test_texts_that_are_not_seen_touch_nothing():
     assert not touching(drawn(figure))
     ax.text(0, 0, "seen", ha="center", va="center", rotation=45)
     assert touching(drawn(figure)) == [("0.0", "seen")]
+
+
+@pytest.mark.parametrize("side", [1.3, 2.0, 4.0])
+@pytest.mark.parametrize("flat", [0.1, 0.3, 1.0])
+def test_the_values_of_a_short_colour_bar_stand_apart(side, flat):
+    axis = np.linspace(-1, 1, 25)
+    gram = np.array([[1.0, 0.5 * flat], [0.5 * flat, flat**2]])
+    for values in (1.5 * np.tile(axis, (25, 1)), 10.0 ** (1.5 * np.tile(axis, (25, 1)))):
+        surface = make_surface(values, alpha=axis, beta=axis, gram=gram)
+        figure = Figure(figsize=(side, 4.0))
+        ax = ls.plot_surface(surface, ax=figure.add_subplot())
+        drawn(figure)
+        bar = ax.child_axes[0]
+        texts = [text for text in shown_texts(figure) if text in bar.get_yticklabels()]
+        boxes = [text.get_window_extent() for text in texts]
+        assert all(low.y1 < high.y0 for low, high in pairwise(boxes))
+        assert len(texts) >= (5 if side == 4.0 and flat == 1.0 else 1)
+
+
+def test_a_long_name_of_an_axis_fits_a_narrow_figure():
+    surface = replace(pit(0.1, 0.5, 0), explained=(0.9, 0.05), explained_null=(0.6, 0.15))
+    with ls.style("neurips"):
+        figure = Figure(figsize=(2.0, 2.0))
+        ax = ls.plot_surface(surface, ax=figure.add_subplot())
+        drawn(figure)
+        name = ax.xaxis.label.get_window_extent()
+    assert name.x0 >= 0
+    assert name.x1 <= figure.bbox.width
+
+
+def test_no_value_lies_on_a_marker():
+    axis = np.linspace(-1, 1, 25)
+    ramp = np.tile(1.5 * axis, (25, 1))
+    figure = Figure(figsize=(3, 3))
+    ax = ls.plot_surface(
+        make_surface(ramp, alpha=axis, beta=axis), colormap="viridis", ax=figure.add_subplot()
+    )
+    ax.plot(axis, 0 * axis, "o", markersize=9)
+    drawn(figure)
+    texts = [text for text in shown_texts(figure) if text.get_gid() == "level"]
+    assert texts
+    radius = 0.5 * 9 * figure.dpi / 72
+    line = ax.transData.transform((0, 0))[1]
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.y0 > line + radius - 2 or box.y1 < line - radius + 2
