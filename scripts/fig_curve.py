@@ -78,7 +78,7 @@ def main() -> None:
             ylabel="loss at its end",
             ylim=(0, 1.1 * max(losses)),
         )
-        ends.set_xticks([*cycles, len(cycles) + 1], [*map(str, cycles), "mean"])
+        ends.set_xticks(np.arange(1, len(cycles) + 2), [*map(str, cycles), "mean"])
         way, line = profile.loss
         off = [plane.coordinates(theta)[1] for theta in collected]
         script.save(
