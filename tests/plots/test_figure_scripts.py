@@ -63,8 +63,7 @@ def test_captions_give_the_share_of_a_random_walk_beside_every_share_of_variatio
 
 
 def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "argv", ["fig_some.py", "--smoke"])
-    monkeypatch.setattr(gallery, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["fig_some.py", "--data", str(tmp_path)])
     script = gallery.Script("fig_some", "Some.")
     good, tiny, wide, bare, crowded = (Figure(figsize=(5.5, 2)) for _ in range(5))
     wide.set_size_inches(5.6, 2)
@@ -79,9 +78,9 @@ def test_a_fault_is_refused_before_anything_is_written(gallery, monkeypatch, tmp
         with pytest.raises(ValueError, match=said):
             script.save(figure, "A caption.")
     assert not list(tmp_path.rglob("fig_some*"))
-    script.data.mkdir(parents=True)
+    script.figures.mkdir(parents=True)
     script.save(good, "A caption.")
-    written = sorted(path.suffix for path in script.data.glob("fig_some*"))
+    written = sorted(path.suffix for path in script.figures.glob("fig_some*"))
     assert written == [".pdf", ".png", ".tex", ".txt"]
 
 
