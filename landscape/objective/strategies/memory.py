@@ -26,13 +26,13 @@ def points_that_fit(work: Work, batch_size: int | None) -> int:
     if free is None:
         return 2**31
     batch, samples = work.sample[0]
-    most = widest(work, batch) / samples * (batch_size or samples)
-    each = _STACKS * work.loan.flat.nbytes + 2 * most
+    widest = _widest(work, batch) / samples * (batch_size or samples)
+    each = _STACKS * work.loan.flat.nbytes + 2 * widest
     return max(1, int(_SHARE * free / each))
 
 
 @torch.no_grad()
-def widest(work: Work, batch: object) -> int:
+def _widest(work: Work, batch: object) -> int:
     """Bytes that the widest module takes in and gives out for one batch."""
     sizes = [0]
 
