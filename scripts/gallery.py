@@ -265,10 +265,10 @@ def make_again(folder: Path, units: Path | None = None) -> None:
         if script.stem in took:
             continue
         clock, cores = time.perf_counter(), _of_children()
-        command = [sys.executable, str(script), "--data", str(folder)]
+        command = [sys.executable, f"scripts/{script.name}", "--data", _from_root(folder)]
         if units is not None and script.stem == HERO:
-            command += ["--full", "--units", str(units.resolve())]
-        if (code := subprocess.run(command).returncode) != 0:
+            command += ["--full", "--units", _from_root(units.resolve())]
+        if (code := subprocess.run(command, cwd=ROOT).returncode) != 0:
             failed.append(script.stem)
             print(f"{script.stem}: failed with code {code}; the others go on", flush=True)
             continue
@@ -299,6 +299,11 @@ def take_figures(new: Path, names: list[str]) -> None:
     for name in names:
         for file in new.glob(f"{name}.*"):
             shutil.copyfile(file, ROOT / "figures" / file.name)
+
+
+def _from_root(folder: Path) -> str:
+    """A folder as scripts are told of it: pictures hold their command, and nobody's home."""
+    return str(folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder)
 
 
 def _of_children() -> float:

@@ -9,8 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from landscape.base.distribution import VERSION
 from landscape.base.files import expanded
-from landscape.base.provenance import version
 from landscape.base.replaceable import check_replaceable
 from landscape.base.result import Result
 
@@ -68,7 +68,7 @@ def origin_of(results: Mapping[str, Result]) -> str:
 
 
 def _metadata(kind: str, origin: str, title: str) -> dict[str, Any]:
-    software = f"landscape {version('landscape')}"
+    software = f"landscape {VERSION}"
     if kind == "png":
         return {"Title": title, "Software": software, "Description": origin}
     # Without dates, so that the same results give the same file.

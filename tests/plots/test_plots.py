@@ -408,6 +408,7 @@ def test_figures_carry_where_they_came_from(tmp_path):
     plot_results(results(), tmp_path, formats=("png", "pdf", "svg"))
     with Image.open(tmp_path / "surface-pca.png") as image:
         origin = json.loads(image.text["Description"])
+        assert image.text["Software"] == f"landscape {ls.__version__}"
     assert origin["surface/pca"]["provenance"]["command"] == ["train.py"]
     assert origin["surface/pca"]["settings"]["task"] == "toy"
     assert set(origin) == {"surface/pca", "projection/pca/adam"}

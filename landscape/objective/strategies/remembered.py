@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.base.distribution import VERSION
 from landscape.base.provenance import fingerprint, version
 from landscape.objective.data.held import HeldData
 from landscape.objective.data.structure import tensors_of
@@ -58,7 +59,7 @@ def key_of(work: Work, data: HeldData, points: int, given: tuple[Any, ...]) -> s
         torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         [torch.get_num_threads(), os.cpu_count()],
         [os.environ.get(name, "") for name in _RESTRICTED],  # instructions that libraries may use
-        [version("landscape"), version("torch")],
+        [VERSION, version("torch")],
         [type(module).__qualname__ for module in work.loan.model.modules()],
         [[name, *p.shape, str(p.dtype)] for name, p in work.loan.model.named_parameters()],
         [[name, _code(metric)] for name, metric in work.metrics.items()],
