@@ -23,6 +23,7 @@ class Learned:
     Attributes:
         metrics: The metrics themselves, so that no others get their identity.
         nature: What the look at them found, the first time that the model was lent.
+        first_batch: Whether the first batch was looked at, not only a few of its samples.
         programs: What was compiled for them.
         readers: Which modules read which parameters, once that was seen.
         confirmed: Way to the number of samples on which it was compared with the plain one.
@@ -32,6 +33,7 @@ class Learned:
 
     metrics: Mapping[str, Metric]
     nature: Nature | None = None
+    first_batch: bool = False
     programs: dict[Any, Any] = field(default_factory=dict)
     readers: dict[str, Any] = field(default_factory=dict)
     confirmed: dict[str, int] = field(default_factory=dict)
@@ -40,19 +42,28 @@ class Learned:
 
     def copy(self) -> Learned:
         """What is known so far, to be learned further apart from this; programs are shared."""
-        return Learned(self.metrics, self.nature, self.programs)
+        return Learned(self.metrics, self.nature, self.first_batch, self.programs)
 
-    def nature_of(self, problem: Problem, loan: Loan) -> Nature:
-        """What the look at the metrics found; they are looked at now if they were not before."""
+    def nature_of(self, problem: Problem, loan: Loan, *, whole: bool = True) -> Nature:
+        """What the look at the metrics found; they are looked at now if they were not before.
+
+        Args:
+            problem: What is measured.
+            loan: The model, at its own weights.
+            whole: Whether to look at the first batch; else a few samples do until `draws_later`.
+        """
         if self.nature is None:
             self.nature = problem.look(loan)
+        if whole and not self.first_batch:
+            self.nature = problem.look_whole(loan, self.nature)
+            self.first_batch = True
         return self.nature
 
     def draws_later(self, problem: Problem, data: HeldData, loan: Loan, standing: Standing) -> bool:
         """Whether a later batch was found to draw random numbers, which the first did not tell.
 
-        All batches are looked at, once, and only if generators moved: to do so costs more than a
-        point. Another thread may have moved them.
+        The first batch is looked at where it was not yet. All batches are, once, and only if
+        generators moved: to do so costs more than a point. Another thread may have moved them.
 
         Args:
             problem: What is measured.
@@ -63,12 +74,15 @@ class Learned:
         Raises:
             ValueError: If one does, and no common random numbers were given.
         """
-        nature, common = self.nature_of(problem, loan), problem.common_random_numbers
-        if self._learns_more(problem, loan, nature):
-            return True
-        if self.looked_at >= data.size or nature.draws or not standing.moved:
-            return False
+        nature, common = self.nature_of(problem, loan, whole=False), problem.common_random_numbers
         try:
+            if self.nature_of(problem, loan) is not nature:
+                standing.put_back()
+                return True
+            if self._learns_more(problem, loan, nature):
+                return True
+            if self.looked_at >= data.size or nature.draws or not standing.moved:
+                return False
             with arithmetic(problem.precision, problem.device):
                 for batch, _ in data.batches():
                     found = look_again(loan, problem.metrics, batch, nature, common=common)

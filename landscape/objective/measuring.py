@@ -10,6 +10,7 @@ from torch import Tensor
 
 from landscape.base.progress import Progress
 from landscape.objective.evaluation import spread_over
+from landscape.objective.lending.standing import Standing
 from landscape.objective.metrics import SUMS
 from landscape.objective.problem import Problem
 from landscape.objective.strategies.choice import Choice
@@ -57,20 +58,26 @@ class Measuring:
         problem: What is measured.
         tuning: How; which sizes fitted is kept there.
         work: The lent model and the family of points.
+        standing: Where generators of random numbers stood before.
     """
 
     problem: Problem
     tuning: Tuning
     work: Work
+    standing: Standing
 
-    def __call__(self, choice: Choice, points: Points, progress: Progress | None = None) -> None:
-        """Measure points, by another way where the chosen one turns out wrong or slow."""
+    def __call__(self, choice: Choice, points: Points, progress: Progress | None = None) -> bool:
+        """Measure points, by another way where the chosen one turns out wrong or slow.
+
+        Returns:
+            Whether it was found that the metrics draw random numbers: begin again.
+        """
         begin, tuning = 0, self.tuning
         confirming = tuning.to_confirm(self.problem, choice)
         if confirming or tuning.unchecked:
             begin = min(choice.chunk, len(points))
-            self._by(choice, points.part(0, begin), progress)
-            tuning.check_repeatable(self.problem, self.work)
+            if self._first(choice, points.part(0, begin), progress):
+                return True
         if confirming:
             agreed = self._agrees(points.part(0, begin))
             choice = tuning.confirmed(self.problem, choice, agreed=agreed)
@@ -88,6 +95,23 @@ class Measuring:
                 choice = tuning.proven()
         if begin < len(points):
             self._by(choice, points.part(begin), progress)
+        return self._draws()
+
+    def _first(self, choice: Choice, points: Points, progress: Progress | None) -> bool:
+        """Measure the first points, and look at what is still to be looked at."""
+        try:
+            self._by(choice, points, progress)
+        except (RuntimeError, TypeError, ValueError):
+            self.tuning.check_repeatable(self.problem, self.work)  # says more, if it is that
+            raise
+        if self._draws():
+            return True
+        self.tuning.check_repeatable(self.problem, self.work)
+        return False
+
+    def _draws(self) -> bool:
+        self.work.rest()
+        return self.tuning.draws_later(self.problem, self.work.loan, self.standing)
 
     def observed_error(self, points: Points, checks: int) -> np.ndarray:
         """Largest difference of every metric to the plain way, at a few of the points."""

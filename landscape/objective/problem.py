@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -151,7 +152,7 @@ class Problem:
         return Reached(m.metric if isinstance(m, Canonical) else m for m in metrics)
 
     def look(self, loan: Loan, *, shortly: bool = True) -> Nature:
-        """What a look at the metrics finds.
+        """What a look at the metrics finds, on a few samples; see `look_whole`.
 
         Args:
             loan: The model, at its own weights.
@@ -160,19 +161,38 @@ class Problem:
         Raises:
             ValueError: If they cannot be measured; the message says why.
         """
-        full = "single" if self.precision in REDUCED else self.precision
-        with arithmetic(full, self.device):
+        with self._looking():
             return self._looked(loan, shortly and loan.stream is not None)
+
+    def look_whole(self, loan: Loan, nature: Nature) -> Nature:
+        """What a look at the first batch finds, if that is larger than what was looked at.
+
+        Args:
+            loan: The model, at its own weights.
+            nature: What was found on a few samples.
+
+        Raises:
+            ValueError: As `look` does.
+        """
+        whole, most = self.data.batches(most=1)[0]
+        if not self.data.joined or most <= _few_of(most, loan):
+            return nature  # that is what was looked at
+        if loan.stream is not None and most == self.data.size and self.device.type == "cpu":
+            return nature  # a look at all samples is as dear as a point: see `draws_later`
+        with self._looking():
+            return look_again(loan, self.metrics, whole, nature, common=self.common_random_numbers)
+
+    def _looking(self) -> AbstractContextManager[None]:
+        return arithmetic("single" if self.precision in REDUCED else self.precision, self.device)
 
     def _looked(self, loan: Loan, shortly: bool) -> Nature:
         common, (whole, most) = self.common_random_numbers, self.data.batches(most=1)[0]
         size = _few_of(most, loan)
         while True:
-            few, samples = self.data.batches(size, most=size)[0]
+            few, _ = self.data.batches(size, most=size)[0]
             try:
                 nature = self._looked_shortly(loan, few) if shortly else None
-                nature = nature or look(loan, self.metrics, few, common=common)
-                break
+                return nature or look(loan, self.metrics, few, common=common)
             except Exception as problem:
                 if not out_of_memory(problem):
                     # A loss may need more samples than a few; else it says the same once more.
@@ -180,11 +200,6 @@ class Problem:
                 if not self.data.joined or size == 1:
                     raise
                 size //= 2
-        if samples == most or size < _few_of(most, loan):
-            return nature
-        if loan.stream is not None and most == self.data.size and self.device.type == "cpu":
-            return nature  # a look at all samples is as dear as a point: see `Tuning.draws_later`
-        return look_again(loan, self.metrics, whole, nature, common=common)
 
     def _looked_shortly(self, loan: Loan, batch: Any) -> Nature | None:
         """The same on a few tokens, where passes are dear; None where these do not tell."""

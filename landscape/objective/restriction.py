@@ -71,6 +71,7 @@ class Restriction:
         coordinates = np.asarray(coordinates, np.float64)
         if is_sharded(self.problem.model):
             return self.tuning.plain
+        self.tuning.recall(self.problem, self.family, len(coordinates))
         with self.lent() as work:
             choice = self.tuning.choice_for(self.problem, work, coordinates, progress)
             self.tuning.check_repeatable(self.problem, work)
@@ -113,21 +114,22 @@ class Restriction:
             return self._sharded(points, progress)
         reached = problem.reached()
         error, again, standing = None, False, Standing(reached)
+        later = tuning.recall(problem, self.family, len(coordinates))
         try:
             with (
                 held_back() as check,
-                working(problem, self.family, tuning, check, reached, whole=False) as work,
+                working(
+                    problem, self.family, tuning, check, reached, whole=False, later=later
+                ) as work,
             ):
-                measure = Measuring(problem, tuning, work)
+                measure = Measuring(problem, tuning, work, standing)
                 with arithmetic(problem.precision, problem.device):
                     choice = tuning.choice_for(problem, work, coordinates, progress)
                     seconds = tuning.seconds_per_point(problem.data.size)
                     if progress is not None and seconds is not None:
                         progress.expect(seconds)
-                    measure(choice, points, progress)
+                    again = measure(choice, points, progress)
                     rounding = work.making.rounding(coordinates)
-                    work.rest()
-                    again = tuning.draws_later(problem, work.loan, standing)
                 if self.reduced and checks:
                     with arithmetic("single", problem.device):
                         error = measure.observed_error(points, checks)

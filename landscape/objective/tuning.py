@@ -12,6 +12,7 @@ import torch
 
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
+from landscape.objective.family import Family
 from landscape.objective.free_memory import out_of_memory
 from landscape.objective.inspection.nature import Nature
 from landscape.objective.learned import Learned
@@ -21,8 +22,8 @@ from landscape.objective.problem import Problem
 from landscape.objective.strategies.choice import CHUNKED, Choice
 from landscape.objective.strategies.confirmed import to_confirm
 from landscape.objective.strategies.promise import Promise
-from landscape.objective.strategies.remembered import key_of, remember
-from landscape.objective.strategies.repeatable import check_repeatable, check_whole_batches
+from landscape.objective.strategies.remembered import key_of, recalled, remember
+from landscape.objective.strategies.repeatable import check_repeatable
 from landscape.objective.strategies.search import choose, plain_seconds, recall
 from landscape.objective.strategies.streamed import points_together
 from landscape.objective.strategies.work import Work
@@ -46,8 +47,8 @@ class Tuning:
         plain: How single points, and those before a choice, are evaluated.
         shrunk: What was made smaller because memory was short, or nothing.
         promise: That the choice is faster, while that is not yet seen.
-        unchecked: Whether whole batches are still to be looked at, after the first points: they
-            were before, when what is used now was chosen.
+        unchecked: Whether it is still to be looked at whether what the metrics return adds up:
+            after the first points, where it was when what is used now was chosen.
     """
 
     batch_size: int | None
@@ -60,11 +61,11 @@ class Tuning:
         self.plain = Choice("sequential", data.batch_size if data.joined else None)
         self.shrunk = ""
         self._asked = 0  # passes of single samples
-        self._repeatable, self.unchecked = False, False
+        self.unchecked = True
         self._seconds: float | None = None  # of such a pass
         self._chosen_on = self._most = data.size
         self.promise: Promise | None = None
-        self._key = ""
+        self._key, self._held = "", None
         self._empty(problem.device)
 
     def _empty(self, device: torch.device) -> None:
@@ -114,10 +115,23 @@ class Tuning:
             return problem.data
         return problem.data.in_batches_of(size)
 
-    def nature(self, problem: Problem, loan: Loan) -> Nature:
+    def nature(self, problem: Problem, loan: Loan, *, whole: bool = True) -> Nature:
         """What the look at the metrics found, the first time that the model was lent."""
         with self._lock:
-            return self.learned(problem).nature_of(problem, loan)
+            return self.learned(problem).nature_of(problem, loan, whole=whole)
+
+    def recall(self, problem: Problem, family: Family, points: int) -> bool:
+        """Look up what was chosen for such work before; whether anything was.
+
+        Then looks at whole batches come after the first points: they were before, that time.
+        """
+        with self._lock:
+            if self.choice is None and points > 1:
+                data = self.batched(problem)
+                points = max(points, self._asked // data.size)
+                self._key = key_of(problem, family, data, points, self.strategy)
+                self._held = recalled(self._key)
+            return self._held is not None
 
     def choice_for(
         self,
@@ -131,34 +145,35 @@ class Tuning:
             self._asked += len(coordinates) * problem.data.size if len(coordinates) > 1 else 0
             while True:
                 try:
-                    self._check_few(problem, work)
-                    several = len(coordinates) > 1 or work.loan.stream is not None
-                    if several:
+                    if len(coordinates) > 1 or work.loan.stream is not None:
                         return self._chosen(problem, work, coordinates, progress)
                     self.check_repeatable(problem, work)
                     return self.plain
                 except (RuntimeError, MemoryError) as error:
-                    data = self.batched(problem)
-                    before = data.batch_size
-                    fixed = problem.batch_norm != "frozen" or not data.joined or before == 1
-                    if fixed or work.nature.draws or not out_of_memory(error):
-                        raise
-                    smaller = (min(before, data.size) + 1) // 2
-                    self.fit(self.plain, replace(self.plain, batch_size=smaller))
+                    self._halve(problem, work, error)
+
+    def _halve(self, problem: Problem, work: Work, error: Exception) -> None:
+        """Take smaller batches where these do not fit in memory; else raise the error."""
+        data = self.batched(problem)
+        before = data.batch_size
+        fixed = problem.batch_norm != "frozen" or not data.joined or before == 1
+        if fixed or work.nature.draws or not out_of_memory(error):
+            raise error
+        smaller = (min(before, data.size) + 1) // 2
+        self.fit(self.plain, replace(self.plain, batch_size=smaller))
 
     def _chosen(
         self, problem: Problem, work: Work, coordinates: np.ndarray, progress: Progress | None
     ) -> Choice:
+        if not self._recall(problem, work, coordinates):
+            self.check_repeatable(problem, work)
         data = self.batched(problem)
         if work.loan.stream is not None:
             if self.choice is None or self.choice.strategy != "streamed":
                 points = points_together(work, data)
                 self.choice = replace(self.plain, strategy="streamed", chunk=points)
             return self.choice
-        if self.choice is None and self._seconds is None:
-            self._recall(problem, work, coordinates)
         if self.choice is None:
-            self.check_repeatable(problem, work)
             if self._seconds is None:
                 self._seconds = plain_seconds(work, data, coordinates) / data.size
             if self.strategy is not None or self._seconds * self._asked > _WORTH_CHOOSING:
@@ -174,30 +189,31 @@ class Tuning:
         fixed = problem.batch_norm != "frozen" or not data.joined or work.nature.draws
         return data.batch_size if fixed or self.batch_size is not None else None
 
-    def _recall(self, problem: Problem, work: Work, coordinates: np.ndarray) -> None:
-        """Use what was chosen for such work before, if anything was."""
+    def _recall(self, problem: Problem, work: Work, coordinates: np.ndarray) -> bool:
+        """Use what was chosen for such work before; whether anything was that can be used."""
+        held, self._held = self._held, None
+        if held is None or self.choice is not None or work.loan.stream is not None:
+            return False
         data, size = self.batched(problem), self._fixed_size(problem, work)
-        self._key = key_of(work, data, len(coordinates), (self.strategy, size))
         self.choice = recall(
-            self._key, work, data, coordinates,
+            held, work, data, coordinates,
             strategy=self.strategy, batch_size=size if data.joined else None,
         )  # fmt: skip
         if self.choice is not None:
             self._settle(data, self.choice, self.choice.seconds, len(coordinates))
+        return self.choice is not None
 
     def _choose(
         self, problem: Problem, work: Work, coordinates: np.ndarray, progress: Progress | None
     ) -> None:
-        """Choose as before for such work, or by timing; keep the choice for the next time."""
-        self._recall(problem, work, coordinates)
-        if self.choice is not None:
-            return
+        """Choose by timing; keep the choice for the next time."""
         data, seconds = self.batched(problem), problem.data.size * (self._seconds or 0)
         self.choice = choose(
             work, data, coordinates, seconds=seconds, strategy=self.strategy,
             batch_size=self._fixed_size(problem, work), progress=progress,
         )  # fmt: skip
-        remember(self._key, self.choice)
+        if self._key:
+            remember(self._key, self.choice)
         self._settle(data, self.choice, seconds, len(coordinates))
 
     def _settle(self, data: HeldData, choice: Choice, seconds: float, points: int) -> None:
@@ -247,16 +263,13 @@ class Tuning:
     def check_repeatable(self, problem: Problem, work: Work) -> None:
         """Refuse, once, a model or loss that gives another number when it is asked again."""
         with self._lock:
-            self._check_few(problem, work)
-            if self.unchecked:
-                check_whole_batches(work, self.batched(problem))
-                self.unchecked = False
-
-    def _check_few(self, problem: Problem, work: Work) -> None:
-        if not self._repeatable:
-            free = problem.may_rebatch and not work.nature.draws
-            self.unchecked: bool = check_repeatable(work, self.batched(problem), rebatch=free)
-            self._repeatable = True
+            while self.unchecked:
+                free = problem.may_rebatch and not work.nature.draws
+                try:
+                    check_repeatable(work, self.batched(problem), rebatch=free)
+                    self.unchecked = False
+                except (RuntimeError, MemoryError) as error:
+                    self._halve(problem, work, error)
 
     def draws_later(self, problem: Problem, loan: Loan, standing: Standing) -> bool:
         """Whether it was found only now that the metrics draw random numbers: begin again.
@@ -269,7 +282,7 @@ class Tuning:
                 problem, self.batched(problem), loan, standing
             )
             if found:
-                self.choice, self.promise, self._repeatable = None, None, False
+                self.choice, self.promise, self.unchecked = None, None, True
             return found
 
     def fit(self, choice: Choice, smaller: Choice) -> None:

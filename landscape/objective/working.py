@@ -25,6 +25,7 @@ def working(
     reached: Reached | None = None,
     *,
     whole: bool = True,
+    later: bool = False,
 ) -> Iterator[Work]:
     """Inside, the model is lent, and its metrics are called with the care that they need.
 
@@ -36,6 +37,7 @@ def working(
         reached: What the metrics reach, if that was looked up.
         whole: Whether all parameters have to be there at once, as a derivative needs them; else
             they may come and go.
+        later: Whether the first batch is looked at later, by `Tuning.draws_later`.
 
     Raises:
         ValueError: If the metrics cannot be measured.
@@ -58,7 +60,8 @@ def working(
         if problem.batch_norm == "batch":
             for norm in norms_of(problem.model):
                 norm.training = True
-        nature, seed = tuning.nature(problem, loan), problem.common_random_numbers
+        nature = tuning.nature(problem, loan, whole=not later)
+        seed = problem.common_random_numbers
         data = tuning.batched(problem)
         learned = tuning.learned(problem)
         # A batch size that was asked for may be the only one that the loss can take.

@@ -16,7 +16,7 @@ from torch import nn
 import landscape as ls
 from landscape.base import progress
 from landscape.objective import measuring, tuning
-from landscape.objective.strategies import promise, race, remembered, search, trials
+from landscape.objective.strategies import promise, race, reference, remembered, search, trials
 from landscape.objective.strategies.choice import Choice
 from landscape.objective.strategies.race import fastest, uncertainty
 
@@ -135,14 +135,14 @@ def test_what_was_chosen_before_is_measured_with_at_once_and_checked_after(
     def told(name, own):
         return lambda *args, **options: (done.append(name), own(*args, **options))[1]
 
-    for module, name in ((tuning, "check_whole_batches"), (measuring, "measure_chunks")):
+    for module, name in ((tuning, "check_repeatable"), (measuring, "measure_chunks")):
         monkeypatch.setattr(module, name, told(name, getattr(module, name)))
     chosen()
-    assert done[0] == "check_whole_batches"
+    assert done[0] == "check_repeatable"
     done.clear()
     chosen()
-    assert done[:2] == ["measure_chunks", "check_whole_batches"]
-    assert done.count("check_whole_batches") == 1
+    assert done[:2] == ["measure_chunks", "check_repeatable"]
+    assert done.count("check_repeatable") == 1
 
 
 def test_a_loss_that_treats_whole_batches_otherwise_is_refused_the_second_time_too(remembering):
@@ -177,7 +177,7 @@ def test_what_is_remembered_is_used_only_with_the_plain_numbers(remembering, mon
     for entry in kept["choices"].values():
         entry["strategy"] = "linear"
     remembering.write_text(json.dumps(kept))
-    monkeypatch.setattr(trials, "agree", lambda *given: False)
+    monkeypatch.setattr(reference, "agree", lambda *given: False)
     choice, values = chosen()
     assert choice.strategy == "sequential"
     monkeypatch.undo()
@@ -351,7 +351,7 @@ def rare(strategy=None):
 
 def test_a_way_that_is_wrong_for_a_sample_it_was_not_tried_on_is_not_used(remembering, monkeypatch):
     wanted = rare("sequential")[1]
-    monkeypatch.setattr(trials.Trials, "_check", lambda *given: None)  # as if it were not among few
+    monkeypatch.setattr(reference.Reference, "check", lambda *given: None)  # as if not among few
     with pytest.raises(ValueError, match="for some of the samples"):
         rare("linear")
     monkeypatch.setattr(tuning, "choose", lambda *_, **__: Choice("linear", 200, 8, 1, 1e-3))

@@ -25,8 +25,9 @@ from landscape.base.distribution import VERSION
 from landscape.base.provenance import fingerprint, version
 from landscape.objective.data.held import HeldData
 from landscape.objective.data.structure import tensors_of
+from landscape.objective.family import Family
+from landscape.objective.problem import Problem
 from landscape.objective.strategies.choice import STRATEGIES, Choice
-from landscape.objective.strategies.work import Work
 
 _FORMAT = 1
 _MOST = 500  # choices; the oldest go first
@@ -44,28 +45,33 @@ def processor() -> str:
     return f"{named or platform.processor() or platform.machine()}, {used}"
 
 
-def key_of(work: Work, data: HeldData, points: int, given: tuple[Any, ...]) -> str:
+def key_of(
+    problem: Problem, family: Family, data: HeldData, points: int, strategy: str | None
+) -> str:
     """A text that is another one for work, versions or a machine that may need another choice.
 
     Args:
-        work: The borrowed model and its points.
-        data: The samples.
+        problem: What is measured.
+        family: Where.
+        data: The samples, in batches that fit in memory.
         points: How many points there are; what counts is about how many.
-        given: What the user fixed.
+        strategy: The one that was asked for, if one was.
     """
-    device = work.loan.flat.device
+    device, model = problem.device, problem.model
     batch = data.batches(most=1)[0][0]
+    given = [strategy, problem.batch_size, problem.batch_norm, problem.common_random_numbers]
+    buffers = family.buffer_directions is not None
     made = [
         torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         [torch.get_num_threads(), os.cpu_count()],
         [os.environ.get(name, "") for name in _RESTRICTED],  # instructions that libraries may use
         [VERSION, version("torch")],
-        [type(module).__qualname__ for module in work.loan.model.modules()],
-        [[name, *p.shape, str(p.dtype)] for name, p in work.loan.model.named_parameters()],
-        [[name, _code(metric)] for name, metric in work.metrics.items()],
+        [type(module).__qualname__ for module in model.modules()],
+        [[name, *p.shape, str(p.dtype)] for name, p in model.named_parameters()],
+        [[name, _code(metric)] for name, metric in problem.metrics.items()],
         [_form(t) for t in tensors_of(batch)],
-        [data.size, data.batch_size, data.joined, len(work.directions), str(work.rounding)],
-        [str(device), str(work.loan.flat.dtype), work.fixed_buffers, work.nature.plain],
+        [data.size, data.batch_size, data.joined, family.coordinates, str(problem.rounding)],
+        [str(device), problem.precision, str(problem.dtype), buffers],
         [max(points, 1).bit_length(), *map(str, given)],
     ]
     return fingerprint(np.frombuffer(json.dumps(made).encode(), np.uint8))

@@ -36,16 +36,13 @@ _LOOK = 8
 _PERIOD = 4096  # weights with factors of their own
 
 
-def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> bool:
-    """Look at what the metrics return on a few samples.
+def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> None:
+    """Look at what the metrics return on a few samples, and then for whole batches.
 
     Args:
         work: The borrowed model and its points.
         data: The samples.
         rebatch: Whether the size of the batches is free, and so must not matter.
-
-    Returns:
-        Whether whole batches are to be looked at too, by `check_whole_batches`.
 
     Raises:
         ValueError: If the values are not what they would be taken for; the message says why.
@@ -95,7 +92,8 @@ def check_repeatable(work: Work, data: HeldData, *, rebatch: bool) -> bool:
             check_pair(work, name, value, parts, fixed=not rebatch)
         elif cuts is not None and data.sure:
             check_mean(work, cuts[row], rebatch=rebatch)
-    return rebatch and cuts is not None and data.sure and work.loan.stream is None
+    if rebatch and cuts is not None and data.sure and work.loan.stream is None:
+        _check_whole_batches(work, data)
 
 
 def _brief(work: Work, look: Batches) -> tuple[Batches, Values] | None:
@@ -111,7 +109,7 @@ def _brief(work: Work, look: Batches) -> tuple[Batches, Values] | None:
     return (brief, found) if telling([values[0] for values in found]) else None
 
 
-def check_whole_batches(work: Work, data: HeldData) -> None:
+def _check_whole_batches(work: Work, data: HeldData) -> None:
     """Look at whole batches and their halves too: some losses treat many samples otherwise.
 
     They are the first, one in the middle and the last, for a loss may do so in some batches only,

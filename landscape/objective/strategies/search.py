@@ -15,11 +15,12 @@ import numpy as np
 
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
-from landscape.objective.strategies import remembered
 from landscape.objective.strategies.choice import CHUNKED, SHARED, STRATEGIES, Choice
+from landscape.objective.strategies.confirmed import to_confirm
+from landscape.objective.strategies.reference import LOOK, Reference
 from landscape.objective.strategies.sequential import sequential
 from landscape.objective.strategies.sizes import COMPILED, alike, around, exchanged
-from landscape.objective.strategies.trials import LOOK, TIMED, Trials
+from landscape.objective.strategies.trials import TIMED, Trials
 from landscape.objective.strategies.work import Work
 
 _CHUNK = 32  # points that batched strategies start with
@@ -115,7 +116,7 @@ def choose(
 
 
 def recall(
-    key: str,
+    known: Choice,
     work: Work,
     data: HeldData,
     coordinates: np.ndarray,
@@ -123,17 +124,19 @@ def recall(
     strategy: str | None = None,
     batch_size: int | None = None,
 ) -> Choice | None:
-    """What was chosen for the same work before, if it gives the plain strategy's numbers here.
+    """What was chosen for such work before, if it gives the plain strategy's numbers here.
 
-    A file that says another strategy or batch size than the one that was asked for is not believed.
+    One point is looked at: once the first points are measured, one is compared on all samples. A
+    file that says another strategy or batch size than the one that was asked for is not believed.
     """
-    known = remembered.recalled(key)
-    if known is None or data.joined == (known.batch_size is None):
+    if data.joined == (known.batch_size is None):
         return None
     if strategy not in (None, known.strategy) or batch_size not in (None, known.batch_size):
         return None
-    trials = Trials(work, data, coordinates, known.seconds, batch_size)
-    return known if trials.agrees(known) else None
+    if not to_confirm(known):
+        return known
+    far = np.linalg.norm(coordinates, axis=1).argmax()
+    return known if Reference(work, data, coordinates[[far]], batch_size).agrees(known) else None
 
 
 def plain_seconds(work: Work, data: HeldData, coordinates: np.ndarray) -> float:

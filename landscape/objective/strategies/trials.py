@@ -6,22 +6,19 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from landscape.base.progress import Progress
 from landscape.objective.data.held import HeldData
-from landscape.objective.metrics import agree
 from landscape.objective.strategies.choice import SHARED, STRATEGIES, Choice
 from landscape.objective.strategies.memory import out_of_memory, points_that_fit
 from landscape.objective.strategies.race import ROUNDS, fastest
-from landscape.objective.strategies.sequential import sequential
+from landscape.objective.strategies.reference import PROBLEMS, Reference
 from landscape.objective.strategies.sizes import FEWEST, Sizes
 from landscape.objective.strategies.work import Measure, UnsuitableError, Work
 
-LOOK = 4  # samples in each of two batches on which strategies must agree
 TIMED = 512  # samples on which they are timed where that is quick
 _LONG_ENOUGH = 0.01  # seconds that a trial lasts at least
 _LONG = 0.03  # seconds of a pass over the timed samples that are too many
@@ -29,16 +26,6 @@ _NEAR = 1.25  # times slower than the best in its trial: worth timing in turns w
 _RIVALS = 4  # of which at most so many
 _DOUBT = 0.95  # of the time of the plain strategy: what has to be reached without turns
 _CLIMB = 0.035  # of the passes to come may be spent on trying another size
-_PROBLEMS = (  # that a model may have with what replaces its layers and batches
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 class Trials:
@@ -59,14 +46,11 @@ class Trials:
     ) -> None:
         self.work, self.data, self.coordinates = work, data, coordinates
         self.progress = progress
-        if batch_size is None and data.joined:
-            some = torch.linspace(0, data.size - 1, min(2 * LOOK, data.size)).round().long()
-            parts = some.to(work.origin.device).split(LOOK)
-            self.look: list[tuple[Any, int]] = [(data.take(part), len(part)) for part in parts]
-        else:
-            self.look = data.batches(batch_size, most=2 * LOOK)
-        self.looked_at: np.ndarray = np.concatenate(
-            [self._points(2), np.zeros_like(coordinates[:1])]
+        self.reference = Reference(
+            work,
+            data,
+            np.concatenate([self._points(2), np.zeros_like(coordinates[:1])]),
+            batch_size,
         )
         self.tried: dict[str, float] = {}
         self.ways: list[Choice] = []
@@ -75,9 +59,6 @@ class Trials:
         self._took: list[float] = []  # seconds of every trial
         self._agreed = {("sequential", 1)}
         self.slow: bool = seconds * min(1, TIMED / data.size) > _LONG
-        with sequential(work) as measure:
-            self._wanted = measure(self.looked_at, self.look)
-        self._telling = bool(self._wanted[..., 0].isfinite().any(dim=1).all())
 
     @property
     def more(self) -> bool:
@@ -116,7 +97,7 @@ class Trials:
             seconds = self._seconds(trial, size)
         except UnsuitableError as error:
             return str(error)
-        except _PROBLEMS as problem:
+        except PROBLEMS as problem:
             if out_of_memory(problem) and trial.chunk > 1:
                 return self.run(replace(trial, chunk=trial.chunk // 2))
             if not self.tried and (trial.strategy == "sequential" or out_of_memory(problem)):
@@ -135,31 +116,13 @@ class Trials:
         """Time per point of one candidate, once it has given the plain strategy's numbers."""
         with STRATEGIES[trial.strategy](replace(self.work, threads=trial.threads)) as measure:
             if (trial.strategy, trial.threads) not in self._agreed and trial.strategy != "compiled":
-                self._check(measure)
+                self.reference.check(measure)
                 self._agreed.add((trial.strategy, trial.threads))
             return self._timed(measure, trial, size, enough=1.3 * self.best.seconds)
 
     def _say(self, what: str) -> None:
         if self.progress is not None:
             self.progress.say(what)
-
-    def _check(self, measure: Measure) -> None:
-        """Refuse numbers that are not those of the plain strategy."""
-        found = measure(self.looked_at, self.look)
-        if not self._telling or not agree(found, self._wanted, self.work.rounding):
-            raise UnsuitableError("its numbers differ from the plain strategy's")
-
-    def agrees(self, known: Choice) -> bool:
-        """Whether a way that was chosen before can be used and gives the plain numbers."""
-        if self.data.joined == (known.batch_size is None):
-            return False
-        try:
-            with STRATEGIES[known.strategy](replace(self.work, threads=known.threads)) as measure:
-                if known.strategy != "sequential" or known.threads > 1:
-                    self._check(measure)
-        except (UnsuitableError, *_PROBLEMS):
-            return False
-        return True
 
     def _timed(self, measure: Measure, trial: Choice, size: int, *, enough: float) -> float:
         """Time per point of what is open; slower ones than `enough` are timed once."""
@@ -199,7 +162,7 @@ class Trials:
                     seconds = self._timed(measure, way, size, enough=np.inf)
                 seen[_told(way)].append(seconds)
                 return seconds
-            except (UnsuitableError, *_PROBLEMS):
+            except (UnsuitableError, *PROBLEMS):
                 if way is plain:
                     raise
                 return np.inf
