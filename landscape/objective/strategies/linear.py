@@ -61,22 +61,20 @@ def batched_linear(work: Work) -> Iterator[Measure]:
 
         def of_batches(batches: Batches) -> Tensor:
             found = [([], []) for _ in work.metrics]  # sums and sums of squares of every batch
-            with Shortcuts(folder.fresh):
-                for batch, samples in batches:
-                    work.check()
-                    forget()
-                    repeated = folder.enter(batch)
-                    folder.now.used = 0
-                    for kept, (name, metric) in zip(found, work.metrics.items(), strict=True):
-                        folder.now.shared, folder.now.metric = True, name
+            for batch, samples in batches:
+                work.check()
+                forget()
+                repeated = folder.enter(batch)
+                folder.now.used = 0
+                for kept, (name, metric) in zip(found, work.metrics.items(), strict=True):
+                    folder.now.shared, folder.now.metric = True, name
+                    with Shortcuts(folder.fresh):
                         each = metric(work.loan.model, repeated)
-                        if not (
-                            isinstance(each, Tensor) and each.shape == (folder.count * samples,)
-                        ):
-                            raise UnsuitableError(f"{name!r} gives no value per sample")
-                        each = each.view(folder.count, samples).double()
-                        kept[0].append(each.sum(1))
-                        kept[1].append(torch.linalg.vecdot(each, each))
+                    if not (isinstance(each, Tensor) and each.shape == (folder.count * samples,)):
+                        raise UnsuitableError(f"{name!r} gives no value per sample")
+                    each = each.view(folder.count, samples).double()
+                    kept[0].append(each.sum(1))
+                    kept[1].append(torch.linalg.vecdot(each, each))
             out = torch.stack(
                 [torch.stack([torch.stack(v).sum(0) for v in kept]) for kept in found]
             )
@@ -118,6 +116,7 @@ class _Folder:
         self.transposed = into_cross_entropy(work, narrow)
         self.transposed |= {m for m in narrow if m.out_features == 1}  # lies in memory as ever
         self.theta = self.origin.new_empty((0, self.origin.numel()))
+        self._views: dict[nn.Module, tuple[Tensor, Tensor | None]] = {}
         self.now = threading.local()  # of each thread's pass: batch, metric, shared, made …
         self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}
         self._products: dict[tuple, Tensor] = {}
@@ -126,13 +125,23 @@ class _Folder:
     def move(self, coordinates: np.ndarray) -> None:
         """Take the weights of some points."""
         c = torch.as_tensor(coordinates).to(self.origin)
-        self.weights = torch.cat([torch.ones_like(c[:, :1]), c], dim=1)
+        self.weights = torch.cat([torch.ones_like(c[:, :1]), c], dim=1).split(_ROWS)
         self.count = len(coordinates)
         if len(self.theta) != self.count:
             self.theta = self.origin.new_empty((self.count, self.origin.numel()))
+            self._views = {layer: self._parts(layer) for layer in self.layers}
         self.theta.copy_(self.origin)
         for k, direction in enumerate(self.directions):
             self.theta.addcmul_(c[:, k, None], direction)
+
+    def _parts(self, layer: nn.Module) -> tuple[Tensor, Tensor | None]:
+        """Views of a layer's weights and biases, as its product takes them."""
+        weight, bias = self.layers[layer]
+        w = self.theta[:, weight.slice].view(self.count, *weight.shape)
+        b = None if bias is None else self.theta[:, bias.slice]
+        if layer in self.transposed:
+            return w, None if b is None else b[:, :, None]
+        return w.mT, None if b is None else b[:, None]
 
     def enter(self, batch: Any) -> Any:
         """The batch once per point."""
@@ -155,39 +164,38 @@ class _Folder:
         weight, bias = self.layers[layer]
 
         def linear(x: Tensor) -> Tensor:
-            rows = x.reshape(self.count, -1, x.shape[-1])
             if torch.is_grad_enabled():  # a loss that differentiates: nothing is kept or reused
+                rows = x.reshape(self.count, -1, x.shape[-1])
                 w = self.theta[:, weight.slice].view(self.count, *weight.shape).mT
                 out = torch.bmm(rows, w)
                 if bias is not None:
                     out = out + self.theta[:, None, bias.slice]
                 return out.view(*x.shape[:-1], weight.shape[0])
             with torch._C.DisableTorchFunction():  # `Shortcuts` would look at every call
+                rows = x.reshape(self.count, -1, x.shape[-1])
                 if self.now.shared:
                     self.now.shared = False
                     out = self._shared(rows[0], weight, bias)
                 else:
-                    out = self._product(rows, weight, bias, transposed=layer in self.transposed)
+                    out = self._product(rows, layer, weight.shape[0])
                 out = out.view(*x.shape[:-1], weight.shape[0])
             self.now.made = weakref.ref(out)
             return out
 
         return linear
 
-    def _product(self, rows: Tensor, weight: Any, bias: Any, *, transposed: bool) -> Tensor:
-        w = self.theta[:, weight.slice].view(self.count, *weight.shape)
-        shape = self.count, rows.shape[1], weight.shape[0]
-        if transposed:
-            out = self._memory(shape[2], *shape[:2]).permute(1, 2, 0)
-            into, a, b = out.mT, w, rows.mT
+    def _product(self, rows: Tensor, layer: nn.Module, columns: int) -> Tensor:
+        w, b = self._views[layer]
+        if layer in self.transposed:
+            out = self._memory(columns, *rows.shape[:2]).permute(1, 2, 0)
+            into, a, w = out.mT, w, rows.mT
         else:
-            out = self._memory(*shape)
-            into, a, b = out, rows, w.mT
-        if bias is None:
-            torch.bmm(a, b, out=into)
+            into = out = self._memory(*rows.shape[:2], columns)
+            a = rows
+        if b is None:
+            torch.bmm(a, w, out=into)
         else:
-            own = self.theta[:, bias.slice]
-            torch.baddbmm(own[:, :, None] if transposed else own[:, None], a, b, out=into)
+            torch.baddbmm(b, a, w, out=into)
         return out
 
     def _shared(self, x: Tensor, weight: Any, bias: Any) -> Tensor:
@@ -204,7 +212,7 @@ class _Folder:
             if (self.now.batch, self.count) in self._kept and self._room(products):
                 self._products[key] = products
         out = self._memory(self.count, *products.shape[1:])
-        for c, part in zip(self.weights.split(_ROWS), out.flatten(1).split(_ROWS), strict=True):
+        for c, part in zip(self.weights, out.flatten(1).split(_ROWS), strict=True):
             torch.mm(c, products.flatten(1), out=part)
         return out
 
