@@ -6,7 +6,9 @@ The first layer sees only data, and its output is linear in its weights,
 
 so a batch is convolved once with the origin and once with every direction, and each point takes a
 sum of a few tensors. That what the layer sees is the same at all points is looked at every time.
-Everything else is as in `fused` beside this file, with the weights of all points laid out before.
+As many points take theirs at once as fit in a part of the processor's last cache, where the next
+layer finds it. Everything else is as in `fused` beside this file, with the weights of all points
+laid out before.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.objective.metrics import sums
+from landscape.objective.strategies.caches import last_cache
 from landscape.objective.strategies.fused import Kitchen, layers_of_onednn, with_shortcuts
 from landscape.objective.strategies.threads import crew
 from landscape.objective.strategies.work import (
@@ -32,7 +35,7 @@ from landscape.objective.strategies.work import (
     remembering,
 )
 
-_TOGETHER = 8  # points whose first layer is made at once
+_PART = 4  # a fourth of the last cache is taken by what the first layer makes at once
 
 
 @contextlib.contextmanager
@@ -148,10 +151,12 @@ class _Points(Kitchen):
         given, version, products, made = self.now.products[key]
         if given._version != version or not (given is x or torch.equal(given, x)):
             return super().made(layer, x)
-        first = self.now.point // _TOGETHER * _TOGETHER
+        room = last_cache() // _PART // self.work.threads
+        together = max(1, room // (products[0].numel() * products.element_size()))
+        first = self.now.point // together * together
         if first not in made:
             made.clear()
-            mixed = torch.mm(self.mix[first : first + _TOGETHER], products.flatten(1))
+            mixed = torch.mm(self.mix[first : first + together], products.flatten(1))
             made[first] = mixed.view(-1, *products.shape[1:])
         found = made[first][self.now.point - first]
         return found.permute(0, 3, 1, 2) if isinstance(layer, nn.Conv2d) else found
