@@ -15,6 +15,7 @@ from landscape.base.layout import Entry, Layout
 from landscape.objective.lending.room import Room
 from landscape.objective.matched import matched_buffers, matched_parameters
 from landscape.objective.problem import Problem
+from landscape.results.affine import inner
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +120,11 @@ def family_of(
     start, moving = held_buffers(problem, buffers, buffer_directions, len(directions))
     products = None
     if problem.weight_decay is not None:
-        span = np.concatenate([origin[None], directions]).astype(np.float64)
-        products = span @ span.T
+        span = np.concatenate([origin[None], directions])
+        products = inner(span, span)
 
     def held(array: np.ndarray) -> Tensor:
-        return torch.as_tensor(np.array(array), dtype=problem.dtype, device=problem.device)
+        return torch.tensor(np.ascontiguousarray(array), dtype=problem.dtype, device=problem.device)
 
     return Family(
         problem.layout,
