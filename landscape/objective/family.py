@@ -69,6 +69,12 @@ class Family:
         vector = self.origin if k is None else self.directions[k]
         return entry.rows(vector[entry.slice].view(entry.shape), rows)
 
+    def runs(
+        self, k: int | None, entry: Entry, rows: Sequence[slice], own: Tensor, room: Room
+    ) -> Tensor | None:
+        """The same of several runs of rows, below each other; None where each is made alone."""
+        return None
+
     def held(self, problem: Problem) -> Family:
         """The same, held in memory on the device where it is measured."""
         return self
