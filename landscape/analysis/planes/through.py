@@ -112,10 +112,12 @@ def _differences(start: np.ndarray, *ends: np.ndarray) -> np.ndarray:
     Of two numbers in single precision the difference in double precision, rounded once, is theirs.
     """
     kept = np.float64 if start.dtype == np.float64 else np.float32
-    rows = np.empty((len(ends), *start.shape), kept)
-    for row, end in zip(rows, ends, strict=True):
+    rows: np.ndarray = np.empty((len(ends), *start.shape), kept)
+    for k, end in enumerate(ends):
         wide = np.result_type(start, end, np.float32)
-        np.subtract(np.asarray(end), np.asarray(start), out=row, dtype=wide, casting="same_kind")
+        np.subtract(
+            np.asarray(end), np.asarray(start), out=rows[k], dtype=wide, casting="same_kind"
+        )
     return rows
 
 
