@@ -63,7 +63,7 @@ def resolved(values: np.ndarray, *, ceiling: float | None = None) -> tuple[float
         reach = max(low + 20 * (quartile - low), 1000 * low)
         ceiling = min(high, reach) if quartile > low else high
         if ceiling <= low:  # a constant surface
-            ceiling = low + max(abs(low), 1.0) * 1e-3
+            ceiling = low + (abs(low) or 1.0) * 1e-3
     if not ceiling > low:
         raise ValueError(f"ceiling must be above the smallest value, {low:g}; got {ceiling:g}.")
     return low, float(ceiling)

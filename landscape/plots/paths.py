@@ -12,10 +12,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Transform
 
+from landscape.plots.levels import short
+from landscape.plots.names import plain
 from landscape.plots.room import Name
 from landscape.plots.style import looks
 from landscape.plots.venues import small_text
 from landscape.results.projection import Projection
+from landscape.results.surface import Surface
+from landscape.results.words import astray
 
 _NAMED = 8  # runs, beyond which names at the ends hide one another
 
@@ -26,6 +30,7 @@ def draw_paths(
     *,
     transform: Transform | None = None,
     crowd: tuple[float, float, float, float] | None = None,
+    land: Surface | None = None,
     legend: bool = True,
 ) -> None:
     """Draw projected runs on axes that show their plane, with a legend below the axes.
@@ -35,6 +40,7 @@ def draw_paths(
         paths: Projections on one plane.
         transform: Of the plane's coordinates; default: they are those of the axes.
         crowd: x and y limits of a box whose ends are named elsewhere.
+        land: The surface under them; the legend then says which states are not on it.
         legend: Whether there is one.
     """
     if not paths:
@@ -44,8 +50,10 @@ def draw_paths(
     styles = looks([path.optimizer or path.name for path in paths])
     for path, style in zip(paths, styles, strict=True):
         draw_path(ax, path.coordinates, style.color, style.marker, transform=transform)
-        farthest = np.fmax.reduce(path.residual)  # NaN: unknown
-        label = path.name if np.isnan(farthest) else f"{path.name}: {farthest:.2g}"
+        away = path.residual[np.isfinite(path.residual)]
+        told = [short(away.max())] if away.size else []
+        told += filter(None, [astray(land, path) if land is not None else ""])
+        label = plain(": ".join([path.name, *([", ".join(told)] if told else [])]))
         handles.append(Line2D([], [], color=style.color, marker=style.marker, label=label))
     if legend:
         ax.legend(
@@ -103,7 +111,7 @@ def _name_ends(
             halo = [withStroke(linewidth=1.5, foreground="white")]
             ax.add_artist(
                 Name(
-                    name, (float(end[0]), float(end[1])), xycoords=transform, color=color,
+                    plain(name), (float(end[0]), float(end[1])), xycoords=transform, color=color,
                     fontsize=small_text(), zorder=7, gid="name", path_effects=halo,
                 )
             )  # fmt: skip

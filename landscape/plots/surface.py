@@ -19,7 +19,7 @@ from matplotlib.transforms import Transform
 from landscape.base.statistics import KEY, said_of
 from landscape.plots.accuracy import draw_measured, mark_untrusted
 from landscape.plots.caption import broken, conditions, rounded_away, write_above
-from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
+from landscape.plots.frame import plane_transform, set_frame, shape_of
 from landscape.plots.ground import colormap_of
 from landscape.plots.inset import crowd, frame_inset, free_corner
 from landscape.plots.level_labels import LevelLabels
@@ -32,13 +32,14 @@ from landscape.plots.levels import (
     short,
     ticks_of,
 )
+from landscape.plots.names import literal
 from landscape.plots.paths import draw_paths
 from landscape.plots.room import Name, Spaced
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.results.construction import Construction
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
-from landscape.results.words import stated_error
+from landscape.results.words import is_gain, stated_error
 
 _FILLS = 96
 
@@ -75,7 +76,7 @@ def plot_surface(
         lines: About how many contour lines.
         ceiling: Largest value that is resolved; default: the maximum, unless that is more than a
             thousand times the minimum and more than twenty times as far above it as the lower
-            quartile; then the larger of these two.
+            quartile; then the larger of these two. Of an accuracy always the maximum.
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
             surfaces makes them comparable. An end of more than two digits is no line.
         colormap: ``landscape``, which carries paths, or one of matplotlib's; paler under paths.
@@ -105,17 +106,24 @@ def plot_surface(
     ax = axes_or_new(ax)
     place = plane_transform(surface, ax)
     if not np.isfinite(values).any():
-        ax.text(0.5, 0.5, f"no finite {metric} was measured", ha="center", transform=ax.transAxes)
+        ax.text(
+            0.5,
+            0.5,
+            literal(f"no finite {metric} was measured"),
+            ha="center",
+            transform=ax.transAxes,
+        )
         _finish(ax, surface, metric, paths)
-        draw_paths(ax, paths, transform=place)
+        draw_paths(ax, paths, transform=place, land=surface)
         return ax
     if levels is None:
+        ceiling = ceiling_of(values, metric) if ceiling is None else ceiling
         levels = contour_levels(values, lines=lines, ceiling=ceiling)
     drawn = round_ones(np.asarray(levels))
     low, top = float(levels[0]), float(levels[-1])
-    shown = _between(values, low, top)
-    clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < low).any())
     norm = LogNorm(low, top) if 0 < 10 * low <= top else Normalize(low, top)
+    shown = _between(values, low, top, positive=isinstance(norm, LogNorm))
+    clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < low).any())
     extend = ("both" if clipped else "min") if sunk else "max" if clipped else "neither"
     colors = _colors(colormap, bool(paths))
 
@@ -144,7 +152,7 @@ def plot_surface(
     ax.add_artist(LevelLabels(edges, fills, names, land, place))
     box = crowd(surface, paths) if inset else None
     inner = None if box is None else free_corner(ax, surface, paths, box)
-    draw_paths(ax, paths, transform=place, crowd=None if inner is None else box)
+    draw_paths(ax, paths, transform=place, crowd=None if inner is None else box, land=surface)
     if inner is not None and box is not None:
         draw_land(inner)
         frame_inset(ax, inner, box)
@@ -153,12 +161,18 @@ def plot_surface(
     return ax
 
 
-def _between(values: np.ndarray, low: float, top: float) -> np.ma.MaskedArray:
-    """Values to draw: +inf lies above every level; a large number draws the same, interpolated."""
+def _between(
+    values: np.ndarray, low: float, top: float, *, positive: bool = False
+) -> np.ma.MaskedArray:
+    """Values to draw: +inf lies above every level; a large number draws the same, interpolated.
+
+    Where only what is positive has a place, what lies below every level does so and stays positive.
+    """
     room = 10 * (top - low)
+    bottom = low / 2 if positive else low - room
     shown = np.where(np.isposinf(values), top + room, values)
     shown = np.where(shown > HUGE, max(top + room, HUGE), shown)
-    return np.ma.masked_invalid(np.where(shown < low, np.maximum(shown, low - room), shown))
+    return np.ma.masked_invalid(np.where(shown < low, np.maximum(shown, bottom), shown))
 
 
 def _even(norm: Normalize) -> np.ndarray:
@@ -179,7 +193,7 @@ def _bar(ax: Axes, fills: QuadContourSet, edges: QuadContourSet, label: str) -> 
     )  # fmt: skip
     bar.add_lines(edges)
     bar.minorticks_off()
-    bar.set_label(label)
+    bar.set_label(literal(label))
 
 
 def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
@@ -202,7 +216,7 @@ def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
             transform=place,
         )
         halo = [withStroke(linewidth=2, foreground="white")]
-        ax.add_artist(Name(name, (x, y), xycoords=place, zorder=8, path_effects=halo))
+        ax.add_artist(Name(literal(name), (x, y), xycoords=place, zorder=8, path_effects=halo))
 
 
 def metric_of(surface: Surface, metric: str) -> np.ndarray:
@@ -210,6 +224,13 @@ def metric_of(surface: Surface, metric: str) -> np.ndarray:
     if metric not in surface.metrics:
         raise ValueError(f"metric must be one of {', '.join(surface.metrics)}; not {metric!r}.")
     return surface.values[surface.metrics.index(metric)]
+
+
+def ceiling_of(values: np.ndarray, metric: str) -> float | None:
+    """The largest value of a metric that is good where it is high; else None: as for a loss."""
+    finite = values[np.isfinite(values)]
+    high = is_gain(metric) and finite.size > 0 and finite.max() > finite.min()
+    return float(finite.max()) if high else None
 
 
 def belongs(path: Projection, surface: Surface) -> bool:
@@ -248,12 +269,7 @@ def _finish(ax: Axes, surface: Surface, metric: str, paths: Sequence[Projection]
     for axis, write in enumerate((ax.set_xlabel, ax.set_ylabel)):
         write(broken(axis_label(surface, axis), ax, axis))
     set_frame(ax, surface)
-    notes = ""
-    if is_skew(surface):
-        cosine = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
-        notes += f" · axes at {np.degrees(np.arccos(cosine)):.0f}°"
-    if (factor := stretched(surface)) != 1:
-        notes += f" · drawn {short(factor)} times as tall as it is"
+    notes = "".join(f" · {told}" for told in shape_of(surface))
     notes += rounded_away(surface.rounding)
     errors = surface.provenance.get("observed_error")
     error = errors.get(metric) if isinstance(errors, dict) else None
