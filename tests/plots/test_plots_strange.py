@@ -275,3 +275,22 @@ def test_steps_of_an_optimizer_are_whole():
         ax = draw(result, ax=figure.add_subplot())
         figure.draw_without_rendering()
         assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+# Files
+
+
+def test_what_plot_saves_has_its_fonts_embedded_as_text(tmp_path):
+    """A venue refuses Type 3 fonts, which matplotlib writes outside the style."""
+    ls.plot(make_profile()).savefig(tmp_path / "a.pdf")
+    written = (tmp_path / "a.pdf").read_bytes()
+    assert b"/FontFile2" in written
+    assert b"/Type3" not in written
+
+
+def test_plot_keeps_to_the_style_it_is_called_in():
+    with ls.style("neurips", columns=2):
+        (figure,) = ls.plot(make_profile())
+    assert figure.get_size_inches()[0] == 5.5
+    (figure,) = ls.plot(make_profile())
+    assert figure.get_size_inches()[0] == 10
