@@ -63,7 +63,8 @@ def plot_gradient_histogram(
         ax.text(
             0.02, 0.03, note, transform=ax.transAxes, fontsize=small_text(), bbox=box, gid="zeros"
         )
-    ax.legend(loc="upper right", fontsize=small_text())
+    seen_through = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+    ax.legend(loc="upper right", fontsize=small_text(), **seen_through)
     figure = ax.get_figure()
     if bar and figure is not None:
         figure.colorbar(mesh, ax=ax, label="share of the entries in a factor of 2")

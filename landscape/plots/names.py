@@ -18,5 +18,5 @@ def plain(name: str) -> str:
     >>> plain("_mine"), plain("two\nlines")
     (' _mine', 'two lines')
     """
-    shown = literal(" ".join(name.split("\n")))
+    shown = literal(" ".join(name.split("\n"))) if name.strip() else "(no name)"
     return f" {shown}" if shown.startswith("_") else shown

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 
 from landscape.plots.frame import Footprint, shares
 from landscape.plots.ground import colormap_of
-from landscape.plots.levels import contour_levels, distinct, resolved, ticks_of
+from landscape.plots.levels import ceiling_of, contour_levels, distinct, resolved, ticks_of
 from landscape.plots.names import literal, plain
 from landscape.plots.relief import (
     Camera,
@@ -27,7 +27,7 @@ from landscape.plots.relief import (
 )
 from landscape.plots.scene import draw_ground, mark_lowest, say_conditions
 from landscape.plots.style import axes_or_new, figure_of, looks
-from landscape.plots.surface import ceiling_of, check_plane, metric_of
+from landscape.plots.surface import check_plane, metric_of
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 

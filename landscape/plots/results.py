@@ -18,11 +18,12 @@ from landscape.plots.barriers import plot_barriers
 from landscape.plots.curvature import curvature_drawings
 from landscape.plots.diagnosis import plot_diagnosis
 from landscape.plots.file_names import slug, unused
-from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.latex import latex
 from landscape.plots.layers import plot_layers
+from landscape.plots.legends import map_size, share_legend
 from landscape.plots.path import plot_path
+from landscape.plots.paths import legend_label
 from landscape.plots.profile import plot_profile
 from landscape.plots.save import FORMATS, save_figure
 from landscape.plots.sentences import (
@@ -142,12 +143,8 @@ def drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
 
 
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
-    figure = Figure()
-    width = figure.get_size_inches()[0]
-    across, up = box(surface)
-    up *= stretched(surface)
-    width *= min(1.0, 0.4 + 0.3 * across / up)
-    figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
+    labels = [legend_label(path, surface) for path in paths.values()]
+    figure = Figure(figsize=map_size(surface, labels))
     plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
     sentence = surface_sentence(surface, metric, list(paths.values()))
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
@@ -175,7 +172,7 @@ def _walks(walks: dict[str, Walk], paths: dict[str, PathMetrics]) -> _Drawing:
             grid[0, column].set_title("", loc="left")
     for ax in grid.flat:
         ax.label_outer()
-    _share_legend(figure)
+    share_legend(figure)
     sentence = walk_sentence(shown, with_paths=bool(mine))
     return _Drawing("walk", figure, sentence, {**walks, **mine})
 
@@ -187,7 +184,7 @@ def _paths(paths: dict[str, PathMetrics]) -> _Drawing:
     figure.set_size_inches(width, 1.3 * height)
     for place, quantity in enumerate(("angle", "update_norm", "distance", "path_length"), 1):
         plot_path(shown, quantity=quantity, ax=figure.add_subplot(2, 2, place))
-    _share_legend(figure)
+    share_legend(figure)
     return _Drawing("path", figure, path_sentence(shown), dict(paths))
 
 
@@ -197,7 +194,7 @@ def _profile(name: str, profile: Profile) -> _Drawing:
         plot_profile(profile, metric=metric, ax=figure.add_subplot(1, len(profile.metrics), place))
     for ax in figure.axes[1:]:
         ax.set_title("", loc="left")
-    _share_legend(figure)
+    share_legend(figure)
     return _Drawing(slug(name), figure, profile_sentence(profile), {name: profile})
 
 
@@ -205,6 +202,7 @@ def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
     for name, layers in _all(results, LayerMetrics).items():
         figure = Figure()
         plot_layers(layers, ax=figure.add_subplot())
+        share_legend(figure)
         sentence = f"Updates over weights of {layers.name}, tensor by tensor."
         yield _Drawing(slug(name), figure, sentence, {name: layers})
     for name, sizes in _all(results, GradientHistogram).items():
@@ -243,16 +241,6 @@ def _barriers(name: str, barriers: Barriers) -> _Drawing:
         if place > 1:
             ax.set_title("", loc="left")
     return _Drawing(slug(name), figure, barriers_sentence(barriers), {name: barriers})
-
-
-def _share_legend(figure: Figure) -> None:
-    """Replace the legends of all axes by that of the first, below them."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    for ax in figure.axes:
-        if legend := ax.get_legend():
-            legend.remove()
-    if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
 
 
 def _all(results: Mapping[str, Result], kind: type[R]) -> dict[str, R]:

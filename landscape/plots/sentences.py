@@ -8,10 +8,10 @@ import numpy as np
 
 from landscape.base.statistics import said_of
 from landscape.plots.caption import conditions
-from landscape.plots.levels import distinct, resolved, short
+from landscape.plots.levels import ceiling_of, distinct, resolved, short
 from landscape.plots.path import repeats_among
 from landscape.plots.repeats import told
-from landscape.plots.surface import ceiling_of, metric_of
+from landscape.plots.surface import metric_of
 from landscape.results.barriers import Barriers
 from landscape.results.construction import Construction
 from landscape.results.path import PathMetrics

@@ -22,9 +22,11 @@ from landscape.plots.caption import broken, conditions, rounded_away, write_abov
 from landscape.plots.frame import plane_transform, set_frame, shape_of
 from landscape.plots.ground import colormap_of
 from landscape.plots.inset import crowd, frame_inset, free_corner
+from landscape.plots.legends import map_size
 from landscape.plots.level_labels import LevelLabels
 from landscape.plots.levels import (
     HUGE,
+    ceiling_of,
     contour_levels,
     distinct,
     labelled,
@@ -33,13 +35,13 @@ from landscape.plots.levels import (
     ticks_of,
 )
 from landscape.plots.names import literal
-from landscape.plots.paths import draw_paths
+from landscape.plots.paths import draw_paths, legend_label
 from landscape.plots.room import Name, Spaced
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.results.construction import Construction
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
-from landscape.results.words import is_gain, stated_error
+from landscape.results.words import stated_error
 
 _FILLS = 96
 
@@ -103,7 +105,9 @@ def plot_surface(
     values = metric_of(surface, metric)
     for path in paths:
         check_plane(surface, path)
-    ax = axes_or_new(ax)
+    if ax is None:
+        ax = axes_or_new(None)
+        figure_of(ax).set_size_inches(map_size(surface, [legend_label(p, surface) for p in paths]))
     place = plane_transform(surface, ax)
     if not np.isfinite(values).any():
         ax.text(
@@ -206,15 +210,9 @@ def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
         if not (box[0] <= x <= box[1] and box[2] <= y <= box[3]):
             continue
         ax.plot(
-            x,
-            y,
-            "o",
-            color="white",
-            markeredgecolor="black",
-            gid="point",
-            zorder=7,
+            x, y, "o", color="white", markeredgecolor="black", gid="point", zorder=7,
             transform=place,
-        )
+        )  # fmt: skip
         halo = [withStroke(linewidth=2, foreground="white")]
         ax.add_artist(Name(literal(name), (x, y), xycoords=place, zorder=8, path_effects=halo))
 
@@ -224,13 +222,6 @@ def metric_of(surface: Surface, metric: str) -> np.ndarray:
     if metric not in surface.metrics:
         raise ValueError(f"metric must be one of {', '.join(surface.metrics)}; not {metric!r}.")
     return surface.values[surface.metrics.index(metric)]
-
-
-def ceiling_of(values: np.ndarray, metric: str) -> float | None:
-    """The largest value of a metric that is good where it is high; else None: as for a loss."""
-    finite = values[np.isfinite(values)]
-    high = is_gain(metric) and finite.size > 0 and finite.max() > finite.min()
-    return float(finite.max()) if high else None
 
 
 def belongs(path: Projection, surface: Surface) -> bool:

@@ -16,8 +16,9 @@ import landscape as ls
 from landscape.plots.ground import ground_colormap
 from landscape.plots.names import plain
 from landscape.plots.results import drawings
-from landscape.plots.room import shown_texts
+from landscape.plots.room import outline, shown_texts
 from landscape.plots.surface import plane_transform
+from landscape.results.barriers import Barriers
 from landscape.results.curvature_map import CurvatureMap
 
 NAMES = ("cost $a$", r"$\frac{1}$", "_hidden", r"$\nothing$ {x}", "50% & $")
@@ -275,6 +276,67 @@ def test_steps_of_an_optimizer_are_whole():
         ax = draw(result, ax=figure.add_subplot())
         figure.draw_without_rendering()
         assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+# Room
+
+
+LONG = [f"a run with everything that was chosen: lr=0.001 wd=0.1 bs=512 #{k}" for k in range(5)]
+MANY = [f"run {k}" for k in range(20)]
+
+
+@pytest.mark.parametrize("names", [LONG, MANY, ["Adam", "Adam", "", "_a", "SGD"]])
+def test_every_run_stands_in_a_legend_that_is_wholly_on_the_figure(names):
+    kinds = [
+        {f"path/{k}": make_metrics(name, "") for k, name in enumerate(names)},
+        {
+            f"walk/{k}": make_walk((0, 1) if k % 2 else (100, 101), name=name)
+            for k, name in enumerate(names)
+        },  # each in one window of two
+        {"surface/a": make_surface(BOWL), **{f"p/{k}": make_path(n) for k, n in enumerate(names)}},
+    ]
+    with ls.style("neurips", columns=2):
+        for results in kinds:
+            (drawn,) = drawings(results)
+            figure = drawn.figure
+            for _ in range(2):
+                figure.draw_without_rendering()
+            (legend,) = figure.legends or [figure.axes[0].get_legend()]
+            assert len(legend.get_texts()) == len(names)
+            box, page = legend.get_window_extent(), figure.bbox
+            assert box.x0 >= -1, names
+            assert box.y0 >= -1, names
+            assert box.x1 <= page.x1 + 1, names
+
+
+@pytest.mark.parametrize(("venue", "stretch"), [("neurips", 0.3), ("neurips", 1), ("slides", 9)])
+def test_a_map_in_one_column_has_room_for_all_that_it_says(venue, stretch):
+    surface = make_surface(BOWL, gram=np.diag([1.0, 36 * stretch**2]))
+    with ls.style(venue):
+        ax = ls.plot_surface(surface, paths=[make_path(), make_path("SGD + momentum", "momentum")])
+        figure = ax.figure
+        for _ in range(2):
+            figure.draw_without_rendering()
+        for text in shown_texts(figure):
+            box, page = outline(text).get_extents(), figure.bbox
+            assert box.x0 >= -2, text
+            assert box.y0 >= -2, text
+            assert box.x1 <= page.x1 + 2, text
+            assert box.y1 <= page.y1 + 2, text
+
+
+def test_numbers_in_a_matrix_are_no_smaller_than_six_points():
+    pair = np.array([[0, 1]])
+    found = Barriers(
+        names=("a", "b"), pair=pair, alpha=np.linspace(0, 1, 5), metrics=("loss", "accuracy"),
+        values=np.ones((1, 2, 5)), covariance=np.zeros((1, 2, 5, 5)),
+    )  # fmt: skip
+    with ls.style("neurips", columns=2):
+        (drawn,) = drawings({"barriers/a": found})
+        texts = [text for text in drawn.figure.findobj(Text) if text.get_text().strip()]
+        assert min(float(text.get_fontsize()) for text in texts) >= 6
+    said = [ax.get_ylabel() for one in drawn.figure.axes for ax in one.child_axes]
+    assert sum("no barrier: higher is better" in label for label in said) == 2
 
 
 # Files
