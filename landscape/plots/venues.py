@@ -116,7 +116,7 @@ def is_styled() -> bool:
     return mpl.rcParams["svg.hashsalt"] == _COMMON["svg.hashsalt"]
 
 
-def saving() -> dict[str, Any]:
+def saving() -> Any:
     """The settings in use for fonts in files, which matplotlib asks for when a figure is saved."""
     kept = ("pdf.", "ps.", "svg.", "savefig.", "font.", "mathtext.")
     return {name: mpl.rcParams[name] for name in mpl.rcParams if name.startswith(kept)}

@@ -129,7 +129,7 @@ def _draw(ax: Axes, walks: Sequence[Walk], metric: str, floor: bool) -> None:
     note = [conditions(walks[0].settings)]
     known = [np.isfinite(w.values[:, w.metrics.index(metric)]).all(axis=1) for w in walks]
     if lost := sum(int((~one).sum()) for one in known):
-        note.append(f"{lost} of {sum(map(len, known))} segments not finite")
+        note.append(f"{lost} of {sum(len(w.step) for w in walks)} segments not finite")
     if any((walk.standard_error > 0).any() for walk in walks):
         note.append("band: ± one standard error")
         if floor and metric == walks[0].metrics[0]:
