@@ -98,7 +98,8 @@ class Pictures(Sequence[Figure]):
 def plot(*what: Any, **options: Any) -> Pictures:
     """Draw anything: results, a file of results, a recorded run.
 
-    For a paper, in its widths and its type: ``with ls.style("neurips", columns=2): plot(...)``.
+    For a paper, in its widths and its type: ``with ls.style("neurips", columns=2): plot(...)``;
+    in one column only pictures of a single panel have room.
 
     Args:
         *what: A result, several, results by name, the path of a results file or of a recorded

@@ -105,18 +105,11 @@ def plot_surface(
     values = metric_of(surface, metric)
     for path in paths:
         check_plane(surface, path)
-    if ax is None:
-        ax = axes_or_new(None)
-        figure_of(ax).set_size_inches(map_size(surface, [legend_label(p, surface) for p in paths]))
+    ax = _new_axes(surface, paths) if ax is None else ax
     place = plane_transform(surface, ax)
     if not np.isfinite(values).any():
-        ax.text(
-            0.5,
-            0.5,
-            literal(f"no finite {metric} was measured"),
-            ha="center",
-            transform=ax.transAxes,
-        )
+        nothing = literal(f"no finite {metric} was measured")
+        ax.text(0.5, 0.5, nothing, ha="center", transform=ax.transAxes)
         _finish(ax, surface, metric, paths)
         draw_paths(ax, paths, transform=place, land=surface)
         return ax
@@ -140,14 +133,13 @@ def plot_surface(
         return fills, ax.contour(*at, drawn, **dark, **on)
 
     fills, edges = draw_land(ax)
-    told = metric + (f" (clipped above {short(top)})" if clipped else "")
-    told += f" (clipped below {short(low)})" if sunk else ""
+    cuts = (clipped, f" (clipped above {short(top)})"), (sunk, f" (clipped below {short(low)})")
+    told = metric + "".join(said for cut, said in cuts if cut)
     _bar(ax, fills, edges, "; ".join(filter(None, (told, stated_error(surface, metric)))))
     _mark_holes(ax, surface, values, place)
     mark_untrusted(ax, surface, place)
-    if show_points is None:
-        show_points = surface.measured is not None and not surface.measured.all()
-    if show_points:
+    interpolated = surface.measured is not None and not surface.measured.all()
+    if interpolated if show_points is None else show_points:
         draw_measured(ax, surface, place)
     _finish(ax, surface, metric, paths)
     named = labelled(np.asarray(edges.levels))
@@ -162,6 +154,12 @@ def plot_surface(
         frame_inset(ax, inner, box)
         draw_paths(inner, paths, transform=plane_transform(surface, inner), legend=False)
     _mark_points(ax, surface, place)
+    return ax
+
+
+def _new_axes(surface: Surface, paths: Sequence[Projection]) -> Axes:
+    ax = axes_or_new(None)
+    figure_of(ax).set_size_inches(map_size(surface, [legend_label(p, surface) for p in paths]))
     return ax
 
 
