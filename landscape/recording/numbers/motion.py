@@ -14,6 +14,8 @@ _RUN = 8192  # elements per float32 dot product, so that its rounding stays belo
 _BLOCK = 1 << 15  # elements of a step that are worked on at once
 _TOGETHER = 1 << 17  # elements of several steps that are; they stay in the processor's cache
 
+_Pieces = Sequence[tuple[np.ndarray, np.ndarray]]
+
 
 @dataclass(frozen=True)
 class _Block:
@@ -61,7 +63,7 @@ class Motion:
         self._before = current, np.zeros_like(current)  # the last parameters and gradient
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
-        self._room = np.empty(6 * _TOGETHER, current.dtype)  # updates and 5 products
+        self._room = np.empty(7 * _TOGETHER, current.dtype)  # updates, those before, 5 products
 
     def sums(self, thetas: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
@@ -76,49 +78,74 @@ class Motion:
             their predecessors and d = θ - θ_0; NaN where there is no predecessor; float64, shape
             (K, 5, tensors).
         """
-        pieces = [tuple(map(np.atleast_2d, pair)) for pair in zip(thetas, gradients, strict=True)]
-        ends = np.cumsum([len(theta) for theta, _ in pieces])
-        found = np.zeros((ends[-1], 5, self._tensors))
+        pieces = [
+            (np.atleast_2d(a), np.atleast_2d(b)) for a, b in zip(thetas, gradients, strict=True)
+        ]
+        steps = [step for piece in pieces for step in zip(*piece, strict=True)]
+        found = np.zeros((len(steps), 5, self._tensors))
         with np.errstate(over="ignore", invalid="ignore"):
-            for (theta, gradient), end in zip(pieces, ends, strict=True):
-                for block in self._blocks:
-                    rows = found[end - len(theta) : end, :, block.tensors]
-                    self._add(rows, block, theta[:, block.part], gradient[:, block.part])
-                self._before = theta[-1], gradient[-1]
+            for block in self._blocks:
+                sums = found[:, :, block.tensors]
+                if block.runs:
+                    self._add_step_by_step(sums, block, steps)
+                else:
+                    self._add_together(sums, block, pieces)
         for row, known in ((1, self._known[0]), (3, self._known[1])):
             if not known:
                 found[0, row] = np.nan
         self._known = [True, True]
+        self._before = steps[-1]
         return found
 
-    def _add(
-        self, found: np.ndarray, block: _Block, thetas: np.ndarray, gradients: np.ndarray
-    ) -> None:
-        """Add a block's sums of consecutive steps to what was found of them."""
-        initial, update = self._initial[block.part], self._update[block.part]
-        before = [last[block.part] for last in self._before]
-        many = 1 if block.runs else max(1, _TOGETHER // initial.size - 1)
-        for start in range(0, len(found), many):
-            part = slice(start, start + many)
-            theta, gradient = thetas[part], gradients[part]
+    def _add_step_by_step(self, found: np.ndarray, block: _Block, steps: _Pieces) -> None:
+        part, width = block.part, block.part.stop - block.part.start
+        rooms = self._room[: 3 * width].reshape(3, width)
+        initial, last_update = self._initial[part], self._update[part]
+        last_theta, last_gradient = (last[part] for last in self._before)
+        for number, (theta, gradient) in enumerate(steps):
+            theta, gradient = theta[part], gradient[part]
+            update = np.subtract(theta, last_theta, out=rooms[number % 2])
+            distance = np.subtract(theta, initial, out=rooms[2])
+            pairs = (
+                (update, update),
+                (update, last_update),
+                (gradient, gradient),
+                (gradient, last_gradient),
+                (distance, distance),
+            )
+            found[number] += _dots(pairs)
+            last_theta, last_update, last_gradient = theta, update, gradient
+        self._update[part] = last_update
+
+    def _add_together(self, found: np.ndarray, block: _Block, pieces: _Pieces) -> None:
+        part, width = block.part, block.part.stop - block.part.start
+        most = _TOGETHER // width
+        rooms = self._room[: 7 * most * width].reshape(7, most, width)
+        initial, last_update = self._initial[part], self._update[part]
+        last_theta, last_gradient = (last[part] for last in self._before)
+        done = 0
+        for turn, (theta, gradient) in enumerate(_cut(pieces, part, most)):
             count = len(theta)
-            room = self._room[: (6 * count + 1) * initial.size].reshape(-1, initial.size)
-            updates, products = room[: count + 1], room[count + 1 :].reshape(5, count, -1)
-            updates[0] = update
-            _each(np.subtract, theta, before[0], updates[1:])
+            update, products = rooms[turn % 2, :count], rooms[2:, :count]
+            _each(np.subtract, theta, last_theta, update)
+            np.multiply(update, update, out=products[0])
+            _each(np.multiply, update, last_update, products[1])
+            np.multiply(gradient, gradient, out=products[2])
+            _each(np.multiply, gradient, last_gradient, products[3])
             distance = np.subtract(theta, initial, out=products[4])
-            pairs = [(updates[1:], updates[1:]), (updates[1:], updates[:-1]), (gradient, gradient)]
-            if block.runs:
-                pairs += [(gradient, before[1]), (distance, distance)]
-                found[start] += _dots(pairs)
-            else:
-                for (a, b), product in zip(pairs, products, strict=False):
-                    np.multiply(a, b, out=product)
-                _each(np.multiply, gradient, before[1], products[3])
-                np.multiply(distance, distance, out=distance)
-                found[part] += _sums(products, block.starts).swapaxes(0, 1)
-            before = [theta[-1], gradient[-1]]
-            update[:] = updates[-1]
+            np.multiply(distance, distance, out=distance)
+            found[done : done + count] += _sums(products, block.starts).swapaxes(0, 1)
+            done += count
+            last_theta, last_update, last_gradient = theta[-1], update[-1], gradient[-1]
+        self._update[part] = last_update
+
+
+def _cut(pieces: _Pieces, part: slice, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same part of all steps, at most so many of them together."""
+    for theta, gradient in pieces:
+        for start in range(0, len(theta), most):
+            steps = slice(start, start + most)
+            yield theta[steps, part], gradient[steps, part]
 
 
 def _each(function: np.ufunc, rows: np.ndarray, before: np.ndarray, out: np.ndarray) -> None:
