@@ -2,9 +2,9 @@
 
 The training thread takes an empty slot, copies into it and hands it over; it does no more. Once a
 second, or when half the slots are taken, the measuring thread wakes, measures all the steps that
-have come and passes them on to the writing thread, which writes them and commits them together:
-many small steps share the cost of one commit, and in between nobody contends with the training for
-the interpreter. There are only so many slots, so a slow disk slows training down instead of filling
+have come and passes them on to the writing thread, which writes them. They are committed together,
+at most every quarter of a second: many small steps share the cost of one commit, and in between
+nobody contends with the training for the interpreter. There are only so many slots, so a slow disk slows training down instead of filling
 the memory. When the disk fails the file is closed as well as it can be, the reason is remembered,
 and every later slot passes unwritten, so that training never waits for a file that cannot be
 written.
@@ -18,6 +18,7 @@ import os
 import queue
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from landscape.recording.slots import Slot, Slots, Step
 from landscape.recording.tracking import Tracking
 
 COMMIT_SECONDS = 1.0  # steps are gathered for so long, then measured, written and committed
+_APART = 0.25  # seconds between two commits, however fast the steps come
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
@@ -74,6 +76,8 @@ class Stream:
         self._tasks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._newest = self._written = self.committed = step
+        self._due: float | None = None  # when what was passed on is to be committed
+        self._next_commit = 0.0  # none before
         self.failure: str | None = None
         self._complete = False
         self._place = writer.path.absolute()  # also when the program goes to another folder
@@ -125,8 +129,13 @@ class Stream:
                 *done, last = (step.slot for step in batch)
                 self._tasks.put(partial(self._finish, batch, rows, [*kept, *done]))
                 kept = [last]
-            if steps:
+                self._due = self._next_commit
+            now = time.monotonic()
+            if self._due is not None and (
+                now >= self._due or request is not False or self._newest == 0
+            ):
                 self._tasks.put(partial(self._guarded, self._commit))
+                self._due, self._next_commit = None, now + _APART
             if isinstance(request, threading.Event):
                 self._tasks.put(request.set)
         self._tasks.put(partial(self._guarded, self._close))
@@ -137,15 +146,19 @@ class Stream:
             task()
 
     def _gathered(self) -> tuple[list[Step], threading.Event | bool | None]:
-        """What comes until the next commit is due or half the slots are taken; step 0 on its own.
+        """What comes until a commit is due or half the slots are taken; step 0 on its own.
 
         Returns:
             The steps, and what ended them: an event to set, None for the end, or False.
         """
         steps: list[Step] = []
-        came = self._steps.get()
+        left = None if self._due is None else max(0.0, self._due - time.monotonic())
+        try:
+            came = self._steps.get(timeout=left)
+        except queue.Empty:
+            return steps, False
         if self._newest >= 0:
-            self._wake.wait(COMMIT_SECONDS)
+            self._wake.wait(COMMIT_SECONDS if left is None else left)
             self._wake.clear()
         while isinstance(came, Step):
             if came.number > self._newest or came.late:  # else it came twice, by a Ctrl-C

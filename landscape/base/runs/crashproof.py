@@ -89,28 +89,25 @@ class CrashproofFile(io.FileIO):
     def write(self, data: Any) -> int:
         """Write `data` where nothing was before; hold it where it changes something."""
         view = memoryview(data).cast("B")
-        place = self._place
+        place, size = self._place, len(view)
         if place >= self._first_new and place not in self._written:
             if place != self._fresh_at + self._waiting or self._waiting >= _TOGETHER:
                 self._put_fresh()
                 self._fresh_at = place
-            if len(view) < _SHORT:
-                self._fresh[self._waiting : self._waiting + len(view)] = view
-                self._waiting += len(view)
+            if size < _SHORT:
+                self._fresh[self._waiting : self._waiting + size] = view
+                self._waiting += size
             else:
                 self._put_fresh()
                 self._put(place, view)
-                self._fresh_at = place + len(view)
-            if len(view) < _LARGE:
+                self._fresh_at = place + size
+            if size < _LARGE:
                 self._written.add(place)
         else:
-            old = self._held.get(place)
-            if old is not None and len(old) > len(view):
-                self._held[place] = bytes(view) + old[len(view) :]
-            else:
-                self._held[place] = bytes(view)
-        self._place = place + len(view)
-        return len(view)
+            old = self._held.get(place, b"")
+            self._held[place] = bytes(view) + old[size:]
+        self._place = place + size
+        return size
 
     def truncate(self, size: int | None = None) -> int:
         """Set the length of the file when everything held is written."""
