@@ -1,7 +1,7 @@
 """Stream: two threads that measure and write what was recorded, in order, with bounded memory.
 
 The training thread takes an empty slot, copies into it and hands it over; it does no more. Once a
-second, or when half the slots are taken, the measuring thread wakes, measures all the steps that
+second, or when 128 steps wait, or half the slots are taken, the measuring thread wakes, measures all the steps that
 have come and passes them on to the writing thread, which writes them. They are committed together,
 at most every quarter of a second: many small steps share the cost of one commit, and in between
 nobody contends with the training for the interpreter. There are only so many slots, so a slow disk slows training down instead of filling
@@ -30,6 +30,7 @@ from landscape.recording.tracking import Tracking
 
 COMMIT_SECONDS = 1.0  # steps are gathered for so long, then measured, written and committed
 _APART = 0.25  # seconds between two commits, however fast the steps come
+_TOGETHER = 128  # steps that are measured together: fewer slots are made, and stay in the cache
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
@@ -70,6 +71,7 @@ class Stream:
         self._slots, self._tracking = slots, tracking
         self._untold: list[tuple[int, Mapping[str, float]]] = []
         self._batch = max(2, slots.most // 8)  # steps after which slots come free
+        self._enough = min(_TOGETHER, slots.most // 2 - 1)  # steps that are not waited with
         self._stored = [name for name in slots.staged if name != "gradient"]
         self._bytes = sum(slots.staged[name].bytes for name in self._stored)
         self._steps: queue.SimpleQueue[Step | threading.Event | None] = queue.SimpleQueue()
@@ -92,7 +94,7 @@ class Stream:
 
     def slot(self) -> Slot:
         """An empty slot; waits until there is one."""
-        if 2 * self._steps.qsize() >= self._slots.most - 2:
+        if self._steps.qsize() >= self._enough:
             self._wake.set()
         return self._slots.take()
 
