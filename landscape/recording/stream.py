@@ -1,13 +1,13 @@
 """Stream: two threads that measure and write what was recorded, in order, with bounded memory.
 
 The training thread takes an empty slot, copies into it and hands it over; it does no more. Once a
-second, or when 128 steps wait, or half the slots are taken, the measuring thread wakes, measures all the steps that
-have come and passes them on to the writing thread, which writes them. They are committed together,
-at most every quarter of a second: many small steps share the cost of one commit, and in between
-nobody contends with the training for the interpreter. There are only so many slots, so a slow disk slows training down instead of filling
-the memory. When the disk fails the file is closed as well as it can be, the reason is remembered,
-and every later slot passes unwritten, so that training never waits for a file that cannot be
-written.
+second, or when 128 steps wait or half the slots are taken, the measuring thread wakes, measures all
+the steps that have come and passes them on to the writing thread, which writes them. They are
+committed together, at most every quarter of a second: many small steps share the cost of one
+commit, and in between nobody contends with the training for the interpreter. There are only so many
+slots, so a slow disk slows training down instead of filling the memory. When the disk fails the
+file is closed as well as it can be, the reason is remembered, and every later slot passes
+unwritten, so that training never waits for a file that cannot be written.
 """
 
 from __future__ import annotations
