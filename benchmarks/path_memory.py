@@ -1,78 +1,162 @@
-"""Peak memory and time of path metrics, layer metrics and projections on a large trajectory.
+"""Peak memory and time of what reads many states of a run, in vectors of the model.
 
-Each runs in a process of its own; its memory is the peak resident set over that of the imports.
+    python benchmarks/path_memory.py --states 6 40
 
-    python benchmarks/path_memory.py --gigabytes 2
+Every analysis of a random walk runs in a process of its own; its memory is the highest resident set
+beyond what it held before, torch's included, over the bytes of one state. Freed memory goes back at
+once (MALLOC_MMAP_THRESHOLD_), so that what is counted is what is held.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import torch
 
 import landscape as ls
-from landscape.base.layout import Entry
 
-PARAMETERS = 1_000_000
-_CHILD = """
-import json, resource, sys, time
-import landscape as ls
-import landscape.analysis.layers, landscape.analysis.path, landscape.analysis.projection
-run = ls.Trajectory(sys.argv[1])
-plane = ls.plane_through(run.state(0), run.state(len(run) // 2), run.state(-1))
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before, start = peak(), time.perf_counter()
-{"path": lambda: ls.path_metrics(run), "layers": lambda: ls.layer_metrics(run),
- "projection": lambda: ls.project(run, plane)}[sys.argv[2]]()
-print(json.dumps({"seconds": time.perf_counter() - start, "mb": peak() - before}))
-"""
+TENSORS, WIDTH = 20, 100
 
 
-def write_walk(path: Path, states: int) -> None:
-    """A random walk of a million parameters in twenty tensors."""
-    size = PARAMETERS // 20
-    layout = ls.Layout(tuple(Entry(str(i), (size,), i * size, "weight") for i in range(20)))
+def model_of(size: int) -> torch.nn.Module:
+    """Twenty linear layers one after the other."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        *(
+            torch.nn.Linear(size // TENSORS // WIDTH, WIDTH, bias=False)
+            if k % 2 == 0
+            else torch.nn.Linear(WIDTH, size // TENSORS // WIDTH, bias=False)
+            for k in range(TENSORS)
+        )
+    )
+
+
+def objective_of(size: int) -> ls.Objective:
+    """The mean square of what it gives on four samples."""
+    data = torch.randn(4, size // TENSORS // WIDTH)
+    return ls.Objective(model_of(size), lambda m, x: m(x).square().mean(), data)
+
+
+def write_walk(path: Path, size: int, states: int) -> None:
+    """A random walk of so many states."""
     generator = np.random.default_rng(0)
-    state = np.zeros(PARAMETERS, np.float32)
-    with ls.TrajectoryWriter(path, layout) as writer:
+    state = np.zeros(size, np.float32)
+    with ls.TrajectoryWriter(path, objective_of(size).layout) as writer:
         for step in range(states):
             writer.append_state(step, state)
-            state += 0.01 * generator.standard_normal(PARAMETERS, np.float32)
+            state += 0.01 * generator.standard_normal(size, np.float32)
+
+
+def through(run: ls.Trajectory, **options: Any) -> ls.Plane:
+    return ls.plane_through(run.state(0), run.state(len(run) // 2), run.state(-1), **options)
+
+
+Case = tuple[Callable[[ls.Trajectory, ls.Objective], Any], Callable[..., Any]]
+
+
+def cases() -> dict[str, Case]:
+    """What is made before, and what is measured, by name."""
+    objective = lambda run, objective: objective  # noqa: E731
+    plane = lambda run, objective: (objective, through(run))  # noqa: E731
+    ends = lambda run, objective: [run.state(k) for k in (0, len(run) // 2, -1)]  # noqa: E731
+    return {
+        "pca_plane": (objective, lambda run, _: ls.pca_plane(run)),
+        "pca_plane, about the mean": (objective, lambda run, _: ls.pca_plane(run, origin="mean")),
+        "pca_plane of two runs": (objective, lambda run, _: ls.pca_plane([run, run])),
+        "project": (plane, lambda run, given: ls.project(run, given[1])),
+        "project with losses": (
+            plane,
+            lambda run, given: ls.project(run, given[1], objective=given[0]),
+        ),
+        "path_metrics": (objective, lambda run, _: ls.path_metrics(run)),
+        "layer_metrics": (objective, lambda run, _: ls.layer_metrics(run)),
+        "line_between": (ends, lambda run, given: ls.line_between(*given[::2])),
+        "plane_through": (ends, lambda run, given: ls.plane_through(*given)),
+        "plane_through, orthonormal": (
+            ends,
+            lambda run, given: ls.plane_through(*given, axes="orthonormal"),
+        ),
+        "walk": (objective, lambda run, given: ls.walk(given, run, points=2)),
+        'loss_surface, extent="trajectory"': (
+            plane,
+            lambda run, given: ls.loss_surface(
+                *given, extent="trajectory", resolution=3, paths=[ls.project(run, given[1])]
+            ),
+        ),
+        "surfaces_along": (
+            plane,
+            lambda run, given: ls.surfaces_along(
+                given[0], run, steps=run.steps.tolist(), plane=given[1], extent=0.1, resolution=2
+            ),
+        ),
+    }
+
+
+def status(name: str) -> int:
+    """A number of /proc/self/status, in bytes."""
+    return 1024 * int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0])
+
+
+def measured(path: str, name: str) -> dict[str, float]:
+    """One analysis, in this process; a short run first, which loads what is loaded once."""
+    warnings.simplefilter("ignore")
+    before, measure = cases()[name]
+    for file in (Path(path).with_name("small.h5"), Path(path)):
+        run = ls.Trajectory(file)
+        given = before(run, objective_of(run.layout.size))
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        rest, start = status("VmRSS"), time.process_time()
+        measure(run, given)
+    seconds = time.process_time() - start
+    return {"held": (status("VmHWM") - rest) / (4 * run.layout.size), "seconds": seconds}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gigabytes", type=float, default=2.0)
-    parser.add_argument("--smoke", action="store_true", help="a hundredth of it")
-    args = parser.parse_args()
-    size = args.gigabytes * (0.01 if args.smoke else 1)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--states", type=int, nargs="+", default=[6, 40])
+    parser.add_argument("--parameters", type=int, default=4_000_000)
+    parser.add_argument("--smoke", action="store_true", help="a small model")
+    parser.add_argument("--only", nargs="*", default=list(cases()))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        print(json.dumps(measured(given.child, given.only[0])))
+        return
+    size = 40_000 if given.smoke else given.parameters
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000", "OMP_NUM_THREADS": "1"}
+    print(f"{size:,} parameters, {4 * size / 1e6:.0f} MB a state; vectors and CPU seconds")
+    print(f"{'states':36}" + "".join(f"{states:>16}" for states in given.states))
     with TemporaryDirectory(dir=".") as folder:
-        path = Path(folder) / "walk.h5"
-        states = max(4, round(size * 1e9 / 4 / PARAMETERS))
-        start = time.perf_counter()
-        write_walk(path, states)
-        megabytes = path.stat().st_size / 1e6
-        print(f"{states} states, {megabytes:.0f} MB, in {time.perf_counter() - start:.0f} s")
-        for what in ("path", "layers", "projection"):
-            out = subprocess.run(
-                [sys.executable, "-c", _CHILD, str(path), what],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-            found = json.loads(out)
-            rate = megabytes / found["seconds"]
-            print(
-                f"{what}: {found['mb']:.0f} MB above the imports, {found['seconds']:.1f} s, "
-                f"{rate:.0f} MB of file per second"
-            )
+        write_walk(Path(folder) / "small.h5", 40_000, 4)
+        for states in given.states:
+            write_walk(Path(folder) / f"{states}.h5", size, states)
+        for name in given.only:
+            row = []
+            for states in given.states:
+                told = ["--child", f"{folder}/{states}.h5", "--only", name]
+                out = subprocess.run(
+                    [sys.executable, __file__, *told],
+                    capture_output=True,
+                    text=True,
+                    env=environment,
+                )
+                if out.returncode:
+                    row.append(out.stderr.strip().splitlines()[-1][:60])
+                    continue
+                found = json.loads(out.stdout.splitlines()[-1])
+                row.append(f"{found['held']:8.2f}{found['seconds']:6.1f} s")
+            print(f"{name:36}" + "".join(f"{cell:>16}" for cell in row), flush=True)
 
 
 if __name__ == "__main__":

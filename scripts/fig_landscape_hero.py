@@ -70,6 +70,8 @@ def surface_of(script: Script, name: str) -> ls.Surface:
     if script.args.full:
         script.new = True
         units = (script.args.units or script.data / "hero") / f"{name.replace(' ', '_')}.units"
+        if any(units.glob("unit-*")):
+            script.before = ", beside units of points that were there (an hour of one core)"
         return every_second_point(script, name, objective_of(name, 1000), units)
     file = script.data / "fig_skip_connections.results.h5"
     known = ls.Surface.find(file, group)

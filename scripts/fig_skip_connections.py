@@ -128,8 +128,8 @@ def caption(script: Script) -> str:
         below, bump, reach = np.transpose([convexity(line) for line in lines_of(script, name)])
         parts.append(
             f"{name.capitalize()} the loss of the plane reaches {np.nanmax(loss):.3g} and exceeds "
-            f"ln 10 on {np.mean(~(loss <= math.log(10))):.0%} of it, 10 on "
-            f"{np.mean(~(loss <= 10)):.0%}; random lines exceed ln 10 at distance "
+            f"ln 10 on {np.mean(~(loss <= math.log(10))):.1%} of it, 10 on "
+            f"{np.mean(~(loss <= 10)):.1%}; random lines exceed ln 10 at distance "
             f"{spread(reach, '.2f')}, {spread(below, '.0%')} of their points lie below the chord "
             f"of their neighbours, and they rise up to {spread(bump, '.2g')} above their convex "
             "envelope."

@@ -73,6 +73,7 @@ class Script:
         self.seeds = range(2 if args.smoke else args.seeds)
         self.name = name
         self.new = False  # whether anything was recorded or measured
+        self.before = ""  # what was there of it, to be said where the time is
         self.data = args.data or ROOT / "data" / ("smoke" if self.smoke else "gallery")
         self.figures = self.data if self.smoke else (args.data or ROOT) / "figures"
         self.file = self.data / f"{name}.results.h5"
@@ -156,7 +157,7 @@ class Script:
             if kind == "png" and path.stat().st_size > LARGEST:
                 reduce_colors(path)
         text = self.figures / f"{self.name}.txt"
-        took = f"Took {time.perf_counter() - STARTED:.0f} s."
+        took = f"Took {time.perf_counter() - STARTED:.0f} s{self.before}."
         if not self.new and text.exists():  # only drawn again: what measuring took stays true
             took = text.read_text().splitlines()[-1]
         parts = (caption, f"\n{table}\n", took) if table else (caption, took)
@@ -284,6 +285,8 @@ def make_again(folder: Path, units: Path | None = None) -> None:
     told = f"The whole set was last made anew in one command on {time.strftime('%Y-%m-%d')}: {said}"
     if units is None:
         told += f" {HERO} was then drawn from fewer points and images than the figure below."
+    else:
+        told += f" Most points of {HERO} were there from before, see its time."
     (ROOT / "figures" / "again.txt").write_text(told + "\n")
     done.unlink()
 
@@ -320,7 +323,7 @@ def make_page() -> list[str]:
         "Each figure comes from one script and has the numbers it shows in its caption. "
         "`python scripts/NAME.py` measures and draws it; `--smoke` does so in seconds at the "
         "smallest setting, and `python scripts/gallery.py --again` makes all of them anew. Times "
-        "are those of two processor cores that had other work besides. Figures are 5.5 inches wide "
+        "are those of one processor core, with work on the other. Figures are 5.5 inches wide "
         "and have no text below 6 points, and no text on another; beside each PDF lies its LaTeX, "
         "which pdfTeX sets at that width. Colours belong to optimizers and are the same "
         "everywhere. Surfaces are those of one seed.",

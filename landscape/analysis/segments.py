@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from landscape.analysis.segment import along
 from landscape.base.provenance import fingerprint
@@ -20,6 +21,8 @@ State = tuple[np.ndarray, np.ndarray | None]
 
 class Segments(Rows):
     """The loss on segments of a run, by the number of the state where each begins.
+
+    Two states are held at a time, and what the model computes with between them.
 
     What errors at different places of a segment have in common stands among the errors.
 
@@ -39,6 +42,8 @@ class Segments(Rows):
         self.objective, self.alpha = objective, alpha
         self._trajectory: Trajectory | None = trajectory
         self._path = Path(trajectory.path).absolute()
+        # Of two vectors in single precision the difference, rounded once from double, is the same.
+        self._precision = np.float64 if objective.problem.dtype == torch.float64 else np.float32
         self.recorded: bool = (
             len(trajectory.buffers_layout) > 0 and objective.batch_norm == "frozen"
         )
@@ -64,7 +69,7 @@ class Segments(Rows):
         number = int(place[0])
         (here, before), (there, after) = self._state(number), self._state(number + 1)
         ends = None if before is None or after is None else (before, after)
-        direction = (there.astype(np.float64) - here)[None]
+        direction = np.subtract(there, here, dtype=self._precision)[None]
         at, coordinates = along(self._on(samples), here, direction, ends)
         found = at.paired(coordinates(self.alpha))
         assert found.covariance is not None

@@ -8,6 +8,7 @@ the commit is therefore not told.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -55,5 +56,5 @@ def _packed(path: Path, name: str) -> str:
 def _text(path: Path) -> str:
     if not path.is_file():  # a pipe or a device would keep us waiting
         raise ValueError(f"{path} is no file.")
-    with open(path, "rb") as file:
-        return file.read(_MOST).decode()
+    with open(path, "rb") as file:  # as many bytes as are asked for are held before it is read
+        return file.read(min(_MOST, os.fstat(file.fileno()).st_size)).decode()

@@ -64,8 +64,13 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading; what cannot be read becomes a `SchemaError` that says why."""
+def opened(path: str | os.PathLike[str], **options: Any) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading; what cannot be read becomes a `SchemaError` that says why.
+
+    Args:
+        path: The file.
+        **options: As for `h5py.File`.
+    """
     path = expanded(path)
     if path.is_dir():
         raise SchemaError(f"{path} is a folder; give one HDF5 file.")
@@ -76,7 +81,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     if damage := damage_of_heaps(path):
         raise SchemaError(f"{path} is damaged and cannot be read ({damage}).")
     try:
-        file = h5py.File(path, "r", locking=False)  # a run may be read while it is recorded
+        file = h5py.File(
+            path, "r", locking=False, **options
+        )  # a run may be read while it is recorded
     except OSError as error:
         raise SchemaError(_why_unreadable(path, error)) from error
     with file, damage_told(path):

@@ -15,6 +15,7 @@ from landscape.base.layout import Entry, Layout
 from landscape.objective.lending.room import Room
 from landscape.objective.matched import matched_buffers, matched_parameters
 from landscape.objective.problem import Problem
+from landscape.results.affine import inner
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,12 @@ class Family:
         vector = self.origin if k is None else self.directions[k]
         return entry.rows(vector[entry.slice].view(entry.shape), rows)
 
+    def runs(
+        self, k: int | None, entry: Entry, rows: Sequence[slice], own: Tensor, room: Room
+    ) -> Tensor | None:
+        """The same of several runs of rows, below each other; None where each is made alone."""
+        return None
+
     def held(self, problem: Problem) -> Family:
         """The same, held in memory on the device where it is measured."""
         return self
@@ -119,11 +126,11 @@ def family_of(
     start, moving = held_buffers(problem, buffers, buffer_directions, len(directions))
     products = None
     if problem.weight_decay is not None:
-        span = np.concatenate([origin[None], directions]).astype(np.float64)
-        products = span @ span.T
+        span = np.concatenate([origin[None], directions])
+        products = inner(span, span)
 
     def held(array: np.ndarray) -> Tensor:
-        return torch.as_tensor(np.array(array), dtype=problem.dtype, device=problem.device)
+        return torch.tensor(np.ascontiguousarray(array), dtype=problem.dtype, device=problem.device)
 
     return Family(
         problem.layout,

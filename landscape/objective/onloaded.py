@@ -26,7 +26,7 @@ def onloaded(model: nn.Module) -> nn.Module:
     Weights kept in memory are used where they are. Those on disk are mapped: what is read of them
     is there while the system has room, so with ``strategy="streamed"`` a model larger than memory
     is measured. It is computed on the CPU. The given model, its hooks and files stay as they are;
-    it is another module, so a loss has to call the model that it is given.
+    it is another module, so a loss has to call the model that it is given: others are refused.
 
     Args:
         model: As `cpu_offload`, `disk_offload`, `dispatch_model` or ``device_map`` made it; one

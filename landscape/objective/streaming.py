@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from landscape.objective.data.shortened import shortened, telling
 from landscape.objective.family import Family
 from landscape.objective.free_memory import free_bytes
-from landscape.objective.inspection.cached import check_no_cache
+from landscape.objective.inspection.cached import NOTHING_READ, check_no_cache
 from landscape.objective.inspection.holding import slots_of
 from landscape.objective.inspection.nature import Nature
 from landscape.objective.lending.loan import Loan
@@ -116,17 +116,19 @@ def placed_by_modules(
     short = None if (cut := shortened(one)) is None else cut[0]
     for batch in (one,) if short is None else (short, one):
         try:
-            readers, wanted = readers_of(loan.model, loan.layout, run)
+            readers, wanted, reads = readers_of(loan.model, loan.layout, run)
         except Exception:  # a loss may need more samples, or tokens
             continue
         if batch is one or telling(wanted):
             break
     else:
         batch = data.batches(most=1)[0][0]
-        readers, wanted = readers_of(loan.model, loan.layout, run)
+        readers, wanted, reads = readers_of(loan.model, loan.layout, run)
     exact: dict[Any, bool] = {}
     with stream.installed(readers, exact):
         _check_same(stream, wanted, run)
+        if not reads and problem.layout.size:
+            _check_moves(stream, wanted, run)
         short = short if batch is short else None
         whole = batch if short is None else one
         loan.modules_put_back()  # as they came
@@ -149,6 +151,18 @@ def _check_same(stream: Stream, wanted: Any, run: Callable[[], Any]) -> None:
         stream.use(None)
     if not all(map(_same, _tensors(wanted), _tensors(found))):
         raise ValueError(ELSEWHERE)
+
+
+@torch.no_grad()
+def _check_moves(stream: Stream, wanted: Any, run: Callable[[], Any]) -> None:
+    """Refuse losses that are the same where no weight of the model is a number."""
+    stream.use(lambda read: [each.absent for each in read])
+    try:
+        found = run()
+    finally:
+        stream.use(None)
+    if all(map(_same, _tensors(wanted), _tensors(found))):
+        raise ValueError(NOTHING_READ)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

@@ -61,7 +61,7 @@ class Tuning:
         self.plain = Choice("sequential", data.batch_size if data.joined else None)
         self.shrunk = ""
         self._asked = 0  # passes of single samples
-        self.unchecked = True
+        self.unchecked, self._for_one = True, False
         self._seconds: float | None = None  # of such a pass
         self._chosen_on = self._most = data.size
         self.promise: Promise | None = None
@@ -169,10 +169,13 @@ class Tuning:
             self.check_repeatable(problem, work)
         data = self.batched(problem)
         if work.loan.stream is not None:
-            if self.choice is None or self.choice.strategy != "streamed":
-                points = points_together(work, data)
-                self.choice = replace(self.plain, strategy="streamed", chunk=points)
-            return self.choice
+            choice, several = self.choice, len(coordinates) > 1
+            if choice is None or choice.strategy != "streamed" or (several and self._for_one):
+                # To ask how many points can be measured together is a pass: not for one of them.
+                points = points_together(work, data) if several else 1
+                self.choice = choice = replace(self.plain, strategy="streamed", chunk=points)
+                self._for_one = not several
+            return choice
         if self.choice is None:
             if self._seconds is None:
                 self._seconds = plain_seconds(work, data, coordinates) / data.size

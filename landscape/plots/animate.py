@@ -18,6 +18,7 @@ from landscape.base.files import expanded
 from landscape.base.replaceable import check_replaceable
 from landscape.plots.frame import Footprint
 from landscape.plots.levels import contour_levels
+from landscape.plots.names import literal
 from landscape.plots.relief import Camera
 from landscape.plots.render import render_surface
 from landscape.plots.style import looks
@@ -166,7 +167,7 @@ def evolution_frames(
             colormap=colormap, pixels=pixels, ax=right,
         )  # fmt: skip
         _hold_still(right, surface, Camera(*_VIEW), 0.5)
-        figure.suptitle(name, fontsize="large")
+        figure.suptitle(literal(name), fontsize="large")
         yield _pixels(figure)
 
 

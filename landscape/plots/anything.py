@@ -7,9 +7,11 @@ import html
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from landscape.base.result import Result
@@ -25,7 +27,7 @@ from landscape.plots.results import drawings
 from landscape.plots.sharpness import plot_sharpness
 from landscape.plots.spectrum import plot_spectrum
 from landscape.plots.surface import plot_surface
-from landscape.plots.venues import style
+from landscape.plots.venues import is_styled, saving, style
 from landscape.plots.walk import plot_walk
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.recorded import named_results
@@ -53,6 +55,7 @@ class Pictures(Sequence[Figure]):
 
     def __init__(self, figures: Sequence[Figure], sentences: Sequence[str]) -> None:
         self.figures, self.sentences = tuple(figures), tuple(sentences)
+        self._saving = saving()
         for figure in self.figures:
             # The layout is solved before equal axes shrink; a second pass makes room for labels.
             if any(ax.get_aspect() != "auto" for ax in figure.axes):
@@ -80,7 +83,8 @@ class Pictures(Sequence[Figure]):
         path.parent.mkdir(parents=True, exist_ok=True)
         for number, figure in enumerate(self.figures, start=1):
             named = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-            figure.savefig(named, **options)
+            with mpl.rc_context(self._saving):  # fonts are embedded as text
+                figure.savefig(named, **options)
 
     def _repr_html_(self) -> str:
         shown = []
@@ -93,6 +97,9 @@ class Pictures(Sequence[Figure]):
 
 def plot(*what: Any, **options: Any) -> Pictures:
     """Draw anything: results, a file of results, a recorded run.
+
+    For a paper, in its widths and its type: ``with ls.style("neurips", columns=2): plot(...)``;
+    in one column only pictures of a single panel have room.
 
     Args:
         *what: A result, several, results by name, the path of a results file or of a recorded
@@ -118,17 +125,16 @@ def plot(*what: Any, **options: Any) -> Pictures:
     Pictures(1: The loss along straight lines: Adam.)
     """
     results = named_results(what)
-    with style("screen", columns=2):
+    with nullcontext() if is_styled() else style("screen", columns=2):
         if options:
             return _with_options(results, options)
-        drawn = list(drawings(results))
-    if not drawn:
-        kinds = ", ".join(sorted({type(result).__name__ for result in results.values()}))
-        raise ValueError(
-            f"Nothing is drawn of {kinds} alone; measure the loss there: "
-            "ls.loss_surface(objective, plane), ls.loss_line(objective, line)."
-        )
-    return Pictures([one.figure for one in drawn], [one.sentence for one in drawn])
+        if drawn := list(drawings(results)):
+            return Pictures([one.figure for one in drawn], [one.sentence for one in drawn])
+    kinds = ", ".join(sorted({type(result).__name__ for result in results.values()}))
+    raise ValueError(
+        f"Nothing is drawn of {kinds} alone; measure the loss there: "
+        "ls.loss_surface(objective, plane), ls.loss_line(objective, line)."
+    )
 
 
 def _with_options(results: Mapping[str, Result], options: Mapping[str, Any]) -> Pictures:

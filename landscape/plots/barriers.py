@@ -6,10 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, write_above
+from landscape.plots.names import literal
 from landscape.plots.style import axes_or_new, figure_of
+from landscape.plots.venues import small_text
 from landscape.results.barriers import Barriers
 from landscape.results.curves import Barrier
-from landscape.results.words import policies_of
+from landscape.results.words import is_gain, policies_of
 
 _CITED = {"frankle2020": "Frankle et al. 2020", "entezari2022": "Entezari et al. 2022"}
 
@@ -54,17 +56,24 @@ def plot_barriers(
     for i, j in zip(*np.nonzero(~np.eye(size, dtype=bool)), strict=True):
         unsure = f"\n±{errors[i, j]:.1g}" if errors[i, j] > 0 else ""
         ax.text(
-            j, i, f"{values[i, j]:.2g}{unsure}", ha="center", va="center", fontsize="x-small",
+            j, i, f"{values[i, j]:.2g}{unsure}", ha="center", va="center", fontsize=small_text(),
             color="black" if values[i, j] > 0.6 * top else "white", gid="barrier",
         )  # fmt: skip
-    labels = [f"{name}: {end:.2g}" for name, end in zip(barriers.names, ends, strict=True)]
+    labels = [literal(f"{name}: {end:.2g}") for name, end in zip(barriers.names, ends, strict=True)]
     ax.set_yticks(range(size), labels)
-    ax.set_xticks(range(size), barriers.names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xticks(
+        range(size),
+        [literal(n) for n in barriers.names],
+        rotation=45,
+        ha="right",
+        rotation_mode="anchor",
+    )
     ax.tick_params(length=0)
-    ax.set_ylabel(f"network: its {metric}")
+    ax.set_ylabel(literal(f"network: its {metric}"))
+    kind = "rise, no barrier: higher is better" if is_gain(metric) else "barrier"
     beside = ax.inset_axes((1.03, 0, 0.05, 1))
     bar = figure_of(ax).colorbar(image, cax=beside)
-    bar.set_label(f"{metric} barrier ({_CITED[definition]})")
+    bar.set_label(literal(f"{metric} {kind} ({_CITED[definition]})"))
     write_above(ax, " · ".join(filter(None, (conditions(barriers.settings), *_policies(barriers)))))
     return ax
 

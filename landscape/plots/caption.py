@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscape.base.statistics import said_of
-from landscape.plots.levels import resolved, short
+from landscape.plots.names import literal
 from landscape.plots.venues import small_text
 from landscape.results.conditions import Conditions
 from landscape.results.construction import Construction
@@ -65,23 +65,6 @@ def rounded_away(rounding: np.ndarray | None) -> str:
     )
 
 
-def numbers(values: np.ndarray, computed: np.ndarray, settings: Mapping[str, Any]) -> str:
-    """The end of a sentence on a surface: points, range, what is cut, and how it was measured.
-
-    >>> numbers(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones((2, 2), bool), {"samples": 9})
-    '; 2 × 2 points, 1 to 4; 9 samples'
-    """
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return ""
-    up, across = values.shape
-    told = f"; {across} × {up} points, {short(finite.min(), 3)} to {short(finite.max(), 3)}"
-    top = resolved(values)[1]
-    if (above := float(np.mean(values[computed] > top * (1 + 1e-9)))) > 0:
-        told += f", {above:.0%} of them above the largest level, {short(top)}"
-    return told + f"; {how}" if (how := conditions(settings)) else told
-
-
 def write_above(ax: Axes, text: str) -> None:
     """Put small grey lines above the axes, on the left, about as wide as the axes' column."""
     figure, place = ax.get_figure(), ax.get_subplotspec()
@@ -89,7 +72,7 @@ def write_above(ax: Axes, text: str) -> None:
     size = small_text()
     width = 72 * figure.get_size_inches()[0] / columns if isinstance(figure, Figure) else 400
     # A letter is about half as wide as it is high; what stands beside the axes takes a quarter.
-    held = text.replace(" ·", "\u00a0·")  # no line begins with a dot
+    held = literal(text).replace(" ·", "\u00a0·")  # no line begins with a dot
     lines = textwrap.fill(held, max(20, int(0.72 * width / (size / 2)))).replace("\u00a0", " ")
     ax.set_title(lines, loc="left", color="0.35", fontsize=size)
 
@@ -106,6 +89,7 @@ def broken(label: str, ax: Axes, axis: int) -> str:
     >>> broken("PC 1 (90.0% of variation; random walk: 60.0%)", axes, 0)
     'PC 1 (90.0% of variation;\nrandom walk: 60.0%)'
     """
+    label = literal(label)
     figure, place = ax.get_figure(), ax.get_subplotspec()
     if not isinstance(figure, Figure):
         return label

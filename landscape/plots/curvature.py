@@ -45,13 +45,19 @@ def curvature_drawings(results: Mapping[str, Result]) -> Iterator[Drawn]:
         elif isinstance(result, CurvatureMap):
             figure = Figure()
             plot_curvature_map(result, ax=figure.add_subplot())
-            convex = float(np.mean(result.convex[result.computed]))
-            sentence = f"|λmin / λmax| over a plane: the loss is convex at {convex:.0%} of points."
+            sentence = f"|λmin / λmax| over a plane: {_convex(result)}. {DINH}"
             yield name, figure, sentence, {name: result}
         elif isinstance(result, CurvaturePath):
             paths[name] = result
     if paths:
         yield _along(dict(sorted(paths.items(), key=lambda p: rank(p[1].optimizer or p[1].name))))
+
+
+def _convex(found: CurvatureMap) -> str:
+    known = found.computed & np.isfinite(found.smallest)
+    convex, up, across = int(found.convex[known].sum()), *found.computed.shape
+    told = f"the loss is convex at {convex} of {int(known.sum())} points"
+    return told + ("" if known.all() else f", the others of {across} × {up} are not known")
 
 
 def _along(paths: dict[str, CurvaturePath]) -> Drawn:

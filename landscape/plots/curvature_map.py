@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, write_above
+from landscape.plots.frame import Cells, plane_transform, set_frame, shape_of
 from landscape.plots.ground import ground_colormap
+from landscape.plots.names import literal
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.results.curvature_map import CurvatureMap
 
@@ -25,7 +27,7 @@ def plot_curvature_map(
     bar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a quantity of a curvature map, one square a point.
+    """Draw a quantity of a curvature map, one square a point, with true distances and angles.
 
     Dots mark the points where λmin is not negative within its residual: the loss is convex there.
 
@@ -55,26 +57,25 @@ def plot_curvature_map(
     low = 0.0 if quantity == "ratio" else None
     if most is None and quantity == "ratio":
         most = 0.5
+    cells = Cells.around(found)
+    place = plane_transform(cells, ax)
     mesh = ax.pcolormesh(
-        found.alpha, found.beta, values, cmap=ground_colormap(), vmin=low, vmax=most,
-        rasterized=True, shading="nearest", gid=quantity,
+        cells.alpha, cells.beta, values, cmap=ground_colormap(), vmin=low, vmax=most,
+        rasterized=True, gid=quantity, transform=place,
     )  # fmt: skip
     rows, columns = np.nonzero(found.convex & found.computed)
     ax.plot(
         found.alpha[columns], found.beta[rows], linestyle="", marker=".", markersize=2,
-        color="white", gid="convex",
+        color="white", gid="convex", transform=place,
     )  # fmt: skip
-    ax.set(xlabel=found.labels[0], ylabel=found.labels[1])
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(True)
-    (xx, xy), (_, yy) = found.gram
-    if abs(xx - yy) < 0.1 * max(xx, yy) and abs(xy) < 0.1 * np.sqrt(xx * yy):
-        ax.set_aspect("equal")
+    ax.set(xlabel=literal(found.labels[0]), ylabel=literal(found.labels[1]))
+    set_frame(ax, cells)
     if bar:
         beyond = most is not None and values.count() and float(values.max()) > most
         figure_of(ax).colorbar(
             mesh, cax=ax.inset_axes((1.02, 0, 0.035, 1)), label=QUANTITIES[quantity],
             extend="max" if beyond else "neither",
         )  # fmt: skip
-    write_above(ax, conditions(found.settings))
+    told = [conditions(found.settings), *shape_of(cells)]
+    write_above(ax, " · ".join(filter(None, told)))
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from landscape.plots.names import literal
 from landscape.plots.style import axes_or_new
 from landscape.plots.venues import small_text
 from landscape.results.diagnosis import Diagnosis
@@ -53,11 +54,11 @@ def plot_diagnosis(diagnosis: Diagnosis, *, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     ax.set_xlim(0.8 / _REACH, 1.25 * _REACH)
     ax.set_ylim(len(shown) - 0.5, -0.5)
-    ax.set_yticks(range(len(shown)), [diagnosis.check[k] for k in shown])
+    ax.set_yticks(range(len(shown)), [literal(diagnosis.check[k]) for k in shown])
     ax.set_xlabel("number / threshold")
     count = len(diagnosis.standing_out) or "nothing"
     title = (
         f"{diagnosis.name}: standing out of {len(shown)} checks: {count}; right: number (threshold)"
     )
-    ax.set_title(title, loc="left", fontsize=small_text())
+    ax.set_title(literal(title), loc="left", fontsize=small_text())
     return ax

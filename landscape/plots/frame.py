@@ -7,6 +7,7 @@ x = α + β g₁₂/g₁₁ and y = β √(g₁₁ g₂₂ - g₁₂²)/g₁₁:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2D, Transform
 
+from landscape.plots.levels import short
 from landscape.plots.venues import small_text
-from landscape.results.surface import Surface
 
 _SKEW = 0.018  # cosine of the axes from which distances drawn at right angles are 0.9 % off
 _SLENDER = 3.0  # sides of a box beyond which it cannot be drawn in one scale
@@ -23,7 +24,47 @@ _SLENDER_SKEW = 5.0  # of an oblique one
 _TICK = 3.0  # points
 
 
-def on_paper(surface: Surface, *, true: bool = False) -> Affine2D:
+class OnPlane(Protocol):
+    """What was measured at points of a plane."""
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """Coordinates along the first direction, increasing."""
+        ...
+
+    @property
+    def beta(self) -> np.ndarray:
+        """Coordinates along the second direction, increasing."""
+        ...
+
+    @property
+    def gram(self) -> np.ndarray:
+        """Inner products of the directions."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The edges of squares around points of a plane, and the inner products of its directions."""
+
+    alpha: np.ndarray
+    beta: np.ndarray
+    gram: np.ndarray
+
+    @classmethod
+    def around(cls, found: OnPlane) -> Cells:
+        """Squares that reach half way to the next point, at the ends as far as inwards."""
+        return cls(_sides(found.alpha), _sides(found.beta), found.gram)
+
+
+def _sides(places: np.ndarray) -> np.ndarray:
+    if len(places) < 2:
+        return np.array([places[0] - 0.5, places[0] + 0.5])
+    half = np.diff(places) / 2
+    return np.concatenate([[places[0] - half[0]], places[:-1] + half, [places[-1] + half[-1]]])
+
+
+def on_paper(surface: OnPlane, *, true: bool = False) -> Affine2D:
     """Where the coordinates (α, β) lie on axes that show the surface; see `plane_transform`.
 
     Args:
@@ -55,7 +96,7 @@ class Footprint:
     shear: float
 
     @classmethod
-    def of(cls, surface: Surface) -> Footprint:
+    def of(cls, surface: OnPlane) -> Footprint:
         """Of a surface; at right angles, and in one unit, where lengths are unknown."""
         (xx, xy), (_, yy) = surface.gram if has_lengths(surface) else np.eye(2)
         across, along = np.ptp(surface.alpha), np.ptp(surface.beta)
@@ -74,7 +115,7 @@ class Footprint:
         return np.stack(self.place(np.array([0.0, 1, 1, 0]), np.array([0.0, 0, 1, 1])), axis=1)
 
 
-def shares(surface: Surface, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shares(surface: OnPlane, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points (α, β), shape (n, 2), as shares of the way along both sides."""
     right, away = (
         (column - axis[0]) / (axis[-1] - axis[0])
@@ -83,23 +124,23 @@ def shares(surface: Surface, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return right, away
 
 
-def plane_transform(surface: Surface, ax: Axes) -> Transform:
+def plane_transform(surface: OnPlane, ax: Axes) -> Transform:
     """For drawing more on a surface: ``ax.plot(alpha, beta, transform=plane_transform(...))``."""
     return on_paper(surface) + ax.transData
 
 
-def is_skew(surface: Surface) -> bool:
+def is_skew(surface: OnPlane) -> bool:
     """Whether the axes of the plane are not at right angles."""
     (xx, xy), (_, yy) = surface.gram
     return has_lengths(surface) and bool(abs(xy) > _SKEW * np.sqrt(xx * yy))
 
 
-def has_lengths(surface: Surface) -> bool:
+def has_lengths(surface: OnPlane) -> bool:
     """Whether lengths along the directions are known; files of other tools may not hold them."""
     return bool(np.isfinite(surface.gram).all() and (np.diag(surface.gram) > 0).all())
 
 
-def box(surface: Surface) -> tuple[float, float]:
+def box(surface: OnPlane) -> tuple[float, float]:
     """Width and height of the surface as it truly is, in units of the first direction."""
     across, along = np.ptp(surface.alpha), np.ptp(surface.beta)
     if not is_skew(surface):
@@ -109,7 +150,7 @@ def box(surface: Surface) -> tuple[float, float]:
     return float(across + along * abs(xy) / xx), float(height)
 
 
-def stretched(surface: Surface) -> float:
+def stretched(surface: OnPlane) -> float:
     """How much longer a unit is drawn upwards than across; 1 but for very slender boxes."""
     width, height = box(surface)
     most = _SLENDER_SKEW if is_skew(surface) else _SLENDER
@@ -118,7 +159,18 @@ def stretched(surface: Surface) -> float:
     return width / height * 0.5 if width > height else width / height * 2
 
 
-def set_frame(ax: Axes, surface: Surface) -> None:
+def shape_of(surface: OnPlane) -> list[str]:
+    """What must be said of a plane as it is drawn: its angle, and that one side is stretched."""
+    told = []
+    if is_skew(surface):
+        (xx, xy), (_, yy) = surface.gram
+        told.append(f"axes at {np.degrees(np.arccos(xy / np.sqrt(xx * yy))):.0f}°")
+    if (factor := stretched(surface)) != 1:
+        told.append(f"drawn {short(factor)} times as tall as it is")
+    return told
+
+
+def set_frame(ax: Axes, surface: OnPlane) -> None:
     """Limits, aspect and ticks: true distances, and oblique axes where the plane has such."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
@@ -139,19 +191,19 @@ def set_frame(ax: Axes, surface: Surface) -> None:
     _oblique_ticks(ax, surface)
 
 
-def unit_ratio(surface: Surface) -> float:
+def unit_ratio(surface: OnPlane) -> float:
     """Length of the second direction over that of the first; 1 where they are unknown."""
     if not has_lengths(surface):
         return 1.0
     return float(np.sqrt(surface.gram[1, 1] / surface.gram[0, 0]))
 
 
-def _corners(surface: Surface) -> np.ndarray:
+def _corners(surface: OnPlane) -> np.ndarray:
     ends = [(a, b) for b in surface.beta[[0, -1]] for a in surface.alpha[[0, -1]]]
     return on_paper(surface).transform(np.array(ends))
 
 
-def _oblique_ticks(ax: Axes, surface: Surface) -> None:
+def _oblique_ticks(ax: Axes, surface: OnPlane) -> None:
     """Ticks of α along the lower edge and of β along the left one, each in the other's line."""
     place = on_paper(surface)
     sides = [(0, surface.alpha, surface.beta[0]), (1, surface.beta, surface.alpha[0])]

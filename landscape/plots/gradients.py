@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from landscape.plots.names import literal
 from landscape.plots.style import axes_or_new
 from landscape.plots.venues import small_text
 from landscape.results.gradients import GradientHistogram
@@ -51,7 +52,9 @@ def plot_gradient_histogram(
     seen = np.flatnonzero((share > _LEAST).any(axis=0))
     if len(seen):
         ax.set_ylim(float(edge[seen[0]]), float(edge[seen[-1] + 1]))
-    ax.set(xlabel="optimizer step", ylabel="|gradient|", yscale="log", title=histogram.name)
+    ax.set(
+        xlabel="optimizer step", ylabel="|gradient|", yscale="log", title=literal(histogram.name)
+    )
     zero = histogram.share[:, 0]
     if np.nanmax(zero) > _LEAST:
         low, high = (f"{100 * f(zero):.0f}" for f in (np.nanmin, np.nanmax))
@@ -60,7 +63,8 @@ def plot_gradient_histogram(
         ax.text(
             0.02, 0.03, note, transform=ax.transAxes, fontsize=small_text(), bbox=box, gid="zeros"
         )
-    ax.legend(loc="upper right", fontsize=small_text())
+    seen_through = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+    ax.legend(loc="upper right", fontsize=small_text(), **seen_through)
     figure = ax.get_figure()
     if bar and figure is not None:
         figure.colorbar(mesh, ax=ax, label="share of the entries in a factor of 2")

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
+from landscape.plots.names import literal, plain
 from landscape.plots.path import running_mean
 from landscape.plots.style import axes_or_new
 from landscape.plots.venues import small_text
@@ -59,9 +60,9 @@ def plot_layers(
     for place, (row, color) in enumerate(zip(rows, colors, strict=True)):
         y = running_mean(values[row], smooth)
         dash = _DASHES[place % len(_DASHES)]
-        ax.plot(layers.step, y, color=color, linestyle=dash, label=layers.layers[row])
+        ax.plot(layers.step, y, color=color, linestyle=dash, label=plain(layers.layers[row]))
     note = f" (mean of {smooth})" if smooth > 1 else ""
     ax.set(xlabel="optimizer step", ylabel=QUANTITIES[quantity] + note, yscale="log")
-    ax.set_title(layers.name)
+    ax.set_title(literal(layers.name))
     ax.legend(fontsize=small_text())
     return ax

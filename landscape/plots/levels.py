@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from landscape.results.words import is_gain
+
 _TICKS = 8  # of a colour bar, at most
 HUGE = 1e100  # no axis shows this together with other values
 
@@ -63,10 +65,17 @@ def resolved(values: np.ndarray, *, ceiling: float | None = None) -> tuple[float
         reach = max(low + 20 * (quartile - low), 1000 * low)
         ceiling = min(high, reach) if quartile > low else high
         if ceiling <= low:  # a constant surface
-            ceiling = low + max(abs(low), 1.0) * 1e-3
+            ceiling = low + (abs(low) or 1.0) * 1e-3
     if not ceiling > low:
         raise ValueError(f"ceiling must be above the smallest value, {low:g}; got {ceiling:g}.")
     return low, float(ceiling)
+
+
+def ceiling_of(values: np.ndarray, metric: str) -> float | None:
+    """The largest value of a metric that is good where it is high; else None: as for a loss."""
+    finite = values[np.isfinite(values)]
+    high = is_gain(metric) and finite.size > 0 and finite.max() > finite.min()
+    return float(finite.max()) if high else None
 
 
 def short(value: float, digits: int = 2) -> str:

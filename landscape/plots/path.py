@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from landscape.plots.names import plain
 from landscape.plots.repeats import plot_repeats
-from landscape.plots.style import axes_or_new, looks
+from landscape.plots.style import axes_or_new, looks, whole_steps
 from landscape.results.path import PathMetrics
 
 # name: (label of the axis, whether it is noisy from step to step)
@@ -71,16 +72,20 @@ def plot_path(
         path, rows = group[0], [values_of(one, quantity) for one in group]
         means = [running_mean(y, smooth) for y in rows]
         if len(group) > 1:
-            plot_repeats(path.step, means, style, label=f"{path.name}, {len(group)} seeds", ax=ax)
+            label = f"{path.name}, {len(group)} seeds"
+            if lost := _unlike_the_rest(rows):
+                label += f" ({lost} not finite somewhere)"
+            plot_repeats(path.step, means, style, label=plain(label), ax=ax)
             continue
         if smooth > 1:
             ax.plot(path.step, *rows, color=style.color, alpha=0.25, linewidth=0.5, gid="measured")
-        ax.plot(path.step, *means, **style.line, label=path.name, gid="mean")
+        ax.plot(path.step, *means, **style.line, label=plain(path.name), gid="mean")
     notes = [f"mean of {smooth}"] if smooth > 1 else []
     notes += ["median and range"] if len(groups) < len(paths) else []
     if every > 1 and quantity in ("angle", "cosine", "cosine_to_final", "update_norm"):
         notes.append(f"states {every} steps apart")
     ax.set_xlabel("optimizer step")
+    whole_steps(ax)
     ax.set_ylabel(label + (f"\n({', '.join(notes)})" if notes else ""))
     if quantity == "angle":
         ax.axhline(90, color="0.7", linewidth=0.6, zorder=0)
@@ -94,6 +99,12 @@ def plot_path(
     if len(paths) > 1:
         ax.legend()
     return ax
+
+
+def _unlike_the_rest(rows: Sequence[np.ndarray]) -> int:
+    """How many rows have no number where others have one: the median there is of the others."""
+    known = np.isfinite(np.stack(rows))
+    return int((~known & known.any(axis=0)).any(axis=1).sum())
 
 
 def repeats_among(paths: Sequence[PathMetrics]) -> list[list[PathMetrics]]:

@@ -12,10 +12,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Transform
 
+from landscape.plots.legends import fitted
+from landscape.plots.levels import short
+from landscape.plots.names import plain
 from landscape.plots.room import Name
-from landscape.plots.style import looks
+from landscape.plots.style import figure_of, looks
 from landscape.plots.venues import small_text
 from landscape.results.projection import Projection
+from landscape.results.surface import Surface
+from landscape.results.words import astray
 
 _NAMED = 8  # runs, beyond which names at the ends hide one another
 
@@ -26,6 +31,7 @@ def draw_paths(
     *,
     transform: Transform | None = None,
     crowd: tuple[float, float, float, float] | None = None,
+    land: Surface | None = None,
     legend: bool = True,
 ) -> None:
     """Draw projected runs on axes that show their plane, with a legend below the axes.
@@ -35,6 +41,7 @@ def draw_paths(
         paths: Projections on one plane.
         transform: Of the plane's coordinates; default: they are those of the axes.
         crowd: x and y limits of a box whose ends are named elsewhere.
+        land: The surface under them; the legend then says which states are not on it.
         legend: Whether there is one.
     """
     if not paths:
@@ -44,17 +51,18 @@ def draw_paths(
     styles = looks([path.optimizer or path.name for path in paths])
     for path, style in zip(paths, styles, strict=True):
         draw_path(ax, path.coordinates, style.color, style.marker, transform=transform)
-        farthest = np.fmax.reduce(path.residual)  # NaN: unknown
-        label = path.name if np.isnan(farthest) else f"{path.name}: {farthest:.2g}"
-        handles.append(Line2D([], [], color=style.color, marker=style.marker, label=label))
+        handles.append(Line2D([], [], color=style.color, marker=style.marker))
     if legend:
+        labels = [legend_label(path, land) for path in paths]
+        fit = fitted(labels, float(figure_of(ax).get_size_inches()[0]), most=3)
         ax.legend(
-            handles=handles,
+            handles,
+            fit.labels,
             title="Run: largest distance from the plane\n(hollow: start, solid: end)",
             loc="upper center",
             bbox_to_anchor=(0.5, 0),
             borderaxespad=5,  # below the labels of the axis, however tall the axes are
-            ncols=min(3, len(paths)),
+            ncols=fit.columns,
             handlelength=2,
         )
     if 1 < len(paths) <= _NAMED:
@@ -65,6 +73,14 @@ def draw_paths(
             ax, [paths[k].name for k in named], [paths[k].coordinates[-1] for k in named],
             [styles[k].color for k in named], transform=transform,
         )  # fmt: skip
+
+
+def legend_label(path: Projection, land: Surface | None) -> str:
+    """The run, how far it is off the plane, and which states are not on the land."""
+    away = path.residual[np.isfinite(path.residual)]
+    told = [short(away.max())] if away.size else []
+    told += filter(None, [astray(land, path) if land is not None else ""])
+    return plain(": ".join([path.name, *([", ".join(told)] if told else [])]))
 
 
 def draw_path(
@@ -103,7 +119,7 @@ def _name_ends(
             halo = [withStroke(linewidth=1.5, foreground="white")]
             ax.add_artist(
                 Name(
-                    name, (float(end[0]), float(end[1])), xycoords=transform, color=color,
+                    plain(name), (float(end[0]), float(end[1])), xycoords=transform, color=color,
                     fontsize=small_text(), zorder=7, gid="name", path_effects=halo,
                 )
             )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, rounded_away, write_above
+from landscape.plots.names import literal, plain
 from landscape.plots.style import Look, axes_or_new, looks
 from landscape.results.construction import Construction
 from landscape.results.profile import Profile
@@ -55,21 +56,30 @@ def plot_profile(profile: Profile, *, metric: str | None = None, ax: Axes | None
     if between:
         for place in (0, 1):
             ax.axvline(place, color="0.7", linewidth=0.8, zorder=0)
-    if kind == "random" and len(profile.names) >= _MANY:
-        _draw_spread(ax, profile, metric)
+    drawn_apart = kind != "random" or len(profile.names) < _MANY
+    if not drawn_apart:
+        _draw_spread(ax, profile, metric, shown)
     else:
         for name, y, error, style in zip(
-            profile.names, shown, errors, looks(profile.names), strict=True
+            map(plain, profile.names), shown, errors, looks(profile.names), strict=True
         ):
             _draw_line(ax, profile.alpha, y, error, style, name, ends=between)
     finite = shown[np.isfinite(shown)]
     if finite.size and finite.min() > 0 and finite.max() > 30 * finite.min():
         ax.set_yscale("log")
     ax.set_xlim(profile.alpha[0], profile.alpha[-1])
-    ax.set_xlabel(f"{profile.label} (0: start, 1: end)" if between else profile.label)
-    ax.set_ylabel(metric + _mark_beyond(ax, profile.alpha, values, beyond))
+    label = literal(profile.label)
+    ax.set_xlabel(f"{label} (0: start, 1: end)" if between else label)
+    ax.set_ylabel(literal(metric) + _mark_beyond(ax, profile.alpha, values, beyond))
+    if not np.isfinite(values).any():
+        nothing = literal(f"no finite {metric} was measured")
+        ax.text(0.5, 0.5, nothing, ha="center", transform=ax.transAxes)
     told = {k: v for k, v in profile.settings.items() if k != "kind" or v == "random"}
     text = conditions(told) + rounded_away(profile.rounding)
+    if drawn_apart and (errors > 0).any():
+        text += " · band: ± one standard error"
+    if lost := int(np.isnan(values).sum()):
+        text += f" · {lost} of {values.size} values not a number"
     write_above(ax, text.removeprefix(" · "))
     if len(profile.names) > 1:
         ax.legend()
@@ -115,13 +125,19 @@ def _draw_line(
         ax.fill_between(x, y - error, y + error, color=style.color, alpha=0.2, linewidth=0)
 
 
-def _draw_spread(ax: Axes, profile: Profile, metric: str) -> None:
-    values = profile.values[:, profile.metrics.index(metric)]
-    median, low, high = profile.band(share=0.8, metric=metric)
-    ax.plot(profile.alpha, values.T, color="0.8", linewidth=0.5, zorder=1, gid="each")
+def _draw_spread(ax: Axes, profile: Profile, metric: str, shown: np.ndarray) -> None:
+    median, low, high = _on_axis(profile.band(share=0.8, metric=metric), shown)
+    ax.plot(profile.alpha, shown.T, color="0.8", linewidth=0.5, zorder=1, gid="each")
     ax.fill_between(
         profile.alpha, low, high, color=_SPREAD, alpha=0.2, linewidth=0, gid="spread",
         label="80 % of them",
     )  # fmt: skip
-    of = f"median of {len(values)} directions"
+    of = f"median of {len(shown)} directions"
     ax.plot(profile.alpha, median, color=_SPREAD, label=of, gid="median")
+
+
+def _on_axis(found: tuple[np.ndarray, ...], shown: np.ndarray) -> list[np.ndarray]:
+    """Quantiles as far as the axis reaches: what lies beyond has no place on it."""
+    usual = shown[np.isfinite(shown)]
+    most, least = (usual.max(), usual.min()) if usual.size else (np.nan, np.nan)
+    return [np.where((one > most) | (one < least), np.nan, one) for one in found]

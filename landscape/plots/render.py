@@ -12,7 +12,8 @@ from matplotlib.colors import LogNorm, Normalize
 
 from landscape.plots.frame import Footprint, shares
 from landscape.plots.ground import colormap_of
-from landscape.plots.levels import contour_levels, distinct, resolved, ticks_of
+from landscape.plots.levels import ceiling_of, contour_levels, distinct, resolved, ticks_of
+from landscape.plots.names import literal, plain
 from landscape.plots.relief import (
     Camera,
     Relief,
@@ -95,6 +96,7 @@ def render_surface(
     for path in paths:
         check_plane(surface, path)
     values = metric_of(surface, metric)
+    ceiling = ceiling_of(values, metric) if ceiling is None else ceiling
     smallest, top = resolved(values, ceiling=ceiling)
     values = np.maximum(values, smallest)
     low = smallest if floor is None else float(floor)
@@ -130,7 +132,7 @@ def render_surface(
         ticks = ticks_of(levels)
         extend = "max" if (values > top * (1 + 1e-9)).any() else "neither"
         drawn = figure_of(ax).colorbar(
-            shown, ax=ax, shrink=0.6, label=metric, ticks=ticks, extend=extend
+            shown, ax=ax, shrink=0.6, label=literal(metric), ticks=ticks, extend=extend
         )
         drawn.minorticks_off()
         drawn.ax.set_yticklabels(distinct(ticks))
@@ -164,7 +166,7 @@ def _add_paths(
         front = np.where(visible, v, np.nan)
         ax.plot(u, v, color=style.color, linewidth=0.8, alpha=0.35, gid="behind")
         ax.plot(u, front, color="white", linewidth=3.0, gid="halo")
-        ax.plot(u, front, color=style.color, linewidth=1.8, label=path.name, gid="path")
+        ax.plot(u, front, color=style.color, linewidth=1.8, label=plain(path.name), gid="path")
         for place, inside in ((0, "white"), (-1, style.color)):
             if visible[place]:
                 edge = style.color if place == 0 else "white"

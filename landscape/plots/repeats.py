@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from landscape.plots.levels import short
 from landscape.plots.style import Look, axes_or_new
 
 
@@ -68,6 +69,5 @@ def told(values: Sequence[float], digits: int = 3) -> str:
     '2 (1 to 3)'
     """
     median, low, high = np.median(values), np.min(values), np.max(values)
-    if len(values) == 1:
-        return f"{median:.{digits}g}"
-    return f"{median:.{digits}g} ({low:.{digits}g} to {high:.{digits}g})"
+    middle, least, most = (short(float(value), digits) for value in (median, low, high))
+    return middle if len(values) == 1 else f"{middle} ({least} to {most})"

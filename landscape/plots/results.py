@@ -8,34 +8,37 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from landscape.base.files import expanded
 from landscape.base.result import Result
-from landscape.base.statistics import said_of
 from landscape.plots import venues
 from landscape.plots.adaptive_rate import plot_adaptive_rate
 from landscape.plots.barriers import plot_barriers
-from landscape.plots.caption import numbers
 from landscape.plots.curvature import curvature_drawings
 from landscape.plots.diagnosis import plot_diagnosis
 from landscape.plots.file_names import slug, unused
-from landscape.plots.frame import box, stretched
 from landscape.plots.gradients import plot_gradient_histogram
 from landscape.plots.latex import latex
 from landscape.plots.layers import plot_layers
-from landscape.plots.path import plot_path, repeats_among
+from landscape.plots.legends import map_size, share_legend
+from landscape.plots.path import plot_path
+from landscape.plots.paths import legend_label
 from landscape.plots.profile import plot_profile
-from landscape.plots.repeats import told
 from landscape.plots.save import FORMATS, save_figure
+from landscape.plots.sentences import (
+    barriers_sentence,
+    path_sentence,
+    profile_sentence,
+    surface_sentence,
+    walk_sentence,
+)
 from landscape.plots.style import rank
-from landscape.plots.surface import belongs, metric_of, plot_surface
+from landscape.plots.surface import belongs, plot_surface
 from landscape.plots.walk import plot_walk, windows, within
 from landscape.plots.walk_statistics import plot_walk_statistics
 from landscape.results.adaptive_rate import AdaptiveRate
 from landscape.results.barriers import Barriers
-from landscape.results.construction import Construction
 from landscape.results.curves import Barrier
 from landscape.results.diagnosis import Diagnosis
 from landscape.results.gradients import GradientHistogram
@@ -46,7 +49,6 @@ from landscape.results.projection import Projection
 from landscape.results.surface import Surface
 from landscape.results.walk import Walk
 from landscape.results.walk_statistics import WalkStatistics
-from landscape.results.words import plane_of
 
 R = TypeVar("R", bound=Result)
 Named = TypeVar("Named", Walk, PathMetrics, Projection)
@@ -141,24 +143,12 @@ def drawings(results: Mapping[str, Result]) -> Iterator[_Drawing]:
 
 
 def _surface(name: str, surface: Surface, metric: str, paths: dict[str, Projection]) -> _Drawing:
-    figure = Figure()
-    width = figure.get_size_inches()[0]
-    across, up = box(surface)
-    up *= stretched(surface)
-    width *= min(1.0, 0.4 + 0.3 * across / up)
-    figure.set_size_inches(width, 0.8 * width * up / across + width * (0.2 if paths else 0.1))
+    labels = [legend_label(path, surface) for path in paths.values()]
+    figure = Figure(figsize=map_size(surface, labels))
     plot_surface(surface, paths=list(paths.values()), metric=metric, ax=figure.add_subplot())
-    sentence = f"The {metric} on {plane_of(surface)}"
-    if paths:
-        sentence += f", with the paths of {_names([p.name for p in paths.values()])}"
-        farthest = np.fmax.reduce([np.fmax.reduce(p.residual) for p in paths.values()])
-        if not np.isnan(farthest):
-            sentence += f"; the runs are up to {farthest:.2g} away from the plane"
-        if whose := said_of(surface.settings, [p.settings for p in paths.values()]):
-            sentence += f"; batch norm uses the running statistics of {whose}"
-    sentence += numbers(metric_of(surface, metric), surface.computed, surface.settings)
+    sentence = surface_sentence(surface, metric, list(paths.values()))
     suffix = "" if metric == surface.metrics[0] else f"-{metric}"
-    return _Drawing(slug(name + suffix), figure, sentence + ".", {name: surface, **paths})
+    return _Drawing(slug(name + suffix), figure, sentence, {name: surface, **paths})
 
 
 def _walks(walks: dict[str, Walk], paths: dict[str, PathMetrics]) -> _Drawing:
@@ -182,17 +172,9 @@ def _walks(walks: dict[str, Walk], paths: dict[str, PathMetrics]) -> _Drawing:
             grid[0, column].set_title("", loc="left")
     for ax in grid.flat:
         ax.label_outer()
-    _share_legend(figure)
-    segments = sum(len(w.step) for w in shown)
-    barriers = sum(int(w.barrier.sum()) for w in shown)
-    inside = sum(int(w.interior_minimum.sum()) for w in shown)
-    sentence = (
-        f"The {shown[0].metrics[0]} between consecutive states of {_names(names)}: of {segments} "
-        f"segments {barriers} rise above both ends and {inside} have a minimum inside"
-    )
-    if mine:
-        sentence += "; below, the cosine of consecutive updates and the distance from the start"
-    return _Drawing("walk", figure, sentence + ".", {**walks, **mine})
+    share_legend(figure)
+    sentence = walk_sentence(shown, with_paths=bool(mine))
+    return _Drawing("walk", figure, sentence, {**walks, **mine})
 
 
 def _paths(paths: dict[str, PathMetrics]) -> _Drawing:
@@ -202,19 +184,8 @@ def _paths(paths: dict[str, PathMetrics]) -> _Drawing:
     figure.set_size_inches(width, 1.3 * height)
     for place, quantity in enumerate(("angle", "update_norm", "distance", "path_length"), 1):
         plot_path(shown, quantity=quantity, ax=figure.add_subplot(2, 2, place))
-    _share_legend(figure)
-    groups = repeats_among(shown)
-    angles = [
-        f"{group[0].name} {told([np.nanmedian(p.angle) for p in group], 2)}°"
-        for group in groups
-        if len(group[0].step) > 2
-    ]
-    sentence = "Angles between updates, their lengths, distance and path length"
-    if len(groups) < len(shown):
-        sentence += ", median and range over seeds"
-    if angles:
-        sentence += f"; median angles: {', '.join(angles)}"
-    return _Drawing("path", figure, sentence + ".", dict(paths))
+    share_legend(figure)
+    return _Drawing("path", figure, path_sentence(shown), dict(paths))
 
 
 def _profile(name: str, profile: Profile) -> _Drawing:
@@ -223,21 +194,15 @@ def _profile(name: str, profile: Profile) -> _Drawing:
         plot_profile(profile, metric=metric, ax=figure.add_subplot(1, len(profile.metrics), place))
     for ax in figure.axes[1:]:
         ax.set_title("", loc="left")
-    _share_legend(figure)
-    kind = Construction.of(profile.settings).kind or ""
-    ways = f"a {kind} and the straight line" if kind.endswith("curve") else "straight lines"
-    sentence = f"The {profile.metrics[0]} along {ways}: {_names(profile.names)}"
-    if kind == "between two points":
-        between = profile.loss[:, (profile.alpha >= 0) & (profile.alpha <= 1)]
-        rise = np.nanmax(between - np.fmin.accumulate(between, axis=1))
-        sentence += f"; from start to end it never rises by more than {rise:.2g}"
-    return _Drawing(slug(name), figure, sentence + ".", {name: profile})
+    share_legend(figure)
+    return _Drawing(slug(name), figure, profile_sentence(profile), {name: profile})
 
 
 def _others(results: Mapping[str, Result]) -> Iterator[_Drawing]:
     for name, layers in _all(results, LayerMetrics).items():
         figure = Figure()
         plot_layers(layers, ax=figure.add_subplot())
+        share_legend(figure)
         sentence = f"Updates over weights of {layers.name}, tensor by tensor."
         yield _Drawing(slug(name), figure, sentence, {name: layers})
     for name, sizes in _all(results, GradientHistogram).items():
@@ -275,28 +240,7 @@ def _barriers(name: str, barriers: Barriers) -> _Drawing:
         plot_barriers(barriers, definition=definition, metric=metric, ax=ax)
         if place > 1:
             ax.set_title("", loc="left")
-    heights = barriers.refined("entezari2022")
-    i, j = barriers.pair[np.nanargmax(heights)] if np.isfinite(heights).any() else barriers.pair[0]
-    sentence = (
-        f"Barriers between {len(barriers.names)} networks; the highest of the "
-        f"{barriers.metrics[0]}, {np.fmax.reduce(heights):.3g} above the chord, between "
-        f"{barriers.names[i]} and {barriers.names[j]}."
-    )
-    return _Drawing(slug(name), figure, sentence, {name: barriers})
-
-
-def _share_legend(figure: Figure) -> None:
-    """Replace the legends of all axes by that of the first, below them."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    for ax in figure.axes:
-        if legend := ax.get_legend():
-            legend.remove()
-    if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return _Drawing(slug(name), figure, barriers_sentence(barriers), {name: barriers})
 
 
 def _all(results: Mapping[str, Result], kind: type[R]) -> dict[str, R]:

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.frame import shares
 from landscape.plots.levels import short
+from landscape.plots.names import literal
 from landscape.plots.relief import Camera, Relief, Sight, nearest
 from landscape.plots.surface import axis_label, metric_of
 from landscape.plots.venues import small_text
@@ -47,7 +48,14 @@ def draw_ground(ax: Axes, surface: Surface, relief: Relief, camera: Camera) -> N
             ax.plot(*line[:, :2].T, color=_LINE, linewidth=0.5, zorder=-1, gid="grid")
             _write(ax, f"{tick:g}", line[edge, :2], 7 * away, gid="tick")
         angle = _angle(on_screen(*((0, 1), (edge, edge))[:: 1 - 2 * axis]))
-        _write(ax, axis_label(surface, axis), mids[edge, :2], 17 * away, angle=angle, gid="label")
+        _write(
+            ax,
+            literal(axis_label(surface, axis)),
+            mids[edge, :2],
+            17 * away,
+            angle=angle,
+            gid="label",
+        )
 
 
 def mark_lowest(

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from landscape.plots.caption import conditions, write_above
+from landscape.plots.names import literal, plain
 from landscape.plots.style import Look, axes_or_new, looks
 from landscape.plots.venues import small_text
 from landscape.results.curvature_path import CurvaturePath
@@ -85,7 +86,7 @@ def plot_gradient_share(
     ax = axes_or_new(ax)
     for path, look in zip(shown, looks([p.optimizer or p.name for p in shown]), strict=True):
         count = path.value.shape[1]
-        ax.plot(path.step, path.top_share, **look.line, label=f"{path.name}, top {count}")
+        ax.plot(path.step, path.top_share, **look.line, label=plain(f"{path.name}, top {count}"))
     ax.set(xlabel="optimizer step", ylabel="share of the gradient", ylim=(0, 1.02))
     ax.legend(fontsize=small_text())
     return ax
@@ -135,7 +136,9 @@ def plot_predicted_change(path: CurvaturePath, *, ax: Axes | None = None) -> Axe
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(ticks)
         axis.set_minor_locator(NullLocator())
-    ax.set(xlabel="predicted change of the loss", ylabel="measured change", title=path.name)
+    ax.set(
+        xlabel="predicted change of the loss", ylabel="measured change", title=literal(path.name)
+    )
     figure = ax.get_figure()
     if figure is not None:
         figure.colorbar(dots, ax=ax, label="optimizer step")
@@ -147,11 +150,11 @@ def plot_predicted_change(path: CurvaturePath, *, ax: Axes | None = None) -> Axe
 def _draw(ax: Axes, path: CurvaturePath, look: Look, relative: bool) -> None:
     scale = path.threshold if relative else 1.0
     label = path.name + (f": {path.condition}" if path.condition else "")
-    ax.plot(path.step, path.sharpness / scale, **look.line, label=label, gid="sharpness")
+    ax.plot(path.step, path.sharpness / scale, **look.line, label=plain(label), gid="sharpness")
     if np.isfinite(path.batch_sharpness).any():
         ax.plot(
             path.step, path.batch_sharpness / scale, color=look.color, linestyle=":",
-            label=f"{path.name}: batch sharpness", gid="batch sharpness",
+            label=plain(f"{path.name}: batch sharpness"), gid="batch sharpness",
         )  # fmt: skip
     if not relative and np.isfinite(path.threshold).any() and np.isfinite(path.sharpness).any():
         ax.plot(

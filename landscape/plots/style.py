@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from landscape.optim.registry import OPTIMIZERS
 
@@ -110,6 +111,12 @@ def axes_or_new(ax: Axes | None) -> Axes:
     from matplotlib import pyplot as plt
 
     return plt.figure(layout="constrained").add_subplot()
+
+
+def whole_steps(ax: Axes) -> None:
+    """Ticks of optimizer steps: there is no half of one."""
+    if isinstance(found := ax.xaxis.get_major_locator(), MaxNLocator):
+        found.set_params(integer=True)
 
 
 def figure_of(ax: Axes) -> Figure:

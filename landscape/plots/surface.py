@@ -19,12 +19,14 @@ from matplotlib.transforms import Transform
 from landscape.base.statistics import KEY, said_of
 from landscape.plots.accuracy import draw_measured, mark_untrusted
 from landscape.plots.caption import broken, conditions, rounded_away, write_above
-from landscape.plots.frame import is_skew, plane_transform, set_frame, stretched
+from landscape.plots.frame import plane_transform, set_frame, shape_of
 from landscape.plots.ground import colormap_of
 from landscape.plots.inset import crowd, frame_inset, free_corner
+from landscape.plots.legends import map_size
 from landscape.plots.level_labels import LevelLabels
 from landscape.plots.levels import (
     HUGE,
+    ceiling_of,
     contour_levels,
     distinct,
     labelled,
@@ -32,7 +34,8 @@ from landscape.plots.levels import (
     short,
     ticks_of,
 )
-from landscape.plots.paths import draw_paths
+from landscape.plots.names import literal
+from landscape.plots.paths import draw_paths, legend_label
 from landscape.plots.room import Name, Spaced
 from landscape.plots.style import axes_or_new, figure_of
 from landscape.results.construction import Construction
@@ -75,7 +78,7 @@ def plot_surface(
         lines: About how many contour lines.
         ceiling: Largest value that is resolved; default: the maximum, unless that is more than a
             thousand times the minimum and more than twenty times as far above it as the lower
-            quartile; then the larger of these two.
+            quartile; then the larger of these two. Of an accuracy always the maximum.
         levels: Contour levels, increasing, instead of `lines` and `ceiling`; the same for several
             surfaces makes them comparable. An end of more than two digits is no line.
         colormap: ``landscape``, which carries paths, or one of matplotlib's; paler under paths.
@@ -102,20 +105,22 @@ def plot_surface(
     values = metric_of(surface, metric)
     for path in paths:
         check_plane(surface, path)
-    ax = axes_or_new(ax)
+    ax = _new_axes(surface, paths) if ax is None else ax
     place = plane_transform(surface, ax)
     if not np.isfinite(values).any():
-        ax.text(0.5, 0.5, f"no finite {metric} was measured", ha="center", transform=ax.transAxes)
+        nothing = literal(f"no finite {metric} was measured")
+        ax.text(0.5, 0.5, nothing, ha="center", transform=ax.transAxes)
         _finish(ax, surface, metric, paths)
-        draw_paths(ax, paths, transform=place)
+        draw_paths(ax, paths, transform=place, land=surface)
         return ax
     if levels is None:
+        ceiling = ceiling_of(values, metric) if ceiling is None else ceiling
         levels = contour_levels(values, lines=lines, ceiling=ceiling)
     drawn = round_ones(np.asarray(levels))
     low, top = float(levels[0]), float(levels[-1])
-    shown = _between(values, low, top)
-    clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < low).any())
     norm = LogNorm(low, top) if 0 < 10 * low <= top else Normalize(low, top)
+    shown = _between(values, low, top, positive=isinstance(norm, LogNorm))
+    clipped, sunk = bool((shown > top + 1e-9 * abs(top)).any()), bool((shown < low).any())
     extend = ("both" if clipped else "min") if sunk else "max" if clipped else "neither"
     colors = _colors(colormap, bool(paths))
 
@@ -128,14 +133,13 @@ def plot_surface(
         return fills, ax.contour(*at, drawn, **dark, **on)
 
     fills, edges = draw_land(ax)
-    told = metric + (f" (clipped above {short(top)})" if clipped else "")
-    told += f" (clipped below {short(low)})" if sunk else ""
+    cuts = (clipped, f" (clipped above {short(top)})"), (sunk, f" (clipped below {short(low)})")
+    told = metric + "".join(said for cut, said in cuts if cut)
     _bar(ax, fills, edges, "; ".join(filter(None, (told, stated_error(surface, metric)))))
     _mark_holes(ax, surface, values, place)
     mark_untrusted(ax, surface, place)
-    if show_points is None:
-        show_points = surface.measured is not None and not surface.measured.all()
-    if show_points:
+    interpolated = surface.measured is not None and not surface.measured.all()
+    if interpolated if show_points is None else show_points:
         draw_measured(ax, surface, place)
     _finish(ax, surface, metric, paths)
     named = labelled(np.asarray(edges.levels))
@@ -144,7 +148,7 @@ def plot_surface(
     ax.add_artist(LevelLabels(edges, fills, names, land, place))
     box = crowd(surface, paths) if inset else None
     inner = None if box is None else free_corner(ax, surface, paths, box)
-    draw_paths(ax, paths, transform=place, crowd=None if inner is None else box)
+    draw_paths(ax, paths, transform=place, crowd=None if inner is None else box, land=surface)
     if inner is not None and box is not None:
         draw_land(inner)
         frame_inset(ax, inner, box)
@@ -153,12 +157,24 @@ def plot_surface(
     return ax
 
 
-def _between(values: np.ndarray, low: float, top: float) -> np.ma.MaskedArray:
-    """Values to draw: +inf lies above every level; a large number draws the same, interpolated."""
+def _new_axes(surface: Surface, paths: Sequence[Projection]) -> Axes:
+    ax = axes_or_new(None)
+    figure_of(ax).set_size_inches(map_size(surface, [legend_label(p, surface) for p in paths]))
+    return ax
+
+
+def _between(
+    values: np.ndarray, low: float, top: float, *, positive: bool = False
+) -> np.ma.MaskedArray:
+    """Values to draw: +inf lies above every level; a large number draws the same, interpolated.
+
+    Where only what is positive has a place, what lies below every level does so and stays positive.
+    """
     room = 10 * (top - low)
+    bottom = low / 2 if positive else low - room
     shown = np.where(np.isposinf(values), top + room, values)
     shown = np.where(shown > HUGE, max(top + room, HUGE), shown)
-    return np.ma.masked_invalid(np.where(shown < low, np.maximum(shown, low - room), shown))
+    return np.ma.masked_invalid(np.where(shown < low, np.maximum(shown, bottom), shown))
 
 
 def _even(norm: Normalize) -> np.ndarray:
@@ -179,7 +195,7 @@ def _bar(ax: Axes, fills: QuadContourSet, edges: QuadContourSet, label: str) -> 
     )  # fmt: skip
     bar.add_lines(edges)
     bar.minorticks_off()
-    bar.set_label(label)
+    bar.set_label(literal(label))
 
 
 def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
@@ -192,17 +208,11 @@ def _mark_points(ax: Axes, surface: Surface, place: Transform) -> None:
         if not (box[0] <= x <= box[1] and box[2] <= y <= box[3]):
             continue
         ax.plot(
-            x,
-            y,
-            "o",
-            color="white",
-            markeredgecolor="black",
-            gid="point",
-            zorder=7,
+            x, y, "o", color="white", markeredgecolor="black", gid="point", zorder=7,
             transform=place,
-        )
+        )  # fmt: skip
         halo = [withStroke(linewidth=2, foreground="white")]
-        ax.add_artist(Name(name, (x, y), xycoords=place, zorder=8, path_effects=halo))
+        ax.add_artist(Name(literal(name), (x, y), xycoords=place, zorder=8, path_effects=halo))
 
 
 def metric_of(surface: Surface, metric: str) -> np.ndarray:
@@ -248,12 +258,7 @@ def _finish(ax: Axes, surface: Surface, metric: str, paths: Sequence[Projection]
     for axis, write in enumerate((ax.set_xlabel, ax.set_ylabel)):
         write(broken(axis_label(surface, axis), ax, axis))
     set_frame(ax, surface)
-    notes = ""
-    if is_skew(surface):
-        cosine = surface.gram[0, 1] / np.sqrt(surface.gram[0, 0] * surface.gram[1, 1])
-        notes += f" · axes at {np.degrees(np.arccos(cosine)):.0f}°"
-    if (factor := stretched(surface)) != 1:
-        notes += f" · drawn {short(factor)} times as tall as it is"
+    notes = "".join(f" · {told}" for told in shape_of(surface))
     notes += rounded_away(surface.rounding)
     errors = surface.provenance.get("observed_error")
     error = errors.get(metric) if isinstance(errors, dict) else None

@@ -111,6 +111,17 @@ def style(name: str = "paper", *, columns: int = 1) -> AbstractContextManager[An
     return mpl.rc_context(settings)
 
 
+def is_styled() -> bool:
+    """Whether a style of this package holds."""
+    return mpl.rcParams["svg.hashsalt"] == _COMMON["svg.hashsalt"]
+
+
+def saving() -> Any:
+    """The settings in use for fonts in files, which matplotlib asks for when a figure is saved."""
+    kept = ("pdf.", "ps.", "svg.", "savefig.", "font.", "mathtext.")
+    return {name: mpl.rcParams[name] for name in mpl.rcParams if name.startswith(kept)}
+
+
 def small_text() -> float:
     """Points of notes and of labels within a picture: three quarters of the text, at least 6."""
     return max(LEAST, 0.75 * float(mpl.rcParams["font.size"]))

@@ -10,7 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from landscape.plots.caption import conditions, write_above
-from landscape.plots.style import Look, looks
+from landscape.plots.names import literal, plain
+from landscape.plots.style import Look, looks, whole_steps
 from landscape.results.walk import Walk
 
 
@@ -123,8 +124,12 @@ def _draw(ax: Axes, walks: Sequence[Walk], metric: str, floor: bool) -> None:
         if len(walk.step):
             _draw_one(ax, walk, metric, style, floor)
     ax.set_xlabel("optimizer step")
-    ax.set_ylabel(metric)
+    ax.set_ylabel(literal(metric))
+    whole_steps(ax)
     note = [conditions(walks[0].settings)]
+    known = [np.isfinite(w.values[:, w.metrics.index(metric)]).all(axis=1) for w in walks]
+    if lost := sum(int((~one).sum()) for one in known):
+        note.append(f"{lost} of {sum(len(w.step) for w in walks)} segments not finite")
     if any((walk.standard_error > 0).any() for walk in walks):
         note.append("band: ± one standard error")
         if floor and metric == walks[0].metrics[0]:
@@ -141,7 +146,7 @@ def _draw_one(ax: Axes, walk: Walk, metric: str, style: Look, floor: bool) -> No
     m = walk.metrics.index(metric)
     values = walk.values[:, m]
     x, y = curve(walk, values)
-    ax.plot(x, y, **style.line, linewidth=0.9, label=walk.name, gid="walk", zorder=3)
+    ax.plot(x, y, **style.line, linewidth=0.9, label=plain(walk.name), gid="walk", zorder=3)
     _, error = curve(walk, walk.standard_error[:, m])
     if (error > 0).any():
         ax.fill_between(
@@ -158,11 +163,15 @@ def _draw_one(ax: Axes, walk: Walk, metric: str, style: Look, floor: bool) -> No
     lowest = np.argmin(np.where(np.isnan(values), np.inf, values), axis=1)
     where = walk.step + walk.alpha[lowest] * (walk.next_step - walk.step)
     height = values[np.arange(len(values)), lowest]
-    ax.plot(where, height, color="0.25", linestyle=":", label="floor", gid="floor", zorder=2)
+    gaps = 1 + np.flatnonzero(walk.step[1:] != walk.next_step[:-1])
+    ax.plot(
+        np.insert(where, gaps, np.nan), np.insert(height, gaps, np.nan), color="0.25",
+        linestyle=":", label="floor", gid="floor", zorder=2,
+    )  # fmt: skip
     if m == 0 and (walk.height_error > 0).any():
         ax.errorbar(
             where, height, yerr=walk.height_error, fmt="none", ecolor="0.25", elinewidth=0.8,
             capsize=1.5, gid="height error", zorder=2,
         )  # fmt: skip
-    below = np.interp(x, where, height)
+    below = np.interp(x, where, height, left=np.nan, right=np.nan)
     ax.fill_between(x, below, y, color=style.color, alpha=0.15, linewidth=0, gid="height")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from landscape.plots.names import literal
 from landscape.plots.style import axes_or_new
 from landscape.results.walk_statistics import WalkStatistics
 
@@ -41,10 +42,10 @@ def plot_walk_statistics(statistics: WalkStatistics, *, ax: Axes | None = None) 
             color=_COLORS[k % 3], hatch=_HATCHES[k % 3], edgecolor="white", label=name,
         )  # fmt: skip
     ticks = [
-        f"{window}\n({n} segments)"
+        literal(f"{window}\n({n} segments)")
         for window, n in zip(statistics.windows, statistics.segments, strict=True)
     ]
     ax.set_xticks(places, ticks)
-    ax.set(ylim=(0, 1.05), ylabel="share of segments", title=statistics.name)
+    ax.set(ylim=(0, 1.05), ylabel="share of segments", title=literal(statistics.name))
     ax.legend()
     return ax

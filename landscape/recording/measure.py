@@ -13,7 +13,7 @@ from landscape.recording.numbers.device_motion import DeviceMotion
 from landscape.recording.numbers.histogram import count_magnitudes, count_on_device, fetch_counts
 from landscape.recording.numbers.motion import Motion, Numbers, last_sums
 from landscape.recording.numbers.sketch import Sketch
-from landscape.recording.slots import Step
+from landscape.recording.slots import Step, neighbours
 
 Row = tuple[dict[str, float], Mapping[str, np.ndarray]]
 
@@ -87,22 +87,26 @@ class Measure:
 
         The last one is compared with the next; its slot must not change until then.
         """
-        gradients = [s.slot.arrays["gradient"] for s in steps if "gradient" in s.slot.arrays]
+        held = [step.slot for step in steps if "gradient" in step.slot.arrays]
         whole: dict[str, np.ndarray] = {}
         layers: dict[str, np.ndarray] = {}
         found = [step.sums.cpu().numpy() for step in steps if step.sums is not None]
         if found:
             whole, layers = self._numbers.of(np.stack(found))
-        elif self._motion is not None and gradients:
-            thetas = [step.slot.arrays["parameters"] for step in steps]
+        elif self._motion is not None and held:
+            pieces = neighbours(held)
+            thetas, gradients = (
+                [slot.rows[name][part] for slot, part in pieces]
+                for name in ("parameters", "gradient")
+            )
             whole, layers = self._numbers.of(self._motion.sums(thetas, gradients))
         if self._sketch is not None:
             layers["sketch"] = np.stack([self._sketched(self._sketch, step) for step in steps])
         counts = [fetch_counts(step.histogram) for step in steps if step.histogram is not None]
         if counts:
             layers["gradient_histogram"] = np.stack(counts)
-        elif self._histogram and gradients:
-            layers["gradient_histogram"] = count_magnitudes(gradients)
+        elif self._histogram and held:
+            layers["gradient_histogram"] = count_magnitudes([s.arrays["gradient"] for s in held])
         return [
             (
                 {name: float(values[k]) for name, values in whole.items()}

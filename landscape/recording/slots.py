@@ -99,11 +99,15 @@ class Slot:
         parts: Name to vector: ``parameters`` and, if there are any, ``buffers``, ``beside``,
             ``evaluation``, ``gradient``.
         arrays: The same memory as arrays.
+        rows: Name to the vectors of all slots that were made with it, shape (slots, P).
+        row: Which of them is its own.
         again: Whether it is one of those that are used again and again.
     """
 
     parts: Mapping[str, Flat] = field(default_factory=dict)
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+    row: int = 0
     again: bool = False
 
 
@@ -180,15 +184,35 @@ class Slots:
     def _make(self, count: int, *, again: bool = False) -> list[Slot]:
         options: Any = {"device": "cpu", "pin_memory": self._pinned}  # whatever the default is
         found: list[dict[str, Flat]] = [{} for _ in range(count)]
+        rows: dict[str, np.ndarray] = {}
         with torch.inference_mode(False):
             for name, part in self.staged.items():
                 room = torch.empty((count, part.layout.size), dtype=part.dtype, **options)
+                rows[name] = room.numpy()
                 for parts, flat in zip(found, Flat.rows(room, part.layout), strict=True):
                     parts[name] = flat
-        arrays = [{name: flat.vector.numpy() for name, flat in p.items()} for p in found]
-        return [Slot(p, a, again) for p, a in zip(found, arrays, strict=True)]
+        return [
+            Slot(parts, {name: own[k] for name, own in rows.items()}, rows, k, again)
+            for k, parts in enumerate(found)
+        ]
 
     def give_back(self, slot: Slot) -> None:
         """Declare a slot empty; one that is none of those used again and again is let go of."""
         if slot.again:
             self._free.put(slot)
+
+
+def neighbours(slots: Iterable[Slot]) -> list[tuple[Slot, slice]]:
+    """Slots in a row as pieces: those that lie behind one another in the same memory together.
+
+    Returns:
+        The first slot of each piece, and which of its `rows` it is.
+    """
+    found: list[tuple[Slot, slice]] = []
+    for slot in slots:
+        if found and found[-1][0].rows is slot.rows and found[-1][1].stop == slot.row:
+            first, part = found[-1]
+            found[-1] = first, slice(part.start, slot.row + 1)
+        else:
+            found.append((slot, slice(slot.row, slot.row + 1)))
+    return found

@@ -1,13 +1,13 @@
 """Stream: two threads that measure and write what was recorded, in order, with bounded memory.
 
 The training thread takes an empty slot, copies into it and hands it over; it does no more. Once a
-second, or when half the slots are taken, the measuring thread wakes, measures all the steps that
-have come and passes them on to the writing thread, which writes them and commits them together:
-many small steps share the cost of one commit, and in between nobody contends with the training for
-the interpreter. There are only so many slots, so a slow disk slows training down instead of filling
-the memory. When the disk fails the file is closed as well as it can be, the reason is remembered,
-and every later slot passes unwritten, so that training never waits for a file that cannot be
-written.
+second, or when 128 steps wait or half the slots are taken, the measuring thread wakes, measures all
+the steps that have come and passes them on to the writing thread, which writes them. They are
+committed together, at most every quarter of a second: many small steps share the cost of one
+commit, and in between nobody contends with the training for the interpreter. There are only so many
+slots, so a slow disk slows training down instead of filling the memory. When the disk fails the
+file is closed as well as it can be, the reason is remembered, and every later slot passes
+unwritten, so that training never waits for a file that cannot be written.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import queue
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -28,6 +29,8 @@ from landscape.recording.slots import Slot, Slots, Step
 from landscape.recording.tracking import Tracking
 
 COMMIT_SECONDS = 1.0  # steps are gathered for so long, then measured, written and committed
+_APART = 0.25  # seconds between two commits, however fast the steps come
+_TOGETHER = 128  # steps that are measured together: fewer slots are made, and stay in the cache
 _SPARE = 1 << 20  # bytes of disk left untouched
 
 
@@ -68,12 +71,15 @@ class Stream:
         self._slots, self._tracking = slots, tracking
         self._untold: list[tuple[int, Mapping[str, float]]] = []
         self._batch = max(2, slots.most // 8)  # steps after which slots come free
+        self._enough = min(_TOGETHER, slots.most // 2 - 1)  # steps that are not waited with
         self._stored = [name for name in slots.staged if name != "gradient"]
         self._bytes = sum(slots.staged[name].bytes for name in self._stored)
         self._steps: queue.SimpleQueue[Step | threading.Event | None] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._newest = self._written = self.committed = step
+        self._due: float | None = None  # when what was passed on is to be committed
+        self._next_commit = 0.0  # none before
         self.failure: str | None = None
         self._complete = False
         self._place = writer.path.absolute()  # also when the program goes to another folder
@@ -88,7 +94,7 @@ class Stream:
 
     def slot(self) -> Slot:
         """An empty slot; waits until there is one."""
-        if 2 * self._steps.qsize() >= self._slots.most - 2:
+        if self._steps.qsize() >= self._enough:
             self._wake.set()
         return self._slots.take()
 
@@ -125,8 +131,13 @@ class Stream:
                 *done, last = (step.slot for step in batch)
                 self._tasks.put(partial(self._finish, batch, rows, [*kept, *done]))
                 kept = [last]
-            if steps:
+                self._due = self._next_commit
+            now = time.monotonic()
+            if self._due is not None and (
+                now >= self._due or request is not False or self._newest == 0
+            ):
                 self._tasks.put(partial(self._guarded, self._commit))
+                self._due, self._next_commit = None, now + _APART
             if isinstance(request, threading.Event):
                 self._tasks.put(request.set)
         self._tasks.put(partial(self._guarded, self._close))
@@ -137,15 +148,19 @@ class Stream:
             task()
 
     def _gathered(self) -> tuple[list[Step], threading.Event | bool | None]:
-        """What comes until the next commit is due or half the slots are taken; step 0 on its own.
+        """What comes until a commit is due or half the slots are taken; step 0 on its own.
 
         Returns:
             The steps, and what ended them: an event to set, None for the end, or False.
         """
         steps: list[Step] = []
-        came = self._steps.get()
+        left = None if self._due is None else max(0.0, self._due - time.monotonic())
+        try:
+            came = self._steps.get(timeout=left)
+        except queue.Empty:
+            return steps, False
         if self._newest >= 0:
-            self._wake.wait(COMMIT_SECONDS)
+            self._wake.wait(COMMIT_SECONDS if left is None else left)
             self._wake.clear()
         while isinstance(came, Step):
             if came.number > self._newest or came.late:  # else it came twice, by a Ctrl-C

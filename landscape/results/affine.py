@@ -10,13 +10,12 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from jaxtyping import Float, Float64
 
+from landscape.base.blocks import all_finite, blocks
 from landscape.base.layout import Entry, Layout
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.result import Result
 from landscape.base.statistics import recorded_with
 from landscape.base.vector import Vector, layout_of
-
-BLOCK_BYTES = 2**27
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +63,7 @@ class _Affine(Result):
             object.__setattr__(self, "directions", Vector(self.directions, layout))
         if len(self.directions) != self.count:
             raise ValueError(f"A {name} has {self.count} direction(s); got {len(self.directions)}.")
-        if not (np.isfinite(self.origin).all() and np.isfinite(self.directions).all()):
+        if not (all_finite(self.origin) and all_finite(self.directions)):
             raise ValueError(f"The {name} has non-finite entries; its run probably diverged.")
         spread = np.linalg.eigvalsh(self.gram)
         if spread[0] <= 1e-12 * spread[-1] or spread[-1] == 0:
@@ -121,7 +120,8 @@ class _Affine(Result):
             vector: A point, shape (P,).
 
         Returns:
-            Coordinates, shape (K,), and the residual ‖θ - θ(c)‖, in double precision.
+            Coordinates, shape (K,), and the residual ‖θ - θ(c)‖, in double precision; they are
+            summed block by block, so that no second vector is made.
         """
         vector = self.matched(vector)
         if vector.shape != self.origin.shape:
@@ -129,12 +129,18 @@ class _Affine(Result):
                 f"The point has shape {vector.shape}, the {type(self).__name__} lives in "
                 f"{self.origin.shape}; they belong to different models."
             )
+        vector, origin, rows = (np.asarray(v) for v in (vector, self.origin, self.directions))
+        products, squared = np.zeros(len(rows)), 0.0
         with np.errstate(invalid="ignore", over="ignore"):  # a diverged state gives NaN
-            offset = np.asarray(vector, np.float64) - np.asarray(self.origin)
-            found = np.linalg.solve(self.gram, inner(self.directions, offset[None])[:, 0])
-            for coordinate, direction in zip(found, self.directions, strict=True):
-                offset -= coordinate * direction
-        return found, float(np.linalg.norm(offset))
+            for part in blocks(len(vector)):
+                away = vector[part].astype(np.float64) - origin[part]
+                products += rows[:, part].astype(np.float64) @ away
+            found = np.linalg.solve(self.gram, products)
+            for part in blocks(len(vector)):
+                away = vector[part].astype(np.float64) - origin[part]
+                away -= found @ rows[:, part].astype(np.float64)
+                squared += float(away @ away)
+        return found, float(np.sqrt(squared))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,10 +178,8 @@ class Plane(_Affine):
 def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Inner products of the rows of `a` and `b` in double precision, block by block."""
     a, b = np.asarray(a), np.asarray(b)
-    block = max(1, BLOCK_BYTES // (32 * (len(a) + len(b))))
     total = np.zeros((len(a), len(b)))
-    for start in range(0, a.shape[1], block):
-        part = slice(start, start + block)
+    for part in blocks(a.shape[1]):
         total += a[:, part].astype(np.float64) @ b[:, part].astype(np.float64).T
     return total
 
@@ -206,6 +210,7 @@ def affine(
         stored = np.asarray(directions, dtype)
     else:
         stored = np.stack([np.asarray(d, dtype) for d in directions])
+        stored.flags.writeable = False  # made here: the line or plane need not copy it
     return {
         "origin": Vector(np.asarray(origin, dtype), layout),
         "directions": Vector(stored, layout),

@@ -70,14 +70,16 @@ class Profile(Result):
         """
         levels = [0.5, (1 - share) / 2, (1 + share) / 2]
         values = self.values[:, self.metrics.index(metric)]
-        median, low, high = np.quantile(values, levels, axis=0)
+        with np.errstate(invalid="ignore"):  # ∞ - ∞ of diverged nets is NaN
+            median, low, high = np.quantile(values, levels, axis=0)
         return median, low, high
 
     @property
     def largest_increase(self) -> np.ndarray:
         """Largest rise max_{α<β} L(β) - L(α) on the way from 0 to 1, shape (line,)."""
         between = self._between
-        return (between - np.minimum.accumulate(between, axis=1)).max(axis=1)
+        with np.errstate(invalid="ignore"):  # ∞ - ∞ of a diverged net is NaN
+            return (between - np.minimum.accumulate(between, axis=1)).max(axis=1)
 
     @property
     def monotone(self) -> np.ndarray:
@@ -109,13 +111,19 @@ class Profile(Result):
         """
         between = self._between
         alpha = self.alpha[self._inside].clip(0, 1)
-        if not (len(alpha) and np.allclose(alpha[[0, -1]], [0, 1], rtol=0, atol=1e-12)):
+        if not self.whole:
             raise ValueError(
                 "A barrier needs the loss at 0 and at 1; measure with extent (0, 1), or a "
                 f"resolution that holds them (measured: {self.alpha[0]:g} to {self.alpha[-1]:g}, "
                 f"{len(self.alpha)} points)."
             )
         return rise(alpha, between, definition).max(axis=1)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the metrics were measured at 0 and at 1, the ends of the lines."""
+        alpha = self.alpha[self._inside]
+        return bool(len(alpha) and np.allclose(alpha[[0, -1]], [0, 1], rtol=0, atol=1e-12))
 
     @property
     def _inside(self) -> np.ndarray:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
+
+import numpy as np
 
 from landscape.results.barriers import Barriers
 from landscape.results.conditions import Conditions
 from landscape.results.construction import Construction
+from landscape.results.projection import Projection
 from landscape.results.surface import Surface
+
+_GAINS = {"acc", "accuracy", "auc", "bleu", "f1", "precision", "r2", "recall", "top1", "top5"}
+
+
+def is_gain(metric: str) -> bool:
+    """Whether a metric is better where it is higher, by its name.
+
+    >>> is_gain("val_accuracy"), is_gain("loss")
+    (True, False)
+    """
+    return not _GAINS.isdisjoint(re.split(r"[^a-z0-9]+", metric.lower()))
 
 
 def plane_in_short(made: Construction) -> str:
@@ -79,26 +94,43 @@ def policies_of(barriers: Barriers) -> list[str]:
     return [*told, "statistics repaired"] if barriers.settings.get("repair") else told
 
 
-def accuracy_of(surface: Surface) -> list[str]:
-    """What a surface within a tolerance saved and what error that left; nothing of others."""
+def astray(surface: Surface, path: Projection) -> str:
+    """How much of a path cannot be seen on a surface; empty where all of it lies there."""
+    known = np.isfinite(path.coordinates).all(axis=1) & ~np.isinf(path.residual)
+    ends = np.stack([surface.alpha[[0, -1]], surface.beta[[0, -1]]], axis=1)
+    room = 1e-9 * np.ptp(ends, axis=0)
+    inside = (path.coordinates >= ends[0] - room) & (path.coordinates <= ends[1] + room)
+    outside, lost = int((known & ~inside.all(axis=1)).sum()), int((~known).sum())
+    told = [f"{outside} of {len(known)} states outside"] if outside else []
+    told += [f"{lost} of {len(known)} states not finite"] if lost else []
+    return ", ".join(told)
+
+
+def accuracy_of(surface: Surface, metric: str | None = None) -> list[str]:
+    """What a surface within a tolerance saved and what error that left; nothing of others.
+
+    Args:
+        surface: Which surface.
+        metric: Of which metric the error is; default: the first, the loss.
+    """
     said = surface.accuracy
     if said is None or surface.measured is None:
         return []
-    check = said["check"]
+    check, m = said["check"], surface.metrics.index(metric or surface.metrics[0])
     found = [
         f"{int(surface.measured.sum()):,} of {surface.measured.size:,} points were measured, "
         f"{said['passes']:,.1f} passes over the data instead of {said['full']:,}"
     ]
     if said.get("scouts"):
         found[0] += f"; {said['scouts']} samples at every point to find where to measure"
-    if said["stated"][0] is None:
+    if said["stated"][m] is None:
         found.append("the error is not known: give a larger budget")
     else:
-        sentence = f"95 % of the points are within {100 * said['stated'][0]:.2g} % of the range"
-        if check["points"] and check["largest"][0] is not None:
+        sentence = f"95 % of the points are within {100 * said['stated'][m]:.2g} % of the range"
+        if check["points"] and check["largest"][m] is not None:
             sentence += (
                 f"; at {check['points']} random points on all samples the error is "
-                f"{100 * check['median'][0]:.2g} % (median) and {100 * check['largest'][0]:.2g} % "
+                f"{100 * check['median'][m]:.2g} % (median) and {100 * check['largest'][m]:.2g} % "
                 "(largest)"
             )
             if check.get("beyond") is not None:

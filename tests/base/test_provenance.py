@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -116,3 +117,15 @@ def test_what_follows_an_option_for_a_secret_is_masked():
     command = ["x", "--api-key", "abc", "--password", "--verbose", "-n", "3", "--auth-token", "t"]
     masked = ["x", "--api-key", "***", "--password", "--verbose", "-n", "3", "--auth-token", "***"]
     assert masked_command(command) == masked
+
+
+def test_asking_for_the_commit_holds_what_is_read_and_no_more(tmp_path):
+    folder = tmp_path / "held"
+    git(tmp_path, "init", "-q", str(folder))
+    git(folder, "commit", "-q", "--allow-empty", "-m", "x")
+    commit_of(folder)
+    tracemalloc.start()
+    assert commit_of(folder)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**18

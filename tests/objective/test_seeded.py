@@ -8,8 +8,11 @@ from torch.nn import functional as F
 
 import landscape as ls
 from landscape.analysis.planes.normalization import NORMS
+from landscape.base.layout import Entry
 from landscape.objective.vectors.known import vectors_of
 from landscape.objective.vectors.philox import normals, philox
+from landscape.objective.vectors.recipes import filters_of
+from landscape.objective.vectors.seeded import SeededVector
 
 CPU = torch.device("cpu")
 
@@ -156,3 +159,26 @@ def test_mean_and_band_over_several_planes_and_lines():
         ls.loss_line(objective)
     with pytest.raises(ValueError, match="makes its own planes"):
         ls.loss_surface(objective, planes[0], directions=3)
+
+
+@pytest.mark.parametrize("normalization", ["filter", "layer", "gaussian", "none"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_runs_of_rows_together_have_the_bits_of_each(normalization, axis):
+    entry = Entry("w", (90, 24), 0, "weight", axis)
+    other = Entry("v", (7,), 90 * 24, "weight")
+    norms = {
+        e.name: np.full(filters_of(e) if normalization == "filter" else (), 2.0)
+        for e in (entry, other)
+        if normalization != "none"
+    }
+    moved = {"w": entry, "v": other}
+    rows = [slice(3, 4), slice(8, 9), slice(40, 44), slice(89, 90)]
+    for known in (False, True):
+        vector = SeededVector(5 + known, 1, moved, normalization, norms)
+        if known:
+            vector.tensor(entry, slice(0, 90), torch.device("cpu"))
+        together = vector.runs(entry, rows, torch.device("cpu"))
+        alone = [vector.tensor(entry, run, torch.device("cpu")) for run in rows]
+        assert torch.equal(together, torch.cat(alone))
+    still = Entry("still", (9, 24), 0, "weight")
+    assert not vector.runs(still, [slice(0, 1), slice(4, 6)], torch.device("cpu")).any()

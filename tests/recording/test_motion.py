@@ -68,6 +68,8 @@ def test_it_does_not_matter_how_many_steps_come_at_once(walk, cuts):
         for pair in zip(np.split(thetas[1:], cuts), np.split(gradients, cuts), strict=True)
     ]
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    cut = np.split(thetas[1:], cuts), np.split(gradients, cuts)
+    np.testing.assert_array_equal(Motion(LAYOUT, thetas[0], thetas[0]).sums(*cut), whole)
     numbers = Numbers()
     at_once = Numbers().of(whole)
     parts = [numbers.of(piece) for piece in pieces]

@@ -25,11 +25,10 @@ from landscape.objective.statistics import own_buffers
 from landscape.objective.workers.engine import Engine
 from landscape.objective.workers.in_units import in_units, key_of
 from landscape.results.barriers import Barriers
+from landscape.results.words import is_gain
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
-
-_GAINS = ("acc", "accuracy", "auc", "bleu", "f1", "precision", "r2", "recall", "top1", "top5")
 
 
 def barriers(
@@ -161,7 +160,7 @@ def _in_units(
 
 
 def _warn_of_gains(metrics: Sequence[str]) -> None:
-    gains = [name for name in metrics if name.lower() in _GAINS]
+    gains = [name for name in metrics if is_gain(name)]
     if gains:
         warnings.warn(
             f"A barrier is how far a metric rises, and {', '.join(gains)} of a better network is "

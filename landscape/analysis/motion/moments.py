@@ -3,7 +3,7 @@
 Everything that is said about a path (angles, lengths, distances, ratios of updates to weights)
 follows from five sums per tensor and state. They are gathered in one pass over the file, block by
 block, in double precision; the memory needed depends on neither the number of states nor the
-number of parameters.
+number of parameters: some 60 MB, and the sums themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from landscape.base.progress import Progress
 if TYPE_CHECKING:
     from landscape.base.runs.trajectory import Trajectory
 
-_BLOCK_BYTES = 2**25  # of one block of states in double precision; four of them are alive
+_BLOCK_BYTES = 2**23  # of one block of states in double precision; six of them are alive
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _blocks(
             into_first = states[:1] - (states[:1] if before is None else before)
             updates = on.below(update, into_first, states[1:] - states[:-1])
         yield at, states, updates
-        before, update = states[-1:], updates[-1:]
+        before, update = on.below(states[-1:]), on.below(updates[-1:])  # not views: blocks go
 
 
 def _block_shape(size: int, count: int) -> tuple[int, int]:

@@ -43,6 +43,9 @@ def project(
 ) -> Projection:
     """Project a run on a plane, and measure the loss on and off it.
 
+    Of the run one state at a time is held; where losses are measured also what the model computes
+    with, and the plane on its device: the number of states makes no difference.
+
     Args:
         trajectory: The run.
         plane: The plane; skew and unnormalized directions are handled through its Gram matrix.

@@ -7,16 +7,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from landscape.base.blocks import blocks
 from landscape.base.layout import Layout
 from landscape.base.runs.trajectory import Trajectory
 from landscape.base.statistics import KEY
 from landscape.base.vector import Vector
-from landscape.results.affine import BLOCK_BYTES, Plane, affine
+from landscape.results.affine import Plane, affine
 from landscape.results.construction import Construction
 
 Origin = Literal["mean", "initial", "final"]
 Weight = Literal["states", "runs"]
-_READ = 2**16  # parameters that are stored together
+_LEAST, _MOST = 2**24, 2**27  # bytes of all states that are alive at a time
+_EACH = 12  # bytes of a number: as it is read, and in double precision
 
 
 def pca_plane(
@@ -36,6 +38,9 @@ def pca_plane(
     are stored beside them as `explained_null` (None when the runs start at different points: what
     such walks would show depends on the gaps between the starts). The shares of each run alone,
     about the same origin, are in ``settings["explained_per_run"]``, one row per run.
+
+    States are read some columns at a time, the fewer the more states there are: beside the three
+    vectors of the plane, one more is held at the most (16 to 128 MB), and matrices states × states.
 
     Args:
         trajectories: One run, or several of one model; their tensors are paired by name.
@@ -73,7 +78,7 @@ def pca_plane(
     with np.errstate(invalid="ignore", over="ignore"):  # a diverged run is refused below
         centre = _centre(origin, runs, rows, weights)
         for part in _parts(runs[0].layout.size, count):
-            block = _block(runs, rows, part) - centre[part]
+            block = _block(runs, rows, part, centre)
             gram += block @ block.T
     if not np.isfinite(gram).all():
         raise ValueError("A run holds non-finite parameters; shorten it to before it diverged.")
@@ -89,7 +94,7 @@ def pca_plane(
     points = gram @ mix
     directions = np.empty((2, layout.size), np.result_type(centre.dtype, np.float32))
     for part in _parts(layout.size, count):
-        directions[:, part] = mix.T @ (_block(runs, rows, part) - centre[part])
+        directions[:, part] = mix.T @ _block(runs, rows, part, centre)
     for made in (centre, directions):
         made.flags.writeable = False  # so that the plane need not copy it
     owner = np.repeat(np.arange(len(runs)), [len(r) for r in rows])
@@ -198,16 +203,29 @@ def _thinned(run: Trajectory, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, len(run) - 1, most).round().astype(int))
 
 
-def _parts(size: int, rows: int) -> list[slice]:
-    most = BLOCK_BYTES // (8 * rows)  # of many states as much as is read at once
-    block = max(1, min(most, max(_READ, most // 4)))
-    return [slice(start, min(start + block, size)) for start in range(0, size, block)]
+def _parts(size: int, count: int) -> list[slice]:
+    """Columns of which `count` states are read together: the more states, the fewer."""
+    held = min(max(4 * size, _LEAST), _MOST)
+    width = max(1, held // (_EACH * count))
+    return [slice(start, min(start + width, size)) for start in range(0, size, width)]
 
 
-def _block(runs: Sequence[Trajectory], rows: Sequence[np.ndarray], part: slice) -> np.ndarray:
-    layout = runs[0].layout
-    blocks = [_columns(run, r, part, layout) for run, r in zip(runs, rows, strict=True)]
-    return np.concatenate(blocks).astype(np.float64)
+def _block(
+    runs: Sequence[Trajectory],
+    rows: Sequence[np.ndarray],
+    part: slice,
+    centre: np.ndarray | None = None,
+) -> np.ndarray:
+    """Some columns of all states in double precision, less those of the centre."""
+    layout, at = runs[0].layout, 0
+    found = np.empty((sum(len(r) for r in rows), part.stop - part.start))
+    for run, chosen in zip(runs, rows, strict=True):
+        here = found[at : at + len(chosen)]
+        here[:] = _columns(run, chosen, part, layout)
+        if centre is not None:
+            here -= centre[part]
+        at += len(chosen)
+    return found
 
 
 def _columns(run: Trajectory, rows: np.ndarray, part: slice, layout: Layout) -> np.ndarray:
@@ -251,5 +269,5 @@ def _start_together(runs: Sequence[Trajectory]) -> bool:
     return all(
         np.array_equal(first(run, part), first(runs[0], part))
         for run in runs[1:]
-        for part in _parts(layout.size, 1)
+        for part in blocks(layout.size)
     )

@@ -50,7 +50,8 @@ class CrashproofFile(io.FileIO):
         self._first_new = os.fstat(self.fileno()).st_size  # what lies before may be referred to
         self._written: set[int] = set()  # where something was written beyond that
         self._held: dict[int, bytes] = {}
-        self._fresh, self._fresh_at = bytearray(), 0  # new, to be written together
+        self._fresh, self._fresh_at = bytearray(_TOGETHER + _SHORT), 0  # new, written together
+        self._waiting = 0  # bytes of it
         self._place = 0
         self._length: int | None = None
         try:
@@ -88,27 +89,25 @@ class CrashproofFile(io.FileIO):
     def write(self, data: Any) -> int:
         """Write `data` where nothing was before; hold it where it changes something."""
         view = memoryview(data).cast("B")
-        place = self._place
+        place, size = self._place, len(view)
         if place >= self._first_new and place not in self._written:
-            if place != self._fresh_at + len(self._fresh) or len(self._fresh) >= _TOGETHER:
+            if place != self._fresh_at + self._waiting or self._waiting >= _TOGETHER:
                 self._put_fresh()
                 self._fresh_at = place
-            if len(view) < _SHORT:
-                self._fresh += view
+            if size < _SHORT:
+                self._fresh[self._waiting : self._waiting + size] = view
+                self._waiting += size
             else:
                 self._put_fresh()
                 self._put(place, view)
-                self._fresh_at = place + len(view)
-            if len(view) < _LARGE:
+                self._fresh_at = place + size
+            if size < _LARGE:
                 self._written.add(place)
         else:
-            old = self._held.get(place)
-            if old is not None and len(old) > len(view):
-                self._held[place] = bytes(view) + old[len(view) :]
-            else:
-                self._held[place] = bytes(view)
-        self._place = place + len(view)
-        return len(view)
+            old = self._held.get(place, b"")
+            self._held[place] = bytes(view) + old[size:]
+        self._place = place + size
+        return size
 
     def truncate(self, size: int | None = None) -> int:
         """Set the length of the file when everything held is written."""
@@ -146,10 +145,10 @@ class CrashproofFile(io.FileIO):
             raise self.error
 
     def _put_fresh(self) -> None:
-        if self._fresh:
-            self._put(self._fresh_at, memoryview(self._fresh))
-            self._fresh_at += len(self._fresh)
-            self._fresh = bytearray()
+        if self._waiting:
+            self._put(self._fresh_at, memoryview(self._fresh)[: self._waiting])
+            self._fresh_at += self._waiting
+            self._waiting = 0
 
     def _put(self, place: int, view: memoryview) -> None:
         try:

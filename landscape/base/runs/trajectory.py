@@ -249,7 +249,8 @@ class Trajectory(Head):
                 lambda one, other: other[0] > one[0] and equal(one[1], other[1]),
             )[1]
         if self._file is None:
-            self._file = self._open.enter_context(opened(self._place))
+            # Without HDF5's cache only the asked part of a piece is read, not all of it.
+            self._file = self._open.enter_context(opened(self._place, rdcc_nbytes=0))
         with damage_told(self.path):
             return dataset(self._file, name)[key]
 

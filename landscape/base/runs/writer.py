@@ -30,6 +30,7 @@ from landscape.base.runs.trajectory import Trajectory
 
 RowType = Literal["float32", "float64", "float16-delta"]
 ROW_TYPES = get_args(RowType)
+_UNKNOWN = {"random_state": 0, "second_moment": math.nan}  # of states that come without
 
 
 class TrajectoryWriter:
@@ -205,22 +206,17 @@ class TrajectoryWriter:
             with np.errstate(over="ignore"):  # beyond 65504 it is stored as infinite
                 parameters = (parameters - self._origin).astype(np.float16)
         table.write_row(row, parameters)
-        for name, values in {
-            "buffers": buffers,
-            "beside": beside,
-            "evaluation": evaluation,
-            "second_moment": second_moment,
-            "random_state": random_state,
-        }.items():
+        for name, values in (
+            ("buffers", buffers),
+            ("beside", beside),
+            ("evaluation", evaluation),
+            ("second_moment", second_moment),
+            ("random_state", random_state),
+        ):
+            if values is None and name in _UNKNOWN and name in self._held:
+                values = np.full(self._table(name).shape[1], _UNKNOWN[name])
             if values is not None:
                 self._table(name).write_row(row, values)
-        for name, values, unknown in (
-            ("random_state", random_state, 0),  # resumed without
-            ("second_moment", second_moment, math.nan),
-        ):
-            if values is None and name in self._held:
-                table = self._table(name)
-                table.write_row(row, np.full(table.shape[1], unknown))
         self._disk.check()
         self._steps.append(step)
         self._states += 1

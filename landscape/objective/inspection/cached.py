@@ -21,10 +21,15 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from landscape.objective.inspection.holding import slots_of
-from landscape.objective.inspection.watched import Pass, reads, watched
+from landscape.objective.inspection.watched import Pass, reads, reads_buffers, watched
 from landscape.objective.lending.loan import Loan
 from landscape.objective.metrics import Metric
 
+NOTHING_READ = (
+    "The loss reads none of the model's trainable weights, and is the same at others: there is "
+    "nothing to measure. Is it the loss of another model than the one that it is given, or of "
+    "merged weights (then unmerge them)?"
+)
 _CONTAINERS = (dict, list, set)
 _OWN = ("_parameters", "_modules")  # of every module
 _MOST = 64  # things that are emptied, one after the other
@@ -92,13 +97,9 @@ def check_no_cache(
     if not candidates and read:
         return
     far = run(contextlib.nullcontext, away=True)
-    moves = loan.layout.size and not loan.buffers.numel()  # recorded statistics move too
+    moves = loan.layout.size and not reads_buffers(loan, first)  # recorded statistics move too
     if not read and moves and far.problem is None and _alike(first, far):
-        raise ValueError(
-            "The loss reads none of the model's trainable weights, and is the same at others: "
-            "there is nothing to measure. Is it the loss of another model, or of merged weights "
-            "(then unmerge them)?"
-        )
+        raise ValueError(NOTHING_READ)
     for (what, remedy), (emptied, holds) in candidates.items():
         there = run(emptied, away=True)
         if there.problem is not None:

@@ -41,7 +41,7 @@ class Pass:
         self.written: dict[int, Tensor] = {}
         self.assigned: dict[tuple[int, str], Any] = {}  # places outside of modules, by identity
         self.called: set[int] = set()  # modules of the model's that ran
-        self.read: set[tuple[int, int]] = set()  # where in memory weights were read
+        self.read: set[tuple[int, int]] = set()  # where in memory weights and buffers were read
         self.weights: list[Tensor] | None = None  # copied before they are first written to
         self.streams: Streams = Streams((0,))
         self.drawn: dict[int, Any] = {}  # generators of numpy's and Python's that moved
@@ -140,6 +140,7 @@ class _Watching(Drawing):
         self.now = now
         self.model = loan.model
         self.weights = {memory_of(p) for p in loan.model.parameters()}
+        self.told = {memory_of(b) for b in _buffers(loan)} | self.weights
         mine = [*loan.model.buffers(), *batch, loan.flat, loan.buffers]
         self.mine = {memory_of(t) for t in mine} | self.weights
         self.parameters = {id(p) for p in loan.model.parameters()}
@@ -150,7 +151,7 @@ class _Watching(Drawing):
         self.now.enabled |= torch.is_grad_enabled()
         for tensor in _tensors((args, kwargs)):
             place = memory_of(tensor)
-            if place in self.weights:
+            if place in self.told:
                 self.now.read.add((place, int(tensor.storage_offset())))
             if id(tensor) in self.parameters:
                 self.now.moved |= place not in self.weights
@@ -182,6 +183,12 @@ def reads(loan: Loan, now: Pass) -> set[str]:
     return found
 
 
+def reads_buffers(loan: Loan, now: Pass) -> bool:
+    """Whether an operation read a buffer of those that may move."""
+    places = {memory_of(buffer) for buffer in _buffers(loan)}
+    return any(place in places for place, _ in now.read)
+
+
 def unread(loan: Loan, now: Pass) -> list[str]:
     """Trainable weights of modules that ran, of which no operation read anything."""
     modules, read = dict(loan.model.named_modules()), reads(loan, now)
@@ -192,6 +199,10 @@ def unread(loan: Loan, now: Pass) -> list[str]:
         and entry.name not in read
         and id(modules[entry.name.rpartition(".")[0]]) in now.called
     ]
+
+
+def _buffers(loan: Loan) -> list[Tensor]:
+    return [b for b in loan.model.buffers() if b.is_floating_point() and b.numel()]
 
 
 def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:

@@ -21,7 +21,7 @@ from landscape.objective.lending.operations import Operations, memory_of
 
 def readers_of(
     model: nn.Module, layout: Layout, run: Callable[[], Any]
-) -> tuple[dict[str, list[nn.Module | None]], Any]:
+) -> tuple[dict[str, list[nn.Module | None]], Any, bool]:
     """The modules in whose forward each trainable parameter is read.
 
     A parameter that nobody reads in this pass (an expert that no token takes) is expected to be
@@ -33,8 +33,8 @@ def readers_of(
         run: Runs the losses on a few samples.
 
     Returns:
-        Name to modules; None stands for what reads it outside of every module of the model. And
-        what `run` returned.
+        Name to modules; None stands for what reads it outside of every module of the model. What
+        `run` returned. And whether it read anything of the model, buffers too.
     """
     named, mine = dict(model.named_parameters()), set(model.modules())
     places: dict[int, list[tuple[int, int, str]]] = {}
@@ -42,6 +42,10 @@ def readers_of(
         own = named[entry.name].data
         start = int(own.storage_offset())
         places.setdefault(memory_of(own), []).append((start, start + entry.size, entry.name))
+    for buffer in model.buffers():
+        if buffer.is_floating_point() and buffer.numel():
+            start = int(buffer.storage_offset())
+            places.setdefault(memory_of(buffer), []).append((start, start + buffer.numel(), ""))
     seen = _Reading(places)
     with _followed(seen, mine), seen, torch.no_grad():
         returned = run()
@@ -53,7 +57,7 @@ def readers_of(
             m for m in model.modules() if any(p is parameter for p in m._parameters.values())
         ]
         found[entry.name] = readers or owners
-    return found, returned
+    return found, returned, bool(seen.found)
 
 
 class _Reading(Operations):

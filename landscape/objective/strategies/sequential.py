@@ -43,7 +43,8 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
                     found[m].append(sums(name, value, samples))
                     if each is not None:
                         each(m, now, value, samples)
-            return torch.stack([k[0] if len(k) == 1 else torch.stack(k).sum(0) for k in found])
+            each_metric = [k[0] if len(k) == 1 else torch.stack(k).sum(0) for k in found]
+            return _stacked(each_metric, 0)
 
         @torch.no_grad()
         def measure(coordinates: np.ndarray, batches: Batches) -> Tensor:
@@ -53,6 +54,11 @@ def one_by_one(work: Work, place: Place, *, each: Each | None = None) -> Iterato
                 now = index
                 place(point)
                 out.append(share(of_batches, batches))
-            return torch.stack(out, dim=1)
+            return _stacked(out, 1)
 
         yield measure
+
+
+def _stacked(tensors: Sequence[Tensor], dim: int) -> Tensor:
+    """As `torch.stack`; one alone is not copied."""
+    return tensors[0].unsqueeze(dim) if len(tensors) == 1 else torch.stack(list(tensors), dim)

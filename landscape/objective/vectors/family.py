@@ -51,6 +51,15 @@ class LazyFamily(Family):
             return found.to(self.dtype)
         return room.empty(found.shape, self.dtype, found.device).copy_(found)
 
+    def runs(
+        self, k: int | None, entry: Entry, rows: Sequence[slice], own: Tensor, room: Room
+    ) -> Tensor | None:
+        """The same of several runs of rows, below each other; None where each is made alone."""
+        vector: Any = None if k is None else self.directions[k]
+        if len(rows) == 1 or not hasattr(vector, "runs") or self.dtype != torch.float32:
+            return None
+        return vector.runs(entry, rows, own.device, room)
+
     def held(self, problem: Problem) -> Family:
         """The same, held in memory on the device where it is measured."""
         if "kept" not in self.__dict__:

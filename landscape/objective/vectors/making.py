@@ -259,11 +259,17 @@ class Making:
         numbers = (None, *range(len(self.family.directions)))
         # All at once: what comes from files is read once for all of them.
         wanted = numbers if self.shared else (k,)
-        made: dict[int | None, list[Tensor]] = {j: [] for j in wanted}
+        found: dict[int | None, Tensor] = {}
+        made: dict[int | None, list[Tensor]] = {}
+        for j in wanted:
+            if (part := self.family.runs(j, each.entry, rows, each.own, self._room)) is None:
+                made[j] = []
+            else:
+                found[j] = part
         for run in rows:
-            for j in wanted:
-                made[j].append(self.family.part(j, each.entry, run, each.own, self._room))
-        found = {j: parts[0] if len(rows) == 1 else torch.cat(parts) for j, parts in made.items()}
+            for j, parts in made.items():
+                parts.append(self.family.part(j, each.entry, run, each.own, self._room))
+        found |= {j: parts[0] if len(rows) == 1 else torch.cat(parts) for j, parts in made.items()}
         if self.shared:
             self._parts.update({(*key[:2], j): part for j, part in found.items()})
         return found[k]

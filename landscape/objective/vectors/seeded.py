@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -109,6 +109,36 @@ class SeededVector:
         if squares:
             self._learn(entry, sum(squares))
             out.mul_(torch.from_numpy(scale).to(device))
+        return out
+
+    def runs(
+        self, entry: Entry, rows: Sequence[slice], device: torch.device, room: Room | None = None
+    ) -> Tensor:
+        """Many runs of rows of one tensor, below each other; the same as `tensor` gives for each.
+
+        Of an embedding only the rows of some tokens are needed: what a call costs beside its
+        numbers is spent once.
+        """
+        index = np.concatenate([np.arange(run.start, run.stop) for run in rows])
+        shape = len(index), *entry.shape[1:]
+        by_rows = self.by_rows(entry)
+        if not by_rows and entry.name in self.moved:
+            self.scale(entry)
+        known = entry.name in self.moved
+        if known and by_rows:
+            known = not np.isnan(self._scale(entry)[index]).any()
+        if device.type != "cpu" or not known or math.prod(shape) > _BLOCK * len(rows):
+            return torch.cat([self.tensor(entry, run, device, room) for run in rows])
+        out = (torch.empty if room is None else room.empty)(
+            shape, dtype=torch.float32, device=device
+        )
+        flat, key, width, at = out.numpy().reshape(-1), self._key(entry), math.prod(shape[1:]), 0
+        for run in rows:
+            stop = at + (run.stop - run.start) * width
+            draw(key, run.start * width, flat[at:stop])
+            at = stop
+        scale = self._scale(entry)
+        _multiply(out, scale[index] if by_rows else scale)
         return out
 
     def drawn_at(self, entry: Entry, at: int) -> float:

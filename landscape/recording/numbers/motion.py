@@ -11,7 +11,10 @@ from landscape.base.layout import Layout
 
 NAMES = ("update_norm", "update_cosine", "gradient_norm", "gradient_cosine", "distance")
 _RUN = 8192  # elements per float32 dot product, so that its rounding stays below 1e-7
-_BLOCK = 1 << 15  # elements that are worked on at once; they stay in the processor's cache
+_BLOCK = 1 << 15  # elements of a step that are worked on at once
+_TOGETHER = 1 << 17  # elements of several steps that are; they stay in the processor's cache
+
+_Pieces = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class _Block:
     part: slice
     tensors: slice
     starts: list[int]
+
+    @property
+    def runs(self) -> bool:
+        """Whether it holds whole runs of one tensor."""
+        return len(self.starts) == 1 and (self.part.stop - self.part.start) % _RUN == 0
 
 
 class Motion:
@@ -55,48 +63,49 @@ class Motion:
         self._before = current, np.zeros_like(current)  # the last parameters and gradient
         self._known = [update is not None, False]  # the last update, the last gradient
         self._update = np.zeros_like(current) if update is None else update.copy()
-        self._room = np.empty((8, _BLOCK), current.dtype)  # 2 updates, distance, 5 products
+        self._room = np.empty(7 * _TOGETHER, current.dtype)  # updates, those before, 5 products
 
     def sums(self, thetas: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> np.ndarray:
         """Products of the steps to `thetas`, taken along `gradients`.
 
         Args:
-            thetas: The parameters after each of K steps, shape (P,) each; the last must
-                not change until the next call.
-            gradients: The gradients that the steps started from, likewise.
+            thetas: The parameters after each of K consecutive steps, as one or several pieces of
+                shape (k, P) or (P,); the last must not change until the next call.
+            gradients: The gradients that the steps started from, in the same pieces.
 
         Returns:
             u·u, u·u', g·g, g·g', d·d for each step and tensor, with the update u, the gradient g,
             their predecessors and d = θ - θ_0; NaN where there is no predecessor; float64, shape
             (K, 5, tensors).
         """
-        found = np.zeros((len(thetas), 5, self._tensors))
+        pieces = [
+            (np.atleast_2d(a), np.atleast_2d(b)) for a, b in zip(thetas, gradients, strict=True)
+        ]
+        steps = [step for piece in pieces for step in zip(*piece, strict=True)]
+        found = np.zeros((len(steps), 5, self._tensors))
         with np.errstate(over="ignore", invalid="ignore"):
             for block in self._blocks:
-                self._add(found[:, :, block.tensors], block, thetas, gradients)
+                sums = found[:, :, block.tensors]
+                if block.runs:
+                    self._add_step_by_step(sums, block, steps)
+                else:
+                    self._add_together(sums, block, pieces)
         for row, known in ((1, self._known[0]), (3, self._known[1])):
             if not known:
                 found[0, row] = np.nan
         self._known = [True, True]
-        self._before = thetas[-1], gradients[-1]
+        self._before = steps[-1]
         return found
 
-    def _add(
-        self,
-        found: np.ndarray,
-        block: _Block,
-        thetas: Sequence[np.ndarray],
-        gradients: Sequence[np.ndarray],
-    ) -> None:
-        part, starts = block.part, block.starts
-        room = self._room[:, : part.stop - part.start]
-        distance, products = room[2], room[3:]
+    def _add_step_by_step(self, found: np.ndarray, block: _Block, steps: _Pieces) -> None:
+        part, width = block.part, block.part.stop - block.part.start
+        rooms = self._room[: 3 * width].reshape(3, width)
         initial, last_update = self._initial[part], self._update[part]
         last_theta, last_gradient = (last[part] for last in self._before)
-        for step, sums in enumerate(found):
-            theta, gradient = thetas[step][part], gradients[step][part]
-            update = np.subtract(theta, last_theta, out=room[step % 2])
-            np.subtract(theta, initial, out=distance)
+        for number, (theta, gradient) in enumerate(steps):
+            theta, gradient = theta[part], gradient[part]
+            update = np.subtract(theta, last_theta, out=rooms[number % 2])
+            distance = np.subtract(theta, initial, out=rooms[2])
             pairs = (
                 (update, update),
                 (update, last_update),
@@ -104,9 +113,46 @@ class Motion:
                 (gradient, last_gradient),
                 (distance, distance),
             )
-            sums += _dots(pairs, starts, products)
+            found[number] += _dots(pairs)
             last_theta, last_update, last_gradient = theta, update, gradient
         self._update[part] = last_update
+
+    def _add_together(self, found: np.ndarray, block: _Block, pieces: _Pieces) -> None:
+        part, width = block.part, block.part.stop - block.part.start
+        most = _TOGETHER // width
+        rooms = self._room[: 7 * most * width].reshape(7, most, width)
+        initial, last_update = self._initial[part], self._update[part]
+        last_theta, last_gradient = (last[part] for last in self._before)
+        done = 0
+        for turn, (theta, gradient) in enumerate(_cut(pieces, part, most)):
+            count = len(theta)
+            update, products = rooms[turn % 2, :count], rooms[2:, :count]
+            _each(np.subtract, theta, last_theta, update)
+            np.multiply(update, update, out=products[0])
+            _each(np.multiply, update, last_update, products[1])
+            np.multiply(gradient, gradient, out=products[2])
+            _each(np.multiply, gradient, last_gradient, products[3])
+            distance = np.subtract(theta, initial, out=products[4])
+            np.multiply(distance, distance, out=distance)
+            found[done : done + count] += _sums(products, block.starts).swapaxes(0, 1)
+            done += count
+            last_theta, last_update, last_gradient = theta[-1], update[-1], gradient[-1]
+        self._update[part] = last_update
+
+
+def _cut(pieces: _Pieces, part: slice, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same part of all steps, at most so many of them together."""
+    for theta, gradient in pieces:
+        for start in range(0, len(theta), most):
+            steps = slice(start, start + most)
+            yield theta[steps, part], gradient[steps, part]
+
+
+def _each(function: np.ufunc, rows: np.ndarray, before: np.ndarray, out: np.ndarray) -> None:
+    """Apply a function to each row and the one before it."""
+    function(rows[0], before, out=out[0])
+    if len(rows) > 1:
+        function(rows[1:], rows[:-1], out=out[1:])
 
 
 def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
@@ -115,8 +161,9 @@ def last_sums(layout: Layout, update: np.ndarray) -> np.ndarray:
     found[0] = 0.0
     with np.errstate(over="ignore"):
         for block in _blocks(layout):
-            part, room = update[block.part], np.empty_like(update[None, block.part])
-            found[0, block.tensors] += _dots([(part, part)], block.starts, room)[0]
+            part = update[block.part]
+            sums = _dots([(part, part)])[0] if block.runs else _sums(part * part, block.starts)
+            found[0, block.tensors] += sums
     return found
 
 
@@ -147,16 +194,15 @@ def _block(pieces: list[tuple[int, int]], end: int) -> _Block:
     return _Block(slice(first, end), whole, [start - first for start in starts])
 
 
-def _dots(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]], starts: list[int], products: np.ndarray
-) -> np.ndarray:
-    """Dot products of pairs over each tensor of a block, shape (pairs, tensors)."""
-    if len(starts) == 1 and products.shape[1] % _RUN == 0:
-        runs = [a.reshape(-1, 1, _RUN) @ b.reshape(-1, _RUN, 1) for a, b in pairs]
-        return np.array(runs).sum(axis=1, dtype=np.float64)[:, 0]
-    for (a, b), product in zip(pairs, products, strict=True):
-        np.multiply(a, b, out=product)
-    return np.add.reduceat(products, starts, axis=1)  # in pairs: rounding stays below 1e-6
+def _dots(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Dot products of pairs over whole runs, shape (pairs, 1)."""
+    runs = [a.reshape(-1, 1, _RUN) @ b.reshape(-1, _RUN, 1) for a, b in pairs]
+    return np.array(runs).sum(axis=1, dtype=np.float64)[:, 0]
+
+
+def _sums(products: np.ndarray, starts: list[int]) -> np.ndarray:
+    """Sums over each tensor of a block, shape (..., tensors)."""
+    return np.add.reduceat(products, starts, axis=-1)  # in pairs: rounding stays below 1e-6
 
 
 class Numbers:
