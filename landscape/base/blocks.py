@@ -27,3 +27,12 @@ def all_finite(rows: np.ndarray) -> bool:
     """
     rows = np.asarray(rows)
     return all(bool(np.isfinite(rows[..., part]).all()) for part in blocks(rows.shape[-1]))
+
+
+def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Inner products of the rows of `a` and `b` in double precision, block by block."""
+    a, b = np.asarray(a), np.asarray(b)
+    total = np.zeros((len(a), len(b)))
+    for part in blocks(a.shape[1]):
+        total += a[:, part].astype(np.float64) @ b[:, part].astype(np.float64).T
+    return total

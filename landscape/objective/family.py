@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.base.blocks import inner
 from landscape.base.layout import Entry, Layout
 from landscape.objective.lending.room import Room
 from landscape.objective.matched import matched_buffers, matched_parameters
 from landscape.objective.problem import Problem
-from landscape.results.affine import inner
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from jaxtyping import Float, Float64
 
-from landscape.base.blocks import all_finite, blocks
+from landscape.base.blocks import all_finite, blocks, inner
 from landscape.base.layout import Entry, Layout
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.result import Result
@@ -173,15 +173,6 @@ class Plane(_Affine):
 
     schema: ClassVar[str] = "landscape/plane"
     count: ClassVar[int] = 2
-
-
-def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Inner products of the rows of `a` and `b` in double precision, block by block."""
-    a, b = np.asarray(a), np.asarray(b)
-    total = np.zeros((len(a), len(b)))
-    for part in blocks(a.shape[1]):
-        total += a[:, part].astype(np.float64) @ b[:, part].astype(np.float64).T
-    return total
 
 
 def affine(

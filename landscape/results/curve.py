@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float, Float64
 
+from landscape.base.blocks import inner
 from landscape.base.layout import Layout
 from landscape.base.result import Result
 from landscape.base.vector import Vector, layout_of
-from landscape.results.affine import inner
 
 KINDS = ("bezier", "chain")
 _NODES = 2000  # places between which lengths are summed

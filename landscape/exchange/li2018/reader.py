@@ -34,13 +34,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.base.blocks import inner
 from landscape.base.files import SchemaError, opened
 from landscape.base.layout import Entry, Layout
 from landscape.base.provenance import fingerprint, provenance
 from landscape.base.vector import Vector
 from landscape.exchange.li2018 import arrays as raw
 from landscape.exchange.li2018.arrays import FilePath
-from landscape.results.affine import Line, Plane, inner
+from landscape.results.affine import Line, Plane
 from landscape.results.profile import Profile
 from landscape.results.projection import Projection
 from landscape.results.surface import Surface
