@@ -9,6 +9,7 @@ import numpy as np
 from landscape.analysis.check import Check
 from landscape.analysis.planes.pca import pca_plane
 from landscape.base.runs.trajectory import Trajectory
+from landscape.base.shown import percent
 
 if TYPE_CHECKING:
     from landscape.objective.objective import Objective
@@ -30,8 +31,8 @@ def plane_of(run: Trajectory) -> Check:
     value = null / share if share > 0 else np.nan
     return Check(
         "a plane like a random walk's", value, 0.0, 1.0, value > 1,
-        f"a plane of two components shows {share:.0%} of this run, and {null:.0%} of a random walk "
-        "of as many steps: it shows no structure",
+        f"a plane of two components shows {percent(share)} of this run, and {percent(null)} of a "
+        "random walk of as many steps: it shows no structure",
         "read nothing into the shape of the path on it; look at distances and angles",
         "Antognini & Sohl-Dickstein 2018, arXiv:1806.08805", f"landscape surface {run.path}",
     )  # fmt: skip

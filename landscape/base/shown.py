@@ -60,6 +60,20 @@ def _range(values: np.ndarray) -> str:
     return ends + (f", {missing:,} not finite" if missing else "")
 
 
+def percent(share: float) -> str:
+    """A share in whole per cent, but what is not all is not called all of it, nor a little none.
+
+    >>> [percent(share) for share in (0.0, 0.0004, 0.004, 0.37, 0.996, 0.9996, 1.0)]
+    ['0%', '<0.1%', '0.4%', '37%', '99.6%', '99.9%', '100%']
+    """
+    left = 1 - share
+    if 1e-6 < left < 0.005:
+        return f"{min(share, 0.999):.1%}"
+    if 1e-6 < share < 0.005:
+        return f"{share:.1%}" if share >= 0.001 else "<0.1%"
+    return f"{share:.0%}"
+
+
 def table(title: str, rows: Iterable[tuple[str, str]], picture: bytes | None = None) -> str:
     """A small HTML table without styles or scripts of its own, and a picture below it."""
     lines = "".join(

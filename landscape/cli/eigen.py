@@ -10,6 +10,7 @@ import typer
 
 from landscape.base.progress import Interrupted
 from landscape.base.runs.trajectory import Trajectory
+from landscape.base.shown import percent
 from landscape.cli.curvature import say_cost
 from landscape.results.affine import Plane
 from landscape.results.construction import Construction
@@ -71,5 +72,5 @@ def map_curvature(
     convex = float(np.mean(found.convex[known])) if known.any() else np.nan
     typer.echo(
         f"{path}: curvature-map/{name}, {across}x{up} points; |λmin/λmax| is at most "
-        f"{np.max(found.ratio[known], initial=0):.3g}, convex at {convex:.0%} of the points"
+        f"{np.max(found.ratio[known], initial=0):.3g}, convex at {percent(convex)} of the points"
     )

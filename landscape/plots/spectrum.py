@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from landscape.base.shown import percent
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.style import axes_or_new
 from landscape.plots.venues import small_text
@@ -55,7 +56,7 @@ def plot_spectrum(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
     for x, value, share in zip(place, spectrum.value, spectrum.gradient_share, strict=True):
         if share >= 0.01:
             ax.annotate(
-                f"{share:.0%}", (x, value), xytext=(0, 4),
+                percent(share), (x, value), xytext=(0, 4),
                 textcoords="offset points", ha="center", fontsize=small_text(), color="0.35",
             )  # fmt: skip
     ax.set_ylim(low, high + 0.12 * (high - low))

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from landscape.base.shown import percent
 from landscape.results.barriers import Barriers
 from landscape.results.conditions import Conditions
 from landscape.results.construction import Construction
@@ -68,9 +69,9 @@ def plane_of(surface: Surface) -> str:
         which = "" if norms == "none" else f"{norms}-normalized "
         plane = f"a random {which}plane around the network at (0, 0)"
     if surface.explained is not None:
-        plane += f" that holds {surface.explained.sum():.0%} of the variation"
+        plane += f" that holds {percent(surface.explained.sum())} of the variation"
         if surface.explained_null is not None:
-            plane += f" (of random walks: {surface.explained_null.sum():.0%})"
+            plane += f" (of random walks: {percent(surface.explained_null.sum())})"
     return plane
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import landscape
+from landscape.base.shown import percent
 from landscape.explorer.program import program
 
 FOLDER = Path(landscape.__file__).parent / "explorer" / "js"
@@ -217,6 +218,12 @@ data.load({ runs: [{ name: 'a', path: null, walk: { step: { dtype: 'i4', shape: 
   surfaces: [], lines: [] });
 state.startState();
 """
+
+
+def test_a_share_that_is_not_all_is_not_called_all_of_it(modules):
+    shares = [0, 0.0004, 0.004, 0.37, 0.996, 0.9996, 1]
+    told = modules(f"return {json.dumps(shares)}.map(format.percent);")
+    assert told == [percent(share).replace("%", " %") for share in shares]
 
 
 def test_an_address_is_the_inverse_of_its_state(modules):

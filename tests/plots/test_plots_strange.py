@@ -356,3 +356,8 @@ def test_plot_keeps_to_the_style_it_is_called_in():
     assert figure.get_size_inches()[0] == 5.5
     (figure,) = ls.plot(make_profile())
     assert figure.get_size_inches()[0] == 10
+
+
+def test_a_plane_that_shows_nearly_all_is_not_said_to_show_all():
+    surface = make_surface(np.arange(12).reshape(3, 4), explained=np.array([0.989, 0.007]))
+    assert "holds 99.6% of the variation" in sentence({"surface/pca": surface})

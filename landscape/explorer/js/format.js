@@ -27,4 +27,9 @@ export function tickText(value) {
   return String(Number(value.toPrecision(6))).replace('-', '−');
 }
 
-export const percent = (share) => `${Math.round(100 * share)} %`;
+/** Whole per cent; what is not all is not called all of it, nor a little none. */
+export function percent(share) {
+  if (share > 0.995 && share < 1 - 1e-6) return `${Math.min(100 * share, 99.9).toFixed(1)} %`;
+  if (share < 0.005 && share > 1e-6) return share < 0.001 ? '<0.1 %' : `${(100 * share).toFixed(1)} %`;
+  return `${Math.round(100 * share)} %`;
+}
