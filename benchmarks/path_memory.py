@@ -65,37 +65,46 @@ def through(run: ls.Trajectory, **options: Any) -> ls.Plane:
 Case = tuple[Callable[[ls.Trajectory, ls.Objective], Any], Callable[..., Any]]
 
 
+def alone(run: ls.Trajectory, objective: ls.Objective) -> ls.Objective:
+    return objective
+
+
+def with_plane(run: ls.Trajectory, objective: ls.Objective) -> tuple[ls.Objective, ls.Plane]:
+    return objective, through(run)
+
+
+def states(run: ls.Trajectory, objective: ls.Objective) -> list[Any]:
+    return [run.state(k) for k in (0, len(run) // 2, -1)]
+
+
 def cases() -> dict[str, Case]:
     """What is made before, and what is measured, by name."""
-    objective = lambda run, objective: objective  # noqa: E731
-    plane = lambda run, objective: (objective, through(run))  # noqa: E731
-    ends = lambda run, objective: [run.state(k) for k in (0, len(run) // 2, -1)]  # noqa: E731
     return {
-        "pca_plane": (objective, lambda run, _: ls.pca_plane(run)),
-        "pca_plane, about the mean": (objective, lambda run, _: ls.pca_plane(run, origin="mean")),
-        "pca_plane of two runs": (objective, lambda run, _: ls.pca_plane([run, run])),
-        "project": (plane, lambda run, given: ls.project(run, given[1])),
+        "pca_plane": (alone, lambda run, _: ls.pca_plane(run)),
+        "pca_plane, about the mean": (alone, lambda run, _: ls.pca_plane(run, origin="mean")),
+        "pca_plane of two runs": (alone, lambda run, _: ls.pca_plane([run, run])),
+        "project": (with_plane, lambda run, given: ls.project(run, given[1])),
         "project with losses": (
-            plane,
+            with_plane,
             lambda run, given: ls.project(run, given[1], objective=given[0]),
         ),
-        "path_metrics": (objective, lambda run, _: ls.path_metrics(run)),
-        "layer_metrics": (objective, lambda run, _: ls.layer_metrics(run)),
-        "line_between": (ends, lambda run, given: ls.line_between(*given[::2])),
-        "plane_through": (ends, lambda run, given: ls.plane_through(*given)),
+        "path_metrics": (alone, lambda run, _: ls.path_metrics(run)),
+        "layer_metrics": (alone, lambda run, _: ls.layer_metrics(run)),
+        "line_between": (states, lambda run, given: ls.line_between(*given[::2])),
+        "plane_through": (states, lambda run, given: ls.plane_through(*given)),
         "plane_through, orthonormal": (
-            ends,
+            states,
             lambda run, given: ls.plane_through(*given, axes="orthonormal"),
         ),
-        "walk": (objective, lambda run, given: ls.walk(given, run, points=2)),
+        "walk": (alone, lambda run, given: ls.walk(given, run, points=2)),
         'loss_surface, extent="trajectory"': (
-            plane,
+            with_plane,
             lambda run, given: ls.loss_surface(
                 *given, extent="trajectory", resolution=3, paths=[ls.project(run, given[1])]
             ),
         ),
         "surfaces_along": (
-            plane,
+            with_plane,
             lambda run, given: ls.surfaces_along(
                 given[0], run, steps=run.steps.tolist(), plane=given[1], extent=0.1, resolution=2
             ),

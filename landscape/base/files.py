@@ -81,9 +81,8 @@ def opened(path: str | os.PathLike[str], **options: Any) -> Iterator[h5py.File]:
     if damage := damage_of_heaps(path):
         raise SchemaError(f"{path} is damaged and cannot be read ({damage}).")
     try:
-        file = h5py.File(
-            path, "r", locking=False, **options
-        )  # a run may be read while it is recorded
+        # Without a lock: a run may be read while it is recorded.
+        file = h5py.File(path, "r", locking=False, **options)
     except OSError as error:
         raise SchemaError(_why_unreadable(path, error)) from error
     with file, damage_told(path):

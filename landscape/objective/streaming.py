@@ -141,28 +141,29 @@ def placed_by_modules(
         yield
 
 
-@torch.no_grad()
 def _check_same(stream: Stream, wanted: Any, run: Callable[[], Any]) -> None:
     """Refuse a model of which some weights are read where they were not seen to be."""
-    stream.use(lambda read: [each.own for each in read])
-    try:
-        found = run()
-    finally:
-        stream.use(None)
-    if not all(map(_same, _tensors(wanted), _tensors(found))):
+    if not _alike_with(stream, lambda each: each.own, wanted, run):
         raise ValueError(ELSEWHERE)
 
 
-@torch.no_grad()
 def _check_moves(stream: Stream, wanted: Any, run: Callable[[], Any]) -> None:
     """Refuse losses that are the same where no weight of the model is a number."""
-    stream.use(lambda read: [each.absent for each in read])
+    if _alike_with(stream, lambda each: each.absent, wanted, run):
+        raise ValueError(NOTHING_READ)
+
+
+@torch.no_grad()
+def _alike_with(
+    stream: Stream, weights: Callable[[Any], torch.Tensor], wanted: Any, run: Callable[[], Any]
+) -> bool:
+    """Whether the losses are the wanted ones with other tensors in the place of the weights."""
+    stream.use(lambda read: [weights(each) for each in read])
     try:
         found = run()
     finally:
         stream.use(None)
-    if all(map(_same, _tensors(wanted), _tensors(found))):
-        raise ValueError(NOTHING_READ)
+    return all(map(_same, _tensors(wanted), _tensors(found)))
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

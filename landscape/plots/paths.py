@@ -79,8 +79,9 @@ def legend_label(path: Projection, land: Surface | None) -> str:
     """The run, how far it is off the plane, and which states are not on the land."""
     away = path.residual[np.isfinite(path.residual)]
     told = [short(away.max())] if away.size else []
-    told += filter(None, [astray(land, path) if land is not None else ""])
-    return plain(": ".join([path.name, *([", ".join(told)] if told else [])]))
+    if land is not None and (lost := astray(land, path)):
+        told.append(lost)
+    return plain(f"{path.name}: {', '.join(told)}" if told else path.name)
 
 
 def draw_path(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from landscape.base.shown import percent
 from landscape.base.statistics import said_of
 from landscape.plots.caption import conditions
 from landscape.plots.levels import ceiling_of, distinct, resolved, short
@@ -54,8 +55,7 @@ def range_of(surface: Surface, metric: str) -> str:
     told += f", {low} to {high}"
     least, most = resolved(values, ceiling=ceiling_of(values, metric))
     if (above := float(np.mean(finite > most + 1e-9 * abs(most)))) > 0:
-        share = f"{above:.{0 if above > 0.01 else 1}%}"
-        told += f", {share} of them above the largest level, {short(most)}"
+        told += f", {percent(above)} of them above the largest level, {short(most)}"
     if below := int((finite < least - 1e-9 * abs(least)).sum()):
         told += f", {below:,} of them below the smallest level, {short(least)}"
     return told + (f", {lost:,} more not finite" if lost else "")
