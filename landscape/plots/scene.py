@@ -10,6 +10,7 @@ from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from landscape.base.shown import percent
 from landscape.plots.caption import conditions, write_above
 from landscape.plots.frame import shares
 from landscape.plots.levels import short
@@ -81,8 +82,7 @@ def say_conditions(ax: Axes, surface: Surface, metric: str, top: float, log: boo
     above = float(np.mean(values[surface.computed] > top * (1 + 1e-9)))
     told = [conditions(surface.settings), "logarithmic height" if log else "linear height"]
     if above:
-        part = f"{above:.0%}" if above >= 0.005 else "under 1%"
-        told.append(f"cut above {short(top)}, which is {part} of the points")
+        told.append(f"cut above {short(top)}, which is {percent(above)} of the points")
     write_above(ax, " · ".join(filter(None, told)))
 
 
