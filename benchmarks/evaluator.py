@@ -34,6 +34,7 @@ from workloads import WORKLOADS, Workload, workload
 import landscape as ls
 
 os.environ["LANDSCAPE_REMEMBER"] = "0"
+_LOOK = 2.0  # seconds at least to find the size of batch of the fastest plain pass
 _REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -52,12 +53,13 @@ def raw_batch_size(work: Workload, device: str) -> int:
     samples = len(work.data[0])
     sizes = [s for s in (8, 16, 32, 64, 128, 256, 512, 1024) if s < samples] + [samples]
     times = {size: [] for size in sizes}
-    for _ in range(3):
+    until = time.perf_counter() + _LOOK
+    while len(times[sizes[0]]) < 3 or time.perf_counter() < until:
         for size in sizes:
             begin = time.perf_counter()
             one_pass(work, size, device)
             times[size].append(time.perf_counter() - begin)
-    return min(sizes, key=lambda size: min(times[size]))
+    return min(sizes, key=lambda size: statistics.median(times[size]))
 
 
 def matrix_rate(device: str) -> float:
